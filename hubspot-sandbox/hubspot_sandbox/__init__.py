@@ -1,0 +1,1 @@
+"""A local HubSpot."""
