@@ -1,0 +1,270 @@
+"""HTTP to HubSpot: one request in, one decoded reply out, or an error that says what to do.
+
+It knows tokens, retries and HubSpot's error replies; it knows nothing of objects, streams or state. Safe to use
+from several threads: each has its own `requests.Session`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import backoff
+import msgspec
+import requests
+
+from tap_hubspot_dw.auth import Token
+from tap_hubspot_dw.errors import (
+    AuthenticationError,
+    DailyLimitError,
+    HubSpotError,
+    MissingScopesError,
+    RequestError,
+    UnreachableError,
+)
+
+Reply = dict[str, Any]
+
+# Worth another try (HubSpot's error handling guide; 525, 526 and 530 are Cloudflare's and a guess).
+_RETRIED = frozenset({423, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
+_MAX_TRIES = 10
+_MAX_TRIES_UNSEEN = 3  # while HubSpot has never answered: a wrong URL should not take minutes to say so
+_MAX_WAIT_SECONDS = 30.0
+_SHORTEST_WAIT_SECONDS = {423: 2.0}  # documented: wait two seconds while an object is locked
+_LONGEST_RETRY_AFTER_SECONDS = 300.0  # 477 (portal migration) may ask for a day: end the run instead
+_TEN_SECONDS = "TEN_SECONDLY_ROLLING"
+_SECOND = "SECONDLY"
+
+
+@dataclass
+class Traffic:
+    """What the client has done so far. Counters only grow."""
+
+    requests: int = 0
+    retries: int = 0
+    throttled_seconds: float = 0.0
+    bytes_received: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, *, requests: int = 0, retries: int = 0, throttled: float = 0.0, received: int = 0) -> None:
+        """Count; safe from several threads."""
+        with self._lock:
+            self.requests += requests
+            self.retries += retries
+            self.throttled_seconds += throttled
+            self.bytes_received += received
+
+
+class Client:
+    """Requests to one HubSpot account."""
+
+    def __init__(
+        self, api_url: str, token: Token, *, timeout_seconds: float, user_agent: str, logger: logging.Logger
+    ) -> None:
+        self.traffic = Traffic()
+        self._api_url = api_url
+        self._token = token
+        self._timeout = (min(10.0, timeout_seconds), timeout_seconds)
+        self._user_agent = user_agent
+        self._logger = logger
+        self._local = threading.local()
+        self._stop = threading.Event()
+        self._answered = False
+
+    def stop(self) -> None:
+        """Let waiting and future requests end with an error at once."""
+        self._stop.set()
+
+    def get(self, path: str, params: dict[str, str] | None = None) -> Reply:
+        """Return the reply to a GET; commas in parameters stay literal, which keeps long URLs short."""
+        query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
+        return self._reply("GET", f"{path}?{query}" if query else path, None)
+
+    def post(self, path: str, body: dict[str, Any]) -> Reply:
+        """Return the reply (200 or 207) to a POST that reads."""
+        return self._reply("POST", path, msgspec.json.encode(body))
+
+    def _reply(self, method: str, path: str, body: bytes | None) -> Reply:
+        """Send until there is a reply, at most `_MAX_TRIES` times.
+
+        Raises:
+            HubSpotError: of the class that says what happens next.
+        """
+        waits = backoff.expo(base=2, factor=0.5, max_value=_MAX_WAIT_SECONDS)
+        next(waits)  # the generator starts with an empty step
+        renewed = False
+        tries = 0
+        while True:
+            tries += 1
+            token = self._token.value()
+            response, trouble = self._send(method, path, body, token)
+            if response is not None:
+                if response.status_code in {200, 201, 207}:
+                    self._answered = True
+                    return decode(response.content)
+                if response.status_code == 401 and not renewed and self._token.renew(token):
+                    renewed = True
+                    continue
+                if response.status_code not in _RETRIED:
+                    self._answered = True
+                    raise refusal(response, f"{method} {path.partition('?')[0]}")
+                trouble = f"HTTP {response.status_code}"
+            if tries >= (_MAX_TRIES if self._answered else _MAX_TRIES_UNSEEN) or self._stop.is_set():
+                raise _gave_up(response, f"{method} {self._api_url}{path.partition('?')[0]}", tries, trouble)
+            self._wait(response, float(next(waits) or 0), trouble)
+
+    def _send(self, method: str, path: str, body: bytes | None, token: str) -> tuple[requests.Response | None, str]:
+        headers = {"Authorization": f"Bearer {token}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        started = time.monotonic()
+        self.traffic.add(requests=1)
+        try:
+            response = self._session().request(
+                method, self._api_url + path, data=body, headers=headers, timeout=self._timeout
+            )
+        except (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+        ) as error:
+            return None, type(error).__name__
+        self.traffic.add(received=len(response.content))
+        self._logger.debug(
+            "%s %s: %d, %d bytes, %.0f ms",
+            method,
+            path.partition("?")[0],
+            response.status_code,
+            len(response.content),
+            1000 * (time.monotonic() - started),
+        )
+        return response, ""
+
+    def _session(self) -> requests.Session:
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.headers["User-Agent"] = self._user_agent
+        return cast("requests.Session", session)
+
+    def _wait(self, response: requests.Response | None, wait_seconds: float, trouble: str) -> None:
+        """Wait as HubSpot asks, or exponentially with jitter; raise when waiting does not help."""
+        seconds = random.uniform(wait_seconds / 2, wait_seconds)  # noqa: S311  jitter is no secret
+        throttled = response is not None and response.status_code == 429
+        if response is not None:
+            seconds = max(seconds, _SHORTEST_WAIT_SECONDS.get(response.status_code, 0.0))
+            asked = _retry_after_seconds(response)
+            if asked is not None and asked > _LONGEST_RETRY_AFTER_SECONDS:
+                raise UnreachableError(
+                    f"HubSpot asks to wait {asked:.0f} seconds ({trouble}): run again after that.",
+                    reply=error_reply(response),
+                )
+            if asked is not None:
+                seconds = max(seconds, asked)
+            if throttled:
+                seconds = max(seconds, _throttle_seconds(error_reply(response)))
+        self.traffic.add(retries=1, throttled=seconds if throttled else 0.0)
+        self._logger.log(
+            logging.INFO if throttled else logging.WARNING,
+            "HubSpot: %s; trying again in %.1f s.",
+            trouble,
+            seconds,
+        )
+        self._stop.wait(seconds)
+
+
+def decode(content: bytes) -> Reply:
+    """Return a JSON reply; lone surrogates, which no database takes, become U+FFFD.
+
+    Raises:
+        HubSpotError: the body is not a JSON object.
+    """
+    try:
+        reply = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            text = json.dumps(json.loads(content), ensure_ascii=False)
+        except ValueError as error:
+            raise HubSpotError("HubSpot sent a reply that is not JSON: run again later.") from error
+        reply = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    if not isinstance(reply, dict):
+        raise HubSpotError("HubSpot sent a reply that is not a JSON object: run again later.")
+    return reply
+
+
+def error_reply(response: requests.Response) -> Reply:
+    """Return the JSON body of an error, or nothing: proxies before HubSpot answer in HTML (observed)."""
+    try:
+        reply = json.loads(response.content)
+    except ValueError:
+        return {}
+    return reply if isinstance(reply, dict) else {}
+
+
+def refusal(response: requests.Response, request: str) -> HubSpotError:
+    """Return the error for a reply that no retry will change."""
+    reply = error_reply(response)
+    status = response.status_code
+    if status == 401:
+        return AuthenticationError(
+            f"HubSpot does not accept the token (HTTP 401 to {request}): check access_token, "
+            "or make a new service key in HubSpot under Development, Keys.",
+            reply=reply,
+        )
+    if status == 403:
+        scopes = _scopes(reply)
+        named = f"the scope {' or '.join(scopes)}" if scopes else "a scope it does not name"
+        return MissingScopesError(
+            f"HubSpot refuses {request}: the token lacks {named}; grant it to the app or key and run again.",
+            reply=reply,
+        )
+    said = str(reply.get("message") or "no message")
+    return RequestError(f'HubSpot refuses {request} (HTTP {status}): "{said[:300]}".', status=status, reply=reply)
+
+
+def _gave_up(response: requests.Response | None, request: str, tries: int, trouble: str) -> HubSpotError:
+    if response is None:
+        return UnreachableError(
+            f"No answer to {request} in {tries} tries (last: {trouble}): "
+            "check the setting api_url and the network, then run again."
+        )
+    return HubSpotError(
+        f"No usable answer to {request} in {tries} tries (last: {trouble}): run again later; "
+        "if it stays, tell HubSpot's support the correlation id.",
+        reply=error_reply(response),
+    )
+
+
+def _scopes(reply: Reply) -> list[str]:
+    scopes: list[str] = []
+    for error in reply.get("errors") or []:
+        scopes += (error.get("context") or {}).get("requiredGranularScopes") or []
+    return scopes
+
+
+def _retry_after_seconds(response: requests.Response) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else None
+
+
+def _throttle_seconds(reply: Reply) -> float:
+    """Return how long a 429 asks to wait: HubSpot's have no Retry-After (observed); the policy tells.
+
+    Raises:
+        DailyLimitError: the day's requests are used up; waiting would take hours.
+    """
+    policy, message = str(reply.get("policyName")), str(reply.get("message")).lower()
+    if policy == "DAILY" or "daily limit" in message:
+        raise DailyLimitError(
+            "The account's daily HubSpot requests are used up; "
+            "the state is kept: run again after midnight in the account's time zone.",
+            reply=reply,
+        )
+    if policy == _SECOND or "secondly limit" in message.replace("ten_secondly", ""):
+        return 1.0
+    return 2.0  # of a rolling ten-second window: the oldest requests leave it continuously

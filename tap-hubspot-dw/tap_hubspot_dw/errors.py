@@ -1,0 +1,62 @@
+"""What can go wrong between the tap and HubSpot, by what happens next.
+
+A message is one sentence in the user's words and ends with what to do; HubSpot's own category and correlation id
+are kept, because HubSpot's support asks for them. Tokens, record contents and whole replies never appear.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class HubSpotError(Exception):
+    """One stream cannot be read; the others go on and the run ends with a non-zero exit code."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, reply: dict[str, Any] | None = None) -> None:
+        reply = reply or {}
+        self.category: str | None = reply.get("category") or reply.get("errorType")
+        self.correlation_id: str | None = reply.get("correlationId")
+        traits = [f"category {self.category}"] if self.category else []
+        if self.correlation_id:
+            traits.append(f"correlation id {self.correlation_id}")
+        super().__init__(f"{message} ({', '.join(traits)})" if traits else message)
+
+
+class RunStoppedError(HubSpotError):
+    """No stream can be read any more; the run stops with the state it has."""
+
+
+class SettingsError(RunStoppedError):
+    """A setting is malformed or names something that does not exist."""
+
+
+class AuthenticationError(RunStoppedError):
+    """HubSpot does not accept the token."""
+
+
+class UnreachableError(RunStoppedError):
+    """HubSpot does not answer, or answers with server errors only."""
+
+
+class DailyLimitError(RunStoppedError):
+    """The account's daily requests are used up."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: the same run succeeds later
+
+
+class MissingScopesError(HubSpotError):
+    """The token lacks a scope."""
+
+
+class RequestError(HubSpotError):
+    """HubSpot refuses this one request (400, 404, 409, 414): `status` says how."""
+
+    def __init__(self, message: str, *, status: int, reply: dict[str, Any] | None = None) -> None:
+        self.status = status
+        super().__init__(message, reply=reply)
+
+
+class ReplyError(HubSpotError):
+    """A reply breaks a promise that the tap's completeness rests on."""

@@ -1,0 +1,190 @@
+"""What is asked of HubSpot: each method is one need, answered in HubSpot's words.
+
+Pages come as generators, so that nothing is held that has been passed on; what describes the portal is asked once
+and kept for the run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tap_hubspot_dw.client import Client, Reply
+from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError
+from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.routes import path
+from tap_hubspot_dw.search import Window, ascending_ids, is_last, search_body
+
+HubSpotObject = dict[str, Any]
+Page = list[HubSpotObject]
+
+LIST_PAGE_SIZE = 100  # HubSpot's maximum, for batch read too (documented)
+ASSOCIATION_INPUTS = 1000  # HubSpot's maximum since February 2025 (documented)
+_LONGEST_URL = 15_000  # HubSpot's proxy answers 414 from about 16,200 characters (observed)
+_OWNERS_PAGE_SIZE = 500
+_MAX_EMPTY_PAGES = 50
+
+
+class Portal:
+    """One HubSpot account, as far as the tap reads it."""
+
+    def __init__(self, client: Client, api_version: str, logger: logging.Logger) -> None:
+        self.client = client
+        self._version = api_version
+        self._logger = logger
+        self._described: dict[str, list[dict[str, Any]]] = {}
+
+    def schemas(self) -> list[dict[str, Any]]:
+        """Return the portal's custom objects."""
+        return self._describe("schemas", {})
+
+    def properties(self, kind: ObjectType) -> list[dict[str, Any]]:
+        """Return the definitions of an object type's properties that are not archived."""
+        return self._describe("properties", {"type": kind.type_id})
+
+    def pipelines(self, kind: ObjectType) -> list[dict[str, Any]]:
+        """Return an object type's pipelines with their stages; none for a type that has no pipelines."""
+        if kind.has_pipelines is False:
+            return []
+        try:
+            return self._describe("pipelines", {"type": kind.type_id})
+        except (RequestError, MissingScopesError):
+            if kind.has_pipelines is None:  # a custom object: HubSpot refuses where there are none (observed)
+                return []
+            raise
+
+    def owners(self) -> Iterator[dict[str, Any]]:
+        """Yield active and archived owners."""
+        for archived in ("false", "true"):
+            params = {"limit": str(_OWNERS_PAGE_SIZE), "archived": archived}
+            for reply in self._pages(path("owners", self._version), params):
+                yield from reply["results"]
+
+    def listed(
+        self, kind: ObjectType, properties: Sequence[str], after: str | None = None
+    ) -> Iterator[tuple[Page, str | None]]:
+        """Yield every live object, in pages as HubSpot stores them, each with the cursor of the next (or None).
+
+        Where the properties would make the URL too long, the list gives ids and batch read the properties; an
+        object that is archived between the two is left to the sweep of archived objects.
+        """
+        params = {"limit": str(LIST_PAGE_SIZE), "archived": "false", "properties": ",".join(properties)}
+        wide = len(path("list", self._version, type=kind.type_id)) + len(params["properties"]) > _LONGEST_URL
+        if wide:
+            params["properties"] = "hs_object_id"
+        for reply in self._pages(path("list", self._version, type=kind.type_id), params, after):
+            page: Page = reply["results"]
+            cursor = (reply.get("paging") or {}).get("next", {}).get("after")
+            yield (self._batch_read(kind, page, properties) if wide and page else page), cursor
+
+    def archived(self, kind: ObjectType) -> Iterator[HubSpotObject]:
+        """Yield every object archived in the last 90 days (documented), its id and `archivedAt`.
+
+        Raises:
+            RequestError: this object type has no archived list (observed for some).
+        """
+        params = {"limit": str(LIST_PAGE_SIZE), "archived": "true", "properties": "hs_object_id"}
+        for reply in self._pages(path("list", self._version, type=kind.type_id), params):
+            yield from reply["results"]
+
+    def changed(self, kind: ObjectType, window: Window, properties: Sequence[str]) -> Iterator[tuple[Page, int]]:
+        """Yield the live objects modified in the window, by ascending id, each page with the total yet to come."""
+        above_id = 0
+        url = path("search", self._version, type=kind.type_id)
+        while True:
+            body = search_body(window, kind.modified_property, properties, above_id)
+            reply = self._first_page_with_results(url, body)
+            try:
+                ids = ascending_ids(reply["results"], above_id)
+            except ValueError as error:
+                raise ReplyError(
+                    f"HubSpot's search of {kind.name} is not sorted by id ({error}): this window cannot be read "
+                    "without losing records; run with --full-refresh."
+                ) from error
+            yield reply["results"], int(reply.get("total", len(ids)))
+            if is_last(reply) or not ids:
+                return
+            above_id = ids[-1]
+
+    def total(self, kind: ObjectType) -> int:
+        """Return how many live objects HubSpot's search index counts; it may lag behind the store (documented)."""
+        body = {"limit": 1, "properties": ["hs_object_id"]}
+        return int(self.client.post(path("search", self._version, type=kind.type_id), body)["total"])
+
+    def is_pair_known(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
+        """Tell whether HubSpot defines any association type from one object type to the other."""
+        try:
+            return bool(self._describe("labels", {"type": from_kind.type_id, "to": to_kind.type_id}))
+        except RequestError:
+            return False
+
+    def associations(
+        self, from_kind: ObjectType, to_kind: ObjectType, ids: Sequence[int]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield (from id, association) for every association of up to 1,000 ids, following each id's pages.
+
+        Ids without associations are errors in the reply, and normal (observed).
+        """
+        url = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
+        inputs: list[dict[str, str]] = [{"id": str(each)} for each in ids]
+        while inputs:
+            reply = self.client.post(url, {"inputs": inputs})
+            _check_association_errors(reply, from_kind, to_kind)
+            inputs = []
+            for result in reply["results"]:
+                from_id = str(result["from"]["id"])
+                for association in result["to"]:
+                    yield from_id, association
+                after = (result.get("paging") or {}).get("next", {}).get("after")
+                if after:
+                    inputs.append({"id": from_id, "after": after})
+
+    def _describe(self, need: str, parts: Mapping[str, str]) -> list[dict[str, Any]]:
+        where = path(need, self._version, **parts)
+        if where not in self._described:
+            self._described[where] = self.client.get(where)["results"]
+        return self._described[where]
+
+    def _pages(self, where: str, params: dict[str, str], after: str | None = None) -> Iterator[Reply]:
+        """Yield replies until one has no `paging`; pages before that may be short or empty (observed)."""
+        while True:
+            reply = self.client.get(where, {**params, "after": after} if after else params)
+            yield reply
+            following = (reply.get("paging") or {}).get("next", {}).get("after")
+            if not following:
+                return
+            if following == after:
+                raise ReplyError(f"HubSpot's list at {where} does not advance beyond {after}: run again later.")
+            after = following
+
+    def _batch_read(self, kind: ObjectType, page: Page, properties: Sequence[str]) -> Page:
+        """Return the listed objects with their properties, in the page's order.
+
+        An id that was merged meanwhile gives the survivor (observed), which has its own place in the list.
+        """
+        reply = self.client.post(
+            path("batch_read", self._version, type=kind.type_id),
+            {"inputs": [{"id": each["id"]} for each in page], "properties": list(properties)},
+        )
+        read = {each["id"]: each for each in reply["results"]}
+        return [read[each["id"]] for each in page if each["id"] in read]
+
+    def _first_page_with_results(self, url: str, body: dict[str, Any]) -> Reply:
+        """Return a search's reply, looking behind empty pages that announce another (observed)."""
+        reply = self.client.post(url, body)
+        for _ in range(_MAX_EMPTY_PAGES):
+            if reply["results"] or "paging" not in reply:
+                return reply
+            reply = self.client.post(url, {**body, "after": reply["paging"]["next"]["after"]})
+        raise ReplyError(f"HubSpot's search at {url} gives empty pages only: run again later.")
+
+
+def _check_association_errors(reply: Reply, from_kind: ObjectType, to_kind: ObjectType) -> None:
+    for error in reply.get("errors") or []:
+        if error.get("subCategory") != "crm.associations.NO_ASSOCIATIONS_FOUND":
+            raise ReplyError(
+                f"HubSpot could not read associations from {from_kind.name} to {to_kind.name}: "
+                f'"{str(error.get("message"))[:300]}".',
+                reply=error,
+            )

@@ -1,0 +1,84 @@
+"""One run of the tap: what its streams share, and what they leave behind for those that follow."""
+
+from __future__ import annotations
+
+import uuid
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.portal import Portal
+from tap_hubspot_dw.settings import Settings
+from tap_hubspot_dw.timestamps import format_timestamp
+
+
+@dataclass
+class StreamRun:
+    """What one stream did in this run: a row of `sync_history`."""
+
+    stream: str
+    started_at: datetime
+    mode: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    records: int = 0
+    deletes: int = 0
+    invalid_values: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
+    retries: int = 0
+    throttled_seconds: float = 0.0
+    hubspot_total: int | None = None
+    finished_at: datetime | None = None
+    error: str | None = None
+
+    def to_record(self, run_id: str) -> dict[str, Any]:
+        """Return the record of `sync_history`."""
+        return {
+            "run_id": run_id,
+            "stream": self.stream,
+            "mode": self.mode or None,
+            "window_since": format_timestamp(self.since) if self.since else None,
+            "window_until": format_timestamp(self.until) if self.until else None,
+            "started_at": format_timestamp(self.started_at),
+            "finished_at": format_timestamp(self.finished_at) if self.finished_at else None,
+            "records": self.records,
+            "deletes": self.deletes,
+            "invalid_values": sum(self.invalid_values.values()),
+            "invalid_properties": dict(self.invalid_values) or None,
+            "requests": self.requests,
+            "retries": self.retries,
+            "throttled_seconds": round(self.throttled_seconds, 3),
+            "hubspot_total": self.hubspot_total,
+            "status": "failed" if self.error else "success",
+            "error": self.error,
+        }
+
+
+@dataclass
+class SeenIds:
+    """Ids of one object type that this run has read: those changed since a moment, or all (`since` is None)."""
+
+    since: datetime | None
+    ids: array[int] = field(default_factory=lambda: array("q"))
+
+
+@dataclass
+class Run:
+    """The settings, the portal, the run's one clock reading, and what streams have seen and done."""
+
+    settings: Settings
+    portal: Portal
+    started_at: datetime
+    kinds: list[ObjectType] = field(default_factory=list)
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    seen: dict[str, SeenIds] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    history: list[StreamRun] = field(default_factory=list)
+
+
+def now() -> datetime:
+    """Return the present moment in UTC."""
+    return datetime.now(UTC)

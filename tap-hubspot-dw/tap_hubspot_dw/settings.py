@@ -1,0 +1,236 @@
+"""The tap's settings: each once, with its type, default, title and description.
+
+`Settings.from_config` is the only reader of the string keys; everything else has a typed attribute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from singer_sdk import typing as th
+
+from tap_hubspot_dw.errors import SettingsError
+from tap_hubspot_dw.routes import API_VERSIONS
+from tap_hubspot_dw.timestamps import parse_timestamp
+
+DEFAULT_OBJECTS = ["contacts", "appointments", "divisions", "deals"]
+
+CONFIG_JSONSCHEMA: dict[str, Any] = cast(
+    "dict[str, Any]",
+    th.PropertiesList(
+        th.Property(
+            "access_token",
+            th.StringType,
+            secret=True,
+            title="Access token",
+            description="Token of a service key or of an existing private app. "
+            "Either this or the three OAuth settings.",
+        ),
+        th.Property("client_id", th.StringType, title="OAuth client id", description="Of your OAuth app."),
+        th.Property(
+            "client_secret",
+            th.StringType,
+            secret=True,
+            title="OAuth client secret",
+            description="Of your OAuth app.",
+        ),
+        th.Property(
+            "refresh_token",
+            th.StringType,
+            secret=True,
+            title="OAuth refresh token",
+            description="Of the account that installed your OAuth app.",
+        ),
+        th.Property(
+            "api_url",
+            th.StringType,
+            default="https://api.hubapi.com",
+            title="API URL",
+            description="Where HubSpot answers: the default serves every account; a sandbox or a proxy has its own.",
+        ),
+        th.Property(
+            "api_version",
+            th.StringType,
+            default=API_VERSIONS[0],
+            allowed_values=list(API_VERSIONS),
+            title="API version",
+            description="Which version of HubSpot's API is asked.",
+        ),
+        th.Property(
+            "objects",
+            th.ArrayType(th.StringType),
+            default=DEFAULT_OBJECTS,
+            title="Objects",
+            description="The objects to read, a stream each: standard objects by name, "
+            "custom ones by name, label or object type id.",
+        ),
+        th.Property(
+            "object_type_ids",
+            th.ObjectType(additional_properties=th.StringType),
+            default={},
+            title="Object type ids",
+            description='Pins names of `objects` to object type ids: `{"divisions": "2-3821545"}`.',
+        ),
+        th.Property(
+            "association_pairs",
+            th.ArrayType(th.StringType),
+            title="Association pairs",
+            description='Which pairs of `objects` to read associations of: `["contacts:deals"]`. '
+            "Without it every pair, an object with itself included.",
+        ),
+        th.Property(
+            "start_date",
+            th.DateTimeType,
+            title="Start date",
+            description="A stream without a bookmark reads what changed since then, instead of everything.",
+        ),
+        th.Property(
+            "lookback_minutes",
+            th.IntegerType,
+            default=60,
+            minimum=0,
+            title="Look-back (minutes)",
+            description="How far before its bookmark a run reads again: "
+            "HubSpot's search index has been seen an hour late.",
+        ),
+        th.Property(
+            "full_refresh_hours",
+            th.NumberType,
+            default=168,
+            title="Full refresh (hours)",
+            description="A stream whose last full pass is older is read in full again, "
+            "which shows permanently deleted records. 0: never.",
+        ),
+        th.Property(
+            "association_refresh_hours",
+            th.NumberType,
+            default=24,
+            title="Association refresh (hours)",
+            description="Associations whose last full pass is older are read in full again, "
+            "which shows removed ones. 0: never.",
+        ),
+        th.Property(
+            "activate_versions",
+            th.BooleanType,
+            default=True,
+            title="Activate versions",
+            description="After a complete pass, tell the target to mark what HubSpot no longer has as deleted.",
+        ),
+        th.Property(
+            "request_timeout_seconds",
+            th.NumberType,
+            default=60,
+            title="Request timeout (seconds)",
+            description="How long a reply may stay silent before the request is tried again.",
+        ),
+    ).to_dict(),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose, checked. Attributes are described in `CONFIG_JSONSCHEMA`."""
+
+    access_token: str | None
+    client_id: str | None
+    client_secret: str | None
+    refresh_token: str | None
+    api_url: str
+    api_version: str
+    objects: tuple[str, ...]
+    object_type_ids: Mapping[str, str]
+    association_pairs: tuple[tuple[str, str], ...] | None
+    start_date: datetime | None
+    lookback: timedelta
+    full_refresh: timedelta | None
+    association_refresh: timedelta | None
+    activate_versions: bool
+    request_timeout_seconds: float
+
+    def __repr__(self) -> str:
+        """Name no secret."""
+        shown = (each.name for each in fields(self) if not each.name.endswith(("token", "secret")))
+        return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """Return the settings of a tap's configuration.
+
+        Raises:
+            SettingsError: a value is missing or malformed; the message says which and what it may be.
+        """
+        token, oauth = config.get("access_token"), [config.get(name) for name in _OAUTH]
+        if not token and not all(oauth):
+            raise SettingsError(
+                "No token: set access_token (in .env: TAP_HUBSPOT_DW_ACCESS_TOKEN), "
+                "or client_id, client_secret and refresh_token."
+            )
+        return cls(
+            access_token=token,
+            client_id=config.get("client_id"),
+            client_secret=config.get("client_secret"),
+            refresh_token=config.get("refresh_token"),
+            api_url=_url(config["api_url"]),
+            api_version=config["api_version"],
+            objects=_objects(config["objects"]),
+            object_type_ids=config["object_type_ids"],
+            association_pairs=_pairs(config.get("association_pairs"), config["objects"]),
+            start_date=_start_date(config.get("start_date")),
+            lookback=timedelta(minutes=config["lookback_minutes"]),
+            full_refresh=_hours(config["full_refresh_hours"]),
+            association_refresh=_hours(config["association_refresh_hours"]),
+            activate_versions=config["activate_versions"],
+            request_timeout_seconds=config["request_timeout_seconds"],
+        )
+
+
+_OAUTH = ("client_id", "client_secret", "refresh_token")
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise SettingsError(f'The setting api_url is "{text}"; it must look like "https://api.hubapi.com".')
+    return text.rstrip("/")
+
+
+def _objects(names: list[str]) -> tuple[str, ...]:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if not names or repeated:
+        what = f"names {', '.join(repeated)} more than once" if repeated else "is empty"
+        raise SettingsError(f'The setting objects {what}; list each object once, as in ["contacts", "deals"].')
+    return tuple(names)
+
+
+def _pairs(pairs: list[str] | None, objects: list[str]) -> tuple[tuple[str, str], ...] | None:
+    if pairs is None:
+        return None
+    parsed = []
+    for pair in pairs:
+        ends = tuple(pair.split(":"))
+        if len(ends) != 2 or not set(ends) <= set(objects):
+            raise SettingsError(
+                f'The setting association_pairs has "{pair}"; a pair is two names of the setting objects, '
+                'as in "contacts:deals".'
+            )
+        parsed.append((ends[0], ends[1]))
+    return tuple(parsed)
+
+
+def _start_date(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return parse_timestamp(text)
+    except ValueError as error:
+        raise SettingsError(
+            f'The setting start_date is "{text}"; write a date such as "2026-01-31" or "2026-01-31T08:00:00Z".'
+        ) from error
+
+
+def _hours(hours: float) -> timedelta | None:
+    return timedelta(hours=hours) if hours > 0 else None

@@ -1,0 +1,115 @@
+"""A stream's bookmark: what the next run starts from, as it stands in Singer state.
+
+    {"bookmarks": {"contacts": {
+        "replication_key": "updated_at",
+        "replication_key_value": "2026-11-23T20:00:00.000Z",   the end of the last window read
+        "version": 1795464000000,                              the table version its records carry
+        "full_pass_at": "2026-11-23T20:00:00.000Z",            the start of the last complete full pass
+        "full_pass": {"version": …, "started_at": …, "after": "20001"}     one that is under way
+    }, "associations": {… "pairs": {"deals:contacts": "2026-11-23T20:00:00.000Z"}}}}
+
+State that another tap left with a `replication_key_value` is read as it is. Meltano merges the state of a run with
+`--full-refresh` into the old one, so a `full_pass` that is not newer than `version` is a leftover and ignored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
+
+
+@dataclass(frozen=True)
+class FullPass:
+    """A full pass under way: its table version, when it began and how far it came.
+
+    `after` is HubSpot's cursor of the next page of a list (None: at the beginning); `finished` names the pairs of
+    associations that are done.
+    """
+
+    version: int
+    started_at: datetime
+    after: str | None = None
+    finished: tuple[str, ...] = ()
+
+
+@dataclass
+class StreamState:
+    """What is known of a stream's past; every field is empty before its first run."""
+
+    bookmark: datetime | None = None
+    version: int = 0
+    full_pass_at: datetime | None = None
+    full_pass: FullPass | None = None
+    pairs: dict[str, datetime] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> StreamState:
+        """Read a stream's bookmark.
+
+        Raises:
+            ValueError, KeyError, TypeError: it was not written by this tap or a similar one.
+        """
+        version = int(saved.get("version", 0))
+        under_way = saved.get("full_pass")
+        full_pass = None
+        if under_way and int(under_way["version"]) > version:
+            full_pass = FullPass(
+                int(under_way["version"]),
+                parse_timestamp(under_way["started_at"]),
+                under_way.get("after"),
+                tuple(under_way.get("finished", ())),
+            )
+        return cls(
+            bookmark=_moment(saved.get("replication_key_value")),
+            version=version,
+            full_pass_at=_moment(saved.get("full_pass_at")),
+            full_pass=full_pass,
+            pairs={pair: parse_timestamp(text) for pair, text in saved.get("pairs", {}).items()},
+        )
+
+    def to_json(self, replication_key: str | None) -> dict[str, Any]:
+        """Return the bookmark to save; what is empty is left out."""
+        saved: dict[str, Any] = {}
+        if self.bookmark:
+            saved["replication_key"] = replication_key
+            saved["replication_key_value"] = format_timestamp(self.bookmark)
+        if self.version:
+            saved["version"] = self.version
+        if self.full_pass_at:
+            saved["full_pass_at"] = format_timestamp(self.full_pass_at)
+        if self.pairs:
+            saved["pairs"] = {pair: format_timestamp(moment) for pair, moment in self.pairs.items()}
+        if self.full_pass:
+            saved["full_pass"] = {
+                "version": self.full_pass.version,
+                "started_at": format_timestamp(self.full_pass.started_at),
+                **({"after": self.full_pass.after} if self.full_pass.after else {}),
+                **({"finished": list(self.full_pass.finished)} if self.full_pass.finished else {}),
+            }
+        return saved
+
+    def begin_full_pass(self, started_at: datetime) -> FullPass:
+        """Return the pass under way, or begin one with a version above every earlier one."""
+        if self.full_pass is None:
+            self.full_pass = FullPass(max(epoch_ms(started_at), self.version + 1), started_at)
+        return self.full_pass
+
+    def end_full_pass(self) -> None:
+        """Make the pass under way the stream's past."""
+        if self.full_pass is None:
+            raise ValueError("no full pass is under way")
+        self.version, self.full_pass_at = self.full_pass.version, self.full_pass.started_at
+        self.full_pass = None
+
+    def is_full_pass_due(self, refresh: timedelta | None, started_at: datetime) -> bool:
+        """Tell whether a pass is under way, or the last one is older than `refresh` (None: never too old)."""
+        if self.full_pass:
+            return True
+        return bool(refresh and self.full_pass_at and started_at - self.full_pass_at >= refresh)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return parse_timestamp(text) if text else None

@@ -1,0 +1,52 @@
+"""The run's own history: a record for each stream that was read, emitted last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tap_hubspot_dw.records import Record
+from tap_hubspot_dw.run import Run
+from tap_hubspot_dw.schemas import DATE_TIME, INTEGER, KEY, NUMBER, TEXT
+from tap_hubspot_dw.streams.base import HubSpotStream, described
+
+if TYPE_CHECKING:
+    from singer_sdk import Tap
+
+SCHEMA = described(
+    {
+        "run_id": KEY,
+        "stream": KEY,
+        "mode": TEXT,
+        "window_since": DATE_TIME,
+        "window_until": DATE_TIME,
+        "started_at": DATE_TIME,
+        "finished_at": DATE_TIME,
+        "records": INTEGER,
+        "deletes": INTEGER,
+        "invalid_values": INTEGER,
+        "invalid_properties": {"type": ["object", "null"], "additionalProperties": {"type": "integer"}},
+        "requests": INTEGER,
+        "retries": INTEGER,
+        "throttled_seconds": NUMBER,
+        "hubspot_total": INTEGER,
+        "status": TEXT,
+        "error": TEXT,
+    }
+)
+
+
+class HistoryStream(HubSpotStream):
+    """What each stream of this run did; earlier runs' records stay in the warehouse."""
+
+    primary_keys = ("run_id", "stream")
+
+    def __init__(self, tap: Tap, run: Run) -> None:
+        super().__init__(tap, run, "sync_history", SCHEMA)
+
+    def read(self) -> Iterator[Record]:
+        """Yield a record for every other stream of this run."""
+        self.done.mode = "append"
+        for done in self.run.history:
+            if done is not self.done:
+                yield done.to_record(self.run.run_id)

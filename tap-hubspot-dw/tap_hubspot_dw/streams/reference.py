@@ -1,0 +1,157 @@
+"""The small streams that describe the portal: a table of them, read in full by every run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.portal import Portal
+from tap_hubspot_dw.records import Record
+from tap_hubspot_dw.run import Run
+from tap_hubspot_dw.schemas import ARRAY, BOOLEAN, DATE_TIME, INTEGER, KEY, OBJECT, TEXT
+from tap_hubspot_dw.streams.base import HubSpotStream, described
+from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
+
+if TYPE_CHECKING:
+    from singer_sdk import Tap
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference stream: its key, its columns and how its records come about.
+
+    `columns` gives each column its schema and HubSpot's JSON key; what `source` puts under a column's own name
+    wins.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: Mapping[str, tuple[dict[str, Any], str]]
+    source: Callable[[Portal, list[ObjectType]], Iterator[dict[str, Any]]]
+
+
+def _owners(portal: Portal, kinds: list[ObjectType]) -> Iterator[dict[str, Any]]:
+    del kinds  # owners belong to the account
+    yield from portal.owners()
+
+
+def _properties(portal: Portal, kinds: list[ObjectType]) -> Iterator[dict[str, Any]]:
+    for kind in kinds:
+        for definition in portal.properties(kind):
+            yield {**definition, "object_type": kind.name}
+
+
+def _pipelines(portal: Portal, kinds: list[ObjectType]) -> Iterator[dict[str, Any]]:
+    for kind in kinds:
+        for pipeline in portal.pipelines(kind):
+            yield {**pipeline, "object_type": kind.name}
+
+
+def _stages(portal: Portal, kinds: list[ObjectType]) -> Iterator[dict[str, Any]]:
+    for pipeline in _pipelines(portal, kinds):
+        for stage in pipeline["stages"]:
+            yield {**stage, "object_type": pipeline["object_type"], "pipeline_id": pipeline["id"]}
+
+
+_TIMES = {"created_at": (DATE_TIME, "createdAt"), "updated_at": (DATE_TIME, "updatedAt")}
+_ARCHIVED = {"archived": (BOOLEAN, "archived")}
+
+REFERENCES = (
+    Reference(
+        "owners",
+        ("id",),
+        {
+            "id": (KEY, "id"),
+            "email": (TEXT, "email"),
+            "type": (TEXT, "type"),
+            "first_name": (TEXT, "firstName"),
+            "last_name": (TEXT, "lastName"),
+            "user_id": (INTEGER, "userId"),
+            "user_id_including_inactive": (INTEGER, "userIdIncludingInactive"),
+            "teams": (ARRAY, "teams"),
+            **_TIMES,
+            **_ARCHIVED,
+        },
+        _owners,
+    ),
+    Reference(
+        "pipelines",
+        ("object_type", "id"),
+        {
+            "object_type": (KEY, "object_type"),
+            "id": (KEY, "id"),
+            "label": (TEXT, "label"),
+            "display_order": (INTEGER, "displayOrder"),
+            **_TIMES,
+            **_ARCHIVED,
+        },
+        _pipelines,
+    ),
+    Reference(
+        "pipeline_stages",
+        ("object_type", "pipeline_id", "id"),
+        {
+            "object_type": (KEY, "object_type"),
+            "pipeline_id": (KEY, "pipeline_id"),
+            "id": (KEY, "id"),
+            "label": (TEXT, "label"),
+            "display_order": (INTEGER, "displayOrder"),
+            "metadata": (OBJECT, "metadata"),
+            **_TIMES,
+            **_ARCHIVED,
+        },
+        _stages,
+    ),
+    Reference(
+        "properties",
+        ("object_type", "name"),
+        {
+            "object_type": (KEY, "object_type"),
+            "name": (KEY, "name"),
+            "label": (TEXT, "label"),
+            "type": (TEXT, "type"),
+            "field_type": (TEXT, "fieldType"),
+            "description": (TEXT, "description"),
+            "group_name": (TEXT, "groupName"),
+            "options": (ARRAY, "options"),
+            "display_order": (INTEGER, "displayOrder"),
+            "calculated": (BOOLEAN, "calculated"),
+            "external_options": (BOOLEAN, "externalOptions"),
+            "has_unique_value": (BOOLEAN, "hasUniqueValue"),
+            "hidden": (BOOLEAN, "hidden"),
+            "hubspot_defined": (BOOLEAN, "hubspotDefined"),
+            "form_field": (BOOLEAN, "formField"),
+            "data_sensitivity": (TEXT, "dataSensitivity"),
+            "referenced_object_type": (TEXT, "referencedObjectType"),
+            **_TIMES,
+            **_ARCHIVED,
+        },
+        _properties,
+    ),
+)
+
+
+class ReferenceStream(HubSpotStream):
+    """One of `REFERENCES`: read whole, with a version of its own, so that what is gone is marked deleted."""
+
+    def __init__(self, tap: Tap, run: Run, reference: Reference) -> None:
+        schema = described({name: kind for name, (kind, _) in reference.columns.items()})
+        super().__init__(tap, run, reference.name, schema)
+        self.primary_keys = reference.key
+        self.reference = reference
+
+    def read(self) -> Iterator[Record]:
+        """Yield every record."""
+        self.done.mode = "full"
+        version = epoch_ms(self.run.started_at)
+        self.set_version(version)
+        for source in self.reference.source(self.run.portal, self.run.kinds):
+            yield {name: _value(source.get(key), kind) for name, (kind, key) in self.reference.columns.items()}
+        self.activate_version(version)
+
+
+def _value(value: Any, kind: dict[str, Any]) -> Any:
+    """Return HubSpot's JSON value; its date-times come with and without fractions (observed)."""
+    return format_timestamp(parse_timestamp(value)) if value and kind is DATE_TIME else value

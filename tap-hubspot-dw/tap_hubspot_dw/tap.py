@@ -1,0 +1,148 @@
+"""The tap as the SDK runs it: which streams there are, in which order, and how a run ends."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from singer_sdk import Stream, Tap
+from singer_sdk.contrib.msgspec import MsgSpecWriter
+
+from tap_hubspot_dw.auth import token_for
+from tap_hubspot_dw.client import Client
+from tap_hubspot_dw.errors import HubSpotError, RunStoppedError
+from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
+from tap_hubspot_dw.portal import Portal
+from tap_hubspot_dw.run import Run, now
+from tap_hubspot_dw.schemas import object_schema
+from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
+from tap_hubspot_dw.streams.associations import AssociationStream
+from tap_hubspot_dw.streams.history import HistoryStream
+from tap_hubspot_dw.streams.objects import ObjectStream
+from tap_hubspot_dw.streams.reference import REFERENCES, ReferenceStream
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    import click
+
+
+class StreamsFailedError(HubSpotError):
+    """The run is over and some streams could not be read."""
+
+
+class TapHubSpotDW(Tap):
+    """Contacts, appointments, custom objects, deals and their associations from HubSpot."""
+
+    name = "tap-hubspot-dw"
+    config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
+    message_writer_class = MsgSpecWriter
+
+    def discover_streams(self) -> Sequence[Stream]:
+        """Return the streams in the order in which they are read: associations after objects, history last.
+
+        An object that the token may not read is reported and left out; the run then ends with a non-zero code.
+        """
+        run = self._run = self._start_run()
+        objects = list(self._object_streams(run))
+        run.kinds = [stream.kind for stream in objects]
+        references = [ReferenceStream(self, run, reference) for reference in REFERENCES]
+        return [*references, *objects, AssociationStream(self, run), HistoryStream(self, run)]
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """The streams by name, in the order of `discover_streams` (the SDK's own order is the alphabet's)."""
+        if self._streams is None:
+            ranks: dict[type, int] = {ReferenceStream: 0, ObjectStream: 1, AssociationStream: 2, HistoryStream: 3}
+            by_name = super().streams
+            names = [kind.name for kind in self._run.kinds]
+            self._streams = dict(
+                sorted(
+                    by_name.items(),
+                    key=lambda item: (ranks[type(item[1])], names.index(item[0]) if item[0] in names else 0),
+                )
+            )
+        return self._streams
+
+    def sync_all(self) -> None:  # type: ignore[misc]  # final for typing only: the end of a run is ours to judge
+        """Read all selected streams.
+
+        Raises:
+            HubSpotError: HubSpot stopped answering, or some streams failed; all others are complete.
+        """
+        super().sync_all()
+        if self._run.failures:
+            names = ", ".join(self._run.failures)
+            raise StreamsFailedError(
+                f"{len(self._run.failures)} stream(s) could not be read: {names}. The reasons stand above; "
+                "every other stream is complete."
+            )
+
+    def _start_run(self) -> Run:
+        settings = Settings.from_config(self.config)
+        client = Client(
+            settings.api_url,
+            token_for(settings),
+            timeout_seconds=settings.request_timeout_seconds,
+            user_agent=f"{self.name}/{self.plugin_version}",
+            logger=self.logger,
+        )
+        return Run(settings, Portal(client, settings.api_version, self.logger), now())
+
+    def _object_streams(self, run: Run) -> Iterator[ObjectStream]:
+        """Yield a stream for each object: described by the catalog where there is one, else by HubSpot."""
+        for name in run.settings.objects:
+            try:
+                kind = self._resolve(run, name)
+                entry = self.input_catalog.get_stream(name) if self.input_catalog else None
+                schema = entry.schema.to_dict() if entry else object_schema(run.portal.properties(kind))
+            except RunStoppedError:
+                raise
+            except HubSpotError as error:
+                run.failures[name] = str(error)
+                self.logger.error("%s: left out: %s", name, error)
+            else:
+                yield ObjectStream(self, run, kind, schema)
+
+    def _resolve(self, run: Run, name: str) -> ObjectType:
+        type_ids = run.settings.object_type_ids
+        return resolve(name, type_ids, run.portal.schemas() if needs_schemas(name, type_ids) else [])
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Write the state so far and end with the signal's exit code (the SDK's own ends with 0: a success)."""
+        self._run.portal.client.stop()
+        self.logger.error("Stopped by signal %d; the state so far is kept.", signum)
+        self.state_writer.write_state(self.state)
+        sys.exit(128 + signum)
+
+    # The command line: errors that the tap knows end with their sentence and exit code, without a traceback.
+
+    @classmethod
+    def invoke(cls, **options: Any) -> None:
+        """Run the command line's main action."""
+        with _told(cls.logger):
+            super().invoke(**options)
+
+    @classmethod
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        """Run `--discover`."""
+        with _told(cls.logger):
+            super().cb_discover(ctx, param, value)
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Run `--test`."""
+        with _told(cls.logger):
+            super().cb_test(ctx, param, value)
+
+
+@contextmanager
+def _told(logger: logging.Logger) -> Iterator[None]:
+    try:
+        yield
+    except HubSpotError as error:
+        logger.error("%s", error)
+        sys.exit(error.exit_code)

@@ -1,0 +1,46 @@
+"""Moments in time, as HubSpot writes them and as records carry them.
+
+A record's date-times are fixed-width UTC text with milliseconds (`2026-03-30T12:00:00.000Z`), so that they compare
+as text. HubSpot writes ISO 8601 with or without a fraction, or milliseconds since 1970 as digits (both observed).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ISO_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
+_EPOCH_MS = re.compile(r"-?\d{1,15}")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Return the moment that `text` names, in UTC.
+
+    Accepts ISO 8601 (without an offset it is UTC, without a time it is midnight) and milliseconds since 1970.
+
+    Raises:
+        ValueError: `text` is neither, or lies outside the years 1 to 9999.
+    """
+    if _EPOCH_MS.fullmatch(text):
+        try:
+            return EPOCH + timedelta(milliseconds=int(text))
+        except OverflowError as error:
+            raise ValueError(text) from error
+    if not _ISO_DATE_TIME.fullmatch(text):
+        raise ValueError(text)
+    moment = datetime.fromisoformat(text)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(text) from error
+
+
+def format_timestamp(moment: datetime) -> str:
+    """Return `moment` (in UTC) as fixed-width text, cut to milliseconds."""
+    return f"{moment.year:04}-{moment:%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Return the milliseconds from 1970 to `moment`, rounded down."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
