@@ -1,0 +1,127 @@
+"""A HubSpot object becomes a Singer record, and nothing of it is lost on the way."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from tap_hubspot_dw.records import archived_record, merged_records, to_record
+from tap_hubspot_dw.schemas import OBJECT_COLUMNS, column_name, columns, object_schema, property_name
+
+DEFINITIONS = [
+    {"name": "email", "type": "string", "label": "Email", "description": "Where to write"},
+    {"name": "score", "type": "number", "label": "Score", "description": ""},
+    {"name": "vip", "type": "bool"},
+    {"name": "born", "type": "date"},
+    {"name": "seen", "type": "datetime"},
+    {"name": "tags", "type": "enumeration"},
+    {"name": "extra", "type": "json"},
+    {"name": "hs_object_id", "type": "number"},
+    {"name": "archived", "type": "string"},
+    {"name": "later", "type": "a type of 2030"},
+]
+SCHEMA = object_schema(DEFINITIONS)
+
+
+def hubspot_object(**properties):
+    return {
+        "id": "51",
+        "properties": {"hs_object_id": "51", **properties},
+        "createdAt": "2021-08-27T17:57:57.577Z",
+        "updatedAt": "2022-02-17T18:00:01Z",
+        "archived": False,
+        "url": "https://app.hubspot.com/contacts/1/record/0-1/51",
+    }
+
+
+def record_of(**properties):
+    return to_record(hubspot_object(**properties), columns(SCHEMA, SCHEMA["properties"]))
+
+
+def test_every_property_lands_in_its_own_column_with_its_own_type():
+    record = record_of(
+        email="a@b.c",
+        score="1.50",
+        vip="true",
+        born="2026-11-30",
+        seen="1774872000000",
+        tags="a;b",
+        extra='{"a": 1}',
+        later="x",
+        archived="not ours",
+    )
+    assert record == {
+        "id": "51",
+        "created_at": "2021-08-27T17:57:57.577Z",
+        "updated_at": "2022-02-17T18:00:01.000Z",
+        "archived": False,
+        "archived_at": None,
+        "merged_into_id": None,
+        "url": "https://app.hubspot.com/contacts/1/record/0-1/51",
+        "invalid_properties": None,
+        "_sdc_deleted_at": None,
+        "email": "a@b.c",
+        "score": Decimal("1.50"),
+        "vip": True,
+        "born": "2026-11-30",
+        "seen": "2026-03-30T12:00:00.000Z",
+        "tags": "a;b",
+        "extra": '{"a": 1}',
+        "hs_object_id": "51",
+        "property_archived": "not ours",
+        "later": "x",
+    }
+    assert record.keys() == SCHEMA["properties"].keys()
+
+
+def test_a_cleared_value_is_null_and_cleared_text_stays_empty():
+    record = record_of(score="", vip="", born="", seen="", email="")
+    assert [record[name] for name in ("score", "vip", "born", "seen", "email")] == [None, None, None, None, ""]
+    assert record["invalid_properties"] is None
+
+
+def test_a_value_that_does_not_fit_is_null_and_its_text_is_kept():
+    record = record_of(score="N/A", vip="maybe", born="0000-00-00", seen="20225-01-01T00:00:00Z")
+    assert [record[name] for name in ("score", "vip", "born", "seen")] == [None] * 4
+    assert record["invalid_properties"] == {
+        "score": "N/A",
+        "vip": "maybe",
+        "born": "0000-00-00",
+        "seen": "20225-01-01T00:00:00Z",
+    }
+
+
+def test_a_delete_record_says_nothing_but_the_deletion():
+    archived = hubspot_object() | {"archived": True, "archivedAt": "2026-11-01T08:00:00Z"}
+    assert archived_record(archived) == {
+        "id": "51",
+        "archived": True,
+        "archived_at": "2026-11-01T08:00:00.000Z",
+        "_sdc_deleted_at": "2026-11-01T08:00:00.000Z",
+    }
+
+
+@pytest.mark.parametrize(("merged_ids", "losers"), [(None, []), ("", []), ("7", ["7"]), ("7;8 ; 9", ["7", "8", "9"])])
+def test_each_merged_away_id_becomes_a_delete_record_that_names_the_survivor(merged_ids, losers):
+    assert list(merged_records(hubspot_object(hs_merged_object_ids=merged_ids))) == [
+        {"id": loser, "merged_into_id": "51", "_sdc_deleted_at": "2022-02-17T18:00:01.000Z"} for loser in losers
+    ]
+
+
+@pytest.mark.parametrize("name", ["email", *OBJECT_COLUMNS, "property_id", "property_property_id", "property_email"])
+def test_the_way_from_property_to_column_and_back_is_unique(name):
+    assert property_name(column_name(name)) == name
+    assert column_name(name) not in OBJECT_COLUMNS
+
+
+def test_a_schema_says_what_hubspot_calls_a_property():
+    assert SCHEMA["properties"]["email"] == {
+        "type": ["string", "null"],
+        "title": "Email",
+        "description": "Where to write",
+    }
+
+
+def test_only_selected_columns_are_read():
+    assert [column.name for column in columns(SCHEMA, ["id", "email", "vip"])] == ["email", "vip"]

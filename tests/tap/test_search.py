@@ -1,0 +1,74 @@
+"""A window is closed, looks back, and is read by id."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tap_hubspot_dw.search import Window, ascending_ids, change_window, is_last, search_body
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def test_a_window_reaches_from_before_the_bookmark_to_the_start_of_the_run():
+    assert change_window(NOON - HOUR, HOUR, NOON) == Window(NOON - 2 * HOUR, NOON)
+
+
+def test_a_bookmark_ahead_of_the_clock_gives_an_empty_window():
+    assert change_window(NOON + 5 * HOUR, HOUR, NOON) == Window(NOON, NOON)
+
+
+def test_a_window_never_begins_at_the_epoch():
+    assert change_window(datetime(1970, 1, 1, tzinfo=UTC), HOUR, NOON).since == datetime(
+        1970, 1, 1, 0, 0, 1, tzinfo=UTC
+    )
+
+
+def test_a_window_that_ends_before_it_begins_is_refused():
+    with pytest.raises(ValueError, match="ends"):
+        Window(NOON, NOON - HOUR)
+
+
+def test_the_request_names_the_window_the_last_id_and_never_an_offset():
+    body = search_body(Window(NOON - HOUR, NOON), "lastmodifieddate", ["email"], above_id=51)
+    assert body == {
+        "filterGroups": [
+            {
+                "filters": [
+                    {"propertyName": "lastmodifieddate", "operator": "GTE", "value": "1795431600000"},
+                    {"propertyName": "lastmodifieddate", "operator": "LT", "value": "1795435200000"},
+                    {"propertyName": "hs_object_id", "operator": "GT", "value": "51"},
+                ]
+            }
+        ],
+        "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+        "properties": ["email"],
+        "limit": 200,
+    }
+
+
+@pytest.mark.parametrize("ids", [["9", "10", "11"], []])
+def test_ids_ascend_by_number(ids):
+    assert ascending_ids([{"id": each} for each in ids], above_id=8) == [int(each) for each in ids]
+
+
+@pytest.mark.parametrize("ids", [["8"], ["9", "9"], ["10", "11", "9"], ["10", "100", "11"]])
+def test_ids_that_do_not_ascend_are_refused(ids):
+    with pytest.raises(ValueError, match="follows"):
+        ascending_ids([{"id": each} for each in ids], above_id=8)
+
+
+@pytest.mark.parametrize(
+    ("reply", "last"),
+    [
+        ({"total": 1, "results": [{}]}, True),
+        ({"total": 0, "results": []}, True),
+        ({"total": 2, "results": [{}], "paging": {"next": {"after": "1"}}}, False),
+        ({"total": 1, "results": [], "paging": {"next": {"after": "1"}}}, False),
+        ({"total": 2, "results": [{}]}, False),
+    ],
+)
+def test_a_page_is_the_last_only_if_paging_and_total_agree(reply, last):
+    assert is_last(reply) is last

@@ -1,0 +1,62 @@
+"""State says where the next run starts, whatever happened to the last one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tap_hubspot_dw.state import FullPass, StreamState
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        StreamState(),
+        StreamState(bookmark=NOON, version=7, full_pass_at=NOON),
+        StreamState(version=7, full_pass=FullPass(8, NOON, after="20001")),
+        StreamState(bookmark=NOON, pairs={"deals:contacts": NOON}, full_pass=FullPass(8, NOON, finished=("a:b",))),
+    ],
+)
+def test_state_survives_being_saved(state):
+    assert StreamState.from_json(state.to_json("updated_at")) == state
+
+
+def test_a_bookmark_of_another_tap_is_understood():
+    saved = {"replication_key": "lastmodifieddate", "replication_key_value": "2026-11-23T12:00:00+00:00"}
+    assert StreamState.from_json(saved) == StreamState(bookmark=NOON)
+
+
+def test_a_pass_that_is_not_newer_than_the_table_is_a_leftover():
+    saved = {"version": 9, "full_pass": {"version": 9, "started_at": "2026-11-23T12:00:00.000Z", "after": "5"}}
+    assert StreamState.from_json(saved).full_pass is None
+
+
+def test_a_new_pass_has_a_version_above_every_earlier_one_even_if_the_clock_went_back():
+    state = StreamState(version=99_999_999_999_999)
+    assert state.begin_full_pass(NOON).version == 100_000_000_000_000
+
+
+def test_a_pass_under_way_is_continued_and_then_becomes_the_past():
+    state = StreamState(version=1)
+    begun = state.begin_full_pass(NOON)
+    assert state.begin_full_pass(NOON + HOUR) is begun
+    state.end_full_pass()
+    assert (state.version, state.full_pass_at, state.full_pass) == (begun.version, NOON, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "refresh", "due"),
+    [
+        (StreamState(full_pass_at=NOON - 2 * HOUR), HOUR, True),
+        (StreamState(full_pass_at=NOON - HOUR / 2), HOUR, False),
+        (StreamState(full_pass_at=NOON - 999 * HOUR), None, False),
+        (StreamState(bookmark=NOON), HOUR, False),
+        (StreamState(full_pass=FullPass(1, NOON)), None, True),
+    ],
+)
+def test_a_full_pass_is_due_when_the_last_is_too_old_or_one_is_under_way(state, refresh, due):
+    assert state.is_full_pass_due(refresh, NOON) is due
