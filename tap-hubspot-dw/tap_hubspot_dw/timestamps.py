@@ -10,8 +10,8 @@ import re
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ISO_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
-_EPOCH_MS = re.compile(r"-?\d{1,15}")
+_ISO_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
+_EPOCH_MS = re.compile(r"-?\d{1,15}", re.ASCII)
 
 
 def parse_timestamp(text: str) -> datetime:

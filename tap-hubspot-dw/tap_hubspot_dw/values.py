@@ -15,8 +15,8 @@ from tap_hubspot_dw.timestamps import format_timestamp, parse_timestamp
 
 Converter = Callable[[str], object]
 
-_NUMBER = re.compile(r"[+-]?(\d{1,1000}(\.\d{0,1000})?|\.\d{1,1000})([eE][+-]?\d{1,3})?")
-_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_NUMBER = re.compile(r"[+-]?(\d{1,1000}(\.\d{0,1000})?|\.\d{1,1000})([eE][+-]?\d{1,3})?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
 
 
