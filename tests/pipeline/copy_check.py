@@ -1,0 +1,95 @@
+"""Is the copy true? The portal's own records against the warehouse's rows, value by value.
+
+What a value should be is worked out here from HubSpot's documents, independently of the tap.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+Row = dict[str, Any]
+INVALID = object()
+_OURS = {"id", "created_at", "updated_at", "archived", "archived_at", "merged_into_id", "url", "invalid_properties"}
+
+
+def _number(text: str) -> object:
+    return Decimal(text) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text) else INVALID
+
+
+def _boolean(text: str) -> object:
+    return {"true": True, "false": False}.get(text, INVALID)
+
+
+def _date(text: str) -> object:
+    moment = _moment(text)
+    return moment.date() if isinstance(moment, datetime) else moment
+
+
+def _moment(text: str) -> object:
+    if re.fullmatch(r"-?[0-9]+", text):
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return INVALID
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+_EXPECTED: dict[str, Callable[[str], object]] = {
+    "number": _number,
+    "bool": _boolean,
+    "date": _date,
+    "datetime": _moment,
+}
+
+
+def object_differences(truth: Iterable[dict[str, Any]], rows: Iterable[Row], types: dict[str, str]) -> Iterator[str]:
+    """Yield a sentence for every difference between live objects and live rows.
+
+    `truth` has HubSpot's objects with all properties as text, `types` each property's HubSpot type, `rows` the
+    table's rows by column.
+    """
+    types = {name: kind for name, kind in types.items() if name != "hs_object_id"}
+    copies = {row["id"]: row for row in rows if row["_sdc_deleted_at"] is None}
+    for each in truth:
+        row = copies.pop(each["id"], None)
+        if row is None:
+            yield f"{each['id']} is missing"
+            continue
+        invalid = {}
+        for name, text in each["properties"].items():
+            convert = _EXPECTED.get(types.get(name, ""))
+            expected: object = text
+            if convert is not None and text is not None:
+                expected = convert(text) if text else None
+                if expected is INVALID:
+                    invalid[name], expected = text, None
+            column = f"property_{name}" if name in _OURS else name
+            if column not in row:
+                yield f"{each['id']}: no column for {name}"
+            elif comparable(row[column]) != expected:
+                yield f"{each['id']}: {name} is {row[column]!r}, should be {expected!r}"
+        kept = row["invalid_properties"]
+        if (json.loads(kept) if isinstance(kept, str) else kept or {}) != invalid:
+            yield f"{each['id']}: invalid_properties is {kept}, should be {invalid}"
+        for column, key in (("created_at", "createdAt"), ("updated_at", "updatedAt")):
+            if comparable(row[column]) != _moment(each[key]):
+                yield f"{each['id']}: {column} is {row[column]!r}, should be {each[key]}"
+    for extra in copies:
+        yield f"{extra} is in the table and not in the portal"
+
+
+def comparable(value: object) -> object:
+    """Return a database's value in a form that compares across databases."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, bool | date | str):
+        return value
+    if isinstance(value, int | float):
+        return Decimal(str(value))
+    return value

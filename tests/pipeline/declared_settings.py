@@ -1,0 +1,56 @@
+"""How a plugin's `--about` becomes its settings in meltano.yml: run it to print them.
+
+python tests/pipeline/declared_settings.py tap-hubspot-dw
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_KINDS = {"integer": "integer", "number": "decimal", "boolean": "boolean", "array": "array", "object": "object"}
+
+
+def about(executable: str) -> dict[str, Any]:
+    """Return what a plugin says of itself; it stands beside the running Python."""
+    command = [str(Path(sys.executable).with_name(executable)), "--about", "--format=json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def settings(properties: dict[str, Any], prefix: str = "", parent: str = "") -> list[dict[str, Any]]:
+    """Return Meltano's settings for a configuration's JSON schema; nested ones get dotted names."""
+    found: list[dict[str, Any]] = []
+    for name, schema in properties.items():
+        label = schema.get("title") or f"{parent} {name.replace('_', ' ')}".strip().capitalize()
+        if schema.get("properties") and not name.startswith("stream_map"):
+            found += settings(schema["properties"], f"{prefix}{name}.", label)
+            continue
+        setting: dict[str, Any] = {"name": prefix + name, "kind": _kind(schema), "label": label}
+        setting["description"] = " ".join(str(schema.get("description", label)).split())
+        if schema.get("default") is not None:
+            setting["value"] = schema["default"]
+        if schema.get("enum"):
+            setting["options"] = [{"label": each, "value": each} for each in schema["enum"]]
+        if schema.get("secret"):
+            setting["sensitive"] = True
+        found.append(setting)
+    return found
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if schema.get("enum"):
+        return "options"
+    if schema.get("format") == "date-time":
+        return "date_iso8601"
+    types = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", [])
+    return next((_KINDS[each] for each in types if each in _KINDS), "string")
+
+
+if __name__ == "__main__":
+    declared = settings(about(sys.argv[1])["settings"]["properties"])
+    sys.stdout.write(yaml.safe_dump(declared, sort_keys=False, width=110))
