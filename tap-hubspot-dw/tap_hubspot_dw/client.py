@@ -19,12 +19,14 @@ import msgspec
 import requests
 
 from tap_hubspot_dw.auth import Token
+from tap_hubspot_dw.budgets import OBJECTS, Budgets
 from tap_hubspot_dw.errors import (
     AuthenticationError,
     DailyLimitError,
     HubSpotError,
     MissingScopesError,
     RequestError,
+    RunStoppedError,
     UnreachableError,
 )
 
@@ -33,12 +35,11 @@ Reply = dict[str, Any]
 # Worth another try (HubSpot's error handling guide; 525, 526 and 530 are Cloudflare's and a guess).
 _RETRIED = frozenset({423, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
 _MAX_TRIES = 10
+_MAX_THROTTLED = 200  # 429s: others may use the budget too, and each waits for a second or two
 _MAX_TRIES_UNSEEN = 3  # while HubSpot has never answered: a wrong URL should not take minutes to say so
 _MAX_WAIT_SECONDS = 30.0
 _SHORTEST_WAIT_SECONDS = {423: 2.0}  # documented: wait two seconds while an object is locked
 _LONGEST_RETRY_AFTER_SECONDS = 300.0  # 477 (portal migration) may ask for a day: end the run instead
-_TEN_SECONDS = "TEN_SECONDLY_ROLLING"
-_SECOND = "SECONDLY"
 
 
 @dataclass
@@ -75,6 +76,7 @@ class Client:
         self._local = threading.local()
         self._stop = threading.Event()
         self._answered = False
+        self._budgets = Budgets()
 
     def stop(self) -> None:
         """Let waiting and future requests end with an error at once."""
@@ -83,40 +85,52 @@ class Client:
     def get(self, path: str, params: dict[str, str] | None = None) -> Reply:
         """Return the reply to a GET; commas in parameters stay literal, which keeps long URLs short."""
         query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
-        return self._reply("GET", f"{path}?{query}" if query else path, None)
+        return self._reply("GET", f"{path}?{query}" if query else path, None, OBJECTS)
 
-    def post(self, path: str, body: dict[str, Any]) -> Reply:
-        """Return the reply (200 or 207) to a POST that reads."""
-        return self._reply("POST", path, msgspec.json.encode(body))
+    def post(self, path: str, body: dict[str, Any], budget: str = OBJECTS) -> Reply:
+        """Return the reply (200 or 207) to a POST that reads, paid from the budget of that name."""
+        return self._reply("POST", path, msgspec.json.encode(body), budget)
 
-    def _reply(self, method: str, path: str, body: bytes | None) -> Reply:
+    def _reply(self, method: str, path: str, body: bytes | None, budget: str) -> Reply:
         """Send until there is a reply, at most `_MAX_TRIES` times.
 
         Raises:
             HubSpotError: of the class that says what happens next.
         """
+        request = f"{method} {self._api_url}{path.partition('?')[0]}"
         waits = backoff.expo(base=2, factor=0.5, max_value=_MAX_WAIT_SECONDS)
         next(waits)  # the generator starts with an empty step
         renewed = False
-        tries = 0
+        tries = throttled = 0
         while True:
-            tries += 1
+            self._await_budget(budget)
             token = self._token.value()
             response, trouble = self._send(method, path, body, token)
             if response is not None:
                 if response.status_code in {200, 201, 207}:
                     self._answered = True
+                    if limit := response.headers.get("X-HubSpot-RateLimit-Max", ""):
+                        self._budgets.learn(int(limit))
                     return decode(response.content)
                 if response.status_code == 401 and not renewed and self._token.renew(token):
                     renewed = True
                     continue
                 if response.status_code not in _RETRIED:
                     self._answered = True
-                    raise refusal(response, f"{method} {path.partition('?')[0]}")
+                    raise refusal(response, request)
                 trouble = f"HTTP {response.status_code}"
-            if tries >= (_MAX_TRIES if self._answered else _MAX_TRIES_UNSEEN) or self._stop.is_set():
-                raise _gave_up(response, f"{method} {self._api_url}{path.partition('?')[0]}", tries, trouble)
-            self._wait(response, float(next(waits) or 0), trouble)
+            if response is not None and response.status_code == 429:
+                throttled += 1
+            else:
+                tries += 1
+            if tries >= (_MAX_TRIES if self._answered else _MAX_TRIES_UNSEEN) or throttled >= _MAX_THROTTLED:
+                raise _gave_up(response, request, tries + throttled, trouble)
+            self._wait(response, float(next(waits) or 0), trouble, budget)
+
+    def _await_budget(self, budget: str) -> None:
+        while seconds := self._budgets[budget].take():
+            if self._stop.wait(seconds):
+                raise RunStoppedError("The run was stopped.")
 
     def _send(self, method: str, path: str, body: bytes | None, token: str) -> tuple[requests.Response | None, str]:
         headers = {"Authorization": f"Bearer {token}"}
@@ -152,30 +166,26 @@ class Client:
             session.headers["User-Agent"] = self._user_agent
         return cast("requests.Session", session)
 
-    def _wait(self, response: requests.Response | None, wait_seconds: float, trouble: str) -> None:
+    def _wait(self, response: requests.Response | None, wait_seconds: float, trouble: str, budget: str) -> None:
         """Wait as HubSpot asks, or exponentially with jitter; raise when waiting does not help."""
         seconds = random.uniform(wait_seconds / 2, wait_seconds)  # noqa: S311  jitter is no secret
         throttled = response is not None and response.status_code == 429
         if response is not None:
-            seconds = max(seconds, _SHORTEST_WAIT_SECONDS.get(response.status_code, 0.0))
-            asked = _retry_after_seconds(response)
-            if asked is not None and asked > _LONGEST_RETRY_AFTER_SECONDS:
+            asked = max(_retry_after_seconds(response), _SHORTEST_WAIT_SECONDS.get(response.status_code, 0.0))
+            if asked > _LONGEST_RETRY_AFTER_SECONDS:
                 raise UnreachableError(
                     f"HubSpot asks to wait {asked:.0f} seconds ({trouble}): run again after that.",
                     reply=error_reply(response),
                 )
-            if asked is not None:
-                seconds = max(seconds, asked)
             if throttled:
-                seconds = max(seconds, _throttle_seconds(error_reply(response)))
+                asked = max(asked, _throttle_seconds(error_reply(response)))
+                self._budgets[budget].close(asked)
+            seconds = max(seconds, asked)
         self.traffic.add(retries=1, throttled=seconds if throttled else 0.0)
-        self._logger.log(
-            logging.INFO if throttled else logging.WARNING,
-            "HubSpot: %s; trying again in %.1f s.",
-            trouble,
-            seconds,
-        )
-        self._stop.wait(seconds)
+        level = logging.INFO if throttled else logging.WARNING
+        self._logger.log(level, "HubSpot: %s; trying again in %.1f s.", trouble, seconds)
+        if self._stop.wait(seconds):
+            raise RunStoppedError("The run was stopped.")
 
 
 def decode(content: bytes) -> Reply:
@@ -247,9 +257,9 @@ def _scopes(reply: Reply) -> list[str]:
     return scopes
 
 
-def _retry_after_seconds(response: requests.Response) -> float | None:
+def _retry_after_seconds(response: requests.Response) -> float:
     text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else None
+    return float(text) if text.isdigit() else 0.0
 
 
 def _throttle_seconds(reply: Reply) -> float:
@@ -265,6 +275,6 @@ def _throttle_seconds(reply: Reply) -> float:
             "the state is kept: run again after midnight in the account's time zone.",
             reply=reply,
         )
-    if policy == _SECOND or "secondly limit" in message.replace("ten_secondly", ""):
+    if policy == "SECONDLY" or "secondly limit" in message.replace("ten_secondly", ""):
         return 1.0
     return 2.0  # of a rolling ten-second window: the oldest requests leave it continuously

@@ -10,9 +10,11 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tap_hubspot_dw.budgets import ASSOCIATIONS, SEARCH
 from tap_hubspot_dw.client import Client, Reply
 from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError
 from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.ranges import RANGE_RECORDS, Range, checked_page
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.search import Window, ascending_ids, is_last, search_body
 
@@ -61,22 +63,51 @@ class Portal:
             for reply in self._pages(path("owners", self._version), params):
                 yield from reply["results"]
 
-    def listed(
-        self, kind: ObjectType, properties: Sequence[str], after: str | None = None
-    ) -> Iterator[tuple[Page, str | None]]:
-        """Yield every live object, in pages as HubSpot stores them, each with the cursor of the next (or None).
+    def listed(self, kind: ObjectType, properties: Sequence[str]) -> Iterator[Page]:
+        """Yield every live object in pages, by HubSpot's own cursor."""
+        params, is_wide = self._list_params(kind, properties)
+        for reply in self._pages(path("list", self._version, type=kind.type_id), params):
+            yield self._batch_read(kind, reply["results"], properties) if is_wide else reply["results"]
 
-        Where the properties would make the URL too long, the list gives ids and batch read the properties; an
-        object that is archived between the two is left to the sweep of archived objects.
+    def listed_range(self, kind: ObjectType, properties: Sequence[str], span: Range) -> Iterator[Page]:
+        """Yield the live objects of a range of ids in pages, beginning in the middle of the list.
+
+        Raises:
+            NotPositionalError: HubSpot's list cannot be entered at an id.
         """
-        params = {"limit": str(LIST_PAGE_SIZE), "archived": "false", "properties": ",".join(properties)}
-        wide = len(path("list", self._version, type=kind.type_id)) + len(params["properties"]) > _LONGEST_URL
-        if wide:
-            params["properties"] = "hs_object_id"
-        for reply in self._pages(path("list", self._version, type=kind.type_id), params, after):
-            page: Page = reply["results"]
-            cursor = (reply.get("paging") or {}).get("next", {}).get("after")
-            yield (self._batch_read(kind, page, properties) if wide and page else page), cursor
+        params, is_wide = self._list_params(kind, properties)
+        where = path("list", self._version, type=kind.type_id)
+        above = span.above
+        while True:
+            reply = self.client.get(where, {**params, "after": str(above + 1)} if above else params)
+            results, last = checked_page(reply, above)
+            page = [each for each in results if span.through is None or int(each["id"]) <= span.through]
+            yield self._batch_read(kind, page, properties) if is_wide else page
+            if "paging" not in reply or len(page) < len(results) or last == span.through:
+                return
+            above = last
+
+    def boundaries(self, kind: ObjectType, above: int) -> Iterator[int]:
+        """Yield the id of every 10,000th object above an id: hints, as the search index lags and may lack some."""
+        url = path("search", self._version, type=kind.type_id)
+        while True:
+            body = {
+                "filterGroups": [
+                    {"filters": [{"propertyName": "hs_object_id", "operator": "GT", "value": str(above)}]}
+                ],
+                "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+                "properties": ["hs_object_id"],
+                "limit": 1,
+                "after": str(RANGE_RECORDS - 1),
+            }
+            try:
+                results = self.client.post(url, body, SEARCH)["results"]
+            except RequestError:  # not searchable: the list is one range
+                return
+            if not results or int(results[0]["id"]) <= above:
+                return
+            above = int(results[0]["id"])
+            yield above
 
     def archived(self, kind: ObjectType) -> Iterator[HubSpotObject]:
         """Yield every object archived in the last 90 days (documented), its id and `archivedAt`.
@@ -110,7 +141,7 @@ class Portal:
     def total(self, kind: ObjectType) -> int:
         """Return how many live objects HubSpot's search index counts; it may lag behind the store (documented)."""
         body = {"limit": 1, "properties": ["hs_object_id"]}
-        return int(self.client.post(path("search", self._version, type=kind.type_id), body)["total"])
+        return int(self.client.post(path("search", self._version, type=kind.type_id), body, SEARCH)["total"])
 
     def is_pair_known(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
         """Tell whether HubSpot defines any association type from one object type to the other."""
@@ -129,7 +160,7 @@ class Portal:
         url = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
         inputs: list[dict[str, str]] = [{"id": str(each)} for each in ids]
         while inputs:
-            reply = self.client.post(url, {"inputs": inputs})
+            reply = self.client.post(url, {"inputs": inputs}, ASSOCIATIONS)
             _check_association_errors(reply, from_kind, to_kind)
             inputs = []
             for result in reply["results"]:
@@ -146,8 +177,9 @@ class Portal:
             self._described[where] = self.client.get(where)["results"]
         return self._described[where]
 
-    def _pages(self, where: str, params: dict[str, str], after: str | None = None) -> Iterator[Reply]:
+    def _pages(self, where: str, params: dict[str, str]) -> Iterator[Reply]:
         """Yield replies until one has no `paging`; pages before that may be short or empty (observed)."""
+        after = None
         while True:
             reply = self.client.get(where, {**params, "after": after} if after else params)
             yield reply
@@ -158,11 +190,24 @@ class Portal:
                 raise ReplyError(f"HubSpot's list at {where} does not advance beyond {after}: run again later.")
             after = following
 
+    def _list_params(self, kind: ObjectType, properties: Sequence[str]) -> tuple[dict[str, str], bool]:
+        """Return a list's parameters, and whether it gives ids only because the URL would be too long.
+
+        Then batch read gives the properties; an object that is archived between the two is left to the sweep of
+        archived objects.
+        """
+        names = ",".join(properties)
+        is_wide = len(path("list", self._version, type=kind.type_id)) + len(names) > _LONGEST_URL
+        shown = "hs_object_id" if is_wide else names
+        return {"limit": str(LIST_PAGE_SIZE), "archived": "false", "properties": shown}, is_wide
+
     def _batch_read(self, kind: ObjectType, page: Page, properties: Sequence[str]) -> Page:
         """Return the listed objects with their properties, in the page's order.
 
         An id that was merged meanwhile gives the survivor (observed), which has its own place in the list.
         """
+        if not page:
+            return []
         reply = self.client.post(
             path("batch_read", self._version, type=kind.type_id),
             {"inputs": [{"id": each["id"]} for each in page], "properties": list(properties)},
@@ -172,11 +217,11 @@ class Portal:
 
     def _first_page_with_results(self, url: str, body: dict[str, Any]) -> Reply:
         """Return a search's reply, looking behind empty pages that announce another (observed)."""
-        reply = self.client.post(url, body)
+        reply = self.client.post(url, body, SEARCH)
         for _ in range(_MAX_EMPTY_PAGES):
             if reply["results"] or "paging" not in reply:
                 return reply
-            reply = self.client.post(url, {**body, "after": reply["paging"]["next"]["after"]})
+            reply = self.client.post(url, {**body, "after": reply["paging"]["next"]["after"]}, SEARCH)
         raise ReplyError(f"HubSpot's search at {url} gives empty pages only: run again later.")
 
 

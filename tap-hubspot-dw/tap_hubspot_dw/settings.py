@@ -121,6 +121,14 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             description="After a complete pass, tell the target to mark what HubSpot no longer has as deleted.",
         ),
         th.Property(
+            "workers",
+            th.IntegerType,
+            default=8,
+            minimum=1,
+            title="Workers",
+            description="How many requests are under way at once; HubSpot's limits are kept whatever it is.",
+        ),
+        th.Property(
             "request_timeout_seconds",
             th.NumberType,
             default=60,
@@ -149,6 +157,7 @@ class Settings:
     full_refresh: timedelta | None
     association_refresh: timedelta | None
     activate_versions: bool
+    workers: int
     request_timeout_seconds: float
 
     def __repr__(self) -> str:
@@ -184,6 +193,7 @@ class Settings:
             full_refresh=_hours(config["full_refresh_hours"]),
             association_refresh=_hours(config["association_refresh_hours"]),
             activate_versions=config["activate_versions"],
+            workers=config["workers"],
             request_timeout_seconds=config["request_timeout_seconds"],
         )
 

@@ -5,7 +5,7 @@
         "replication_key_value": "2026-11-23T20:00:00.000Z",   the end of the last window read
         "version": 1795464000000,                              the table version its records carry
         "full_pass_at": "2026-11-23T20:00:00.000Z",            the start of the last complete full pass
-        "full_pass": {"version": …, "started_at": …, "after": "20001"}     one that is under way
+        "full_pass": {"version": …, "started_at": …, "ranges": [[0, 20000]]}   one that is under way
     }, "associations": {… "pairs": {"deals:contacts": "2026-11-23T20:00:00.000Z"}}}}
 
 State that another tap left with a `replication_key_value` is read as it is. Meltano merges the state of a run with
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from tap_hubspot_dw.ranges import Range
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
 
 
@@ -25,13 +26,12 @@ from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestam
 class FullPass:
     """A full pass under way: its table version, when it began and how far it came.
 
-    `after` is HubSpot's cursor of the next page of a list (None: at the beginning); `finished` names the pairs of
-    associations that are done.
+    `ranges` are the ids of objects that are done, `finished` names the pairs of associations that are.
     """
 
     version: int
     started_at: datetime
-    after: str | None = None
+    ranges: tuple[Range, ...] = ()
     finished: tuple[str, ...] = ()
 
 
@@ -59,7 +59,7 @@ class StreamState:
             full_pass = FullPass(
                 int(under_way["version"]),
                 parse_timestamp(under_way["started_at"]),
-                under_way.get("after"),
+                tuple(Range(above, through) for above, through in under_way.get("ranges", ())),
                 tuple(under_way.get("finished", ())),
             )
         return cls(
@@ -83,10 +83,11 @@ class StreamState:
         if self.pairs:
             saved["pairs"] = {pair: format_timestamp(moment) for pair, moment in self.pairs.items()}
         if self.full_pass:
+            ranges = self.full_pass.ranges
             saved["full_pass"] = {
                 "version": self.full_pass.version,
                 "started_at": format_timestamp(self.full_pass.started_at),
-                **({"after": self.full_pass.after} if self.full_pass.after else {}),
+                **({"ranges": [[each.above, each.through] for each in ranges]} if ranges else {}),
                 **({"finished": list(self.full_pass.finished)} if self.full_pass.finished else {}),
             }
         return saved

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tap_hubspot_dw.ranges import Range
 from tap_hubspot_dw.state import FullPass, StreamState
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -17,7 +18,7 @@ HOUR = timedelta(hours=1)
     [
         StreamState(),
         StreamState(bookmark=NOON, version=7, full_pass_at=NOON),
-        StreamState(version=7, full_pass=FullPass(8, NOON, after="20001")),
+        StreamState(version=7, full_pass=FullPass(8, NOON, ranges=(Range(0, 20000), Range(30000, 40000)))),
         StreamState(bookmark=NOON, pairs={"deals:contacts": NOON}, full_pass=FullPass(8, NOON, finished=("a:b",))),
     ],
 )
@@ -31,7 +32,7 @@ def test_a_bookmark_of_another_tap_is_understood():
 
 
 def test_a_pass_that_is_not_newer_than_the_table_is_a_leftover():
-    saved = {"version": 9, "full_pass": {"version": 9, "started_at": "2026-11-23T12:00:00.000Z", "after": "5"}}
+    saved = {"version": 9, "full_pass": {"version": 9, "started_at": "2026-11-23T12:00:00.000Z", "ranges": [[0, 5]]}}
     assert StreamState.from_json(saved).full_pass is None
 
 

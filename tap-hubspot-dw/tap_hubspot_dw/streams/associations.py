@@ -123,7 +123,7 @@ class AssociationStream(HubSpotStream):
 
     def _listed_ids(self, kind: ObjectType) -> Iterator[int]:
         listed = SeenIds(since=None)
-        for page, _ in self.run.portal.listed(kind, ["hs_object_id"]):
+        for page in self.run.portal.listed(kind, ["hs_object_id"]):
             ids = [int(each["id"]) for each in page]
             listed.ids.extend(ids)
             yield from ids

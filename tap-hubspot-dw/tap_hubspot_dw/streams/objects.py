@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from tap_hubspot_dw.errors import RequestError
 from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import Page
+from tap_hubspot_dw.ranges import NotPositionalError, Range, cut, gaps, merged
 from tap_hubspot_dw.records import Record, archived_record, merged_records, to_record
 from tap_hubspot_dw.run import Run, SeenIds
 from tap_hubspot_dw.schemas import columns
 from tap_hubspot_dw.search import change_window
-from tap_hubspot_dw.state import StreamState
+from tap_hubspot_dw.state import FullPass, StreamState
 from tap_hubspot_dw.streams.base import HubSpotStream
 from tap_hubspot_dw.timestamps import epoch_ms, parse_timestamp
 
@@ -58,10 +60,15 @@ class ObjectStream(HubSpotStream):
         self.set_version(full_pass.version)
         self.save_state(state)
         seen = SeenIds(since=None)
-        for page, after in self.run.portal.listed(self.kind, self._properties, full_pass.after):
-            yield from self._records(page, seen)
-            full_pass = state.full_pass = replace(full_pass, after=after)
+        try:
+            yield from self._ranges(state, full_pass, seen)
+        except NotPositionalError as error:
+            self.logger.warning("%s: the list is read by its cursor alone: %s.", self.name, error)
+            resumed, seen = False, SeenIds(since=None)
+            full_pass = state.full_pass = replace(full_pass, ranges=())
             self.save_state(state)
+            for page in self.run.portal.listed(self.kind, self._properties):
+                yield from self._records(page, seen)
         if not resumed:
             self.run.seen[self.name] = seen
         if last_bookmark:
@@ -70,6 +77,21 @@ class ObjectStream(HubSpotStream):
         state.end_full_pass()
         state.bookmark = full_pass.started_at
         self.save_state(state)
+
+    def _ranges(self, state: StreamState, full_pass: FullPass, seen: SeenIds) -> Iterator[Record]:
+        """Yield the objects in the ranges of ids that are not done yet, several ranges at once."""
+        portal = self.run.portal
+        spans = (span for gap in gaps(full_pass.ranges) for span in cut(gap, portal.boundaries(self.kind, gap.above)))
+
+        def pages(span: Range) -> Iterator[Page]:
+            return portal.listed_range(self.kind, self._properties, span)
+
+        for span, page in in_parallel(spans, pages, self.run.settings.workers):
+            if page is not None:
+                yield from self._records(page, seen)
+            else:
+                full_pass = state.full_pass = replace(full_pass, ranges=merged([*full_pass.ranges, span]))
+                self.save_state(state)
 
     def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Record]:
         """Yield what was modified in the window since the bookmark, and what was archived."""

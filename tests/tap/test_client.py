@@ -1,0 +1,114 @@
+"""The client's answers to replies that no server of ours gives: HTML, broken text, every refusal."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import requests
+import responses
+
+from tap_hubspot_dw.auth import StaticToken
+from tap_hubspot_dw.client import Client, decode
+from tap_hubspot_dw.errors import (
+    AuthenticationError,
+    DailyLimitError,
+    HubSpotError,
+    MissingScopesError,
+    RequestError,
+    UnreachableError,
+)
+
+URL = "http://hubspot.test"
+SECRET = "pat-not-a-real-token"
+HTML = "<html><body>502 Bad Gateway</body></html>"
+
+
+@pytest.fixture
+def client():
+    logger = logging.getLogger("test")
+    return Client(URL, StaticToken(SECRET), timeout_seconds=5, user_agent="test", logger=logger)
+
+
+@pytest.fixture
+def hubspot():
+    with responses.RequestsMock() as replies:
+        yield replies
+
+
+REFUSALS = [
+    (401, {"category": "INVALID_AUTHENTICATION", "correlationId": "c-1"}, AuthenticationError, "access_token.*c-1"),
+    (
+        403,
+        {
+            "category": "MISSING_SCOPES",
+            "errors": [{"context": {"requiredGranularScopes": ["crm.objects.contacts.read"]}}],
+        },
+        MissingScopesError,
+        r"the scope crm\.objects\.contacts\.read.*MISSING_SCOPES",
+    ),
+    (403, {"message": "You do not have permissions"}, MissingScopesError, "a scope it does not name"),
+    (400, {"message": "Unable to infer object type from: widgets"}, RequestError, "Unable to infer object type"),
+    (404, {"category": "OBJECT_NOT_FOUND", "message": "resource not found"}, RequestError, "OBJECT_NOT_FOUND"),
+    (414, HTML, RequestError, "HTTP 414"),
+    (429, {"policyName": "DAILY", "correlationId": "c-2"}, DailyLimitError, "after midnight.*c-2"),
+    (429, {"message": "You have reached your daily limit."}, DailyLimitError, "after midnight"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "error", "said"), REFUSALS)
+def test_a_refusal_says_what_to_do_and_keeps_hubspots_category(client, hubspot, status, body, error, said):
+    hubspot.get(f"{URL}/x", status=status, **({"body": body} if isinstance(body, str) else {"json": body}))
+    with pytest.raises(error, match=said) as raised:
+        client.get("/x")
+    assert SECRET not in str(raised.value)
+    assert client.traffic.requests == 1
+
+
+TROUBLES = [{"status": 502, "body": HTML}, {"status": 423, "json": {}}, {"body": requests.ConnectionError("cut")}]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_passing_trouble_is_tried_again(client, hubspot, trouble):
+    hubspot.get(f"{URL}/x", **trouble)
+    hubspot.get(f"{URL}/x", json={"results": []})
+    assert client.get("/x") == {"results": []}
+    assert (client.traffic.requests, client.traffic.retries) == (2, 1)
+
+
+def test_throttled_time_is_counted(client, hubspot):
+    hubspot.get(f"{URL}/x", status=429, json={"message": "You have reached your secondly limit."})
+    hubspot.get(f"{URL}/x", json={"results": []})
+    client.get("/x")
+    assert client.traffic.throttled_seconds >= 1
+
+
+def test_a_wait_of_hours_ends_the_run_instead(client, hubspot):
+    hubspot.get(f"{URL}/x", status=477, headers={"Retry-After": "86400"}, json={})
+    with pytest.raises(UnreachableError, match="wait 86400 seconds"):
+        client.get("/x")
+
+
+def test_a_server_that_never_answered_is_given_up_soon(client, hubspot):
+    hubspot.get(f"{URL}/x", status=503, body=HTML)
+    with pytest.raises(HubSpotError, match="HTTP 503"):
+        client.get("/x")
+    assert client.traffic.requests == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "reply"),
+    [
+        (b'{"a": "\\ud800x"}', {"a": "\ufffdx"}),
+        (b'{"a": "\\ud83d\\ude00"}', {"a": "\U0001f600"}),
+        (b'{"a": "\\u0000"}', {"a": "\x00"}),
+    ],
+)
+def test_text_that_is_no_text_is_repaired(content, reply):
+    assert decode(content) == reply
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[]", b"", b"\xff"])
+def test_a_reply_that_is_not_json_is_an_error(content):
+    with pytest.raises(HubSpotError, match="not"):
+        decode(content)
