@@ -1,1 +1,8 @@
-"""A local HubSpot."""
+"""A local HubSpot CRM: the read API on 127.0.0.1 over a seeded portal of any size, with limits, faults and oddities.
+
+The package is an independent reading of HubSpot's documents: it shares no code with the clients tested against it.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

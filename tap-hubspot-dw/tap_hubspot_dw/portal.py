@@ -16,7 +16,7 @@ from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.ranges import RANGE_RECORDS, Range, checked_page
 from tap_hubspot_dw.routes import path
-from tap_hubspot_dw.search import Window, ascending_ids, is_last, search_body
+from tap_hubspot_dw.search import MOST_RESULTS, Window, ascending_ids, is_last, search_body
 
 HubSpotObject = dict[str, Any]
 Page = list[HubSpotObject]
@@ -129,14 +129,43 @@ class Portal:
             try:
                 ids = ascending_ids(reply["results"], above_id)
             except ValueError as error:
-                raise ReplyError(
-                    f"HubSpot's search of {kind.name} is not sorted by id ({error}): this window cannot be read "
-                    "without losing records; run with --full-refresh."
-                ) from error
+                self._logger.warning(
+                    "%s: HubSpot's search is not sorted by id (%s): the window is read in slices of time instead.",
+                    kind.name,
+                    error,
+                )
+                yield from self._changed_in_slices(kind, window, properties)
+                return
             yield reply["results"], int(reply.get("total", len(ids)))
             if is_last(reply) or not ids:
                 return
             above_id = ids[-1]
+
+    def _changed_in_slices(
+        self, kind: ObjectType, window: Window, properties: Sequence[str]
+    ) -> Iterator[tuple[Page, int]]:
+        """Yield the live objects modified in the window, in any order: halve it until a page holds a slice."""
+        url = path("search", self._version, type=kind.type_id)
+        slices = [window]
+        while slices:
+            part = slices.pop()
+            body = search_body(part, kind.modified_property, properties, above_id=0)
+            reply = self._first_page_with_results(url, body)
+            total = int(reply.get("total", 0))
+            if is_last(reply):
+                yield reply["results"], total
+            elif halves := part.halves():
+                slices += reversed(halves)
+            elif total > MOST_RESULTS:
+                raise ReplyError(
+                    f"{total:,} {kind.name} changed in the same millisecond and HubSpot does not sort them by id: "
+                    "run with --full-refresh."
+                )
+            else:
+                while "paging" in reply:
+                    yield reply["results"], total
+                    reply = self.client.post(url, {**body, "after": reply["paging"]["next"]["after"]}, SEARCH)
+                yield reply["results"], total
 
     def total(self, kind: ObjectType) -> int:
         """Return how many live objects HubSpot's search index counts; it may lag behind the store (documented)."""

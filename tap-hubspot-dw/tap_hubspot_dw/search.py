@@ -21,6 +21,7 @@ from typing import Any
 from tap_hubspot_dw.timestamps import EPOCH, epoch_ms
 
 PAGE_SIZE = 200
+MOST_RESULTS = 10_000  # of one search, over all its pages (documented)
 _EARLIEST = EPOCH + timedelta(seconds=1)  # a filter from 0 has been answered with 500 (observed)
 
 
@@ -34,6 +35,14 @@ class Window:
     def __post_init__(self) -> None:
         if self.since > self.until:
             raise ValueError(f"a window ends ({self.until}) before it begins ({self.since})")
+
+    def halves(self) -> tuple[Window, Window] | None:
+        """Return the window in two; None when it is a single millisecond."""
+        since, until = epoch_ms(self.since), epoch_ms(self.until)
+        if until - since <= 1:
+            return None
+        middle = EPOCH + timedelta(milliseconds=(since + until) // 2)
+        return Window(self.since, middle), Window(middle, self.until)
 
 
 def change_window(bookmark: datetime, lookback: timedelta, started_at: datetime) -> Window:

@@ -72,3 +72,15 @@ def test_ids_that_do_not_ascend_are_refused(ids):
 )
 def test_a_page_is_the_last_only_if_paging_and_total_agree(reply, last):
     assert is_last(reply) is last
+
+
+def test_a_window_halves_without_a_gap_down_to_a_millisecond():
+    todo, milliseconds = [Window(NOON, NOON + timedelta(milliseconds=37))], []
+    while todo:
+        part = todo.pop()
+        halves = part.halves()
+        todo += halves or ()
+        milliseconds += [] if halves else [part]
+    milliseconds.sort(key=lambda part: part.since)
+    assert len(milliseconds) == 37
+    assert [part.since for part in milliseconds[1:]] == [part.until for part in milliseconds[:-1]]
