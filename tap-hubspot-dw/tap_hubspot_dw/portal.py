@@ -181,24 +181,45 @@ class Portal:
 
     def associations(
         self, from_kind: ObjectType, to_kind: ObjectType, ids: Sequence[int]
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield (from id, association) for every association of up to 1,000 ids, following each id's pages.
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Yield the associations of up to 1,000 ids, a list for each reply: `{"from": {"id"}, "to": […]}`.
 
-        Ids without associations are errors in the reply, and normal (observed).
+        Every page of every id is read. Ids without associations are errors in the reply, and normal (observed). A
+        reply of 400 is narrowed down to the id that HubSpot refuses (observed for deleted ones), which is skipped
+        with a warning.
+
+        Raises:
+            RequestError: HubSpot knows no associations between these object types.
         """
-        url = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
         inputs: list[dict[str, str]] = [{"id": str(each)} for each in ids]
+        yield from self._associated(from_kind, to_kind, inputs)
+
+    def _associated(
+        self, from_kind: ObjectType, to_kind: ObjectType, inputs: list[dict[str, str]]
+    ) -> Iterator[list[dict[str, Any]]]:
+        url = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
         while inputs:
-            reply = self.client.post(url, {"inputs": inputs}, ASSOCIATIONS)
+            try:
+                reply = self.client.post(url, {"inputs": inputs}, ASSOCIATIONS)
+            except RequestError as error:
+                if error.status != 400 or not self.is_pair_known(from_kind, to_kind):
+                    raise
+                if len(inputs) == 1:
+                    self._logger.warning(
+                        "Associations of %s %s to %s: skipped: %s", from_kind.name, inputs[0]["id"], to_kind.name, error
+                    )
+                    return
+                middle = len(inputs) // 2
+                yield from self._associated(from_kind, to_kind, inputs[:middle])
+                yield from self._associated(from_kind, to_kind, inputs[middle:])
+                return
             _check_association_errors(reply, from_kind, to_kind)
-            inputs = []
-            for result in reply["results"]:
-                from_id = str(result["from"]["id"])
-                for association in result["to"]:
-                    yield from_id, association
-                after = (result.get("paging") or {}).get("next", {}).get("after")
-                if after:
-                    inputs.append({"id": from_id, "after": after})
+            yield reply["results"]
+            inputs = [
+                {"id": str(result["from"]["id"]), "after": result["paging"]["next"]["after"]}
+                for result in reply["results"]
+                if result.get("paging")
+            ]
 
     def _describe(self, need: str, parts: Mapping[str, str]) -> list[dict[str, Any]]:
         where = path(need, self._version, **parts)

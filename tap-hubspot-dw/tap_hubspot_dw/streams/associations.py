@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_hubspot_dw.errors import RequestError
 from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import ASSOCIATION_INPUTS
 from tap_hubspot_dw.records import Record
 from tap_hubspot_dw.run import Run, SeenIds
@@ -106,13 +107,25 @@ class AssociationStream(HubSpotStream):
         """Yield a pair's associations: of every record, or of those that changed since the bookmark."""
         ids = self._all_ids(pair.from_kind) if bookmark is None else self._changed_ids(pair, bookmark)
         try:
-            for chunk in _chunks(ids):
-                for from_id, association in self.run.portal.associations(pair.from_kind, pair.to_kind, chunk):
-                    yield from _rows(pair, from_id, association)
+            for results in self._associated(pair.from_kind, pair.to_kind, ids):
+                for result in results:
+                    yield from _rows(pair, result)
         except RequestError as error:
             if error.status not in {400, 404} or self.run.portal.is_pair_known(pair.from_kind, pair.to_kind):
                 raise
             self.logger.warning("HubSpot knows no associations of %s: skipped (%s).", pair.name, error)
+
+    def _associated(
+        self, from_kind: ObjectType, to_kind: ObjectType, ids: Iterable[int]
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Yield HubSpot's association results for any number of ids, several requests at once."""
+
+        def replies(chunk: list[int]) -> Iterator[list[dict[str, Any]]]:
+            return self.run.portal.associations(from_kind, to_kind, chunk)
+
+        for _, results in in_parallel(_chunks(ids), replies, self.run.settings.workers):
+            if results is not None:
+                yield results
 
     def _all_ids(self, kind: ObjectType) -> Iterable[int]:
         """Return the ids of all live objects, from this run's own full pass where there was one."""
@@ -145,23 +158,23 @@ class AssociationStream(HubSpotStream):
                 return self._all_ids(pair.from_kind)
             changed[kind.name] = seen.ids
         ids = set(changed[pair.from_kind.name])
-        for chunk in _chunks(changed[pair.to_kind.name]):
-            for _, association in self.run.portal.associations(pair.to_kind, pair.from_kind, chunk):
-                ids.add(int(association["toObjectId"]))
+        for results in self._associated(pair.to_kind, pair.from_kind, changed[pair.to_kind.name]):
+            ids.update(int(association["toObjectId"]) for result in results for association in result["to"])
         return sorted(ids)
 
 
-def _rows(pair: Pair, from_id: str, association: dict[str, Any]) -> Iterator[Record]:
-    for each in association["associationTypes"]:
-        yield {
-            "from_object_type": pair.from_kind.name,
-            "from_id": from_id,
-            "to_object_type": pair.to_kind.name,
-            "to_id": str(association["toObjectId"]),
-            "association_category": each["category"],
-            "association_type_id": each["typeId"],
-            "label": each.get("label"),
-        }
+def _rows(pair: Pair, result: dict[str, Any]) -> Iterator[Record]:
+    for association in result["to"]:
+        for each in association["associationTypes"]:
+            yield {
+                "from_object_type": pair.from_kind.name,
+                "from_id": str(result["from"]["id"]),
+                "to_object_type": pair.to_kind.name,
+                "to_id": str(association["toObjectId"]),
+                "association_category": each["category"],
+                "association_type_id": each["typeId"],
+                "label": each.get("label"),
+            }
 
 
 def _chunks(ids: Iterable[int]) -> Iterator[list[int]]:
