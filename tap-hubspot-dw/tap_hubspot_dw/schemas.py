@@ -22,8 +22,8 @@ INTEGER: JSONSchema = {"type": ["integer", "null"]}
 BOOLEAN: JSONSchema = {"type": ["boolean", "null"]}
 DATE: JSONSchema = {"type": ["string", "null"], "format": "date"}
 DATE_TIME: JSONSchema = {"type": ["string", "null"], "format": "date-time"}
-OBJECT: JSONSchema = {"type": ["object", "null"], "additionalProperties": True}
-ARRAY: JSONSchema = {"type": ["array", "null"], "items": {}}
+OBJECT: JSONSchema = {"type": ["object", "null"]}
+ARRAY: JSONSchema = {"type": ["array", "null"]}
 
 # HubSpot's property types (documented and observed). What is not here, and what HubSpot adds later, is text.
 _BY_PROPERTY_TYPE = {"number": NUMBER, "bool": BOOLEAN, "date": DATE, "datetime": DATE_TIME}
@@ -37,7 +37,7 @@ OBJECT_COLUMNS: dict[str, JSONSchema] = {
     "archived_at": DATE_TIME,
     "merged_into_id": TEXT,
     "url": TEXT,
-    "invalid_properties": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
+    "invalid_properties": OBJECT,
     "_sdc_deleted_at": DATE_TIME,
 }
 _PREFIX = "property_"

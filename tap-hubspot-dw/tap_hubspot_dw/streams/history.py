@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tap_hubspot_dw.records import Record
 from tap_hubspot_dw.run import Run
-from tap_hubspot_dw.schemas import DATE_TIME, INTEGER, KEY, NUMBER, TEXT
+from tap_hubspot_dw.schemas import DATE_TIME, INTEGER, KEY, NUMBER, OBJECT, TEXT
 from tap_hubspot_dw.streams.base import HubSpotStream, described
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SCHEMA = described(
         "records": INTEGER,
         "deletes": INTEGER,
         "invalid_values": INTEGER,
-        "invalid_properties": {"type": ["object", "null"], "additionalProperties": {"type": "integer"}},
+        "invalid_properties": OBJECT,
         "requests": INTEGER,
         "retries": INTEGER,
         "throttled_seconds": NUMBER,
