@@ -1,0 +1,132 @@
+"""What a stream's JSON schema says about its columns.
+
+Pure: standard library only. A column has a *kind*, which decides how values become Arrow and which column type
+an engine gives it. The choice follows meltanolabs-target-postgres 0.8.1 (`JSONSchemaToPostgres`): a union takes
+the widest of its types, `anyOf` its first usable member, no type at all means text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DELETED_AT = "_sdc_deleted_at"
+TABLE_VERSION = "_sdc_table_version"
+
+#: Kinds: `string` takes strings only; `text` takes any JSON value, what is not a string as its JSON text.
+KINDS = ("integer", "number", "boolean", "string", "text", "date-time", "date", "time", "json", "bytes")
+
+_FORMATS = {"date-time": "date-time", "date": "date", "time": "time"}
+_SCALARS = {"integer": "integer", "number": "number", "boolean": "boolean"}
+#: target-postgres' order of precedence for a union of types.
+_WIDEST = ("object", "array", "string", "number", "integer", "boolean")
+
+#: Keywords that say nothing about which values are valid, or that turning a value into its column checks anyway.
+_CHECKED_BY_CONVERSION = frozenset(
+    ["type", "format", "title", "description", "default", "examples", "contentEncoding", "x-sql-datatype", "$comment"]
+)
+_CHECKED_AT_THE_TOP = frozenset(
+    [
+        *("type", "properties", "required", "additionalProperties", "title", "description", "$schema", "$id"),
+        "key_properties",  # some taps put it here
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a stream's table. `schema` is the property's JSON schema."""
+
+    name: str
+    kind: str
+    is_nullable: bool
+    is_required: bool
+    schema: Mapping[str, Any] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One stream's table: where it is, its columns and its keys. `schema` is None for the database's default."""
+
+    schema: str | None
+    name: str
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns' names, in order."""
+        return [column.name for column in self.columns]
+
+
+def table_of(
+    stream: str, schema: Mapping[str, Any], keys: Sequence[str], *, default_schema: str, interpret_encoding: bool
+) -> Table:
+    """The table of a stream, named as target-postgres names it.
+
+    The table is the stream's last part between hyphens; the schema is `default_schema` or, without one, the part
+    before it (`crm-contacts` is `crm.contacts`).
+    """
+    parts = stream.split("-")
+    own_schema = parts[-2] if len(parts) in (2, 3) else None
+    required = set(schema.get("required", ()))
+    columns = tuple(
+        Column(
+            name,
+            kind_of(prop, interpret_encoding=interpret_encoding),
+            is_nullable=_is_nullable(prop),
+            is_required=name in required,
+            schema=prop,
+        )
+        for name, prop in schema["properties"].items()
+    )
+    return Table(default_schema or own_schema, parts[-1], columns, tuple(keys))
+
+
+def kind_of(prop: Mapping[str, Any], *, interpret_encoding: bool = False) -> str:
+    """The kind of the column of one property."""
+    types = _types(prop)
+    if not types:
+        for member in prop.get("anyOf", ()):
+            if _types(member):
+                return kind_of(member, interpret_encoding=interpret_encoding)
+        return "text"
+    widest = next((name for name in _WIDEST if name in types), None)
+    if widest in ("object", "array"):
+        return "json"
+    if widest == "string":
+        if len(types) > 1:
+            return "text"
+        if interpret_encoding and prop.get("contentEncoding") == "base16":
+            return "bytes"
+        return _FORMATS.get(prop.get("format", ""), "string")
+    return _SCALARS.get(widest or "", "text")
+
+
+def needs_validator(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema says more about valid records than turning them into rows checks anyway.
+
+    Turning a record into a row checks types, formats that have a column type, required and null. Everything else
+    (enum, pattern, minimum, unions, nested schemas …) is left to the SDK's validator, which is slow.
+    """
+    if not _CHECKED_AT_THE_TOP.issuperset(schema) or schema.get("additionalProperties") is False:
+        return True
+    return any(
+        not _CHECKED_BY_CONVERSION.issuperset(prop) or len(_types(prop)) != 1 for prop in schema["properties"].values()
+    )
+
+
+def _types(prop: Mapping[str, Any]) -> set[str]:
+    declared = prop.get("type", ())
+    return {declared} - {"null"} if isinstance(declared, str) else set(declared) - {"null"}
+
+
+def _is_nullable(prop: Mapping[str, Any]) -> bool:
+    declared = prop.get("type")
+    if declared is None:
+        members = prop.get("anyOf")
+        return not members or any(_is_nullable(member) for member in members)
+    return declared == "null" if isinstance(declared, str) else "null" in declared

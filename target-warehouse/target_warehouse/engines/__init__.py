@@ -1,0 +1,25 @@
+"""The databases behind the target; `open_engine` is the only place that knows which there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from target_warehouse.engines.protocol import Engine
+    from target_warehouse.settings import Settings
+
+
+def open_engine(settings: Settings, *, read_only: bool = False) -> Engine:
+    """Open the warehouse that the settings name.
+
+    Raises:
+        ConnectionFailedError: it cannot be opened; the message says why and what to do.
+    """
+    # Imported here: each driver costs a quarter of a second to a second of start-up, and a run needs one.
+    if settings.postgres is not None:
+        from target_warehouse.engines.postgres import PostgresEngine
+
+        return PostgresEngine(settings.postgres)
+    from target_warehouse.engines.duckdb import DuckDBEngine
+
+    return DuckDBEngine(settings.duckdb_path or "", settings.lock_timeout_seconds, read_only=read_only)

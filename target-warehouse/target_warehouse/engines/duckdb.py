@@ -1,0 +1,241 @@
+"""The DuckDB engine: one file, one writer.
+
+Files are created in the storage format of DuckDB 1.5, so that tools with an older DuckDB than ours open them. There
+is no primary key in the tables: DuckDB's key index lives in memory, slows loading, and refuses to delete and insert
+a key in one transaction; the merge keeps keys unique, and a file has a single writer. While a writer has the file
+open no other process can even read it: opening waits for `lock_timeout_seconds`, then says so.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from target_warehouse.engines.sql import SqlTransaction
+from target_warehouse.engines.types import holds
+from target_warehouse.errors import ConnectionFailedError, LoadError, SchemaChangeError
+from target_warehouse.rows import DUCKDB_NUMBER
+from target_warehouse.statements import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    import pyarrow as pa
+
+    from target_warehouse.columns import Table
+
+STORAGE_VERSION = "v1.5.0"
+_CATALOG = "target"  # the name under which the file is attached; users never see it
+_RETRY_SECONDS = 0.2
+
+COLUMN_TYPES = {
+    "integer": "BIGINT",
+    "number": "DECIMAL(38,18)",
+    "boolean": "BOOLEAN",
+    "string": "VARCHAR",
+    "text": "VARCHAR",
+    "json": "JSON",
+    "bytes": "BLOB",
+    "date": "DATE",
+    "time": "TIME",
+    "date-time": "TIMESTAMP",
+}
+
+
+class DuckDBEngine:
+    """An open DuckDB file."""
+
+    number_type = DUCKDB_NUMBER
+
+    def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
+        self._path = path
+        self._connection = _attach(path, lock_timeout_seconds, read_only=read_only)
+        self._types: dict[tuple[str | None, str], dict[str, str]] = {}
+
+    def prepare(self, table: Table) -> None:
+        """Create the table, or add its missing columns; see the protocol."""
+        _check_names(table)
+        with self._errors(f"the table {table.name} cannot be prepared"):
+            if table.schema:
+                self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(_CATALOG, table.schema)}")
+            existing = self._column_types(table.schema, table.name)
+            name = identifier(_CATALOG, table.schema or "main", table.name)
+            wanted = {column.name: COLUMN_TYPES[column.kind] for column in table.columns}
+            if not existing:
+                parts = [
+                    f"{identifier(column)} {kind}" + (" NOT NULL" if column in table.keys else "")
+                    for column, kind in wanted.items()
+                ]
+                self._connection.execute(f"CREATE TABLE {name} ({', '.join(parts)})")
+            for column, kind in wanted.items():
+                if existing and column not in existing:
+                    self._connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {kind}")
+                elif existing and not holds(existing[column], kind):
+                    raise SchemaChangeError.of(table.schema, table.name, column, existing[column], kind)
+        self._types[table.schema, table.name] = {**wanted, **existing}
+
+    @contextmanager
+    def transaction(self) -> Iterator[DuckDBTransaction]:
+        """A transaction; see the protocol."""
+        with self._errors("a batch cannot be written"):
+            self._connection.execute("BEGIN")
+            try:
+                yield DuckDBTransaction(self._connection, self._types)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def table_exists(self, schema: str | None, name: str) -> bool:
+        """Whether there is such a table."""
+        return bool(self._column_types(schema, name))
+
+    def column_names(self, schema: str | None, name: str) -> list[str]:
+        """The columns of an existing table."""
+        return list(self._column_types(schema, name))
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT; unqualified schemas are the file's."""
+        with self._errors("a query failed"):
+            self._connection.execute(f"USE {identifier(_CATALOG)}")
+            return self._connection.execute(sql).fetchall()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def _column_types(self, schema: str | None, name: str) -> dict[str, str]:
+        rows = self._connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            "WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
+            [_CATALOG, schema or "main", name],
+        ).fetchall()
+        return dict(rows)
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+        except duckdb.TransactionException:
+            return  # DuckDB has already ended a transaction whose COMMIT failed
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            # Conversion and constraint errors quote values; only errors of the file and the machine are passed on.
+            is_about_data = isinstance(error, duckdb.DataError | duckdb.IntegrityError | duckdb.ConversionException)
+            reason = type(error).__name__ if is_about_data else str(error).splitlines()[0]
+            msg = f"DuckDB file {self._path}: {what}: {reason}. Nothing of this batch was kept."
+            raise LoadError(msg) from error
+
+
+class DuckDBTransaction(SqlTransaction):
+    """The writes of one transaction in DuckDB."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, types: dict[tuple[str | None, str], dict[str, str]]
+    ) -> None:
+        self._connection = connection
+        self._types = types
+
+    def table_name(self, table: Table) -> str:
+        """The table's name with the attached file's."""
+        return identifier(_CATALOG, table.schema or "main", table.name)
+
+    @contextmanager
+    def staged(self, rows: pa.Table) -> Iterator[str]:
+        """DuckDB scans the Arrow table where it is."""
+        self._connection.register("stage", rows)
+        try:
+            yield identifier("stage")
+        finally:
+            self._connection.unregister("stage")
+
+    def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
+        """Casts to the column's own type; hexadecimal text becomes bytes."""
+        types = self._types[table.schema, table.name]
+        kinds = {column.name: column.kind for column in table.columns}
+        return {
+            name: f"unhex(s.{identifier(name)})"
+            if kinds[name] == "bytes" and types[name] == "BLOB"
+            else f"CAST(s.{identifier(name)} AS {types[name]})"
+            for name in schema.names
+        }
+
+    def execute(self, sql: str) -> int:
+        """Run a statement; DuckDB answers with the number of rows."""
+        return self.count(sql)
+
+    def count(self, sql: str) -> int:
+        """The single number of the answer."""
+        row = self._connection.execute(sql).fetchone()
+        return int(row[0]) if row else 0
+
+    def can_replace(self, table: Table, columns: list[str]) -> bool:
+        """Whether the batch has every column of the table."""
+        return set(columns).issuperset(self._types[table.schema, table.name])
+
+    def lock(self, table: Table) -> None:
+        """Nothing to do: the file has a single writer."""
+
+    def by_key(self, table: Table) -> AbstractContextManager[None]:  # noqa: ARG002 - there is no index to use
+        """Nothing to do: a hash join over the columns is what DuckDB does best."""
+        return nullcontext()
+
+
+def _attach(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    file = Path(path)
+    if read_only and not file.exists():
+        msg = f"There is no DuckDB file {path}: run the pipeline first, or correct the setting warehouse."
+        raise ConnectionFailedError(msg)
+    if not read_only:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"The folder of the DuckDB file {path} cannot be made: {error.strerror}."
+            raise ConnectionFailedError(msg) from error
+    options = "READ_ONLY" if read_only else f"STORAGE_VERSION '{STORAGE_VERSION}'"
+    literal = str(file).replace("'", "''")
+    connection = duckdb.connect()
+    deadline = time.monotonic() + lock_timeout_seconds
+    while True:
+        try:
+            connection.execute(f"ATTACH '{literal}' AS {identifier(_CATALOG)} ({options})")
+        except duckdb.Error as error:
+            is_locked = "lock" in str(error).lower() and "conflicting" in str(error).lower()
+            if is_locked and time.monotonic() < deadline:
+                time.sleep(_RETRY_SECONDS)
+                continue
+            connection.close()
+            raise ConnectionFailedError(_why_not(path, error, is_locked=is_locked)) from error
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection
+
+
+def _why_not(path: str, error: duckdb.Error, *, is_locked: bool) -> str:
+    if is_locked:
+        return (
+            f"The DuckDB file {path} is locked by another process: while one process has it open for writing no "
+            "other can read or write it. Close that process (a database browser, another run) and run again."
+        )
+    if "not a valid DuckDB" in str(error):
+        return f"The file {path} is not a DuckDB database: name another file in the setting warehouse."
+    return f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0]}."
+
+
+def _check_names(table: Table) -> None:
+    seen: dict[str, str] = {}
+    for column in table.columns:
+        other = seen.setdefault(column.name.casefold(), column.name)
+        if other != column.name:
+            msg = (
+                f"The stream {table.name} has the properties {other} and {column.name}; DuckDB does not tell upper "
+                "from lower case. Deselect one of them, or rename it with a stream map."
+            )
+            raise SchemaChangeError(msg)

@@ -1,0 +1,85 @@
+"""What a database has to offer to be a warehouse.
+
+Arrow is the one form of a batch. An engine prepares tables, and writes batches inside transactions: everything
+done in one `transaction()` block becomes visible together, or not at all when the block raises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import pyarrow as pa
+
+    from target_warehouse.columns import Table
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows as the database counted them.
+
+    inserted: rows that did not exist (a delete record of an unknown key inserts a marked row);
+    updated: existing rows that were overwritten; deleted: live rows that were marked or removed.
+    """
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
+
+
+class Transaction(Protocol):
+    """Writes of one transaction. Tables must have been prepared."""
+
+    def append(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert every row."""
+
+    def upsert(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert or overwrite by the table's keys, which are unique within `rows`.
+
+        Columns that `rows` does not have keep their values in existing rows and are null in new ones.
+        """
+
+    def remove(self, table: Table, rows: pa.Table) -> Counts:
+        """Delete the rows with the keys in `rows`."""
+
+    def activate_version(self, table: Table, version: int, *, hard_delete: bool) -> Counts:
+        """Delete or mark what is older than this version or has none, unless a newer version is there."""
+
+
+class Engine(Protocol):
+    """An open warehouse."""
+
+    #: The Arrow type in which this engine takes the values of `number` columns.
+    number_type: pa.DataType
+
+    def prepare(self, table: Table) -> None:
+        """Create the schema and the table, or add the columns the table lacks.
+
+        Raises:
+            SchemaChangeError: a column exists with a type that would lose values of the stream's.
+        """
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """A transaction: committed when the block ends, rolled back when it raises.
+
+        Raises:
+            LoadError: the database refused; nothing of the block was kept.
+        """
+
+    def table_exists(self, schema: str | None, name: str) -> bool:
+        """Whether there is such a table."""
+
+    def column_names(self, schema: str | None, name: str) -> list[str]:
+        """The columns of an existing table."""
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT."""
+
+    def close(self) -> None:
+        """Let go of the database; nothing uncommitted is kept."""

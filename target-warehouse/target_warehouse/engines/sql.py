@@ -1,0 +1,99 @@
+"""A transaction in SQL, the same for every engine that has UPDATE … FROM and DELETE … USING.
+
+A batch is staged, then merged by one of two ways. *Replace* deletes the rows whose key is in the batch and inserts
+the batch: each row is written once, which is the faster way by far. *Overlay* updates the columns of the batch and
+inserts what is missing: it is for batches that do not have all columns of the table, whose other values must stay,
+and for tables that something else hangs on.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from target_warehouse import statements
+from target_warehouse.columns import DELETED_AT
+from target_warehouse.engines.protocol import Counts
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import pyarrow as pa
+
+    from target_warehouse.columns import Table
+
+
+class SqlTransaction(ABC):
+    """The writes of a transaction, in terms of a staged relation and statements that count rows."""
+
+    def append(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert every row."""
+        with self.staged(rows) as stage:
+            sql = statements.insert_all(self.table_name(table), stage, self.values(table, rows.schema))
+            return Counts(inserted=self.execute(sql))
+
+    def upsert(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert or overwrite by key; see the protocol."""
+        self.lock(table)
+        target, keys = self.table_name(table), table.keys
+        values = self.values(table, rows.schema)
+        with self.staged(rows) as stage:
+            deleted = 0
+            if DELETED_AT in values and rows[DELETED_AT].null_count < rows.num_rows:
+                deleted = self.count(statements.count_newly_deleted(target, stage, keys, values))
+            if self.can_replace(table, rows.schema.names):
+                with self.by_key(table):
+                    matched = self.execute(statements.delete_matching(target, stage, keys, values))
+                self.execute(statements.insert_all(target, stage, values))
+                inserted = max(rows.num_rows - matched, 0)
+            else:
+                with self.by_key(table):
+                    matched = self.execute(statements.update_matching(target, stage, keys, values))
+                    inserted = self.execute(statements.insert_missing(target, stage, keys, values))
+        return Counts(inserted=inserted, updated=max(matched - deleted, 0), deleted=deleted)
+
+    def remove(self, table: Table, rows: pa.Table) -> Counts:
+        """Delete the rows with these keys."""
+        self.lock(table)
+        values = self.values(table, rows.schema)
+        with self.staged(rows) as stage, self.by_key(table):
+            sql = statements.delete_matching(self.table_name(table), stage, table.keys, values)
+            return Counts(deleted=self.execute(sql))
+
+    def activate_version(self, table: Table, version: int, *, hard_delete: bool) -> Counts:
+        """Delete or mark older versions; see the protocol."""
+        self.lock(table)
+        sql = statements.activate_version(self.table_name(table), version, hard_delete=hard_delete)
+        return Counts(deleted=self.execute(sql))
+
+    @abstractmethod
+    def table_name(self, table: Table) -> str:
+        """The table's full, quoted name."""
+
+    @abstractmethod
+    def staged(self, rows: pa.Table) -> AbstractContextManager[str]:
+        """Make the rows a relation for the length of the block; gives its quoted name."""
+
+    @abstractmethod
+    def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
+        """For each staged column the expression, over `s`, of the value in the table's own type."""
+
+    @abstractmethod
+    def execute(self, sql: str) -> int:
+        """Run a statement; gives the number of rows it touched."""
+
+    @abstractmethod
+    def count(self, sql: str) -> int:
+        """The single number that a SELECT gives."""
+
+    @abstractmethod
+    def can_replace(self, table: Table, columns: list[str]) -> bool:
+        """Whether deleting and inserting rows with these columns loses nothing."""
+
+    @abstractmethod
+    def lock(self, table: Table) -> None:
+        """Keep other writers of this table out until the transaction ends."""
+
+    @abstractmethod
+    def by_key(self, table: Table) -> AbstractContextManager[None]:
+        """Have the statements of the block find rows by the key's index, if there is one."""

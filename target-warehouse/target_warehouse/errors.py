@@ -1,0 +1,58 @@
+"""What can go wrong, in the user's words.
+
+Every error that a user can meet is a `WarehouseError`: one sentence that says what, where and what to do, and
+never a record's contents or a password. The command line prints the sentence and exits with `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class WarehouseError(Exception):
+    """An error whose message is one sentence for the user."""
+
+    exit_code = 1
+
+
+class SettingsError(WarehouseError):
+    """A setting is missing, malformed or contradicts another one: change the configuration."""
+
+
+class ConnectionFailedError(WarehouseError):
+    """The warehouse cannot be opened: it is away, locked, not writable, or refuses the login."""
+
+
+class InputError(WarehouseError):
+    """The input does not follow the Singer format: the tap, or what stands between, is at fault."""
+
+
+class RecordError(WarehouseError):
+    """A record cannot become a row. The message names stream and property, never the value."""
+
+
+class SchemaChangeError(WarehouseError):
+    """A stream's schema no longer fits the column that exists, and changing the column could lose values."""
+
+    @classmethod
+    def of(cls, schema: str | None, table: str, column: str, existing: str, wanted: str) -> SchemaChangeError:
+        """The error for a column whose type does not hold what the stream sends now."""
+        where = ".".join(part for part in (schema, table, column) if part)
+        return cls(
+            f"The column {where} is of type {existing.lower()}, but the stream now sends {wanted.lower()}, which that "
+            "type cannot hold without loss. Change the column's type or rename the column, then run again."
+        )
+
+
+class LoadError(WarehouseError):
+    """The database refused a batch. Its transaction was rolled back."""
+
+
+class ReportError(WarehouseError):
+    """There is nothing to report on yet."""
+
+
+class TerminatedError(BaseException):
+    """SIGTERM or SIGINT arrived; not an `Exception`, so that nothing on the way up takes it for a failure."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.exit_code = 128 + signum

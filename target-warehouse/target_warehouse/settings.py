@@ -1,0 +1,335 @@
+"""Every setting, once: name, type, default, title and description.
+
+`SETTINGS` makes the JSON schema that `--about` prints and the SDK validates; `Settings.from_config` is the only
+reader of the string keys. The settings of meltanolabs-target-postgres are here with their names, their defaults
+and their meaning, so that its configuration can be used unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from target_warehouse.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_PREFIX = "TARGET_WAREHOUSE_"
+DEFAULT_WAREHOUSE = "duckdb:///warehouse/hubspot.duckdb"
+POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting. `type` is a JSON schema type; nested settings carry a dot (`ssh_tunnel.host`)."""
+
+    name: str
+    type: str
+    title: str
+    description: str
+    default: Any = None
+    secret: bool = False
+
+    def json_schema(self) -> dict[str, Any]:
+        """The setting's own part of the configuration's JSON schema."""
+        schema: dict[str, Any] = {
+            "type": [self.type, "null"],
+            "title": self.title,
+            "description": self.description,
+        }
+        if self.default is not None:
+            schema["default"] = self.default
+        if self.secret:
+            schema |= {"secret": True, "writeOnly": True}
+        return schema
+
+
+_WITHOUT_URL = "Ignored when `sqlalchemy_url` is set."
+
+SETTINGS = (
+    Setting(
+        "warehouse",
+        "string",
+        "Warehouse",
+        "Where the tables are: `duckdb:///relative/file.duckdb`, `duckdb:////absolute/file.duckdb` or "
+        "`postgresql://user:password@host:port/database`. When `host` or `sqlalchemy_url` is given and this "
+        "setting is not, the warehouse is that PostgreSQL.",
+        default=DEFAULT_WAREHOUSE,
+        secret=True,
+    ),
+    Setting(
+        "default_target_schema",
+        "string",
+        "Schema",
+        "The schema that gets the tables. Empty: a stream called `schema-table` names its own.",
+        default="melty",
+    ),
+    Setting(
+        "hard_delete",
+        "boolean",
+        "Hard delete",
+        "Remove deleted rows instead of marking them in `_sdc_deleted_at`.",
+        default=False,
+    ),
+    Setting(
+        "activate_version",
+        "boolean",
+        "Process ACTIVATE_VERSION",
+        "Whether an ACTIVATE_VERSION message deletes the rows of older versions; needs `add_record_metadata`.",
+        default=True,
+    ),
+    Setting(
+        "add_record_metadata",
+        "boolean",
+        "Add metadata columns",
+        "Add the columns `_sdc_extracted_at`, `_sdc_received_at`, `_sdc_batched_at`, `_sdc_deleted_at`, "
+        "`_sdc_sequence`, `_sdc_table_version` and `_sdc_sync_started_at` to every table.",
+        default=True,
+    ),
+    Setting(
+        "batch_size_rows",
+        "integer",
+        "Batch size, rows",
+        "Records of a stream that are committed together at most; a batch is also bounded by 64 MB of input.",
+        default=50_000,
+    ),
+    Setting(
+        "commit_interval_seconds",
+        "number",
+        "Commit interval, seconds",
+        "While a STATE message waits for its rows, everything read so far is committed after this time.",
+        default=5,
+    ),
+    Setting(
+        "lock_timeout_seconds",
+        "number",
+        "Lock timeout, seconds",
+        "How long to wait for a DuckDB file that another process has open.",
+        default=10,
+    ),
+    Setting(
+        "sanitize_null_text_characters",
+        "boolean",
+        "Replace NUL characters",
+        "Replace the character U+0000, which PostgreSQL cannot store in text, by U+FFFD.",
+        default=False,
+    ),
+    Setting(
+        "interpret_content_encoding",
+        "boolean",
+        "Interpret content encoding",
+        "Store strings whose schema says `contentEncoding: base16` as bytes (PostgreSQL).",
+        default=False,
+    ),
+    Setting("host", "string", "Host", f"PostgreSQL's host. {_WITHOUT_URL}"),
+    Setting("port", "integer", "Port", f"PostgreSQL's port. {_WITHOUT_URL}", default=5432),
+    Setting("user", "string", "User", f"PostgreSQL's user. {_WITHOUT_URL}"),
+    Setting("password", "string", "Password", f"That user's password. {_WITHOUT_URL}", secret=True),
+    Setting("database", "string", "Database", f"PostgreSQL's database. {_WITHOUT_URL}"),
+    Setting(
+        "sqlalchemy_url",
+        "string",
+        "SQLAlchemy URL",
+        "A SQLAlchemy URL of a PostgreSQL; overrides host, port, user, password, database and ssl settings.",
+        secret=True,
+    ),
+    Setting(
+        "dialect+driver",
+        "string",
+        "Dialect and driver",
+        "Deprecated in target-postgres; leave it alone.",
+        default="postgresql+psycopg",
+    ),
+    Setting(
+        "use_copy",
+        "boolean",
+        "Use COPY",
+        "Accepted for target-postgres' sake and without effect: rows always travel by binary COPY.",
+        default=False,
+    ),
+    Setting("ssl_enable", "boolean", "Use TLS", f"Verify the server by TLS. {_WITHOUT_URL}", default=False),
+    Setting(
+        "ssl_client_certificate_enable",
+        "boolean",
+        "Use a client certificate",
+        f"Log in with a client certificate. {_WITHOUT_URL}",
+        default=False,
+    ),
+    Setting(
+        "ssl_mode",
+        "string",
+        "TLS mode",
+        f"One of {', '.join(SSL_MODES)}. {_WITHOUT_URL}",
+        default="verify-full",
+    ),
+    Setting(
+        "ssl_certificate_authority",
+        "string",
+        "Certificate authority",
+        f"The authority's certificate: the text itself or a file's path. {_WITHOUT_URL}",
+        default="~/.postgresql/root.crl",
+    ),
+    Setting(
+        "ssl_client_certificate",
+        "string",
+        "Client certificate",
+        f"The certificate itself or a file's path. {_WITHOUT_URL}",
+        default="~/.postgresql/postgresql.crt",
+    ),
+    Setting(
+        "ssl_client_private_key",
+        "string",
+        "Client key",
+        f"The private key of that certificate: the text itself or a file's path. {_WITHOUT_URL}",
+        default="~/.postgresql/postgresql.key",
+        secret=True,
+    ),
+    Setting(
+        "ssl_storage_directory",
+        "string",
+        "Certificate folder",
+        "Where certificates given as text are written, because the driver reads files only.",
+        default=".secrets",
+    ),
+    Setting("ssh_tunnel.enable", "boolean", "Use an SSH tunnel", "Connect through a bastion.", default=False),
+    Setting("ssh_tunnel.host", "string", "SSH host", "The bastion's host."),
+    Setting("ssh_tunnel.port", "integer", "SSH port", "The bastion's port.", default=22),
+    Setting("ssh_tunnel.username", "string", "SSH user", "The user on the bastion."),
+    Setting("ssh_tunnel.private_key", "string", "SSH key", "The private key, as text.", secret=True),
+    Setting(
+        "ssh_tunnel.private_key_password", "string", "SSH key password", "The key's password, if any.", secret=True
+    ),
+)
+
+
+def config_json_schema() -> dict[str, Any]:
+    """The JSON schema of the whole configuration, `SETTINGS` with the nested ones in their objects."""
+    properties: dict[str, Any] = {}
+    for setting in SETTINGS:
+        parent, _, child = setting.name.rpartition(".")
+        if parent:
+            group = {"type": ["object", "null"], "title": "SSH tunnel", "properties": {}}
+            properties.setdefault(parent, group)["properties"][child] = setting.json_schema()
+        else:
+            properties[setting.name] = setting.json_schema()
+    return {"type": "object", "properties": properties}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The configuration, checked. `duckdb_path` or `postgres` is set, never both."""
+
+    duckdb_path: str | None
+    postgres: Mapping[str, Any] | None = field(repr=False)
+    default_target_schema: str
+    hard_delete: bool
+    activate_version: bool
+    add_record_metadata: bool
+    batch_size_rows: int
+    commit_interval_seconds: float
+    lock_timeout_seconds: float
+    sanitize_null_text_characters: bool
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """Read a configuration of the shape of `config_json_schema`.
+
+        Raises:
+            SettingsError: a setting is malformed, missing, or contradicts another one.
+        """
+        full = _with_defaults(config)
+        if full["activate_version"] and not full["add_record_metadata"]:
+            msg = (
+                "The setting activate_version needs add_record_metadata: set add_record_metadata to true, "
+                "or activate_version to false to ignore ACTIVATE_VERSION messages."
+            )
+            raise SettingsError(msg)
+        if full["batch_size_rows"] < 1:
+            msg = "The setting batch_size_rows must be at least 1."
+            raise SettingsError(msg)
+        path, postgres = _destination(full)
+        return cls(
+            duckdb_path=path,
+            postgres=postgres,
+            default_target_schema=full["default_target_schema"] or "",
+            hard_delete=full["hard_delete"],
+            activate_version=full["activate_version"],
+            add_record_metadata=full["add_record_metadata"],
+            batch_size_rows=full["batch_size_rows"],
+            commit_interval_seconds=float(full["commit_interval_seconds"]),
+            lock_timeout_seconds=float(full["lock_timeout_seconds"]),
+            sanitize_null_text_characters=full["sanitize_null_text_characters"],
+        )
+
+
+def config_from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that `TARGET_WAREHOUSE_…` variables give; a nested one's dot is an underscore.
+
+    Raises:
+        SettingsError: a variable's text is not of the setting's type.
+    """
+    config: dict[str, Any] = {}
+    for setting in SETTINGS:
+        variable = ENVIRONMENT_PREFIX + setting.name.upper().replace(".", "_").replace("+", "_")
+        text = environment.get(variable)
+        if not text:
+            continue
+        try:
+            value = text if setting.type == "string" else json.loads(text.lower())
+        except ValueError:
+            value = None
+        if value is None or (setting.type == "boolean") is not isinstance(value, bool):
+            msg = f"The environment variable {variable} must be a {setting.type}."
+            raise SettingsError(msg)
+        parent, _, child = setting.name.rpartition(".")
+        (config.setdefault(parent, {}) if parent else config)[child] = value
+    return config
+
+
+def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    full: dict[str, Any] = dict(config)
+    for setting in SETTINGS:
+        parent, _, child = setting.name.rpartition(".")
+        if parent:
+            full[parent] = dict(full.get(parent) or {})
+        group = full[parent] if parent else full
+        if group.get(child) is None:
+            group[child] = setting.default
+    return full
+
+
+def _destination(full: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] | None]:
+    """The DuckDB file's path, or the configuration that target-postgres' connector takes."""
+    has_postgres_settings = bool(full["host"] or full["sqlalchemy_url"])
+    if full["warehouse"] == DEFAULT_WAREHOUSE and has_postgres_settings:
+        return None, _postgres({**full, "warehouse": None})
+    scheme, separator, rest = full["warehouse"].partition("://")
+    if scheme == "duckdb" and rest.startswith("/") and rest.rstrip("/") and ":memory:" not in rest:
+        return rest[1:], None
+    if scheme in POSTGRES_SCHEMES and separator:
+        return None, _postgres(full)
+    msg = (
+        "The setting warehouse must look like duckdb:///folder/file.duckdb, duckdb:////absolute/file.duckdb "
+        "or postgresql://user:password@host:5432/database."
+    )
+    raise SettingsError(msg)
+
+
+def _postgres(full: Mapping[str, Any]) -> Mapping[str, Any]:
+    by_parts = not (full["warehouse"] or full["sqlalchemy_url"])
+    missing = [name for name in ("user", "password", "database") if by_parts and not full[name]]
+    if missing:
+        msg = f"PostgreSQL needs the setting {' and '.join(missing)} beside host."
+        raise SettingsError(msg)
+    if full["ssl_enable"] and full["ssl_mode"] not in SSL_MODES:
+        msg = f"The setting ssl_mode must be one of {', '.join(SSL_MODES)}."
+        raise SettingsError(msg)
+    tunnel = full["ssh_tunnel"]
+    missing = [name for name in ("host", "username", "private_key") if tunnel["enable"] and not tunnel[name]]
+    if missing:
+        msg = f"The SSH tunnel needs the setting {' and '.join('ssh_tunnel.' + name for name in missing)}."
+        raise SettingsError(msg)
+    return full

@@ -1,0 +1,84 @@
+"""The SQL that both engines speak, as text.
+
+Pure: standard library only. A staged batch is the relation `s`, the stream's table is `t`. `values` maps each
+column of the batch to the expression that makes its value from `s`, with the casts an engine needs. Names are
+always quoted by `identifier`; values never appear in a statement, except integers and timestamps of our own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from target_warehouse.columns import DELETED_AT, TABLE_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def identifier(*parts: str | None) -> str:
+    """A quoted name; parts that are None are left out."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts if part is not None)
+
+
+def column_list(names: Iterable[str]) -> str:
+    """Quoted names between commas."""
+    return ", ".join(identifier(name) for name in names)
+
+
+def matches(keys: Iterable[str], values: Mapping[str, str]) -> str:
+    """The condition that a row of `t` and one of `s` have the same key."""
+    return " AND ".join(f"t.{identifier(key)} = {values[key]}" for key in keys)
+
+
+def delete_matching(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str]) -> str:
+    """Delete the rows of the table whose key is in the batch."""
+    return f"DELETE FROM {table} AS t USING {stage} AS s WHERE {matches(keys, values)}"  # noqa: S608 - quoted
+
+
+def insert_all(table: str, stage: str, values: Mapping[str, str]) -> str:
+    """Insert every row of the batch."""
+    columns = column_list(values)
+    return f"INSERT INTO {table} ({columns}) SELECT {', '.join(values.values())} FROM {stage} AS s"  # noqa: S608
+
+
+def insert_missing(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str]) -> str:
+    """Insert the rows of the batch whose key is not in the table."""
+    exists = f"SELECT 1 FROM {table} AS t WHERE {matches(keys, values)}"  # noqa: S608 - quoted
+    return f"{insert_all(table, stage, values)} WHERE NOT EXISTS ({exists})"
+
+
+def update_matching(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str]) -> str:
+    """Set the batch's columns, and no others, in the rows of the table whose key is in the batch.
+
+    A batch of nothing but keys sets those, to themselves.
+    """
+    keys = tuple(keys)
+    changed = [name for name in values if name not in keys] or keys
+    changes = ", ".join(f"{identifier(name)} = {values[name]}" for name in changed)
+    return f"UPDATE {table} AS t SET {changes} FROM {stage} AS s WHERE {matches(keys, values)}"  # noqa: S608 - quoted
+
+
+def count_newly_deleted(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str]) -> str:
+    """How many live rows of the table this batch marks as deleted."""
+    mark = identifier(DELETED_AT)
+    return (
+        f"SELECT count(*) FROM {table} AS t JOIN {stage} AS s ON {matches(keys, values)} "  # noqa: S608 - quoted
+        f"WHERE t.{mark} IS NULL AND s.{mark} IS NOT NULL"
+    )
+
+
+def activate_version(table: str, version: int, *, hard_delete: bool) -> str:
+    """Delete the rows of older versions, and those without one; nothing if a newer version is in the table.
+
+    Soft: marks the live ones with the time of the transaction, in UTC.
+    """
+    column = identifier(TABLE_VERSION)
+    older = (
+        f"({column} < {int(version)} OR {column} IS NULL) "  # noqa: S608 - quoted
+        f"AND NOT EXISTS (SELECT 1 FROM {table} AS newer WHERE newer.{column} > {int(version)})"
+    )
+    if hard_delete:
+        return f"DELETE FROM {table} WHERE {older}"  # noqa: S608 - quoted
+    mark = identifier(DELETED_AT)
+    now = "CAST(now() AT TIME ZONE 'UTC' AS timestamp)"
+    return f"UPDATE {table} SET {mark} = {now} WHERE {older} AND {mark} IS NULL"  # noqa: S608 - quoted

@@ -1,0 +1,291 @@
+"""The target itself: messages in, commits and STATE out.
+
+Its promise: a STATE is printed only after every row before it is committed, and it is printed during the run, at
+most `commit_interval_seconds` after its rows were read. Killed at any moment, the target leaves whole batches and a
+STATE that is not ahead of them; SIGTERM and SIGINT end it after the batch being written, with 128 + the signal.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import uuid
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+import click
+import msgspec
+from singer_sdk import exceptions as sdk_errors
+from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
+from singer_sdk.plugin_base import PluginBase
+from singer_sdk.target_base import Target
+
+from target_warehouse.engines import open_engine
+from target_warehouse.errors import InputError, TerminatedError, WarehouseError
+from target_warehouse.history import StreamRun, history_table
+from target_warehouse.reader import LineReader
+from target_warehouse.settings import Settings, config_json_schema
+from target_warehouse.watermark import Watermark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
+
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+
+    from target_warehouse.engines.protocol import Counts, Engine, Transaction
+    from target_warehouse.sink import WarehouseSink
+
+#: Input that may wait in memory, over all streams; as Python objects it takes several times as much.
+PENDING_BYTES = 64 << 20
+#: Errors of the SDK whose message is a sentence for the user and holds nothing of a record.
+_SDK_ERRORS = (
+    sdk_errors.RecordsWithoutSchemaException,
+    sdk_errors.MissingKeyPropertiesError,
+    sdk_errors.InvalidJSONSchema,
+    sdk_errors.MapExpressionError,
+    sdk_errors.StreamMapConfigError,
+)
+_state_json = msgspec.json.Encoder(decimal_format="number")
+
+
+class TargetWarehouse(Target):
+    """Loads a Singer stream into a DuckDB file or a PostgreSQL database."""
+
+    name = "target-warehouse"
+    config_jsonschema = config_json_schema()
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        *Target.capabilities,
+        PluginCapabilities.ACTIVATE_VERSION,
+        TargetCapabilities.TARGET_SCHEMA,
+        TargetCapabilities.HARD_DELETE,
+    ]
+    message_reader_class = LineReader
+    message_reader: LineReader
+
+    _is_writing = False
+    _terminated_by: int | None = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_parallelism = 1  # one connection, one writer: batches are committed one after the other
+        self.settings = Settings.from_config(self.config)
+        self.run_id = uuid.uuid4().hex
+        self._engine: Engine | None = None
+        self._watermark = Watermark()
+        self._runs: dict[str, StreamRun] = {}
+        self._printed_state: Any = None
+        self._pending_bytes = 0
+        self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
+        self._history = history_table(self.settings.default_target_schema)
+        self.message_reader.idle_seconds = max(min(self.settings.commit_interval_seconds, 1.0), 0.05)
+        self.message_reader.on_idle = self._commit_if_due
+
+    @classmethod
+    def invoke(  # type: ignore[override]  # as in the SDK's own targets
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: Any = None,
+        file_input: IO[str] | None = None,
+    ) -> None:
+        """The command: an error that a user can meet is one sentence on standard error, exit code 1."""
+        PluginBase.invoke.__func__(cls, about=about, about_format=about_format)  # type: ignore[attr-defined]
+        try:
+            target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
+            target.run(file_input)
+        except TerminatedError as signal:
+            click.echo(f"Stopped by signal {signal.exit_code - 128}; what was committed is kept.", err=True)
+            sys.exit(signal.exit_code)
+        except (WarehouseError, *_SDK_ERRORS) as error:
+            raise click.ClickException(_sentence(error)) from error
+
+    def run(self, file_input: IO[str] | None = None) -> None:
+        """Read to the end of the input; on any way out, print the STATE of what is committed and close."""
+        try:
+            _ = self.engine  # a warehouse that cannot be opened is an error before the first line is read
+            self.listen(file_input)
+        except BaseException as error:
+            with self._uninterrupted():
+                with suppress(BrokenPipeError):
+                    self._print_state()
+                self._finish("failed", error=_sentence(error))
+            raise
+
+    @property
+    def engine(self) -> Engine:
+        """The warehouse, opened when first needed."""
+        if self._engine is None:
+            self._engine = open_engine(self.settings)
+            self._setup_signal_handlers()  # target-postgres' SSH tunnel installs handlers of its own
+            self._engine.prepare(self._history)
+        return self._engine
+
+    def get_sink_class(self, stream_name: str) -> type[WarehouseSink]:  # noqa: ARG002 - the SDK's hook
+        """The one sink class."""
+        from target_warehouse.sink import WarehouseSink
+
+        return WarehouseSink
+
+    def get_sink(
+        self,
+        stream_name: str,
+        *,
+        record: dict[str, Any] | None = None,
+        schema: dict[str, Any] | None = None,
+        key_properties: Sequence[str] | None = None,
+    ) -> WarehouseSink:
+        """The stream's sink; one whose schema changed is drained before its successor takes a row.
+
+        The SDK would keep the old sink until the next full drain, and its older rows would overwrite newer ones.
+        """
+        old: WarehouseSink | None = self._sinks_active.get(stream_name)  # type: ignore[assignment]
+        if schema is not None and old is not None:
+            if old.original_schema == schema and list(old.key_properties) == list(key_properties or ()):
+                return old
+            self.drain_one(old)
+            old.clean_up()
+            del self._sinks_active[stream_name]
+        sink: WarehouseSink = super().get_sink(  # type: ignore[assignment]
+            stream_name, record=record, schema=schema, key_properties=key_properties
+        )
+        return sink
+
+    def run_of(self, sink: WarehouseSink) -> StreamRun:
+        """The history of the sink's stream in this run."""
+        run = self._runs.setdefault(sink.stream_name, StreamRun(sink.stream_name, sink.table))
+        run.table = sink.table
+        return run
+
+    def took_record(self, sink: WarehouseSink) -> int:
+        """A record waits in this sink; gives the bytes of its input line."""
+        size = self.message_reader.line_bytes
+        run = self._runs[sink.stream_name]
+        run.rows_read += 1
+        run.size += size
+        self._pending_bytes += size
+        self._watermark.record(sink.stream_name)
+        return size
+
+    def commit(self, sink: WarehouseSink, work: Callable[[Transaction], Counts]) -> None:
+        """Do the work and write the stream's history in one transaction; signals wait for its end."""
+        run = self._runs[sink.stream_name]
+        with self._uninterrupted():
+            with self.engine.transaction() as transaction:
+                counts = run.counts + work(transaction)
+                self._write_history(transaction, [run.row(self.run_id, "running", counts)])
+            run.counts = counts
+            self._pending_bytes -= sink.pending_bytes
+            self._watermark.committed(sink.stream_name)
+
+    def commit_all(self) -> None:
+        """Commit every pending record, then print the STATE that follows from it."""
+        self.drain_all()
+        self._print_state()
+        self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
+
+    def process_endofpipe(self) -> None:
+        """The input has ended: everything is committed, then the last STATE is printed."""
+        self.commit_all()
+        for sink in self._sinks_active.values():
+            sink.clean_up()
+        _ = self.engine
+        self._finish("success")
+
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        super()._process_record_message(message_dict)
+        if self._pending_bytes >= PENDING_BYTES:
+            self.commit_all()
+        else:
+            self._commit_if_due()
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        super()._process_schema_message(message_dict)
+        self._print_state()  # a superseded sink may just have been drained
+
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        self._assert_line_requires(message_dict, requires={"value"})
+        if message_dict["value"]:  # Meltano warns of an empty state, and it says nothing
+            self._watermark.state(message_dict["value"])
+            self._commit_if_due()
+
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        self._assert_line_requires(message_dict, requires={"stream", "version"})
+        self._assert_known(message_dict["stream"], "ACTIVATE_VERSION")
+        super()._process_activate_version_message(message_dict)
+
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
+        self._assert_known(message_dict["stream"], "BATCH")
+        super()._process_batch_message(message_dict)
+
+    def _assert_known(self, stream: str, kind: str) -> None:
+        if stream not in self.mapper.stream_maps:
+            msg = f"The input has a message {kind} for the stream {stream} before its SCHEMA."
+            raise InputError(msg)
+
+    def _commit_if_due(self) -> None:
+        if self._watermark.is_waiting and time.monotonic() >= self._next_commit:
+            self.commit_all()
+
+    def _print_state(self) -> None:
+        state = self._watermark.release()
+        if state is not None and state != self._printed_state:
+            self._write_state_message(state)
+            self._printed_state = state
+
+    def _write_state_message(self, state: dict[str, Any]) -> None:
+        sys.stdout.write(_state_json.encode(state).decode() + "\n")
+        sys.stdout.flush()
+
+    def _write_history(self, transaction: Transaction, rows: list[dict[str, Any]]) -> None:
+        from target_warehouse.rows import to_table
+
+        table = to_table(self._history.name, rows, self._history.columns, self.engine.number_type, replace_nul=True)
+        transaction.upsert(self._history, table)
+
+    def _finish(self, status: str, *, error: str | None = None) -> None:
+        """Write every stream's last history row and let go of the warehouse."""
+        if self._engine is None:
+            return
+        rows = [run.row(self.run_id, status, run.counts, error=error) for run in self._runs.values()]
+        try:
+            if rows:
+                with self._engine.transaction() as transaction:
+                    self._write_history(transaction, rows)
+        except WarehouseError as refused:
+            if status == "success":
+                raise
+            self.logger.warning("The failure could not be written to %s: %s", self._history.name, refused)
+        finally:
+            self._engine.close()
+            self._engine = None
+
+    @contextmanager
+    def _uninterrupted(self) -> Iterator[None]:
+        """A signal that arrives inside is acted on at the end."""
+        was_writing, self._is_writing = self._is_writing, True
+        try:
+            yield
+        finally:
+            self._is_writing = was_writing
+        if self._terminated_by is not None and not was_writing:
+            signum, self._terminated_by = self._terminated_by, None
+            raise TerminatedError(signum)
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's hook
+        if self._is_writing:
+            self._terminated_by = signum
+            return
+        self._is_writing = True  # a second signal must not interrupt the way out
+        raise TerminatedError(signum)
+
+
+def _sentence(error: BaseException) -> str:
+    """What to tell a user; an unexpected error is named by its class only, its text might quote a record."""
+    if isinstance(error, TerminatedError):
+        return f"stopped by signal {error.exit_code - 128}"
+    if isinstance(error, (WarehouseError, *_SDK_ERRORS)):
+        return " ".join(str(error).split())
+    return type(error).__name__

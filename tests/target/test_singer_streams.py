@@ -1,0 +1,60 @@
+"""Singer streams and the tables they make: every `streams/*.singer` on every engine.
+
+A stream file may hold several runs between lines `=== next run`. The `.rows.json` beside it says what the tables
+hold afterwards (of the `_sdc_` columns only those it names; "*" is any value but null), and optionally the
+configuration, and the last STATE printed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_warehouse.target import TargetWarehouse
+
+if TYPE_CHECKING:
+    from conftest import Warehouse
+
+STREAMS = sorted((Path(__file__).parent / "streams").glob("*.singer"))
+NEXT_RUN = "=== next run\n"
+
+
+def test_there_are_streams() -> None:
+    assert STREAMS
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
+def test_a_stream_makes_its_rows(stream: Path, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = json.loads(stream.with_suffix(".rows.json").read_text(encoding="utf-8"))
+    text = stream.read_bytes().decode()  # not read_text, which would make CRLF a plain line end
+    for run in text.split(NEXT_RUN):
+        target = TargetWarehouse(config={"warehouse": warehouse.url, **expected.get("config", {})})
+        target.run(io.StringIO(run, newline=""))
+    for table, rows in expected["tables"].items():
+        named = {column for row in rows for column in row}
+        actual = [
+            {column: value for column, value in row.items() if column in named or not column.startswith("_sdc_")}
+            for row in warehouse.rows(table, metadata=True)
+        ]
+        assert _comparable(actual, rows) == _comparable(rows, rows)
+    if "state" in expected:
+        assert json.loads(capsys.readouterr().out.splitlines()[-1]) == expected["state"]
+
+
+def _comparable(rows: list[dict[str, Any]], expected: list[dict[str, Any]]) -> list[str]:
+    """Rows in one order and form; a value is "*" where every expected row with that key says so."""
+    any_value = {(json.dumps(next(iter(row.values()))), name) for row in expected for name in row if row[name] == "*"}
+    return sorted(
+        json.dumps(
+            {
+                name: "*" if (json.dumps(next(iter(row.values()))), name) in any_value and value is not None else value
+                for name, value in row.items()
+            },
+            sort_keys=True,
+        )
+        for row in rows
+    )
