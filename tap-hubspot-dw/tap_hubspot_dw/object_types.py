@@ -13,7 +13,7 @@ from typing import Any
 
 from tap_hubspot_dw.errors import SettingsError
 
-_TYPE_ID = re.compile(r"\d+-\d+")
+TYPE_ID = re.compile(r"\d+-\d+")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ _CUSTOM_RANK = 100
 
 def needs_schemas(name: str, type_ids: Mapping[str, str]) -> bool:
     """Tell whether only the portal's schemas can say what `name` is."""
-    return name not in type_ids and name.lower() not in STANDARD_TYPES and not _TYPE_ID.fullmatch(name)
+    return name not in type_ids and name.lower() not in STANDARD_TYPES and not TYPE_ID.fullmatch(name)
 
 
 def resolve(name: str, type_ids: Mapping[str, str], schemas: Iterable[Mapping[str, Any]]) -> ObjectType:
@@ -87,13 +87,8 @@ def resolve(name: str, type_ids: Mapping[str, str], schemas: Iterable[Mapping[st
     Raises:
         SettingsError: no object, or more than one, goes by that name.
     """
-    pinned = type_ids.get(name) or (name if _TYPE_ID.fullmatch(name) else None)
+    pinned = type_ids.get(name) or (name if TYPE_ID.fullmatch(name) else None)
     if pinned:
-        if not _TYPE_ID.fullmatch(pinned):
-            raise SettingsError(
-                f'The setting object_type_ids gives "{pinned}" for "{name}", which is not an object type id '
-                'such as "2-3821545".'
-            )
         if standard := _BY_ID.get(pinned):
             return ObjectType(name, pinned, standard.modified_property, standard.has_pipelines, rank=standard.rank)
         return ObjectType(name, pinned, has_pipelines=None, rank=_CUSTOM_RANK)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from singer_sdk import typing as th
 
 from tap_hubspot_dw.errors import SettingsError
+from tap_hubspot_dw.object_types import TYPE_ID
 from tap_hubspot_dw.routes import API_VERSIONS
 from tap_hubspot_dw.timestamps import parse_timestamp
 
@@ -186,7 +187,7 @@ class Settings:
             api_url=_url(config["api_url"]),
             api_version=config["api_version"],
             objects=_objects(config["objects"]),
-            object_type_ids=config["object_type_ids"],
+            object_type_ids=_type_ids(config["object_type_ids"]),
             association_pairs=_pairs(config.get("association_pairs"), config["objects"]),
             start_date=_start_date(config.get("start_date")),
             lookback=timedelta(minutes=config["lookback_minutes"]),
@@ -214,6 +215,16 @@ def _objects(names: list[str]) -> tuple[str, ...]:
         what = f"names {', '.join(repeated)} more than once" if repeated else "is empty"
         raise SettingsError(f'The setting objects {what}; list each object once, as in ["contacts", "deals"].')
     return tuple(names)
+
+
+def _type_ids(type_ids: dict[str, str]) -> dict[str, str]:
+    for name, type_id in type_ids.items():
+        if not TYPE_ID.fullmatch(type_id):
+            raise SettingsError(
+                f'The setting object_type_ids gives "{type_id}" for "{name}", which is not an object type id '
+                'such as "2-3821545".'
+            )
+    return type_ids
 
 
 def _pairs(pairs: list[str] | None, objects: list[str]) -> tuple[tuple[str, str], ...] | None:

@@ -40,6 +40,7 @@ class TapHubSpotDW(Tap):
     name = "tap-hubspot-dw"
     config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
     message_writer_class = MsgSpecWriter
+    dynamic_catalog = True  # the streams depend on the portal: discovery needs a valid configuration
 
     def discover_streams(self) -> Sequence[Stream]:
         """Return the streams in the order in which they are read: associations after objects, history last.

@@ -40,16 +40,15 @@ def test_a_pinned_id_wins_and_keeps_what_is_known_of_a_standard_type():
 
 
 @pytest.mark.parametrize(
-    ("name", "schemas", "type_ids", "said"),
+    ("name", "schemas", "said"),
     [
-        ("widgets", [DIVISION], {}, r'no object called "widgets".*division \(2-3821545\)'),
-        ("divisions", [DIVISION, TEAM], {}, r'2 objects called "divisions"'),
-        ("divisions", [], {"divisions": "division"}, "not an object type id"),
+        ("widgets", [DIVISION], r'no object called "widgets".*division \(2-3821545\)'),
+        ("divisions", [DIVISION, TEAM], r'2 objects called "divisions"'),
     ],
 )
-def test_a_name_that_fits_none_or_several_is_refused_with_what_exists(name, schemas, type_ids, said):
+def test_a_name_that_fits_none_or_several_is_refused_with_what_exists(name, schemas, said):
     with pytest.raises(SettingsError, match=said):
-        resolve(name, type_ids, schemas)
+        resolve(name, {}, schemas)
 
 
 def test_every_pair_is_read_once_from_its_higher_rank():

@@ -1,0 +1,43 @@
+"""A mistake in the settings ends in one clear sentence and a non-zero exit code, before anything is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tap.running import run_tap
+
+SECRET = "pat-sandbox-not-a-secret"
+UNREACHABLE = "http://127.0.0.1:9"
+GOOD = {"access_token": SECRET, "api_url": UNREACHABLE}
+
+MISTAKES = [
+    ({"api_url": UNREACHABLE}, "No token: set access_token"),
+    ({"client_id": "x", "refresh_token": "y"}, "No token: set access_token"),
+    ({**GOOD, "start_date": "yesterday"}, 'start_date is "yesterday"; write a date such as'),
+    ({**GOOD, "start_date": "2026-02-30"}, 'start_date is "2026-02-30"'),
+    ({**GOOD, "api_url": "api.hubapi.com"}, 'api_url is "api.hubapi.com"; it must look like'),
+    ({**GOOD, "objects": []}, "The setting objects is empty"),
+    ({**GOOD, "objects": ["deals", "deals"]}, "names deals more than once"),
+    ({**GOOD, "association_pairs": ["contacts-deals"]}, 'association_pairs has "contacts-deals"'),
+    ({**GOOD, "association_pairs": ["contacts:tickets"]}, 'association_pairs has "contacts:tickets"'),
+    ({**GOOD, "object_type_ids": {"divisions": "division"}}, 'gives "division" for "divisions"'),
+    ({**GOOD, "api_version": "v5"}, "v5"),
+    ({**GOOD, "workers": 0}, "0 is less than the minimum"),
+    (GOOD, "No answer to GET http://127.0.0.1:9/crm"),
+]
+
+
+RUNS = [
+    *[(config, said, ()) for config, said in MISTAKES],
+    *[(config, said, ("--discover",)) for config, said in (MISTAKES[2], MISTAKES[-2], MISTAKES[-1])],
+]
+
+
+@pytest.mark.parametrize(("config", "said", "arguments"), RUNS)
+def test_a_mistake_is_said_in_one_sentence(tmp_path, config, said, arguments):
+    run = run_tap(tmp_path, config, *arguments)
+    assert run.returncode != 0
+    assert said in run.log
+    assert run.messages == []
+    assert "Traceback" not in run.log
+    assert SECRET not in run.log
