@@ -10,50 +10,58 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tap_hubspot_dw.schemas import Column
-from tap_hubspot_dw.timestamps import format_timestamp, parse_timestamp
+from tap_hubspot_dw.values import to_date_time
 
 Record = dict[str, Any]
 
 
-def to_record(hubspot_object: Mapping[str, Any], columns: Sequence[Column]) -> Record:
-    """Return the full record of a live object.
+class RecordMaker:
+    """Makes full records with the given columns; this is the work that every record costs."""
 
-    `""` is how HubSpot writes a cleared value (observed): null for everything but text. A value that does not
-    convert is null, and its text stands in `invalid_properties` under HubSpot's property name.
-    """
-    values = hubspot_object["properties"]
-    invalid: dict[str, str] = {}
-    record: Record = {
-        "id": str(hubspot_object["id"]),
-        "created_at": _moment(hubspot_object.get("createdAt"), "createdAt", invalid),
-        "updated_at": _moment(hubspot_object.get("updatedAt"), "updatedAt", invalid),
-        "archived": bool(hubspot_object.get("archived", False)),
-        "archived_at": None,
-        "merged_into_id": None,
-        "url": hubspot_object.get("url"),
-        "invalid_properties": None,
-        "_sdc_deleted_at": None,
-    }
-    for column in columns:
-        value = values.get(column.property_name)
-        if value is not None and column.convert is not None:
-            if value == "":
-                value = None
-            else:
-                try:
-                    value = column.convert(value)
-                except ValueError:
-                    invalid[column.property_name] = value
-                    value = None
-        record[column.name] = value
-    if invalid:
-        record["invalid_properties"] = invalid
-    return record
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._names = [(column.name, column.property_name) for column in columns]
+        self._typed = [(column.name, column.property_name, column.convert) for column in columns if column.convert]
+
+    def __call__(self, hubspot_object: Mapping[str, Any]) -> Record:
+        """Return the full record of a live object.
+
+        `""` is how HubSpot writes a cleared value (observed): null for everything but text. A value that does not
+        convert is null, and its text stands in `invalid_properties` under HubSpot's property name.
+        """
+        value_of = hubspot_object["properties"].get
+        invalid: dict[str, str] = {}
+        record: Record = {
+            "id": str(hubspot_object["id"]),
+            "created_at": _moment(hubspot_object.get("createdAt"), "createdAt", invalid),
+            "updated_at": _moment(hubspot_object.get("updatedAt"), "updatedAt", invalid),
+            "archived": bool(hubspot_object.get("archived", False)),
+            "archived_at": None,
+            "merged_into_id": None,
+            "url": hubspot_object.get("url"),
+            "invalid_properties": None,
+            "_sdc_deleted_at": None,
+        }
+        record.update([(name, value_of(property_name)) for name, property_name in self._names])
+        for name, property_name, convert in self._typed:
+            text = record[name]
+            if text is None:
+                continue
+            if text == "":
+                record[name] = None
+                continue
+            try:
+                record[name] = convert(text)
+            except ValueError:
+                invalid[property_name] = text
+                record[name] = None
+        if invalid:
+            record["invalid_properties"] = invalid
+        return record
 
 
 def archived_record(hubspot_object: Mapping[str, Any]) -> Record:
     """Return the delete record of an object from the archived list."""
-    archived_at = format_timestamp(parse_timestamp(hubspot_object["archivedAt"]))
+    archived_at = to_date_time(hubspot_object["archivedAt"])
     return {
         "id": str(hubspot_object["id"]),
         "archived": True,
@@ -73,7 +81,7 @@ def merged_records(hubspot_object: Mapping[str, Any]) -> Iterator[Record]:
         yield {
             "id": merged_id,
             "merged_into_id": survivor,
-            "_sdc_deleted_at": format_timestamp(parse_timestamp(hubspot_object["updatedAt"])),
+            "_sdc_deleted_at": to_date_time(hubspot_object["updatedAt"]),
         }
 
 
@@ -81,7 +89,7 @@ def _moment(text: str | None, name: str, invalid: dict[str, str]) -> str | None:
     if text is None:
         return None
     try:
-        return format_timestamp(parse_timestamp(text))
+        return to_date_time(text)
     except ValueError:
         invalid[name] = text
         return None

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from tap_hubspot_dw.timestamps import format_timestamp, parse_timestamp
 
 Converter = Callable[[str], object]
 
+# Each converter tries first what nearly every value looks like: it runs for every value of every record.
+_PLAIN_NUMBER = re.compile(r"-?\d{1,18}\.\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d{1,1000}(\.\d{0,1000})?|\.\d{1,1000})([eE][+-]?\d{1,3})?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
@@ -22,6 +24,10 @@ _BOOLEANS = {"true": True, "false": False}
 
 def to_number(text: str) -> int | Decimal:
     """Return the exact number: an int of at most 18 digits, else a Decimal with the digits as written."""
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _PLAIN_NUMBER.fullmatch(text):
+        return Decimal(text)
     text = text.strip()
     if _INTEGER.fullmatch(text):
         return int(text)
@@ -33,16 +39,20 @@ def to_number(text: str) -> int | Decimal:
 def to_boolean(text: str) -> bool:
     """Return the truth of `true` and `false`, in any case."""
     try:
-        return _BOOLEANS[text.strip().lower()]
-    except KeyError as error:
-        raise ValueError(text) from error
+        return _BOOLEANS[text]
+    except KeyError:
+        truth = _BOOLEANS.get(text.strip().lower())
+        if truth is None:
+            raise ValueError(text) from None
+        return truth
 
 
 def to_date(text: str) -> str:
     """Return the day as `2026-11-30`, from ISO text or from milliseconds at midnight UTC."""
-    if len(text) == len("2026-11-30"):
-        return date.fromisoformat(text).isoformat()
-    moment = parse_timestamp(text)
+    if len(text) == 10 and text[4] == text[7] == "-":
+        date.fromisoformat(text)
+        return text
+    moment = parse_timestamp(text.strip())
     if moment - moment.replace(hour=0, minute=0, second=0, microsecond=0):
         raise ValueError(text)
     return moment.date().isoformat()
@@ -50,4 +60,7 @@ def to_date(text: str) -> str:
 
 def to_date_time(text: str) -> str:
     """Return the moment as fixed-width UTC text with milliseconds."""
+    if len(text) == 24 and text[4] == text[7] == "-" and text[10] == "T" and text[19] == "." and text[23] == "Z":
+        datetime.fromisoformat(text)
+        return text
     return format_timestamp(parse_timestamp(text.strip()))

@@ -93,3 +93,24 @@ def comparable(value: object) -> object:
     if isinstance(value, int | float):
         return Decimal(str(value))
     return value
+
+
+def association_rows(truth: Iterable[dict[str, Any]], names: dict[str, str], ranks: list[str]) -> set[tuple[Any, ...]]:
+    """Return the rows that the table `associations` should have.
+
+    `truth` has every edge in both directions by object type id, `names` the streams by object type id, `ranks` the
+    object type ids from the side that is read to the other. An edge between objects of one type has two rows.
+    """
+    return {
+        (
+            names[each["fromType"]],
+            each["fromId"],
+            names[each["toType"]],
+            each["toId"],
+            each["category"],
+            each["typeId"],
+            each["label"],
+        )
+        for each in truth
+        if ranks.index(each["fromType"]) <= ranks.index(each["toType"])
+    }

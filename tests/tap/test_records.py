@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tap_hubspot_dw.records import archived_record, merged_records, to_record
+from tap_hubspot_dw.records import RecordMaker, archived_record, merged_records
 from tap_hubspot_dw.schemas import OBJECT_COLUMNS, column_name, columns, object_schema, property_name
 
 DEFINITIONS = [
@@ -36,7 +36,7 @@ def hubspot_object(**properties):
 
 
 def record_of(**properties):
-    return to_record(hubspot_object(**properties), columns(SCHEMA, SCHEMA["properties"]))
+    return RecordMaker(columns(SCHEMA, SCHEMA["properties"]))(hubspot_object(**properties))
 
 
 def test_every_property_lands_in_its_own_column_with_its_own_type():

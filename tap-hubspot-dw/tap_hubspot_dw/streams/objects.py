@@ -12,7 +12,7 @@ from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import Page
 from tap_hubspot_dw.ranges import NotPositionalError, Range, cut, gaps, merged
-from tap_hubspot_dw.records import Record, archived_record, merged_records, to_record
+from tap_hubspot_dw.records import Record, RecordMaker, archived_record, merged_records
 from tap_hubspot_dw.run import Run, SeenIds
 from tap_hubspot_dw.schemas import columns
 from tap_hubspot_dw.search import change_window
@@ -37,9 +37,10 @@ class ObjectStream(HubSpotStream):
     def read(self) -> Iterator[Record]:
         """Yield a full pass or the changes since the bookmark, then what was archived since."""
         selected = [name for name in self.schema["properties"] if self.mask[("properties", name)]]
-        self._columns = columns(self.schema, selected)
+        chosen = columns(self.schema, selected)
+        self._record = RecordMaker(chosen)
         always = {self.kind.modified_property, "hs_object_id", "hs_merged_object_ids"}
-        self._properties = sorted({column.property_name for column in self._columns} | always)
+        self._properties = sorted({column.property_name for column in chosen} | always)
         state = self.load_state()
         settings = self.run.settings
         is_new = state.bookmark is None and settings.start_date is None
@@ -110,7 +111,7 @@ class ObjectStream(HubSpotStream):
 
     def _records(self, page: Page, seen: SeenIds) -> Iterator[Record]:
         for each in page:
-            record = to_record(each, self._columns)
+            record = self._record(each)
             if record["invalid_properties"]:
                 self.done.invalid_values.update(record["invalid_properties"].keys())
             seen.ids.append(int(record["id"]))

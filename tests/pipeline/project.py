@@ -1,0 +1,54 @@
+"""A Meltano project in a folder of its own: this repository's meltano.yml, run with the environment's plugins."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+_OURS = ("TAP_HUBSPOT_DW", "TARGET_WAREHOUSE", "HUBSPOT_", "WAREHOUSE_", "MELTANO_")
+
+
+class Project:
+    """One Meltano project; its commands fail the test unless told otherwise."""
+
+    def __init__(self, folder: Path, **env: str) -> None:
+        self.folder = folder
+        for name in ("meltano.yml", "logging.yaml"):
+            shutil.copy(ROOT / name, folder / name)
+        plain = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
+        self.env = plain | {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(folder / "home"), "NO_COLOR": "1"} | env
+        (folder / "home").mkdir()
+
+    def meltano(self, *arguments: str, code: int | None = 0, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run a meltano command and return it; its exit code must be `code` (None: any but 0)."""
+        done = subprocess.run(
+            [str(BIN / "meltano"), *arguments],
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        said = (
+            f"meltano {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
+        )
+        assert (done.returncode != 0) if code is None else (done.returncode == code), said
+        return done
+
+    def run(self, *blocks: str, **options: Any) -> str:
+        """Run blocks and return what Meltano told."""
+        return self.meltano("run", *blocks, **options).stderr
+
+    def state(self, state_id: str = "dev:tap-hubspot-dw-to-target-warehouse") -> dict[str, Any]:
+        """Return the bookmarks that Meltano keeps, by stream."""
+        stored = json.loads(self.meltano("state", "get", state_id).stdout or "{}")
+        return stored.get("singer_state", {}).get("bookmarks", {})

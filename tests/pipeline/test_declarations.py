@@ -1,0 +1,32 @@
+"""meltano.yml says the same of each plugin as the plugin itself."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.pipeline.declared_settings import about, settings
+from tests.pipeline.project import ROOT
+
+PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
+
+
+@pytest.mark.parametrize(("kind", "name"), [("extractors", "tap-hubspot-dw"), ("loaders", "target-warehouse")])
+def test_every_setting_is_declared_as_the_plugin_describes_it(kind, name):
+    plugin = next(each for each in PROJECT["plugins"][kind] if each["name"] == name)
+    assert plugin["settings"] == settings(about(name)["settings"]["properties"])
+
+
+def test_nothing_is_installed_and_nothing_is_sent_home():
+    plugins = [plugin for kind in PROJECT["plugins"].values() for plugin in kind]
+    assert all("pip_url" not in plugin and plugin["namespace"] and plugin["executable"] for plugin in plugins)
+    assert PROJECT["send_anonymous_usage_stats"] is False
+    assert PROJECT["cli"] == {"disable_version_check": True}
+
+
+def test_no_secret_stands_in_the_project_but_the_sandboxs():
+    for environment in PROJECT["environments"]:
+        for plugins in environment["config"]["plugins"].values():
+            for plugin in plugins:
+                token = plugin["config"].get("access_token", "$")
+                assert token.startswith("$") or token == "pat-sandbox-not-a-secret"
