@@ -24,6 +24,7 @@ class StreamRun:
     mode: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    expected: int | None = None
     records: int = 0
     deletes: int = 0
     invalid_values: Counter[str] = field(default_factory=Counter)

@@ -16,6 +16,7 @@ from tap_hubspot_dw.client import Client
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError
 from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
 from tap_hubspot_dw.portal import Portal
+from tap_hubspot_dw.progress import summary
 from tap_hubspot_dw.run import Run, now
 from tap_hubspot_dw.schemas import object_schema
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
@@ -74,7 +75,11 @@ class TapHubSpotDW(Tap):
         Raises:
             HubSpotError: HubSpot stopped answering, or some streams failed; all others are complete.
         """
-        super().sync_all()
+        try:
+            super().sync_all()
+        finally:
+            if self._run.history:
+                self.logger.info("What this run read:\n%s", summary(self._run.history))
         if self._run.failures:
             names = ", ".join(self._run.failures)
             raise StreamsFailedError(

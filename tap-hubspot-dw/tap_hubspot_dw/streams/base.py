@@ -16,6 +16,7 @@ from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError
+from tap_hubspot_dw.progress import progress_line
 from tap_hubspot_dw.run import Run, StreamRun, now
 from tap_hubspot_dw.state import StreamState
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from tap_hubspot_dw.records import Record
 
 _STATE_SECONDS = 3.0
+_PROGRESS_SECONDS = 5.0
+_PROGRESS_RECORDS = 200  # how many records pass between two looks at the clock
 
 
 class HubSpotStream(Stream):
@@ -58,12 +61,17 @@ class HubSpotStream(Stream):
         traffic = self.run.portal.client.traffic
         before = (traffic.requests, traffic.retries, traffic.throttled_seconds)
         try:
-            for record in self.read():
+            told = time.monotonic()
+            for number, record in enumerate(self.read(), 1):
                 if record.get("_sdc_deleted_at"):
                     self.done.deletes += 1
                 else:
                     self.done.records += 1
                 yield record
+                if number % _PROGRESS_RECORDS == 0 and time.monotonic() - told >= _PROGRESS_SECONDS:
+                    told = time.monotonic()
+                    requests, throttled = traffic.requests - before[0], traffic.throttled_seconds - before[2]
+                    self.logger.info("%s: %s.", self.name, progress_line(self.done, now(), requests, throttled))
         except RunStoppedError as error:
             self.done.error = str(error)
             raise

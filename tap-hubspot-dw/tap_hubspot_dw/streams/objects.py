@@ -43,13 +43,13 @@ class ObjectStream(HubSpotStream):
         self._properties = sorted({column.property_name for column in chosen} | always)
         state = self.load_state()
         settings = self.run.settings
+        self.done.hubspot_total = self.run.portal.total(self.kind)
         is_new = state.bookmark is None and settings.start_date is None
         is_due = state.is_full_pass_due(settings.full_refresh, self.run.started_at)
         if is_new or is_due or self.forced_replication_method == "FULL_TABLE":
             yield from self._full_pass(state)
         else:
             yield from self._changes(state, state.bookmark or settings.start_date or self.run.started_at)
-        self.done.hubspot_total = self.run.portal.total(self.kind)
 
     def _full_pass(self, state: StreamState) -> Iterator[Record]:
         """Yield every live object; a pass that was interrupted goes on where it was."""
@@ -57,7 +57,7 @@ class ObjectStream(HubSpotStream):
         last_bookmark = state.bookmark
         resumed = state.full_pass is not None
         full_pass = state.begin_full_pass(self.run.started_at)
-        self.done.until = full_pass.started_at
+        self.done.until, self.done.expected = full_pass.started_at, self.done.hubspot_total
         self.set_version(full_pass.version)
         self.save_state(state)
         seen = SeenIds(since=None)
@@ -102,7 +102,8 @@ class ObjectStream(HubSpotStream):
         state.version = state.version or epoch_ms(self.run.started_at)
         self.set_version(state.version)
         seen = SeenIds(since=window.since)
-        for page, _ in self.run.portal.changed(self.kind, window, self._properties):
+        for page, total in self.run.portal.changed(self.kind, window, self._properties):
+            self.done.expected = self.done.expected or total
             yield from self._records(page, seen)
         self.run.seen[self.name] = seen
         yield from self._archived_since(window.since)
