@@ -56,3 +56,16 @@ class TerminatedError(BaseException):
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
         self.exit_code = 128 + signum
+
+
+def sentence_of(error: BaseException, other_errors: tuple[type[BaseException], ...] = ()) -> str:
+    """What to tell a user of any error, on one line.
+
+    Only a `WarehouseError`, or one of `other_errors`, is known to hold nothing of a record; any other error is named
+    by its class.
+    """
+    if isinstance(error, TerminatedError):
+        return f"stopped by signal {error.exit_code - 128}"
+    if isinstance(error, (WarehouseError, *other_errors)):
+        return " ".join(str(error).split())
+    return type(error).__name__

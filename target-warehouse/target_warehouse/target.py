@@ -21,7 +21,7 @@ from singer_sdk.plugin_base import PluginBase
 from singer_sdk.target_base import Target
 
 from target_warehouse.engines import open_engine
-from target_warehouse.errors import InputError, TerminatedError, WarehouseError
+from target_warehouse.errors import InputError, TerminatedError, WarehouseError, sentence_of
 from target_warehouse.history import StreamRun, history_table
 from target_warehouse.reader import LineReader
 from target_warehouse.settings import Settings, config_json_schema
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 #: Input that may wait in memory, over all streams; as Python objects it takes several times as much.
 PENDING_BYTES = 64 << 20
 #: Errors of the SDK whose message is a sentence for the user and holds nothing of a record.
-_SDK_ERRORS = (
+SDK_ERRORS = (
     sdk_errors.RecordsWithoutSchemaException,
     sdk_errors.MissingKeyPropertiesError,
     sdk_errors.InvalidJSONSchema,
@@ -98,8 +98,8 @@ class TargetWarehouse(Target):
         except TerminatedError as signal:
             click.echo(f"Stopped by signal {signal.exit_code - 128}; what was committed is kept.", err=True)
             sys.exit(signal.exit_code)
-        except (WarehouseError, *_SDK_ERRORS) as error:
-            raise click.ClickException(_sentence(error)) from error
+        except (WarehouseError, *SDK_ERRORS) as error:
+            raise click.ClickException(sentence_of(error, SDK_ERRORS)) from error
 
     def run(self, file_input: IO[str] | None = None) -> None:
         """Read to the end of the input; on any way out, print the STATE of what is committed and close."""
@@ -110,7 +110,7 @@ class TargetWarehouse(Target):
             with self._uninterrupted():
                 with suppress(BrokenPipeError):
                     self._print_state()
-                self._finish("failed", error=_sentence(error))
+                self.finish("failed", error=sentence_of(error, SDK_ERRORS))
             raise
 
     @property
@@ -191,7 +191,7 @@ class TargetWarehouse(Target):
         for sink in self._sinks_active.values():
             sink.clean_up()
         _ = self.engine
-        self._finish("success")
+        self.finish("success")
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         super()._process_record_message(message_dict)
@@ -245,7 +245,7 @@ class TargetWarehouse(Target):
         table = to_table(self._history.name, rows, self._history.columns, self.engine.number_type, replace_nul=True)
         transaction.upsert(self._history, table)
 
-    def _finish(self, status: str, *, error: str | None = None) -> None:
+    def finish(self, status: str, *, error: str | None = None) -> None:
         """Write every stream's last history row and let go of the warehouse."""
         if self._engine is None:
             return
@@ -280,12 +280,3 @@ class TargetWarehouse(Target):
             return
         self._is_writing = True  # a second signal must not interrupt the way out
         raise TerminatedError(signum)
-
-
-def _sentence(error: BaseException) -> str:
-    """What to tell a user; an unexpected error is named by its class only, its text might quote a record."""
-    if isinstance(error, TerminatedError):
-        return f"stopped by signal {error.exit_code - 128}"
-    if isinstance(error, (WarehouseError, *_SDK_ERRORS)):
-        return " ".join(str(error).split())
-    return type(error).__name__

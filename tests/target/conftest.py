@@ -1,0 +1,45 @@
+"""Running `target-warehouse` as users do: a process of its own, a configuration file, messages on standard input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMMANDS = Path(sys.executable).parent
+
+
+@pytest.fixture
+def run_target(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_target(text, **config)`: the finished process, with `stdout` and `stderr` as text."""
+
+    def run(text: str, **config: Any) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "config.json"
+        file.write_text(json.dumps(config))
+        command = [str(COMMANDS / "target-warehouse"), "--config", str(file)]
+        return subprocess.run(
+            command, input=text, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def start_target(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
+    """`start_target(**config)`: a running process with pipes for standard input and output."""
+
+    def start(**config: Any) -> subprocess.Popen[bytes]:
+        file = tmp_path / "config.json"
+        file.write_text(json.dumps(config))
+        command = [str(COMMANDS / "target-warehouse"), "--config", str(file)]
+        with (tmp_path / "stderr").open("wb") as stderr:
+            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, cwd=tmp_path)
+
+    return start
