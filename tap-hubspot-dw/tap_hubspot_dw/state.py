@@ -74,7 +74,7 @@ class StreamState:
         """Return the bookmark to save; what is empty is left out."""
         saved: dict[str, Any] = {}
         if self.bookmark:
-            saved["replication_key"] = replication_key
+            saved |= {"replication_key": replication_key} if replication_key else {}
             saved["replication_key_value"] = format_timestamp(self.bookmark)
         if self.version:
             saved["version"] = self.version

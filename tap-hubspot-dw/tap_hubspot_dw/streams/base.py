@@ -171,12 +171,12 @@ class HubSpotStream(Stream):
         if done.throttled_seconds:
             parts.append(f"{done.throttled_seconds:.1f} s throttled")
         self.logger.info("%s: %s: %s.", self.name, done.mode or "read", ", ".join(parts))
-        for name, count in done.invalid_values.most_common():
+        if done.invalid_values:
+            named = ", ".join(f"{name} ({count:,})" for name, count in done.invalid_values.most_common())
             self.logger.warning(
-                "%s: %d values of %s do not fit its type: null, their text is in invalid_properties.",
+                "%s: values that do not fit their property's type are null, their text is in invalid_properties: %s.",
                 self.name,
-                count,
-                name,
+                named,
             )
 
 
