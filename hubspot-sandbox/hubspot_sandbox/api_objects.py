@@ -1,0 +1,204 @@
+"""The object endpoints: list, read, batch read, search. Replies are joined from ready-made JSON fragments."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from hubspot_sandbox.api_associations import inline_associations
+from hubspot_sandbox.call import Call, Reply
+from hubspot_sandbox.errors import HubSpotError, invalid_json, not_found, validation
+from hubspot_sandbox.moments import iso
+from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED, Records, encode
+from hubspot_sandbox.search_request import MAX_LIMIT, parse_search, text_of
+
+LIST_MAX, LIST_MAX_WITH_HISTORY, BATCH_MAX = 100, 50, 100
+
+
+def limit_of(call: Call, default: int, maximum: int) -> int:
+    """The `limit` parameter, checked."""
+    raw = call.one("limit") or str(default)
+    if not raw.isdigit() or int(raw) < 1:
+        raise validation(f"limit must be a positive integer, got {raw[:40]}.", context={"limit": [raw[:40]]})
+    allowed = call.sandbox.quirks.checked_limit(int(raw), maximum)
+    if allowed is None:
+        raise validation(f"limit must be at most {maximum}, got {raw}.", code="INVALID_LIMIT", context={"limit": [raw]})
+    return allowed
+
+
+def next_link(call: Call, after: str) -> str:
+    """The absolute link of the next page: this request with another `after`."""
+    pairs = [(k, v) for k, v in parse_qsl(call.raw_query, keep_blank_values=True) if k != "after"]
+    return f"{call.base_url}{call.path}?{urlencode([*pairs, ('after', after)], safe=',')}"
+
+
+def _asked(records: Records, names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    return tuple(names) or records.type.default_properties
+
+
+def _history(records: Records, number: int, names: tuple[str, ...]) -> bytes:
+    """`propertiesWithHistory`: this portal remembers one version, the present one."""
+    stamp = iso(records.modified[number])
+    history = {
+        name: [{"value": value, "timestamp": stamp, "sourceType": "CRM_UI"}] if value is not None else []
+        for name in sorted(names)
+        if name in records.definitions
+        for value in (records.value(number, name),)
+    }
+    return b',"propertiesWithHistory":' + encode(history)
+
+
+def _after(call: Call, records: Records) -> int:
+    raw = call.one("after")
+    if not raw:
+        return 0
+    cursor = call.sandbox.quirks.read_cursor(raw)
+    if cursor is None:
+        raise validation(f"The after parameter is not valid: {raw[:40]}.", context={"after": [raw[:40]]})
+    return records.first_number_from(cursor)
+
+
+def list_objects(call: Call) -> Reply:
+    """GET /crm/objects/{v}/{t}: ascending by id; `after` is the last id plus one; no `paging` on the last page."""
+    records = call.sandbox.portal.records[call.object_type().type_id]
+    history = call.names("propertiesWithHistory")
+    limit = limit_of(call, 10, LIST_MAX_WITH_HISTORY if history else LIST_MAX)
+    state = LIVE
+    if call.flag("archived"):
+        if not call.sandbox.quirks.archived_listable(records.type):
+            raise validation(f"Archived objects cannot be listed for type {records.type.type_id}.")
+        state = ARCHIVED
+        records.drop_expired_archive()
+    page: list[int] = []
+    more = False
+    for number in records.numbers(state, _after(call, records)):
+        if len(page) == limit:
+            more = True
+            break
+        page.append(number)
+    plan = records.plan(_asked(records, call.names("properties")))
+    wanted = call.names("associations")
+    parts = []
+    for number in page:
+        extra = _history(records, number, history) if history else b""
+        if wanted:
+            extra += inline_associations(call, records.type, number, wanted)
+        parts.append(records.record_json(number, plan, extra))
+    body = b'{"results":[' + b",".join(parts) + b"]"
+    if more:
+        after = call.sandbox.quirks.write_cursor(records.id_of(page[-1]) + 1)
+        body += b',"paging":' + encode({"next": {"after": after, "link": next_link(call, after)}})
+    call.sandbox.served_list_page(records, page)
+    return Reply(200, body + b"}")
+
+
+def _surviving(records: Records, number: int) -> int:
+    while records.state[number] == MERGED:
+        number = records.survivor[number]
+    return number
+
+
+def _find(records: Records, raw: str, id_property: str, *, archived: bool) -> int | None:
+    """The record an id stands for; merged-away ids stand for the survivor."""
+    if id_property and id_property != "hs_object_id":
+        for number in records.numbers(ARCHIVED if archived else LIVE):
+            if (records.value(number, id_property) or "").lower() == raw.lower():
+                return number
+        return None
+    asked = records.number_of(raw)
+    if asked is None or records.state[asked] == DELETED:
+        return None
+    number = _surviving(records, asked)
+    return number if records.state[number] == (ARCHIVED if archived else LIVE) else None
+
+
+def read_object(call: Call) -> Reply:
+    """GET /crm/objects/{v}/{t}/{id}."""
+    records = call.sandbox.portal.records[call.object_type().type_id]
+    number = _find(records, call.params["id"], call.one("idProperty"), archived=call.flag("archived"))
+    if number is None:
+        raise not_found()
+    history = call.names("propertiesWithHistory")
+    extra = _history(records, number, history) if history else b""
+    wanted = call.names("associations")
+    if wanted:
+        extra += inline_associations(call, records.type, number, wanted)
+    return Reply(200, records.record_json(number, records.plan(_asked(records, call.names("properties"))), extra))
+
+
+def batch_inputs(body: dict[str, Any], maximum: int) -> list[dict[str, Any]]:
+    """The checked `inputs` of a batch request."""
+    inputs = body.get("inputs")
+    if not isinstance(inputs, list) or not all(isinstance(i, dict) and "id" in i for i in inputs):
+        raise invalid_json("inputs must be a list of objects with an id.")
+    if len(inputs) > maximum:
+        message = f"Maximum inputs for this batch request is {maximum}, got {len(inputs)}."
+        raise validation(message, code="TOO_MANY_INPUTS")
+    return inputs
+
+
+def batch_read(call: Call) -> Reply:
+    """POST …/batch/read: 200 when all are found, else 207 with OBJECT_NOT_FOUND; replies follow no promised order."""
+    records = call.sandbox.portal.records[call.object_type().type_id]
+    started = iso(call.sandbox.clock.now_ms())
+    body = call.json_object()
+    history = tuple(map(text_of, body.get("propertiesWithHistory") or ()))
+    inputs = batch_inputs(body, LIST_MAX_WITH_HISTORY if history else BATCH_MAX)
+    plan = records.plan(_asked(records, [text_of(n) for n in body.get("properties") or ()]))
+    id_property = text_of(body.get("idProperty"))
+    found: dict[int, None] = {}
+    missing: list[str] = []
+    for one in inputs:
+        number = _find(records, text_of(one["id"]), id_property, archived=call.flag("archived"))
+        if number is None:
+            missing.append(text_of(one["id"]))
+        else:
+            found[number] = None
+    results = b",".join(
+        records.record_json(n, plan, _history(records, n, history) if history else b"")
+        for n in call.sandbox.quirks.batch_order(list(found))
+    )
+    tail: dict[str, Any] = {}
+    if missing:
+        message = (
+            f"Could not get some {records.type.singular.upper()} objects, they may be deleted or not exist. "
+            "Check that ids are valid."
+        )
+        error = {
+            "status": "error",
+            "category": "OBJECT_NOT_FOUND",
+            "message": message,
+            "context": {"ids": missing},
+        }
+        tail = {"numErrors": 1, "errors": [error]}
+    tail |= {"startedAt": started, "completedAt": iso(call.sandbox.clock.now_ms())}
+    return Reply(207 if missing else 200, b'{"status":"COMPLETE","results":[' + results + b"]," + encode(tail)[1:])
+
+
+def search(call: Call) -> Reply:
+    """POST …/search: filters, one sort, `total`, offset paging up to 10,000; only live records."""
+    object_type = call.object_type()
+    records = call.sandbox.portal.records[object_type.type_id]
+    asked = call.json_object()
+    if call.sandbox.quirks["over-limit"] == "clamp" and isinstance(asked.get("limit"), int):
+        asked["limit"] = min(asked["limit"], MAX_LIMIT)
+    request = parse_search(asked, set(records.definitions))
+    if any(
+        c.name in (object_type.modified_property, object_type.created_property) and c.value == "0"
+        for group in request.groups
+        for c in group
+    ):
+        # Observed: a filter from the epoch breaks the search.
+        raise HubSpotError(500, {"status": "error", "message": "internal error"})
+    numbers = call.sandbox.search_indexes[object_type.type_id].find(request)
+    page = numbers[request.offset : request.offset + request.limit]
+    if request.offset + request.limit < len(numbers):
+        page = call.sandbox.quirks.short_search_page(page)
+    plan = records.plan(_asked(records, request.properties or ()))
+    body = b'{"total":%d,"results":[' % len(numbers)
+    body += b",".join(records.record_json(n, plan) for n in page) + b"]"
+    reached = request.offset + request.limit
+    if reached < len(numbers):
+        body += b',"paging":' + encode({"next": {"after": str(reached)}})
+    call.sandbox.served_search_page(records, page)
+    return Reply(200, body + b"}")

@@ -1,0 +1,104 @@
+"""The ASGI application: reads a request, asks `answering` or `admin`, sends the reply. Nothing else knows ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from hubspot_sandbox import admin, answering
+from hubspot_sandbox.call import Call, Reply
+from hubspot_sandbox.errors import HubSpotError
+from hubspot_sandbox.sandbox import Sandbox
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+logger = logging.getLogger("hubspot_sandbox")
+
+
+class App:
+    """Serves one sandbox; remembers when it was last asked anything."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.last_asked = time.monotonic()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        if scope["type"] != "http":
+            return
+        self.last_asked = time.monotonic()
+        call = Call(
+            sandbox=self.sandbox,
+            method=scope["method"],
+            path=scope["path"],
+            raw_query=scope["query_string"].decode("latin-1"),
+            body=await _read_body(receive),
+            headers={k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]},
+            params={},
+        )
+        if call.path.startswith(admin.PREFIX):
+            await self._admin(call, send)
+        else:
+            await self._hubspot(call, send)
+
+    async def _hubspot(self, call: Call, send: Send) -> None:
+        if self.sandbox.latency_ms:
+            await asyncio.sleep(self.sandbox.latency_ms / 1000)
+        try:
+            reply = answering.answer(self.sandbox, call)
+        except Exception:
+            # A defect of the sandbox must look like one of HubSpot's own bad days, and be seen in our log.
+            logger.exception("Could not answer %s %s", call.method, call.path)
+            error = HubSpotError(500, {"status": "error", "message": "internal error"})
+            reply = answering.error_reply(error, answering.new_correlation_id())
+        await _send(reply, send)
+
+    async def _admin(self, call: Call, send: Send) -> None:
+        try:
+            reply = admin.answer(call)
+        except HubSpotError as error:
+            reply = answering.error_reply(error, answering.new_correlation_id())
+        if isinstance(reply, Reply):
+            await _send(reply, send)
+        else:
+            await _stream(reply, send)
+
+
+async def _read_body(receive: Receive) -> bytes:
+    """The whole body, but never much more than is accepted; the rest is read and thrown away."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        part = message.get("body", b"")
+        if size <= answering.MAX_BODY_BYTES:
+            parts.append(part)
+        size += len(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _send(reply: Reply, send: Send) -> None:
+    headers = {"content-type": reply.content_type, "content-length": str(len(reply.body)), **reply.headers}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _stream(chunks: Iterator[bytes], send: Send) -> None:
+    headers = [(b"content-type", b"application/x-ndjson")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for chunk in chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": b""})

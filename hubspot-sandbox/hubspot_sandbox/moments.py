@@ -1,0 +1,50 @@
+"""Moments as HubSpot writes them: epoch milliseconds inside, ISO 8601 UTC with three decimals outside."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+DAY_MS = 86_400_000
+
+#: Every seeded moment lies between these two, so a portal is the same whenever it is started.
+SEED_START_MS = 1_483_228_800_000  # 2017-01-01T00:00:00Z
+SEED_END_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
+
+
+class Clock:
+    """The real clock plus an offset in milliseconds that tests and commands may move."""
+
+    def __init__(self, offset_ms: int = 0) -> None:
+        self.offset_ms = offset_ms
+
+    def now_ms(self) -> int:
+        """Now, in epoch milliseconds."""
+        return time.time_ns() // 1_000_000 + self.offset_ms
+
+
+def iso(moment_ms: int) -> str:
+    """`1616000000123` → `2021-03-17T16:53:20.123Z`."""
+    seconds, ms = divmod(moment_ms, 1000)
+    t = time.gmtime(seconds)
+    return f"{t[0]:04d}-{t[1]:02d}-{t[2]:02d}T{t[3]:02d}:{t[4]:02d}:{t[5]:02d}.{ms:03d}Z"
+
+
+def iso_date(moment_ms: int) -> str:
+    """The UTC day of a moment, `2021-03-17`."""
+    t = time.gmtime(moment_ms // 1000)
+    return f"{t[0]:04d}-{t[1]:02d}-{t[2]:02d}"
+
+
+def parse_moment(text: str) -> int | None:
+    """Epoch milliseconds of an epoch-millisecond or ISO text, None if it is neither (HubSpot filters take both)."""
+    stripped = text.strip()
+    if stripped.lstrip("-").isdigit():
+        return int(stripped)
+    try:
+        parsed = datetime.fromisoformat(stripped)
+    except ValueError:
+        return None
+    if parsed.tzinfo is None:
+        parsed = parsed.replace(tzinfo=UTC)
+    return round(parsed.timestamp() * 1000)

@@ -1,0 +1,243 @@
+"""Changes to the portal, each a row of `KINDS`: what a person or an integration does in HubSpot.
+
+A mutation is a JSON object with `kind` and that kind's fields; object types are named as in paths, ids are texts.
+Applying one gives back what happened, with ids. What HubSpot touches last-modified for, touches it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hubspot_sandbox.association_types import LABELS
+from hubspot_sandbox.moments import iso
+from hubspot_sandbox.portal import Portal
+from hubspot_sandbox.property_definitions import Definition, choices
+from hubspot_sandbox.quirks import Quirks
+from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED, Records
+from hubspot_sandbox.search_request import text_of
+
+Mutation = dict[str, Any]
+
+
+class MutationError(ValueError):
+    """A mutation that cannot be applied; the message says which and why."""
+
+
+def _records(portal: Portal, mutation: Mutation, key: str = "type") -> Records:
+    name = text_of(mutation.get(key))
+    found = portal.resolve(name)
+    if found is None:
+        raise MutationError(f"{mutation.get('kind')}: there is no object type {name!r}.")
+    return portal.records[found.type_id]
+
+
+def _number(records: Records, mutation: Mutation, key: str = "id", state: int = LIVE) -> int:
+    raw = text_of(mutation.get(key))
+    number = records.number_of(raw)
+    if number is None or records.state[number] != state:
+        wanted = "live" if state == LIVE else "archived"
+        raise MutationError(f"{mutation.get('kind')}: {records.type.plural} has no {wanted} record {raw!r}.")
+    return number
+
+
+def _properties(records: Records, mutation: Mutation) -> dict[str, str | None]:
+    given = mutation.get("properties") or {}
+    if not isinstance(given, dict):
+        raise MutationError(f"{mutation.get('kind')}: properties must be an object.")
+    unknown = sorted(name for name in given if name not in records.definitions)
+    if unknown:
+        raise MutationError(f"{mutation.get('kind')}: {records.type.plural} has no property {unknown[0]!r}.")
+    return {name: None if value is None else text_of(value) for name, value in given.items()}
+
+
+def _edit(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    records = _records(portal, mutation)
+    number = _number(records, mutation)
+    records.write(number, _properties(records, mutation))
+    return {"id": str(records.id_of(number)), "updatedAt": iso(records.modified[number])}
+
+
+def _recalculate(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    records = _records(portal, mutation)
+    number = _number(records, mutation)
+    given = _properties(records, mutation)
+    plain = [name for name in given if not records.definitions[name].calculated]
+    if plain:
+        raise MutationError(f"recalculate: {plain[0]!r} is not a calculated property.")
+    records.write(number, given, touch=False)
+    return {"id": str(records.id_of(number))}
+
+
+def _create(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    records = _records(portal, mutation)
+    number = records.create(_properties(records, mutation))
+    return {"id": str(records.id_of(number)), "createdAt": iso(records.created_ms(number))}
+
+
+def _archive(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    records = _records(portal, mutation)
+    number = _number(records, mutation)
+    records.before_change(number)
+    records.state[number] = ARCHIVED
+    records.archived_at[number] = portal.clock.now_ms() - round(float(mutation.get("daysAgo", 0)) * 86_400_000)
+    return {"id": str(records.id_of(number)), "archivedAt": iso(records.archived_at[number])}
+
+
+def _restore(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
+    records = _records(portal, mutation)
+    number = _number(records, mutation, state=ARCHIVED)
+    records.before_change(number)
+    records.state[number] = LIVE
+    del records.archived_at[number]
+    if quirks["restore-bumps"] == "true":
+        records.modified[number] = portal.clock.now_ms()
+    return {"id": str(records.id_of(number))}
+
+
+def _merge(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    """The survivor keeps its id and values and lists the loser; the loser's edges move to it."""
+    records = _records(portal, mutation)
+    winner, loser = _number(records, mutation, "winner"), _number(records, mutation, "loser")
+    if winner == loser:
+        raise MutationError("merge: a record cannot be merged with itself.")
+    loser_id = str(records.id_of(loser))
+    now = portal.clock.now_ms()
+    portal.associations.move(records.type.type_id, loser, winner)
+    merged = [
+        *filter(None, (records.value(winner, "hs_merged_object_ids") or "").split(";")),
+        loser_id,
+        *filter(None, (records.value(loser, "hs_merged_object_ids") or "").split(";")),
+    ]
+    changes: dict[str, str | None] = {"hs_merged_object_ids": ";".join(merged)}
+    if "hs_calculated_merged_vids" in records.definitions:
+        vids = [
+            *filter(None, (records.value(winner, "hs_calculated_merged_vids") or "").split(";")),
+            f"{loser_id}:{now}",
+            *filter(None, (records.value(loser, "hs_calculated_merged_vids") or "").split(";")),
+        ]
+        changes["hs_calculated_merged_vids"] = ";".join(vids)
+    records.before_change(loser)
+    records.state[loser] = MERGED
+    records.survivor[loser] = winner
+    records.write(winner, changes)
+    return {"id": str(records.id_of(winner)), "mergedId": loser_id}
+
+
+def _gdpr_delete(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    """Gone for good, from the live list or from the archive; nothing remembers the values."""
+    records = _records(portal, mutation)
+    raw = text_of(mutation.get("id"))
+    number = records.number_of(raw)
+    if number is None or records.state[number] not in (LIVE, ARCHIVED):
+        raise MutationError(f"gdpr-delete: {records.type.plural} has no record {raw!r}.")
+    records.before_change(number)
+    records.state[number] = DELETED
+    records.archived_at.pop(number, None)
+    records.overrides.pop(number, None)
+    return {"id": raw}
+
+
+def _edge(portal: Portal, mutation: Mutation) -> tuple[str, int, str, int]:
+    source, target = _records(portal, mutation, "fromType"), _records(portal, mutation, "toType")
+    pair = (source.type.type_id, target.type.type_id)
+    if pair not in LABELS:
+        raise MutationError(f"{mutation['kind']}: {source.type.plural} and {target.type.plural} are not associated.")
+    return pair[0], _number(source, mutation, "fromId"), pair[1], _number(target, mutation, "toId")
+
+
+def _associate(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    from_type, number, to_type, other = _edge(portal, mutation)
+    table = LABELS[from_type, to_type]
+    type_id = int(mutation.get("typeId") or next(iter(table)))
+    if type_id not in table:
+        raise MutationError(f"associate: there is no association type {type_id} from {from_type} to {to_type}.")
+    portal.associations.associate(from_type, number, to_type, other, type_id)
+    return {"fromId": text_of(mutation["fromId"]), "toId": text_of(mutation["toId"]), "typeId": type_id}
+
+
+def _dissociate(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    from_type, number, to_type, other = _edge(portal, mutation)
+    type_id = int(mutation["typeId"]) if mutation.get("typeId") else None
+    if not portal.associations.dissociate(from_type, number, to_type, other, type_id):
+        raise MutationError("dissociate: these two records are not associated that way.")
+    return {"fromId": text_of(mutation["fromId"]), "toId": text_of(mutation["toId"])}
+
+
+def _bulk_touch(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    """Stamp `count` live records (from `fromId` on) with one and the same millisecond, as HubSpot's bulk updates do."""
+    records = _records(portal, mutation)
+    count = int(mutation.get("count", 0))
+    start = records.first_number_from(int(mutation.get("fromId", 0)))
+    given = _properties(records, mutation)
+    now = portal.clock.now_ms()
+    touched = 0
+    for number in records.numbers(LIVE, start):
+        if touched == count:
+            break
+        records.write(number, given)
+        records.modified[number] = now
+        touched += 1
+    return {"touched": touched, "updatedAt": iso(now)}
+
+
+def _define_property(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    """Add a property, or give an existing one another type (its values stay as they are)."""
+    records = _records(portal, mutation)
+    name = text_of(mutation.get("name"))
+    if not name:
+        raise MutationError("define-property: a name is needed.")
+    type_ = text_of(mutation.get("propertyType")) or "string"
+    records.define(
+        Definition(
+            name,
+            text_of(mutation.get("label")) or name,
+            type_,
+            text_of(mutation.get("fieldType")) or "text",
+            "nothing",
+            "contactinformation",
+            options=choices(*map(text_of, mutation.get("options") or ())),
+            null_percent=100,
+        )
+    )
+    return {"name": name, "propertyType": type_}
+
+
+def _remove_property(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    records = _records(portal, mutation)
+    name = text_of(mutation.get("name"))
+    if name not in records.definitions or name in records.type.system_properties:
+        raise MutationError(f"remove-property: {records.type.plural} has no removable property {name!r}.")
+    records.undefine(name)
+    return {"name": name}
+
+
+KINDS: dict[str, Callable[[Portal, Mutation, Quirks], Mutation]] = {
+    "edit": _edit,
+    "recalculate": _recalculate,
+    "create": _create,
+    "archive": _archive,
+    "restore": _restore,
+    "merge": _merge,
+    "gdpr-delete": _gdpr_delete,
+    "associate": _associate,
+    "dissociate": _dissociate,
+    "bulk-touch": _bulk_touch,
+    "define-property": _define_property,
+    "remove-property": _remove_property,
+}
+
+
+def apply(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
+    """Apply one mutation; gives it back with what happened. MutationError when it cannot be."""
+    kind = mutation.get("kind")
+    action = KINDS.get(kind) if isinstance(kind, str) else None
+    if action is None:
+        raise MutationError(f"There is no mutation kind {kind!r}; there are: {', '.join(KINDS)}.")
+    try:
+        happened = action(portal, mutation, quirks)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, MutationError):
+            raise
+        raise MutationError(f"{kind}: {error}") from error
+    return {"kind": kind, "type": mutation.get("type"), **happened}

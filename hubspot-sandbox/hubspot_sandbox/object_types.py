@@ -1,0 +1,171 @@
+"""The CRM object types of the portal, one row each; a new type is a new row.
+
+Type ids, modified and created properties and default property sets are HubSpot's (documented or observed);
+the custom object's type id, its counts and its ids are this portal's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DIVISION_TYPE_ID = "2-37778609"
+
+
+@dataclass(frozen=True)
+class ObjectType:
+    """One object type: how paths name it, which system properties it has, how its record ids run."""
+
+    type_id: str
+    plural: str
+    singular: str
+    label: str
+    plural_label: str
+    created_property: str
+    modified_property: str
+    default_properties: tuple[str, ...]
+    first_id: int
+    id_step: int
+    property_count: int
+    has_pipelines: bool = False
+    custom: bool = False
+    archived_listable: bool = True
+
+    @property
+    def read_scope(self) -> str:
+        """The granular scope HubSpot asks for to read records of this type."""
+        return "crm.objects.custom.read" if self.custom else f"crm.objects.{self.plural}.read"
+
+    @property
+    def schema_scope(self) -> str:
+        """The granular scope HubSpot asks for to read the properties of this type."""
+        return "crm.schemas.custom.read" if self.custom else f"crm.schemas.{self.plural}.read"
+
+    @property
+    def system_properties(self) -> tuple[str, ...]:
+        """Properties that every reply carries, asked for or not (observed)."""
+        return tuple(sorted({self.created_property, self.modified_property, "hs_object_id"}))
+
+
+_HS = ("hs_createdate", "hs_lastmodifieddate")
+_PLAIN = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id")
+_CONTACT = ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname")
+_DEAL = (
+    "amount",
+    "closedate",
+    "createdate",
+    "dealname",
+    "dealstage",
+    "hs_lastmodifieddate",
+    "hs_object_id",
+    "pipeline",
+)
+_COMPANY = ("createdate", "domain", "hs_lastmodifieddate", "hs_object_id", "name")
+_TICKET = (
+    "content",
+    "createdate",
+    "hs_lastmodifieddate",
+    "hs_object_id",
+    "hs_pipeline",
+    "hs_pipeline_stage",
+    "hs_ticket_category",
+    "hs_ticket_priority",
+    "subject",
+)
+
+OBJECT_TYPES: tuple[ObjectType, ...] = (
+    # Contact ids run from three digits up, so that comparing ids as text is a visible mistake.
+    ObjectType(
+        "0-1",
+        "contacts",
+        "contact",
+        "Contact",
+        "Contacts",
+        "createdate",
+        "lastmodifieddate",
+        _CONTACT,
+        51,
+        37,
+        300,
+    ),
+    ObjectType(
+        "0-2",
+        "companies",
+        "company",
+        "Company",
+        "Companies",
+        "createdate",
+        "hs_lastmodifieddate",
+        _COMPANY,
+        5_790_939_450,
+        1_913,
+        60,
+    ),
+    ObjectType(
+        "0-3",
+        "deals",
+        "deal",
+        "Deal",
+        "Deals",
+        "createdate",
+        "hs_lastmodifieddate",
+        _DEAL,
+        515_690_208,
+        4_231,
+        80,
+        has_pipelines=True,
+    ),
+    ObjectType(
+        "0-5",
+        "tickets",
+        "ticket",
+        "Ticket",
+        "Tickets",
+        "createdate",
+        "hs_lastmodifieddate",
+        _TICKET,
+        1_042_667,
+        311,
+        40,
+        has_pipelines=True,
+    ),
+    ObjectType(
+        "0-421",
+        "appointments",
+        "appointment",
+        "Appointment",
+        "Appointments",
+        *_HS,
+        _PLAIN,
+        407_118_000_000,
+        97,
+        120,
+        has_pipelines=True,
+    ),
+    ObjectType(
+        DIVISION_TYPE_ID,
+        "divisions",
+        "division",
+        "Division",
+        "Divisions",
+        *_HS,
+        _PLAIN,
+        27_413_550_000,
+        1_000_003,
+        40,
+        custom=True,
+    ),
+)
+
+BY_TYPE_ID = {t.type_id: t for t in OBJECT_TYPES}
+
+
+def resolve(text: str, portal_id: int) -> ObjectType | None:
+    """The object type a path element names: type id, plural or singular in any case, `p{portal}_{name}`; else None."""
+    wanted = text.strip().lower()
+    for object_type in OBJECT_TYPES:
+        names = {object_type.type_id, object_type.plural, object_type.singular}
+        if object_type.custom:
+            names.add(f"p{portal_id}_{object_type.singular}")
+        if wanted in names:
+            return object_type
+    return None

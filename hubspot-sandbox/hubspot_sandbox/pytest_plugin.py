@@ -1,0 +1,94 @@
+"""pytest fixtures: `sandbox` (a server of its own for a test) and `sandbox_factory` (as many as wanted, per session).
+
+Options are those of `hubspot-sandbox serve`, as keywords: `contacts=50, index_lag_seconds=2, no_oddities=True`,
+lists for options that repeat. The server is a separate process on a free port; it ends with the test or the session.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from hubspot_sandbox.admin_client import AdminClient
+
+
+class RunningSandbox(AdminClient):
+    """A running sandbox: `url`, `token`, `mutate`, `random`, `truth`, `truth_associations`, `log`, `reset`."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str, token: str) -> None:
+        super().__init__(url)
+        self.process = process
+        self.token = token
+
+    def log(self) -> dict[str, Any]:
+        """Requests so far: `total`, `byStatus`, `byEndpoint`."""
+        found: dict[str, Any] = self.get("log")
+        return found
+
+    def reset(self) -> None:
+        """A clean portal, empty counts."""
+        self.post("reset")
+
+    def stop(self) -> None:
+        """End the process; harmless when it has ended."""
+        self._session.close()
+        self.process.terminate()
+        self.process.wait(10)
+        if self.process.stdout:
+            self.process.stdout.close()
+
+
+def _words(options: dict[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            yield flag
+        elif value is not False and value is not None:
+            for one in value if isinstance(value, (list, tuple)) else (value,):
+                yield from (flag, str(one))
+
+
+def start_sandbox(**options: Any) -> RunningSandbox:
+    """A new server process on a free port (or on `port`); the caller stops it."""
+    command = [sys.executable, "-m", "hubspot_sandbox", "serve", "--json", *_words({"port": 0, **options})]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module, no shell
+    if process.stdout is None:
+        raise RuntimeError("The sandbox has no standard output.")
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"The sandbox ended with code {process.wait()} before it served; its error is above.")
+    facts = json.loads(line)
+    return RunningSandbox(process, facts["url"], facts["token"])
+
+
+@pytest.fixture(scope="session")
+def sandbox_factory() -> Iterator[Callable[..., RunningSandbox]]:
+    """`sandbox_factory(**options)` starts a sandbox; all of them end with the session."""
+    started: list[RunningSandbox] = []
+
+    def start(**options: Any) -> RunningSandbox:
+        started.append(start_sandbox(**options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def sandbox(request: pytest.FixtureRequest) -> Iterator[RunningSandbox]:
+    """A clean sandbox for one test; options by `@pytest.mark.sandbox(contacts=10, …)`."""
+    marker = request.node.get_closest_marker("sandbox")
+    running = start_sandbox(**(marker.kwargs if marker else {}))
+    yield running
+    running.stop()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "sandbox(**options): options of the sandbox fixture, as of `serve`")

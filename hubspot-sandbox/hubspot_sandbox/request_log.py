@@ -1,0 +1,32 @@
+"""How often each endpoint was asked and what it answered; for tests and for requests-per-record figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+
+class RequestLog:
+    """Counts per (endpoint, status); no contents, no tokens."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, int]] = Counter()
+        self.dropped = 0
+
+    def add(self, endpoint: str, status: int) -> None:
+        """Count one answered request; status 0 stands for a connection that was cut instead."""
+        self.counts[endpoint, status] += 1
+
+    @property
+    def total(self) -> int:
+        """All requests to HubSpot's endpoints."""
+        return self.counts.total()
+
+    def as_json(self) -> dict[str, Any]:
+        """`{"total": …, "byStatus": {"200": …}, "byEndpoint": {"list contacts": {"200": …}}}`."""
+        endpoints: dict[str, dict[str, int]] = {}
+        statuses: Counter[str] = Counter()
+        for (endpoint, status), count in sorted(self.counts.items()):
+            endpoints.setdefault(endpoint, {})[str(status)] = count
+            statuses[str(status)] += count
+        return {"total": self.total, "byStatus": dict(statuses), "byEndpoint": endpoints}

@@ -1,0 +1,200 @@
+"""Every HubSpot path that is answered, one row each: method, path, handler, budget, scope.
+
+`budget` names the rate limit that a call counts against; `scope` says which granular scope it needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hubspot_sandbox import api_associations, api_oauth, api_objects, api_reference
+from hubspot_sandbox.call import Call, Reply
+
+GENERAL, SEARCH, ASSOCIATIONS, OPEN = "general", "search", "associations", "open"
+_DATED = r"(?P<version>2025-09|2026-03|2026-09(?:-beta)?|2027-03-beta)"
+_V3 = r"(?P<version>v3)"
+_V4 = r"(?P<version>v4)"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path pattern; `endpoint` names it in the request log."""
+
+    endpoint: str
+    method: str
+    pattern: re.Pattern[str]
+    handler: Callable[[Call], Reply]
+    budget: str
+    scope: str
+
+
+def _route(
+    endpoint: str,
+    method: str,
+    path: str,
+    handler: Callable[[Call], Reply],
+    budget: str = GENERAL,
+    scope: str = "records",
+) -> Route:
+    """`{x}` in a path is one path element named x."""
+    pattern = re.sub(r"(?<!\\)\{(\w+)\}", r"(?P<\1>[^/]+)", path)
+    return Route(endpoint, method, re.compile(f"^{pattern}/?$"), handler, budget, scope)
+
+
+def _objects(base: str) -> list[Route]:
+    return [
+        _route("list", "GET", f"{base}/{{type}}", api_objects.list_objects),
+        _route("search", "POST", f"{base}/{{type}}/search", api_objects.search, SEARCH),
+        _route("batch read", "POST", f"{base}/{{type}}/batch/read", api_objects.batch_read),
+        _route("read", "GET", f"{base}/{{type}}/{{id}}", api_objects.read_object),
+        _route("associations of", "GET", f"{base}/{{type}}/{{id}}/associations/{{to}}", api_associations.read_one),
+    ]
+
+
+def _families() -> list[Route]:
+    associations = api_associations.batch_read
+    found = _objects(f"/crm/objects/{_DATED}") + _objects(f"/crm/{_V3}/objects") + _objects(f"/crm/{_V4}/objects")
+    for base in (f"/crm/associations/{_DATED}", f"/crm/{_V4}/associations"):
+        found += [
+            _route(
+                "associations batch read",
+                "POST",
+                f"{base}/{{from}}/{{to}}/batch/read",
+                associations,
+                ASSOCIATIONS,
+                "pair",
+            ),
+            _route(
+                "association labels",
+                "GET",
+                f"{base}/{{from}}/{{to}}/labels",
+                api_associations.labels,
+                ASSOCIATIONS,
+                "pair",
+            ),
+        ]
+    found.append(
+        _route(
+            "associations batch read",
+            "POST",
+            f"/crm/{_V3}/associations/{{from}}/{{to}}/batch/read",
+            api_associations.legacy_batch_read,
+            ASSOCIATIONS,
+            "pair",
+        )
+    )
+    for base in (f"/crm/properties/{_DATED}", f"/crm/{_V3}/properties"):
+        found += [
+            _route("properties", "GET", f"{base}/{{type}}", api_reference.properties, scope="schema"),
+            _route("property", "GET", f"{base}/{{type}}/{{name}}", api_reference.one_property, scope="schema"),
+        ]
+    schema_bases = (f"/crm-object-schemas/{_DATED}", f"/crm-object-schemas/{_V3}", f"/crm/{_V3}")
+    for base in schema_bases:
+        found += [
+            _route("schemas", "GET", f"{base}/schemas", api_reference.schemas, scope="custom schemas"),
+            _route("schema", "GET", f"{base}/schemas/{{type}}", api_reference.one_schema, scope="custom schemas"),
+        ]
+    for base in (f"/crm/owners/{_DATED}", f"/crm/{_V3}/owners"):
+        found += [
+            _route("owners", "GET", base, api_reference.owners, scope="owners"),
+            _route("owner", "GET", f"{base}/{{id}}", api_reference.one_owner, scope="owners"),
+        ]
+    for base in (f"/crm/pipelines/{_DATED}", f"/crm/{_V3}/pipelines"):
+        found += [
+            _route("pipelines", "GET", f"{base}/{{type}}", api_reference.pipelines),
+            _route("pipeline", "GET", f"{base}/{{type}}/{{id}}", api_reference.one_pipeline),
+            _route("pipeline stages", "GET", f"{base}/{{type}}/{{id}}/stages", api_reference.pipeline_stages),
+        ]
+    for version in (_DATED, _V3):
+        found += [
+            _route(
+                "account details",
+                "GET",
+                f"/account-info/{version}/details",
+                api_reference.account_details,
+                scope="oauth",
+            ),
+            _route(
+                "daily usage",
+                "GET",
+                f"/account-info/{version}/api-usage/daily/private-apps",
+                api_reference.daily_usage,
+                scope="none",
+            ),
+        ]
+    for base in (f"/crm/limits/{_DATED}", f"/crm/{_V3}/limits"):
+        found.append(_route("record limits", "GET", f"{base}/records", api_reference.record_limits, scope="none"))
+    for version in (_DATED, r"(?P<version>v1|v3)"):
+        found += [
+            _route("oauth token", "POST", f"/oauth/{version}/token", api_oauth.token, OPEN, "none"),
+            _route(
+                "oauth introspect",
+                "POST",
+                f"/oauth/{version}/token/introspect",
+                api_oauth.introspect,
+                OPEN,
+                "none",
+            ),
+        ]
+    return [
+        *found,
+        _route(
+            "oauth token info",
+            "GET",
+            "/oauth/v1/access-tokens/{token}",
+            api_oauth.legacy_access_token,
+            OPEN,
+            "none",
+        ),
+        _route(
+            "private app token info",
+            "POST",
+            "/oauth/v2/private-apps/get/access-token-info",
+            api_oauth.private_app_token_info,
+            OPEN,
+            "none",
+        ),
+        _route(
+            "properties (v1, v2)",
+            "GET",
+            "/properties/(?P<version>v1|v2)/{type}/properties",
+            api_reference.legacy_properties,
+            scope="schema",
+        ),
+        _route("account details", "GET", "/integrations/v1/me", api_reference.account_details, scope="oauth"),
+    ]
+
+
+ROUTES: tuple[Route, ...] = tuple(_families())
+
+
+def find(method: str, path: str) -> tuple[Route | None, dict[str, str], bool]:
+    """The route, its path parameters, and whether the path exists at all (under another method)."""
+    exists = False
+    for route in ROUTES:
+        match = route.pattern.match(path)
+        if match:
+            if route.method == method:
+                return route, {k: v for k, v in match.groupdict().items() if v is not None}, True
+            exists = True
+    return None, {}, exists
+
+
+def required_scopes(call: Call, route: Route) -> tuple[tuple[str, ...], ...]:
+    """What the token needs: every row, and of each row one of its granular scopes."""
+    if route.scope == "none":
+        return ()
+    if route.scope == "owners":
+        return (("crm.objects.owners.read",),)
+    if route.scope == "oauth":
+        return (("oauth",),)
+    if route.scope == "custom schemas":
+        return (("crm.schemas.custom.read", "crm.objects.custom.read"),)
+    if route.scope == "pair":
+        return ((call.object_type("from").read_scope,), (call.object_type("to").read_scope,))
+    object_type = call.object_type()
+    if route.scope == "schema":
+        return ((object_type.schema_scope, object_type.read_scope),)
+    return ((object_type.read_scope,),)

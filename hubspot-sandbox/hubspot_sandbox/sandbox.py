@@ -1,0 +1,79 @@
+"""One running sandbox: options, the portal made from them, and everything that changes while it serves."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass, field
+
+from hubspot_sandbox.moments import DAY_MS, Clock
+from hubspot_sandbox.object_types import OBJECT_TYPES
+from hubspot_sandbox.portal import Portal, PortalOptions
+from hubspot_sandbox.quirks import Quirks
+from hubspot_sandbox.records import Records
+from hubspot_sandbox.request_log import RequestLog
+from hubspot_sandbox.search_index import SearchIndex
+from hubspot_sandbox.tokens import ALL_SCOPES, DEFAULT_TOKEN, Tokens
+
+
+@dataclass(frozen=True)
+class SandboxOptions:
+    """Everything that `serve` can be told about how HubSpot behaves (not where it listens)."""
+
+    portal: PortalOptions = field(default_factory=PortalOptions)
+    token: str = DEFAULT_TOKEN
+    token_seconds: int = 1_800
+    scopes: frozenset[str] = ALL_SCOPES
+    latency_ms: float = 0.0
+    quirks: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        Quirks(dict(self.quirks))  # refuses unknown switches
+
+
+class Sandbox:
+    """The state behind the server; `reset` gives it back its first state."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self.options = options
+        self.reset()
+
+    def reset(self) -> None:
+        """A clean portal with the same options: mutations, counts, issued tokens and the clock's offset are gone."""
+        options = self.options
+        self.clock = Clock()
+        self.portal = Portal(options.portal, self.clock)
+        self.quirks = Quirks(dict(options.quirks))
+        self.log = RequestLog()
+        self.latency_ms = options.latency_ms
+        self.tokens = Tokens(self.clock, options.token, options.token_seconds, options.scopes)
+        self.search_indexes = {
+            t.type_id: SearchIndex(
+                self.portal.records[t.type_id],
+                # Observed: contacts have the property, and searching them on it finds nothing.
+                blind=frozenset({"hs_lastmodifieddate"} if t.plural == "contacts" else ()),
+            )
+            for t in OBJECT_TYPES
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that is equal for sandboxes started with equal options."""
+        return self.fingerprint_of(self.options)
+
+    @staticmethod
+    def fingerprint_of(options: SandboxOptions) -> str:
+        """The fingerprint of a sandbox that would be started with these options."""
+        plain = dataclasses.asdict(options) | {"scopes": sorted(options.scopes)}
+        return hashlib.sha256(repr(plain).encode()).hexdigest()[:16]
+
+    def daily_usage(self) -> tuple[int, int, int]:
+        """(limit, used, when it starts anew in epoch milliseconds)."""
+        now = self.clock.now_ms()
+        return 625_000, self.log.total, now - now % DAY_MS + DAY_MS
+
+    def served_list_page(self, records: Records, page: list[int]) -> None:
+        """Called after each list page is written."""
+
+    def served_search_page(self, records: Records, page: list[int]) -> None:
+        """Called after each search page is written."""

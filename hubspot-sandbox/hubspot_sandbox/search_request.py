@@ -1,0 +1,150 @@
+"""What a search asks for: the body read, checked against HubSpot's limits, and made plain values.
+
+Limits are documented: 5 groups, 6 filters a group, 18 in all, one sort, 200 a page, 10,000 rows in all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hubspot_sandbox.errors import validation
+
+MAX_LIMIT = 200
+MAX_REACH = 10_000
+MAX_GROUPS, MAX_FILTERS, MAX_ALL_FILTERS = 5, 6, 18
+MAX_QUERY = 3_000
+OPERATORS = frozenset(
+    [
+        "LT",
+        "LTE",
+        "GT",
+        "GTE",
+        "EQ",
+        "NEQ",
+        "BETWEEN",
+        "IN",
+        "NOT_IN",
+        "HAS_PROPERTY",
+        "NOT_HAS_PROPERTY",
+        "CONTAINS_TOKEN",
+        "NOT_CONTAINS_TOKEN",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One condition; `value`, `high` and `values` are texts as sent."""
+
+    name: str
+    operator: str
+    value: str = ""
+    high: str = ""
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """A checked search: groups are alternatives, the filters of a group all hold."""
+
+    groups: tuple[tuple[Filter, ...], ...]
+    sort: tuple[str, bool] | None
+    properties: tuple[str, ...] | None
+    limit: int
+    offset: int
+    query: str
+
+
+def text_of(value: Any) -> str:
+    """JSON values as HubSpot compares them: numbers and booleans are texts too."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def parse_filter(raw: Any, known: frozenset[str] | set[str]) -> Filter:
+    """One filter of the body; VALIDATION_ERROR for an unknown operator or property."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("propertyName"), str):
+        raise validation("Every filter needs a propertyName and an operator.")
+    operator = raw.get("operator")
+    if operator not in OPERATORS:
+        raise validation(f"Enum class FilterOperatorEnum does not have value {operator}", code="INVALID_OPERATOR")
+    name = raw["propertyName"]
+    if name not in known:
+        raise validation(
+            f"There was a problem with the request: unknown property {name}.",
+            code="PROPERTY_DOESNT_EXIST",
+            context={"propertyName": [name]},
+        )
+    if operator in ("IN", "NOT_IN") and not isinstance(raw.get("values"), list):
+        raise validation(
+            f"operator {operator} requires values.", code="MISSING_VALUES", context={"propertyName": [name]}
+        )
+    if operator == "BETWEEN" and ("value" not in raw or "highValue" not in raw):
+        raise validation("operator BETWEEN requires value and highValue.", context={"propertyName": [name]})
+    if operator not in ("IN", "NOT_IN", "HAS_PROPERTY", "NOT_HAS_PROPERTY") and raw.get("value") is None:
+        raise validation(f"operator {operator} requires a value.", context={"propertyName": [name]})
+    values = tuple(text_of(v) for v in raw.get("values") or ())
+    return Filter(name, operator, text_of(raw.get("value")), text_of(raw.get("highValue")), values)
+
+
+def _groups(body: dict[str, Any], known: set[str]) -> tuple[tuple[Filter, ...], ...]:
+    raw_groups = body.get("filterGroups") or []
+    if body.get("filters"):
+        raw_groups = [*raw_groups, {"filters": body["filters"]}]
+    if not isinstance(raw_groups, list) or not all(isinstance(g, dict) for g in raw_groups):
+        raise validation("filterGroups must be a list of objects.")
+    if len(raw_groups) > MAX_GROUPS:
+        raise validation(f"Too many filterGroups: {len(raw_groups)}, the maximum is {MAX_GROUPS}.")
+    groups = tuple(tuple(parse_filter(f, known) for f in g.get("filters") or ()) for g in raw_groups)
+    if any(len(g) > MAX_FILTERS for g in groups) or sum(map(len, groups)) > MAX_ALL_FILTERS:
+        raise validation(f"Too many filters: at most {MAX_FILTERS} in a group and {MAX_ALL_FILTERS} in all.")
+    return groups
+
+
+def _sort(body: dict[str, Any], known: set[str]) -> tuple[str, bool] | None:
+    sorts = body.get("sorts") or []
+    if not isinstance(sorts, list):
+        raise validation("sorts must be a list.")
+    if len(sorts) > 1:
+        raise validation("Only one sort is allowed.")
+    if not sorts:
+        return None
+    first = sorts[0] if isinstance(sorts[0], dict) else {"propertyName": text_of(sorts[0])}
+    name = text_of(first.get("propertyName"))
+    if isinstance(sorts[0], str) and name.startswith("-"):
+        return name[1:], True
+    if name not in known:
+        raise validation(f"Cannot sort by unknown property {name}.", context={"propertyName": [name]})
+    return name, text_of(first.get("direction")).upper() == "DESCENDING"
+
+
+def _count(body: dict[str, Any], key: str, default: int) -> int:
+    raw = body.get(key)
+    if raw is None or raw == "":
+        return default
+    try:
+        number = int(raw)
+    except (TypeError, ValueError):
+        raise validation(f"{key} must be an integer.", context={key: [text_of(raw)]}) from None
+    if number < 0:
+        raise validation(f"{key} must not be negative.")
+    return number
+
+
+def parse_search(body: dict[str, Any], known: set[str], *, max_limit: int = MAX_LIMIT) -> SearchRequest:
+    """The body of a search; `known` are the type's property names. Raises HubSpot's 400s."""
+    limit, offset = _count(body, "limit", 10), _count(body, "after", 0)
+    if limit > max_limit:
+        raise validation(f"limit must be at most {max_limit}, got {limit}.")
+    if offset + limit > MAX_REACH:
+        raise validation(f"The maximum number of results that can be paged through is {MAX_REACH}.")
+    query = text_of(body.get("query"))
+    if len(query) > MAX_QUERY:
+        raise validation(f"query must not be longer than {MAX_QUERY} characters.")
+    properties = body.get("properties")
+    if properties is not None and not isinstance(properties, list):
+        raise validation("properties must be a list of names.")
+    names = tuple(text_of(name) for name in properties) if properties else None
+    return SearchRequest(_groups(body, known), _sort(body, known), names, limit, offset, query)

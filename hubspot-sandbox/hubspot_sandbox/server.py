@@ -1,0 +1,100 @@
+"""Listening: a socket on loopback, uvicorn on it, signals and idleness that end it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from hubspot_sandbox.app import App
+from hubspot_sandbox.sandbox import Sandbox
+
+DEFAULT_PORT = 8642
+
+
+class ListenError(Exception):
+    """The server cannot listen where it was told to; the message says why."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where to listen, and after how many idle minutes to stop (0: never)."""
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    idle_minutes: float = 0.0
+    allow_remote: bool = False
+
+
+def bind(listening: Listening) -> socket.socket:
+    """A bound, listening socket; refuses addresses that other machines can reach unless told otherwise."""
+    try:
+        address = ipaddress.ip_address(listening.host)
+    except ValueError:
+        if listening.host != "localhost":
+            raise ListenError(f"--host takes an IP address or localhost, not {listening.host!r}.") from None
+        address = ipaddress.ip_address("127.0.0.1")
+    if not address.is_loopback and not listening.allow_remote:
+        raise ListenError(
+            f"The sandbox listens on loopback only, and {listening.host} is not; --allow-remote says you mean it."
+        )
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((str(address), listening.port))
+    except OSError as error:
+        sock.close()
+        raise ListenError(f"Port {listening.port} on {listening.host} cannot be used: {error.strerror}.") from error
+    sock.listen(512)
+    return sock
+
+
+async def _run(sandbox: Sandbox, listening: Listening, sock: socket.socket, ready: Callable[[], None]) -> int:
+    app = App(sandbox)
+    config = uvicorn.Config(
+        app,
+        http=HttpToolsProtocol,
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        date_header=True,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.002)
+    ended_by: list[int] = []
+
+    def end(signal_number: int) -> None:
+        ended_by.append(signal_number)
+        server.should_exit = server.force_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, number)
+    ready()
+    while not serving.done():
+        await asyncio.wait([serving], timeout=1.0)
+        if listening.idle_minutes and time.monotonic() - app.last_asked > listening.idle_minutes * 60:
+            server.should_exit = server.force_exit = True
+    await serving
+    return 130 if signal.SIGINT in ended_by else 0
+
+
+def run(sandbox: Sandbox, listening: Listening, sock: socket.socket, ready: Callable[[], None]) -> int:
+    """Serve until a signal or idleness; `ready` is called once requests are answered. Gives the exit code."""
+    config = uvicorn.Config(app="", loop="auto")
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        return runner.run(_run(sandbox, listening, sock, ready))

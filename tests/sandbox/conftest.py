@@ -1,0 +1,77 @@
+"""A small HTTP client for the sandbox tests, and one shared read-only sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+
+from hubspot_sandbox.pytest_plugin import RunningSandbox
+
+
+@dataclass
+class Api:
+    """Calls HubSpot paths of one sandbox, with its token unless told otherwise."""
+
+    sandbox: RunningSandbox
+    session: requests.Session
+
+    def __call__(
+        self, method: str, path: str, body: Any = None, *, token: str | None = "", **more: Any
+    ) -> requests.Response:
+        headers = more.pop("headers", {})
+        given = self.sandbox.token if token == "" else token
+        if given is not None:
+            headers = {"Authorization": f"Bearer {given}", **headers}
+        url = path if path.startswith("http") else self.sandbox.url + path
+        more.setdefault("timeout", 20)
+        return self.session.request(method, url, json=body, headers=headers, **more)
+
+    def get(self, path: str, **more: Any) -> requests.Response:
+        return self("GET", path, **more)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> requests.Response:
+        return self("POST", path, body, **more)
+
+    def pages(self, path: str) -> Iterator[dict[str, Any]]:
+        """Every page of a GET listing, by its absolute `paging.next.link`."""
+        following: str | None = path
+        while following:
+            page = self.get(following).json()
+            yield page
+            following = page.get("paging", {}).get("next", {}).get("link")
+
+    def listed(self, path: str) -> list[dict[str, Any]]:
+        return [row for page in self.pages(path) for row in page["results"]]
+
+    def search(self, object_type: str, **body: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self.post(f"/crm/objects/2026-09/{object_type}/search", body).json()
+        return found
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+@pytest.fixture(scope="session")
+def _changeable(sandbox_factory: Callable[..., RunningSandbox]) -> RunningSandbox:
+    return sandbox_factory()
+
+
+@pytest.fixture
+def api(_changeable: RunningSandbox, http: requests.Session) -> Api:
+    """Calls to a sandbox that the test may change: its portal is clean when the test starts."""
+    _changeable.reset()
+    return Api(_changeable, http)
+
+
+@pytest.fixture(scope="session")
+def shared(sandbox_factory: Callable[..., RunningSandbox], http: requests.Session) -> Api:
+    """Calls to a sandbox that all tests of a run share; nobody changes its portal."""
+    return Api(sandbox_factory(contacts=700, appointments=150, deals=160), http)

@@ -1,0 +1,154 @@
+"""What changes in HubSpot, and what a change leaves alone."""
+
+from __future__ import annotations
+
+from tests.sandbox.conftest import Api
+
+
+def _ids(api: Api, query: str = "") -> list[str]:
+    return [row["id"] for row in api.listed(f"/crm/v3/objects/contacts?limit=100{query}")]
+
+
+def _contact(api: Api, contact_id: str, **params: str) -> dict[str, object]:
+    found: dict[str, object] = api.get(f"/crm/v3/objects/contacts/{contact_id}", params=params).json()
+    return found
+
+
+def test_an_edit_shows_at_once_and_sets_last_modified(api: Api) -> None:
+    before = _contact(api, "51")
+    api.sandbox.mutate(
+        [{"kind": "edit", "type": "contacts", "id": "51", "properties": {"firstname": "Neu", "phone": None}}]
+    )
+    after = _contact(api, "51", properties="firstname,phone")
+    assert after["properties"]["firstname"] == "Neu"  # type: ignore[index]
+    assert after["properties"]["phone"] is None  # type: ignore[index]
+    assert after["updatedAt"] > before["updatedAt"]  # type: ignore[operator]
+    assert after["createdAt"] == before["createdAt"]
+
+
+def test_a_calculated_property_changes_without_touching_last_modified(api: Api) -> None:
+    before = _contact(api, "51")
+    api.sandbox.mutate(
+        [{"kind": "recalculate", "type": "contacts", "id": "51", "properties": {"hubspotscore": "12.5"}}]
+    )
+    after = _contact(api, "51", properties="hubspotscore")
+    assert after["properties"]["hubspotscore"] == "12.5"  # type: ignore[index]
+    assert after["updatedAt"] == before["updatedAt"]
+
+
+def test_a_created_record_is_appended_to_the_list(api: Api) -> None:
+    ids = _ids(api)
+    made = api.sandbox.mutate([{"kind": "create", "type": "contacts", "properties": {"email": "new@x.example"}}])[0]
+    assert _ids(api) == [*ids, made["id"]]
+    assert _contact(api, made["id"], properties="email,phone")["properties"] == {
+        "createdate": made["createdAt"],
+        "email": "new@x.example",
+        "hs_object_id": made["id"],
+        "lastmodifieddate": made["createdAt"],
+        "phone": None,
+    }
+
+
+def test_an_archived_record_moves_to_the_archived_list_untouched(api: Api) -> None:
+    ids, before = _ids(api), _contact(api, "51")
+    made = api.sandbox.mutate([{"kind": "archive", "type": "contacts", "id": "51"}])[0]
+    assert _ids(api) == ids[1:]
+    assert api.get("/crm/v3/objects/contacts/51").status_code == 404
+    archived = api.listed("/crm/v3/objects/contacts?archived=true&limit=100")
+    assert [(row["id"], row["archived"], row["archivedAt"]) for row in archived] == [("51", True, made["archivedAt"])]
+    assert archived[0]["updatedAt"] == before["updatedAt"]
+    assert api.search("contacts")["total"] == len(ids) - 1
+    read = {"inputs": [{"id": "51"}]}
+    assert api.post("/crm/v3/objects/contacts/batch/read", read).status_code == 207
+    assert api.post("/crm/v3/objects/contacts/batch/read?archived=true", read).status_code == 200
+    api.sandbox.mutate([{"kind": "restore", "type": "contacts", "id": "51"}])
+    assert _ids(api) == ids
+
+
+def test_the_archive_forgets_after_ninety_days(api: Api) -> None:
+    api.sandbox.mutate(
+        [
+            {"kind": "archive", "type": "contacts", "id": "51", "daysAgo": 91},
+            {"kind": "archive", "type": "contacts", "id": _ids(api)[1], "daysAgo": 89},
+        ]
+    )
+    assert len(_ids(api, "&archived=true")) == 1
+
+
+def test_a_merged_record_vanishes_and_resolves_to_the_survivor(api: Api) -> None:
+    winner, loser, third, *_ = _ids(api)
+    api.sandbox.mutate(
+        [
+            {"kind": "merge", "type": "contacts", "winner": loser, "loser": third},
+            {"kind": "merge", "type": "contacts", "winner": winner, "loser": loser},
+        ]
+    )
+    assert {loser, third}.isdisjoint(_ids(api))
+    assert {loser, third}.isdisjoint(_ids(api, "&archived=true"))
+    survivor = _contact(api, third, properties="hs_merged_object_ids,hs_calculated_merged_vids")
+    assert survivor["id"] == winner
+    assert survivor["properties"]["hs_merged_object_ids"] == f"{loser};{third}"  # type: ignore[index]
+    vids = survivor["properties"]["hs_calculated_merged_vids"].split(";")  # type: ignore[index]
+    assert [vid.split(":")[0] for vid in vids] == [loser, third]
+    batch = api.post("/crm/v3/objects/contacts/batch/read", {"inputs": [{"id": loser}]}).json()
+    assert [row["id"] for row in batch["results"]] == [winner]
+    filters = [{"propertyName": "hs_object_id", "operator": "IN", "values": [winner, loser]}]
+    assert api.search("contacts", filters=filters)["total"] == 1
+
+
+def test_a_gdpr_deleted_record_is_nowhere(api: Api) -> None:
+    api.sandbox.mutate([{"kind": "gdpr-delete", "type": "contacts", "id": "51"}])
+    assert "51" not in _ids(api) + _ids(api, "&archived=true")
+    assert api.get("/crm/v3/objects/contacts/51").status_code == 404
+    assert [row["id"] for row in api.sandbox.truth("contacts", "deleted")] == ["51"]
+
+
+def test_association_changes_touch_nobodys_last_modified(api: Api) -> None:
+    deal = api.get("/crm/v3/objects/deals?limit=2").json()["results"][1]
+    contact = _contact(api, "51")
+    edge = {"fromType": "0-3", "fromId": deal["id"], "toType": "0-1", "toId": "51"}
+    read = f"/crm/v4/objects/deals/{deal['id']}/associations/contacts"
+    api.sandbox.mutate([{"kind": "associate", **edge, "typeId": 28}])
+    types = {
+        t["typeId"]
+        for row in api.get(read).json()["results"]
+        if row["toObjectId"] == 51
+        for t in row["associationTypes"]
+    }
+    assert types >= {3, 28}
+    api.sandbox.mutate([{"kind": "dissociate", **edge}])
+    assert all(row["toObjectId"] != 51 for row in api.get(read).json()["results"])
+    assert _contact(api, "51")["updatedAt"] == contact["updatedAt"]
+    assert api.get(f"/crm/v3/objects/deals/{deal['id']}").json()["updatedAt"] == deal["updatedAt"]
+
+
+def test_a_bulk_touch_stamps_one_millisecond(api: Api) -> None:
+    api.sandbox.mutate([{"kind": "bulk-touch", "type": "contacts", "count": 1_500}])
+    stamps = {row["updatedAt"] for row in api.listed("/crm/v3/objects/contacts?limit=100")[:1_500]}
+    assert len(stamps) == 1
+
+
+def test_the_same_random_script_gives_the_same_changes(api: Api) -> None:
+    first = api.sandbox.random(200, seed=7)
+    kinds = {row["kind"] for row in first}
+    assert kinds >= {"edit", "create", "archive", "merge", "gdpr-delete", "associate", "dissociate"}
+    api.sandbox.reset()
+    times = {"updatedAt", "createdAt", "archivedAt"}
+    again = api.sandbox.random(200, seed=7)
+    assert [{k: v for k, v in r.items() if k not in times} for r in first] == [
+        {k: v for k, v in r.items() if k not in times} for r in again
+    ]
+
+
+def test_a_new_property_appears_and_can_be_set(api: Api) -> None:
+    api.sandbox.mutate(
+        [
+            {"kind": "define-property", "type": "contacts", "name": "shoe_size", "propertyType": "number"},
+            {"kind": "edit", "type": "contacts", "id": "51", "properties": {"shoe_size": "43"}},
+        ]
+    )
+    assert api.get("/crm/v3/properties/contacts/shoe_size").json()["type"] == "number"
+    rows = api.get("/crm/v3/objects/contacts?limit=2&properties=shoe_size").json()["results"]
+    assert [row["properties"]["shoe_size"] for row in rows] == ["43", None]
+    api.sandbox.mutate([{"kind": "remove-property", "type": "contacts", "name": "shoe_size"}])
+    assert "shoe_size" not in api.get("/crm/v3/objects/contacts/51?properties=shoe_size").text
