@@ -17,6 +17,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import logging
+import operator
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -82,16 +83,35 @@ def to_table(
     Raises:
         RecordError: a value does not fit its column, or a required or non-nullable property has none.
     """
+    columns = tuple(columns)
     arrays, fields = [], []
-    for column in columns:
-        name = column.name
-        values = [record.get(name) for record in records]
+    for column, values in zip(columns, _by_column(records, columns), strict=True):
         if not column.is_nullable or column.is_required:
             _check_presence(stream, column, values, records)
         target = arrow_type(column, number_type)
         arrays.append(_array(stream, column, values, target, replace_nul=replace_nul))
-        fields.append(pa.field(name, target))
+        fields.append(pa.field(column.name, target))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _by_column(records: Sequence[Record], columns: Sequence[Column]) -> Iterable[Sequence[Any]]:
+    """The values of each column; what a record lacks is None.
+
+    A record at a time, because a wide record is read fastest while it is in the processor's cache: taking one column
+    after the other from thousands of dicts took a third of the time of loading 250 columns.
+    """
+    names = [column.name for column in columns]
+    if len(names) == 1:
+        return ([record.get(names[0]) for record in records],)
+    pick = operator.itemgetter(*names)
+    blank = dict.fromkeys(names)
+    picked = []
+    for record in records:
+        try:
+            picked.append(pick(record))
+        except KeyError:
+            picked.append(pick(blank | record))
+    return zip(*picked, strict=True) if picked else ([] for _ in names)
 
 
 def _check_presence(stream: str, column: Column, values: Sequence[Any], records: Sequence[Record]) -> None:
@@ -105,7 +125,7 @@ def _check_presence(stream: str, column: Column, values: Sequence[Any], records:
             raise _record_error(stream, column, "is missing, which the stream's schema does not allow")
 
 
-def _array(stream: str, column: Column, values: list[Any], target: pa.DataType, *, replace_nul: bool) -> pa.Array:
+def _array(stream: str, column: Column, values: Sequence[Any], target: pa.DataType, *, replace_nul: bool) -> pa.Array:
     kind = column.kind
     types = set(map(type, values)) - {type(None)}
     if not types:
@@ -124,13 +144,13 @@ def _array(stream: str, column: Column, values: list[Any], target: pa.DataType, 
     return _one_by_one(stream, column, values, target, replace_nul=replace_nul)
 
 
-def _plain(values: list[Any], target: pa.DataType, *, is_number: bool) -> pa.Array:
+def _plain(values: Sequence[Any], target: pa.DataType, *, is_number: bool) -> pa.Array:
     if is_number and target == pa.string():
         return pa.array([None if value is None else str(value) for value in values], target)
     return pa.array(values, target)
 
 
-def _timestamps(values: list[str | None], target: pa.DataType) -> pa.Array | None:
+def _timestamps(values: Sequence[str | None], target: pa.DataType) -> pa.Array | None:
     """All at once, if every value has an offset and at most microseconds, between the years 1 and 9999."""
     try:
         array = pa.array(values, pa.string()).cast(pa.timestamp("us", "UTC")).cast(target)
@@ -140,7 +160,7 @@ def _timestamps(values: list[str | None], target: pa.DataType) -> pa.Array | Non
     return array if pc.min(array).value >= _FIRST_MICROSECOND else None
 
 
-def _dates(values: list[str | None]) -> pa.Array | None:
+def _dates(values: Sequence[str | None]) -> pa.Array | None:
     try:
         array = pa.array(values, pa.string()).cast(pa.date32())
     except pa.ArrowException:
@@ -152,7 +172,9 @@ def _without_nul(array: pa.Array) -> pa.Array:
     return pc.replace_substring(array, "\0", "\ufffd")
 
 
-def _one_by_one(stream: str, column: Column, values: list[Any], target: pa.DataType, *, replace_nul: bool) -> pa.Array:
+def _one_by_one(
+    stream: str, column: Column, values: Sequence[Any], target: pa.DataType, *, replace_nul: bool
+) -> pa.Array:
     convert = _CONVERTERS[column.kind]
     if column.kind == "number" and target != pa.string():
         convert = _duckdb_number

@@ -46,10 +46,11 @@ class WarehouseConnector(PostgresConnector):  # type: ignore[misc]  # it has no 
 
     def get_sqlalchemy_url(self, config: Mapping[str, Any]) -> str:
         """The URL of `warehouse`, with the ssl settings applied, or target-postgres' own."""
-        if not config["warehouse"]:
-            return str(super().get_sqlalchemy_url(config))
-        url = make_url(config["warehouse"]).set(drivername="postgresql+psycopg")
-        url = url.update_query_dict(self.get_sqlalchemy_query(config))
+        if config["warehouse"]:
+            url = make_url(config["warehouse"]).set(drivername="postgresql+psycopg")
+            url = url.update_query_dict(self.get_sqlalchemy_query(config))
+        else:
+            url = make_url(super().get_sqlalchemy_url(config))
         return str(url.render_as_string(hide_password=False))
 
 
