@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
-from hubspot_sandbox import mutations
+from hubspot_sandbox import mutations, settings_endpoint
 from hubspot_sandbox.association_types import LABELS
 from hubspot_sandbox.call import Call, Reply, json_reply
 from hubspot_sandbox.errors import HubSpotError
+from hubspot_sandbox.faults import Fault
 from hubspot_sandbox.moments import iso
 from hubspot_sandbox.random_mutations import random_mutations
 from hubspot_sandbox.records import ARCHIVED, LIVE, MERGED, STATE_NAMES, encode
@@ -66,6 +67,40 @@ def log(call: Call) -> Reply:
     return json_reply(call.sandbox.log.as_json())
 
 
+def faults(call: Call) -> Reply:
+    """GET faults: how often each rule was met and fired; POST faults: a list of rules that replaces them."""
+    if call.method == "POST":
+        asked = _body(call)
+        if not isinstance(asked, list):
+            raise NotPossible("Send a JSON list of faults (an empty one ends them).")
+        try:
+            call.sandbox.faults.replace(tuple(Fault.from_json(raw) for raw in asked))
+        except ValueError as error:
+            raise NotPossible(str(error)) from None
+    return json_reply({"rules": call.sandbox.faults.as_json()})
+
+
+def clock(call: Call) -> Reply:
+    """POST clock with `{"advanceSeconds": n}` or `{"offsetSeconds": n}`: move the sandbox's now."""
+    asked = _body(call)
+    try:
+        if "offsetSeconds" in asked:
+            call.sandbox.clock.offset_ms = round(float(asked["offsetSeconds"]) * 1000)
+        call.sandbox.clock.offset_ms += round(float(asked.get("advanceSeconds", 0)) * 1000)
+    except (TypeError, ValueError, AttributeError):
+        raise NotPossible("Send advanceSeconds or offsetSeconds as numbers.") from None
+    return json_reply({"now": iso(call.sandbox.clock.now_ms())})
+
+
+def settings(call: Call) -> Reply:
+    """POST settings: change behaviour while running."""
+    try:
+        settings_endpoint.change(call.sandbox, _body(call))
+    except ValueError as error:
+        raise NotPossible(str(error)) from None
+    return json_reply({"status": "changed"})
+
+
 def reset(call: Call) -> Reply:
     """POST reset: the clean portal again."""
     call.sandbox.reset()
@@ -91,6 +126,8 @@ def status(call: Call) -> Reply:
                 }
                 for r in sandbox.portal.records.values()
             },
+            "limits": sandbox.limits.as_json(),
+            "pagesChangedWhilePaging": sum(s.done for s in sandbox.portal.standing),
             "requests": sandbox.log.total,
         }
     )
@@ -160,6 +197,10 @@ ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = (
     ("POST", re.compile("^/sandbox/mutations$"), mutate),
     ("GET", re.compile("^/sandbox/log$"), log),
     ("POST", re.compile("^/sandbox/reset$"), reset),
+    ("GET", re.compile("^/sandbox/faults$"), faults),
+    ("POST", re.compile("^/sandbox/faults$"), faults),
+    ("POST", re.compile("^/sandbox/clock$"), clock),
+    ("POST", re.compile("^/sandbox/settings$"), settings),
     ("GET", re.compile("^/sandbox/status$"), status),
     ("GET", re.compile("^/sandbox/truth/objects/(?P<type>[^/]+)$"), truth_objects),
     ("GET", re.compile("^/sandbox/truth/associations$"), truth_associations),

@@ -1,15 +1,18 @@
-"""From a request to a reply, by HubSpot's order of checks: length, path, token, scopes, then the handler."""
+"""From a request to a reply, in this order: length, path, scripted fault, token, limits, scopes, handler."""
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from hubspot_sandbox import routes
+from hubspot_sandbox import limits
 from hubspot_sandbox.call import Call, Reply
-from hubspot_sandbox.errors import HTML_414, HubSpotError, missing_scopes, not_found
+from hubspot_sandbox.errors import HTML_414, HubSpotError, cloudflare_html, missing_scopes, not_found
+from hubspot_sandbox.faults import HTML_STATUSES, Fault, error_of
+from hubspot_sandbox.routes import Route, find, required_scopes
 
 if TYPE_CHECKING:
     from hubspot_sandbox.sandbox import Sandbox
@@ -34,49 +37,68 @@ def _too_large(size: int) -> HubSpotError:
     return HubSpotError(413, {"status": "error", "message": f"The request body is too large ({size} bytes)."})
 
 
-def _routed(sandbox: Sandbox, call: Call) -> routes.Route:
-    route, params, exists = routes.find(call.method, call.path)
-    if route is None:
-        if exists:
-            raise HubSpotError(405, {"status": "error", "message": f"Method Not Allowed: {call.method[:20]}"})
-        raise not_found()
-    call.params = params
-    if route.budget != routes.OPEN:
-        call.token = sandbox.tokens.check(call.headers.get("authorization", ""))
-    return route
+def _endpoint(call: Call, route: Route) -> str:
+    """`list contacts`, `associations batch read deals→contacts`, `owners`: the name in the log and in fault rules."""
+    named = [call.sandbox.portal.resolve(call.params[key]) for key in ("type", "from", "to") if key in call.params]
+    return " ".join((route.endpoint, "→".join(t.plural for t in named if t))).strip()
+
+
+def _admit(sandbox: Sandbox, call: Call, route: Route, request_id: str) -> None:
+    """Token, then limits, then scopes; raises HubSpot's replies."""
+    if route.budget == limits.OPEN:
+        return
+    call.token = sandbox.tokens.check(call.headers.get("authorization", ""))
+    sandbox.limits.take(
+        route.budget, sandbox.clock.now_ms(), oauth=sandbox.tokens.is_oauth(call.token), request_id=request_id
+    )
+    lacking = [row for row in required_scopes(call, route) if not sandbox.tokens.scopes.intersection(row)]
+    if lacking:
+        raise missing_scopes([scope for row in lacking for scope in row])
+
+
+def _handled(sandbox: Sandbox, call: Call, route: Route, fault: Fault | None, request_id: str) -> Reply:
+    """The reply of a known path: the fault's, an error's or the handler's."""
+    try:
+        if fault is not None and fault.status is not None:
+            if fault.status in HTML_STATUSES:
+                return Reply(fault.status, cloudflare_html(fault.status).encode(), "text/html; charset=UTF-8")
+            if fault.status == 414:
+                return Reply(414, HTML_414.encode(), "text/html")
+            raise error_of(fault, route.budget, sandbox.limits.portal_id, request_id)
+        _admit(sandbox, call, route, request_id)
+        return route.handler(call)
+    except HubSpotError as error:
+        return error_reply(error, request_id)
+
+
+def _unrouted(call: Call, *, exists: bool) -> HubSpotError:
+    if exists:
+        return HubSpotError(405, {"status": "error", "message": f"Method Not Allowed: {call.method[:20]}"})
+    return not_found()
 
 
 def answer(sandbox: Sandbox, call: Call) -> Reply:
-    """The whole reply, errors included; counted in the log under the route's name and the object type."""
-    correlation_id = new_correlation_id()
-    name = "unknown path"
-    try:
-        if len(call.path) + len(call.raw_query) + 1 > MAX_TARGET:
-            sandbox.log.add("too long", 414)
-            return Reply(414, HTML_414.encode(), "text/html")
-        if len(call.body) > MAX_BODY_BYTES:
-            raise _too_large(len(call.body))
-        route, _, _ = routes.find(call.method, call.path)
-        if route is not None:
-            name = route.endpoint
-        route = _routed(sandbox, call)
-        name = _log_name(call, route)
-        needed = [row for row in routes.required_scopes(call, route) if not sandbox.tokens.scopes.intersection(row)]
-        if needed:
-            raise missing_scopes([scope for row in needed for scope in row])
-        reply = route.handler(call)
-    except HubSpotError as error:
-        reply = error_reply(error, correlation_id)
-    sandbox.log.add(name, reply.status)
-    return Reply(
-        reply.status,
-        reply.body,
-        reply.content_type,
-        {"x-hubspot-correlation-id": correlation_id, **reply.headers},
+    """The whole reply, errors included, counted in the log; it may ask the sender to stall or to cut it."""
+    request_id = new_correlation_id()
+    headers = {"x-hubspot-correlation-id": request_id}
+    if len(call.path) + len(call.raw_query) + 1 > MAX_TARGET:
+        sandbox.log.add("too long", 414)
+        return Reply(414, HTML_414.encode(), "text/html", headers)
+    route, call.params, exists = find(call.method, call.path)
+    if route is None or len(call.body) > MAX_BODY_BYTES:
+        problem = _unrouted(call, exists=exists) if route is None else _too_large(len(call.body))
+        sandbox.log.add("unknown path" if route is None else route.endpoint, problem.status)
+        return replace(error_reply(problem, request_id), headers=headers)
+    endpoint = _endpoint(call, route)
+    fault = sandbox.faults.take(endpoint)
+    reply = _handled(sandbox, call, route, fault, request_id)
+    if reply.content_type.startswith("application/json"):
+        oauth = sandbox.tokens.is_oauth(call.token)
+        headers |= sandbox.limits.headers(route.budget, sandbox.clock.now_ms(), oauth=oauth)
+    if fault is not None and fault.expire_tokens:
+        sandbox.tokens.expire_all()
+    cut = None if fault is None else fault.cut
+    sandbox.log.add(endpoint, 0 if cut else reply.status)
+    return replace(
+        reply, headers=headers | reply.headers, cut=cut, stall_seconds=0.0 if fault is None else fault.stall_seconds
     )
-
-
-def _log_name(call: Call, route: routes.Route) -> str:
-    """`list contacts`, `associations batch read deals→contacts`, `owners`."""
-    named = [call.sandbox.portal.resolve(call.params[key]) for key in ("type", "from", "to") if key in call.params]
-    return " ".join((route.endpoint, "→".join(t.plural for t in named if t))).strip()

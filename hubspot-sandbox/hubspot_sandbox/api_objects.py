@@ -88,7 +88,7 @@ def list_objects(call: Call) -> Reply:
     if more:
         after = call.sandbox.quirks.write_cursor(records.id_of(page[-1]) + 1)
         body += b',"paging":' + encode({"next": {"after": after, "link": next_link(call, after)}})
-    call.sandbox.served_list_page(records, page)
+    call.sandbox.page_served(records, page)
     return Reply(200, body + b"}")
 
 
@@ -200,5 +200,5 @@ def search(call: Call) -> Reply:
     reached = request.offset + request.limit
     if reached < len(numbers):
         body += b',"paging":' + encode({"next": {"after": str(reached)}})
-    call.sandbox.served_search_page(records, page)
+    call.sandbox.page_served(records, page)
     return Reply(200, body + b"}")

@@ -17,6 +17,9 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+#: where the server puts the connection into the scope, for scripted faults
+TRANSPORT = "hubspot_sandbox.transport"
+
 logger = logging.getLogger("hubspot_sandbox")
 
 
@@ -44,9 +47,9 @@ class App:
         if call.path.startswith(admin.PREFIX):
             await self._admin(call, send)
         else:
-            await self._hubspot(call, send)
+            await self._hubspot(call, send, receive, scope[TRANSPORT])
 
-    async def _hubspot(self, call: Call, send: Send) -> None:
+    async def _hubspot(self, call: Call, send: Send, receive: Receive, transport: asyncio.Transport) -> None:
         if self.sandbox.latency_ms:
             await asyncio.sleep(self.sandbox.latency_ms / 1000)
         try:
@@ -56,7 +59,12 @@ class App:
             logger.exception("Could not answer %s %s", call.method, call.path)
             error = HubSpotError(500, {"status": "error", "message": "internal error"})
             reply = answering.error_reply(error, answering.new_correlation_id())
-        await _send(reply, send)
+        if reply.stall_seconds:
+            await asyncio.sleep(reply.stall_seconds)
+        if reply.cut:
+            await _send_cut(reply, send, receive, transport)
+        else:
+            await _send(reply, send)
 
     async def _admin(self, call: Call, send: Send) -> None:
         try:
@@ -83,7 +91,25 @@ async def _read_body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
+async def _send_cut(reply: Reply, send: Send, receive: Receive, transport: asyncio.Transport) -> None:
+    """Drop the connection instead of replying, or in the middle of the body that the headers promised."""
+    if reply.cut == "body":
+        await _start(reply, send)
+        await send({"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True})
+        transport.close()
+    else:
+        transport.abort()
+    # Back only when the connection is seen to be gone; uvicorn would complain of an unfinished reply otherwise.
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _send(reply: Reply, send: Send) -> None:
+    await _start(reply, send)
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _start(reply: Reply, send: Send) -> None:
     headers = {"content-type": reply.content_type, "content-length": str(len(reply.body)), **reply.headers}
     await send(
         {
@@ -92,7 +118,6 @@ async def _send(reply: Reply, send: Send) -> None:
             "headers": [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()],
         }
     )
-    await send({"type": "http.response.body", "body": reply.body})
 
 
 async def _stream(chunks: Iterator[bytes], send: Send) -> None:

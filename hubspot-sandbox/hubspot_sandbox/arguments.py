@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+import yaml
+
+from hubspot_sandbox.faults import Fault
+from hubspot_sandbox.limits import TIERS
 from hubspot_sandbox.object_types import OBJECT_TYPES
 from hubspot_sandbox.portal import DEFAULT_COUNTS, PortalOptions
 from hubspot_sandbox.quirks import QUIRKS
@@ -18,6 +23,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--host", default="127.0.0.1", help="loopback address to listen on (%(default)s)")
     where.add_argument("--port", type=int, default=DEFAULT_PORT, help="port, 0 for any free one (%(default)s)")
     where.add_argument("--allow-remote", action="store_true", help="really listen where other machines can reach it")
+    where.add_argument(
+        "--proxy-port",
+        type=int,
+        metavar="PORT",
+        help="also be an HTTPS proxy behind which api.hubapi.com is this sandbox (0: any free port)",
+    )
+    where.add_argument(
+        "--ca-file",
+        default=Listening.ca_file,
+        metavar="FILE",
+        help="where the proxy's throw-away authority is written, for clients to trust (%(default)s)",
+    )
     portal = parser.add_argument_group("the portal")
     portal.add_argument("--seed", type=int, default=1, help="the same seed and sizes give the same portal")
     for object_type in OBJECT_TYPES:
@@ -54,6 +71,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="SCOPE",
         help="a scope that the token lacks; may be repeated",
     )
+    behaviour.add_argument("--tier", choices=tuple(TIERS), default="pro", help="rate limits (%(default)s)")
+    behaviour.add_argument("--daily-limit", type=int, metavar="N", help="requests a day (default: the tier's)")
+    behaviour.add_argument("--daily-used", type=int, default=0, metavar="N", help="requests already made today")
+    behaviour.add_argument("--faults", metavar="FILE", help="a JSON or YAML list of faults")
     behaviour.add_argument("--latency-ms", type=float, default=0.0, metavar="MS", help="added to every reply")
     behaviour.add_argument(
         "--index-lag-seconds",
@@ -96,10 +117,31 @@ def sandbox_options(args: argparse.Namespace) -> SandboxOptions:
         token_seconds=args.token_seconds,
         scopes=ALL_SCOPES - set(args.without_scope),
         latency_ms=args.latency_ms,
+        tier=args.tier,
+        daily_limit=args.daily_limit,
+        daily_used=args.daily_used,
+        faults=_faults(args.faults),
         quirks=quirks,
+        proxy=args.proxy_port is not None,
     )
+
+
+def _faults(name: str | None) -> tuple[Fault, ...]:
+    if name is None:
+        return ()
+    try:
+        rules = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"The fault script {name} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"The fault script {name} is neither JSON nor YAML.") from error
+    if not isinstance(rules, list):
+        raise ValueError(f"The fault script {name} must be a list of faults.")
+    return tuple(Fault.from_json(raw) for raw in rules)
 
 
 def listening(args: argparse.Namespace) -> Listening:
     """Where to listen."""
-    return Listening(args.host, args.port, getattr(args, "idle_minutes", 0.0), args.allow_remote)
+    return Listening(
+        args.host, args.port, getattr(args, "idle_minutes", 0.0), args.allow_remote, args.proxy_port, args.ca_file
+    )

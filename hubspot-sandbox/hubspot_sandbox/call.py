@@ -24,6 +24,9 @@ class Reply:
     body: bytes
     content_type: str = "application/json;charset=utf-8"
     headers: dict[str, str] = field(default_factory=dict)
+    #: `before` or `body`: where the sender shall cut the connection (scripted faults)
+    cut: str | None = None
+    stall_seconds: float = 0.0
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:

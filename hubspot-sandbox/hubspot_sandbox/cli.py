@@ -13,7 +13,7 @@ from hubspot_sandbox.admin_client import AdminError
 from hubspot_sandbox.arguments import add_options, listening, sandbox_options
 from hubspot_sandbox.daemon import STATE_DIR_VARIABLE, DaemonError, StateDirectory, down, up
 from hubspot_sandbox.sandbox import Sandbox
-from hubspot_sandbox.server import DEFAULT_PORT, ListenError, bind, run
+from hubspot_sandbox.server import DEFAULT_PORT, ListenError, Sockets, run
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,25 +61,37 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(args: argparse.Namespace) -> int:
     options, where = sandbox_options(args), listening(args)
-    sock = bind(where)
-    port = sock.getsockname()[1]
+    socks = Sockets.of(where)
+    port = socks.api.getsockname()[1]
     host = f"[{where.host}]" if ":" in where.host else where.host
     url = f"http://{host}:{port}"
     sandbox = Sandbox(options)
-    facts = {"url": url, "token": options.token, "pid": os.getpid(), "portalId": options.portal.portal_id}
+    facts: dict[str, object] = {
+        "url": url,
+        "token": options.token,
+        "pid": os.getpid(),
+        "portalId": options.portal.portal_id,
+    }
+
+    if socks.proxy is not None:
+        proxy = f"http://{host}:{socks.proxy.getsockname()[1]}"
+        facts |= {"proxy": proxy, "caFile": str(Path(where.ca_file).resolve())}
 
     def announce() -> None:
         if args.json:
             print(json.dumps(facts), flush=True)  # noqa: T201 - the command's output
         else:
-            pass
+            lines = [f"Serving HubSpot portal {options.portal.portal_id} at {url}", f"Token: {options.token}"]
+            if "proxy" in facts:
+                lines.append(f"As api.hubapi.com: HTTPS_PROXY={facts['proxy']} REQUESTS_CA_BUNDLE={facts['caFile']}")
+            print("\n".join([*lines, "Ctrl-C stops it."]), flush=True)  # noqa: T201 - the command's output
         if args.state_file:
             path = Path(args.state_file)
             partial = path.with_suffix(".partial")
             partial.write_text(json.dumps(facts))
             partial.replace(path)
 
-    return run(sandbox, where, sock, announce)
+    return run(sandbox, where, socks, announce)
 
 
 def _serve_arguments(arguments: list[str], idle_minutes: float) -> list[str]:

@@ -23,10 +23,12 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "associate": ("fromType", "fromId", "toType", "toId", "typeId"),
     "dissociate": ("fromType", "fromId", "toType", "toId", "typeId"),
     "bulk-touch": ("type", "count", "properties"),
+    "edit-while-paging": ("type", "every", "times"),
+    "churn-while-paging": ("type", "every", "times"),
     "define-property": ("type", "name", "propertyType"),
     "remove-property": ("type", "name"),
 }
-OPTIONAL = {"typeId", "properties", "propertyType"}
+OPTIONAL = {"typeId", "properties", "propertyType", "every", "times"}
 USAGE = "\n".join(
     f"  mutate {kind} "
     + " ".join("[NAME=VALUE …]" if f == "properties" else f"[{f}]" if f in OPTIONAL else f for f in fields)

@@ -16,6 +16,7 @@ from hubspot_sandbox.property_definitions import Definition, choices
 from hubspot_sandbox.quirks import Quirks
 from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED, Records
 from hubspot_sandbox.search_request import text_of
+from hubspot_sandbox.standing_changes import CHURN, EDIT, StandingChange
 
 Mutation = dict[str, Any]
 
@@ -181,6 +182,19 @@ def _bulk_touch(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation
     return {"touched": touched, "updatedAt": iso(now)}
 
 
+def _while_paging(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+    """From now on, after every `every`-th page of the type (lists and searches), `times` times in all."""
+    records = _records(portal, mutation)
+    standing = StandingChange(
+        str(mutation["kind"]),
+        records.type.type_id,
+        int(mutation.get("every", 1)),
+        int(mutation.get("times", 1)),
+    )
+    portal.standing.append(standing)
+    return {"every": standing.every, "times": standing.times}
+
+
 def _define_property(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
     """Add a property, or give an existing one another type (its values stay as they are)."""
     records = _records(portal, mutation)
@@ -223,6 +237,8 @@ KINDS: dict[str, Callable[[Portal, Mutation, Quirks], Mutation]] = {
     "associate": _associate,
     "dissociate": _dissociate,
     "bulk-touch": _bulk_touch,
+    EDIT: _while_paging,
+    CHURN: _while_paging,
     "define-property": _define_property,
     "remove-property": _remove_property,
 }

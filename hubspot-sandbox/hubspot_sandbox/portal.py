@@ -8,6 +8,7 @@ from hubspot_sandbox.associations import Associations
 from hubspot_sandbox.moments import Clock
 from hubspot_sandbox.object_types import OBJECT_TYPES, ObjectType, resolve
 from hubspot_sandbox.records import Records
+from hubspot_sandbox.standing_changes import StandingChange
 
 DEFAULT_COUNTS = {
     "contacts": 2_000,
@@ -55,7 +56,12 @@ class Portal:
             )
             for t in OBJECT_TYPES
         }
+        # Drawing the values of 300 properties takes a moment; better now than in the first reply.
+        contacts = self.records["0-1"]
+        contacts.plan(contacts.definitions)
         self.associations = Associations(self.records, options.associations)
+        #: changes that wait for pages to be served
+        self.standing: list[StandingChange] = []
         self.set_index_lag(options.index_lag_seconds)
 
     def resolve(self, text: str) -> ObjectType | None:

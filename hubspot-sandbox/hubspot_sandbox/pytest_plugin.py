@@ -17,13 +17,32 @@ import pytest
 from hubspot_sandbox.admin_client import AdminClient
 
 
-class RunningSandbox(AdminClient):
-    """A running sandbox: `url`, `token`, `mutate`, `random`, `truth`, `truth_associations`, `log`, `reset`."""
+class SandboxClock:
+    """Moves and reads the now of one running sandbox."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str, token: str) -> None:
-        super().__init__(url)
+    def __init__(self, client: AdminClient) -> None:
+        self._client = client
+
+    def advance(self, seconds: float) -> str:
+        """Move the clock; gives the new now."""
+        return str(self._client.post("clock", {"advanceSeconds": seconds})["now"])
+
+    def now(self) -> str:
+        """The sandbox's now, ISO."""
+        return str(self._client.get("status")["now"])
+
+
+class RunningSandbox(AdminClient):
+    """A running sandbox: `url`, `token`, `mutate`, `random`, `truth`, `log`, `faults`, `settings`, `clock` …."""
+
+    def __init__(self, process: subprocess.Popen[str], facts: dict[str, Any]) -> None:
+        super().__init__(facts["url"])
         self.process = process
-        self.token = token
+        self.token: str = facts["token"]
+        self.portal_id: int = facts["portalId"]
+        #: `http://host:port` of the HTTPS proxy and the authority to trust, with the option `proxy_port`
+        self.proxy: str | None = facts.get("proxy")
+        self.ca_file: str | None = facts.get("caFile")
 
     def log(self) -> dict[str, Any]:
         """Requests so far: `total`, `byStatus`, `byEndpoint`."""
@@ -33,6 +52,24 @@ class RunningSandbox(AdminClient):
     def reset(self) -> None:
         """A clean portal, empty counts."""
         self.post("reset")
+
+    def faults(self, rules: list[dict[str, Any]]) -> None:
+        """Replace the fault rules; an empty list ends them."""
+        self.post("faults", rules)
+
+    def fault_counts(self) -> list[dict[str, int]]:
+        """How often each rule was met and fired."""
+        found: list[dict[str, int]] = self.get("faults")["rules"]
+        return found
+
+    def settings(self, **changes: Any) -> None:
+        """Change behaviour: `tier dailyUsed latencyMs indexLagSeconds quirks withoutScopes tokenSeconds`."""
+        self.post("settings", changes)
+
+    @property
+    def clock(self) -> SandboxClock:
+        """The sandbox's clock."""
+        return SandboxClock(self)
 
     def stop(self) -> None:
         """End the process; harmless when it has ended."""
@@ -62,8 +99,7 @@ def start_sandbox(**options: Any) -> RunningSandbox:
     line = process.stdout.readline()
     if not line:
         raise RuntimeError(f"The sandbox ended with code {process.wait()} before it served; its error is above.")
-    facts = json.loads(line)
-    return RunningSandbox(process, facts["url"], facts["token"])
+    return RunningSandbox(process, json.loads(line))
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from hubspot_sandbox import api_associations, api_oauth, api_objects, api_reference
 from hubspot_sandbox.call import Call, Reply
+from hubspot_sandbox.limits import ASSOCIATIONS, GENERAL, OPEN, SEARCH
 
-GENERAL, SEARCH, ASSOCIATIONS, OPEN = "general", "search", "associations", "open"
 _DATED = r"(?P<version>2025-09|2026-03|2026-09(?:-beta)?|2027-03-beta)"
 _V3 = r"(?P<version>v3)"
 _V4 = r"(?P<version>v4)"

@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass, field
 
-from hubspot_sandbox.moments import DAY_MS, Clock
+from hubspot_sandbox.faults import Fault, Faults
+from hubspot_sandbox.limits import Limits, daily_reset_ms
+from hubspot_sandbox.moments import Clock
 from hubspot_sandbox.object_types import OBJECT_TYPES
 from hubspot_sandbox.portal import Portal, PortalOptions
 from hubspot_sandbox.quirks import Quirks
@@ -24,11 +26,19 @@ class SandboxOptions:
     token: str = DEFAULT_TOKEN
     token_seconds: int = 1_800
     scopes: frozenset[str] = ALL_SCOPES
+    tier: str = "pro"
+    daily_limit: int | None = None
+    daily_used: int = 0
     latency_ms: float = 0.0
+    faults: tuple[Fault, ...] = ()
     quirks: dict[str, str] = field(default_factory=dict)
+    #: whether api.hubapi.com is imitated behind a proxy too; here so that `up` sees the difference
+    proxy: bool = False
 
     def __post_init__(self) -> None:
-        Quirks(dict(self.quirks))  # refuses unknown switches
+        # Both refuse what they do not know.
+        Quirks(dict(self.quirks))
+        Limits(self.tier, self.portal.portal_id)
 
 
 class Sandbox:
@@ -45,6 +55,13 @@ class Sandbox:
         self.portal = Portal(options.portal, self.clock)
         self.quirks = Quirks(dict(options.quirks))
         self.log = RequestLog()
+        self.limits = Limits(
+            options.tier,
+            options.portal.portal_id,
+            daily_limit=options.daily_limit,
+            daily_used=options.daily_used,
+        )
+        self.faults = Faults(options.faults)
         self.latency_ms = options.latency_ms
         self.tokens = Tokens(self.clock, options.token, options.token_seconds, options.scopes)
         self.search_indexes = {
@@ -69,11 +86,9 @@ class Sandbox:
 
     def daily_usage(self) -> tuple[int, int, int]:
         """(limit, used, when it starts anew in epoch milliseconds)."""
-        now = self.clock.now_ms()
-        return 625_000, self.log.total, now - now % DAY_MS + DAY_MS
+        return self.limits.daily_limit or 0, self.limits.daily_used, daily_reset_ms(self.clock.now_ms())
 
-    def served_list_page(self, records: Records, page: list[int]) -> None:
-        """Called after each list page is written."""
-
-    def served_search_page(self, records: Records, page: list[int]) -> None:
-        """Called after each search page is written."""
+    def page_served(self, records: Records, page: list[int]) -> None:
+        """Let the changes happen that wait for pages."""
+        for standing in self.portal.standing:
+            standing.page_served(records, page)

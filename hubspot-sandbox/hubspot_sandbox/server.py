@@ -9,11 +9,15 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from hubspot_sandbox.app import App
+from hubspot_sandbox.app import TRANSPORT, App
+from hubspot_sandbox.certificates import tls_for_hubspot
+from hubspot_sandbox.proxy import Proxy
 from hubspot_sandbox.sandbox import Sandbox
 
 DEFAULT_PORT = 8642
@@ -31,9 +35,26 @@ class Listening:
     port: int = DEFAULT_PORT
     idle_minutes: float = 0.0
     allow_remote: bool = False
+    proxy_port: int | None = None
+    ca_file: str = "hubspot-sandbox-ca.pem"
 
 
-def bind(listening: Listening) -> socket.socket:
+class CuttableProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which also lets the application see its connection (to cut it)."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wrap the application so that every request's scope holds this connection."""
+        super().connection_made(transport)
+        application = self.app
+
+        async def with_transport(scope: Any, receive: Any, send: Any) -> None:
+            scope[TRANSPORT] = transport
+            await application(scope, receive, send)
+
+        self.app = with_transport
+
+
+def bind(listening: Listening, port: int) -> socket.socket:
     """A bound, listening socket; refuses addresses that other machines can reach unless told otherwise."""
     try:
         address = ipaddress.ip_address(listening.host)
@@ -49,19 +70,33 @@ def bind(listening: Listening) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((str(address), listening.port))
+        sock.bind((str(address), port))
     except OSError as error:
         sock.close()
-        raise ListenError(f"Port {listening.port} on {listening.host} cannot be used: {error.strerror}.") from error
+        raise ListenError(f"Port {port} on {listening.host} cannot be used: {error.strerror}.") from error
     sock.listen(512)
     return sock
 
 
-async def _run(sandbox: Sandbox, listening: Listening, sock: socket.socket, ready: Callable[[], None]) -> int:
+@dataclass(frozen=True)
+class Sockets:
+    """The bound sockets of the API and, if wanted, of the proxy."""
+
+    api: socket.socket
+    proxy: socket.socket | None = None
+
+    @classmethod
+    def of(cls, listening: Listening) -> Sockets:
+        """Bind what is asked for; ListenError when it cannot be."""
+        api = bind(listening, listening.port)
+        return cls(api, None if listening.proxy_port is None else bind(listening, listening.proxy_port))
+
+
+async def _run(sandbox: Sandbox, listening: Listening, socks: Sockets, ready: Callable[[], None]) -> int:
     app = App(sandbox)
     config = uvicorn.Config(
         app,
-        http=HttpToolsProtocol,
+        http=CuttableProtocol,
         ws="none",
         lifespan="off",
         log_level="warning",
@@ -72,7 +107,7 @@ async def _run(sandbox: Sandbox, listening: Listening, sock: socket.socket, read
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    serving = asyncio.create_task(server.serve(sockets=[socks.api]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.002)
     ended_by: list[int] = []
@@ -84,17 +119,24 @@ async def _run(sandbox: Sandbox, listening: Listening, sock: socket.socket, read
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number)
+    proxy = None
+    if socks.proxy is not None:
+        tls = tls_for_hubspot(Path(listening.ca_file))
+        proxy = Proxy(socks.proxy, tls, *socks.api.getsockname()[:2])
+        await proxy.start()
     ready()
     while not serving.done():
         await asyncio.wait([serving], timeout=1.0)
         if listening.idle_minutes and time.monotonic() - app.last_asked > listening.idle_minutes * 60:
             server.should_exit = server.force_exit = True
+    if proxy is not None:
+        await proxy.stop()
     await serving
     return 130 if signal.SIGINT in ended_by else 0
 
 
-def run(sandbox: Sandbox, listening: Listening, sock: socket.socket, ready: Callable[[], None]) -> int:
+def run(sandbox: Sandbox, listening: Listening, socks: Sockets, ready: Callable[[], None]) -> int:
     """Serve until a signal or idleness; `ready` is called once requests are answered. Gives the exit code."""
     config = uvicorn.Config(app="", loop="auto")
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        return runner.run(_run(sandbox, listening, sock, ready))
+        return runner.run(_run(sandbox, listening, socks, ready))

@@ -61,7 +61,7 @@ def http() -> Iterator[requests.Session]:
 
 @pytest.fixture(scope="session")
 def _changeable(sandbox_factory: Callable[..., RunningSandbox]) -> RunningSandbox:
-    return sandbox_factory()
+    return sandbox_factory(tier="unlimited")
 
 
 @pytest.fixture
@@ -74,4 +74,4 @@ def api(_changeable: RunningSandbox, http: requests.Session) -> Api:
 @pytest.fixture(scope="session")
 def shared(sandbox_factory: Callable[..., RunningSandbox], http: requests.Session) -> Api:
     """Calls to a sandbox that all tests of a run share; nobody changes its portal."""
-    return Api(sandbox_factory(contacts=700, appointments=150, deals=160), http)
+    return Api(sandbox_factory(contacts=700, appointments=150, deals=160, tier="unlimited"), http)

@@ -100,9 +100,9 @@ def test_the_truth_equals_what_the_list_says(shared: Api) -> None:
 
 
 def test_equal_options_give_equal_portals(shared: Api, sandbox_factory: Any) -> None:
-    again = sandbox_factory(contacts=700, appointments=150, deals=160)
+    again = sandbox_factory(contacts=700, appointments=150, deals=160, tier="unlimited")
     assert list(again.truth("deals")) == list(shared.sandbox.truth("deals"))
-    other = sandbox_factory(contacts=700, appointments=150, deals=160, seed=2)
+    other = sandbox_factory(contacts=700, appointments=150, deals=160, seed=2, tier="unlimited")
     assert list(other.truth("deals")) != list(shared.sandbox.truth("deals"))
 
 

@@ -1,0 +1,49 @@
+"""Changes that happen while a client pages: after every k-th page of a type, until they have happened often enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hubspot_sandbox.records import ARCHIVED, LIVE, Records
+
+EDIT, CHURN = "edit-while-paging", "churn-while-paging"
+
+
+@dataclass
+class StandingChange:
+    """What happens after each `every`-th page, `times` times.
+
+    `edit-while-paging` edits the first record just served; `churn-while-paging` creates a record, archives the first
+    one just served and the one that comes after the page.
+    """
+
+    kind: str
+    type_id: str
+    every: int
+    times: int
+    pages: int = 0
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or self.times < 1:
+            raise ValueError(f"{self.kind}: every and times are at least 1.")
+
+    def page_served(self, records: Records, page: list[int]) -> None:
+        """Count a page of the type; change the portal if it is time."""
+        if records.type.type_id != self.type_id or not page or self.done >= self.times:
+            return
+        self.pages += 1
+        if self.pages % self.every:
+            return
+        self.done += 1
+        if self.kind == EDIT:
+            name = next(n for n, d in records.definitions.items() if d.kind == "textarea")
+            records.write(page[0], {name: f"edited while paging, {self.done}"})
+            return
+        records.create({})
+        following = next(records.numbers(LIVE, page[-1] + 1), None)
+        for number in {page[0], following} - {None}:
+            if number is not None and records.state[number] == LIVE:
+                records.before_change(number)
+                records.state[number] = ARCHIVED
+                records.archived_at[number] = records.clock.now_ms()
