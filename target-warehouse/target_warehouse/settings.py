@@ -7,8 +7,10 @@ and their meaning, so that its configuration can be used unchanged.
 
 from __future__ import annotations
 
+import decimal
 import json
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.errors import SettingsError
@@ -240,6 +242,7 @@ class Settings:
         Raises:
             SettingsError: a setting is malformed, missing, or contradicts another one.
         """
+        check_types(config)
         full = _with_defaults(config)
         if full["activate_version"] and not full["add_record_metadata"]:
             msg = (
@@ -265,6 +268,34 @@ class Settings:
         )
 
 
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float, decimal.Decimal),  # the SDK reads a file's fractions as Decimal
+    "boolean": (bool,),
+}
+
+
+def check_types(config: Mapping[str, Any]) -> None:
+    """Check that every setting given is of its type; null is the same as not given.
+
+    The SDK checks this too, but prints the value, which may be a password.
+
+    Raises:
+        SettingsError: names the setting and the type it needs, never the value.
+    """
+    for setting in SETTINGS:
+        parent, _, child = setting.name.rpartition(".")
+        group = (config.get(parent) or {}) if parent else config
+        value = group.get(child) if isinstance(group, dict | MappingProxyType) else group
+        if value is None:
+            continue
+        is_right = isinstance(value, _PYTHON_TYPES[setting.type])
+        if not is_right or (isinstance(value, bool) and setting.type != "boolean"):
+            msg = f"The setting {setting.name} must be of the type {setting.type}."
+            raise SettingsError(msg)
+
+
 def config_from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """The settings that `TARGET_WAREHOUSE_…` variables give; a nested one's dot is an underscore.
 
@@ -282,7 +313,7 @@ def config_from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         except ValueError:
             value = None
         if value is None or (setting.type == "boolean") is not isinstance(value, bool):
-            msg = f"The environment variable {variable} must be a {setting.type}."
+            msg = f"The environment variable {variable} must be of the type {setting.type}."
             raise SettingsError(msg)
         parent, _, child = setting.name.rpartition(".")
         (config.setdefault(parent, {}) if parent else config)[child] = value

@@ -24,7 +24,7 @@ from target_warehouse.engines import open_engine
 from target_warehouse.errors import InputError, TerminatedError, WarehouseError, sentence_of
 from target_warehouse.history import StreamRun, history_table
 from target_warehouse.reader import LineReader
-from target_warehouse.settings import Settings, config_json_schema
+from target_warehouse.settings import Settings, check_types, config_json_schema
 from target_warehouse.watermark import Watermark
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class TargetWarehouse(Target):
         """The command: an error that a user can meet is one sentence on standard error, exit code 1."""
         PluginBase.invoke.__func__(cls, about=about, about_format=about_format)  # type: ignore[attr-defined]
         try:
+            check_types(config.config if config else {})
             target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
             target.run(file_input)
         except TerminatedError as signal:
@@ -100,6 +101,15 @@ class TargetWarehouse(Target):
             sys.exit(signal.exit_code)
         except (WarehouseError, *SDK_ERRORS) as error:
             raise click.ClickException(sentence_of(error, SDK_ERRORS)) from error
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """The configuration files, or a sentence about the one that cannot be read."""
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError) as error:
+            msg = f"The configuration {' or '.join(value)} cannot be read, or is not JSON."
+            raise click.ClickException(msg) from error
 
     def run(self, file_input: IO[str] | None = None) -> None:
         """Read to the end of the input; on any way out, print the STATE of what is committed and close."""

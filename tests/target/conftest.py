@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 COMMANDS = Path(sys.executable).parent
 
@@ -32,14 +32,23 @@ def run_target(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
-def start_target(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
+def start_target(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """`start_target(**config)`: a running process with pipes for standard input and output."""
+    started: list[subprocess.Popen[bytes]] = []
 
     def start(**config: Any) -> subprocess.Popen[bytes]:
         file = tmp_path / "config.json"
         file.write_text(json.dumps(config))
         command = [str(COMMANDS / "target-warehouse"), "--config", str(file)]
         with (tmp_path / "stderr").open("wb") as stderr:
-            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, cwd=tmp_path)
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, cwd=tmp_path
+            )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:  # one that a failed test left
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
