@@ -1,0 +1,32 @@
+"""A small portal for the tap's tests: one that tests only read, and a clean one for those that change it."""
+
+from __future__ import annotations
+
+import pytest
+
+SMALL = {
+    "contacts": 450,
+    "appointments": 120,
+    "divisions": 6,
+    "deals": 230,
+    "associations": 900,
+    "contact_properties": 60,
+}
+
+
+@pytest.fixture(scope="session")
+def read_only_sandbox(sandbox_factory):
+    """A portal that no test changes."""
+    return sandbox_factory(**SMALL)
+
+
+@pytest.fixture
+def portal(read_only_sandbox):
+    """The same portal under the name that tests which change nothing use."""
+    return read_only_sandbox
+
+
+@pytest.fixture
+def config(portal):
+    """The tap's settings for the read-only portal."""
+    return {"api_url": portal.url, "access_token": portal.token}

@@ -1,0 +1,175 @@
+"""Later runs read what changed since the bookmark, what was deleted, and what is associated with what changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tap.conftest import SMALL
+from tests.tap.running import run_tap
+
+pytestmark = pytest.mark.sandbox(**SMALL)
+
+
+@pytest.fixture
+def settings(sandbox):
+    return {"api_url": sandbox.url, "access_token": sandbox.token}
+
+
+@pytest.fixture
+def first(sandbox, settings, tmp_path):
+    run = run_tap(tmp_path, settings)
+    assert run.returncode == 0, run.log
+    return run
+
+
+def ids(sandbox, object_type: str) -> list[str]:
+    return [each["id"] for each in sandbox.truth(object_type)]
+
+
+def test_a_run_without_changes_reads_no_objects_and_few_requests(sandbox, settings, first, tmp_path):
+    before = sandbox.log()["total"]
+    run = run_tap(tmp_path, settings, state=first.state)
+    assert run.returncode == 0, run.log
+    assert not {"contacts", "appointments", "divisions", "deals", "associations"} & run.by_stream().keys()
+    assert sandbox.log()["total"] - before <= 35
+    for stream in ("contacts", "deals"):
+        assert (
+            run.state["bookmarks"][stream]["replication_key_value"]
+            > (first.state["bookmarks"][stream]["replication_key_value"])
+        )
+        assert run.state["bookmarks"][stream]["version"] == first.state["bookmarks"][stream]["version"]
+        assert run.kinds(stream) == ["SCHEMA"]
+
+
+def test_edits_creations_archives_and_merges_are_read_once_each(sandbox, settings, first, tmp_path):
+    edited, archived, winner, loser = ids(sandbox, "0-1")[:4]
+    done = sandbox.mutate(
+        [
+            {"kind": "edit", "type": "0-1", "id": edited, "properties": {"firstname": "Changed"}},
+            {"kind": "create", "type": "0-1", "properties": {"email": "new@example.com"}},
+            {"kind": "archive", "type": "0-1", "id": archived},
+            {"kind": "merge", "type": "0-1", "winner": winner, "loser": loser},
+        ]
+    )
+    created = done[1]["id"]
+    run = run_tap(tmp_path, settings, state=first.state)
+    assert run.returncode == 0, run.log
+    assert {record["id"] for record in run.records("contacts")} == {edited, created, winner}
+    assert next(each for each in run.records("contacts") if each["id"] == edited)["firstname"] == "Changed"
+    deletes = {each["id"]: each for each in run.deletes("contacts")}
+    assert deletes.keys() == {archived, loser}
+    assert deletes[archived].keys() == {"id", "archived", "archived_at", "_sdc_deleted_at"}
+    assert deletes[archived]["archived_at"] == done[2]["archivedAt"]
+    assert deletes[loser].keys() == {"id", "merged_into_id", "_sdc_deleted_at"}
+    assert deletes[loser]["merged_into_id"] == winner
+
+
+def test_what_was_read_within_the_look_back_is_read_again_and_older_changes_are_not(sandbox, settings, first, tmp_path):
+    edited = ids(sandbox, "0-1")[0]
+    sandbox.mutate([{"kind": "edit", "type": "0-1", "id": edited, "properties": {"firstname": "Changed"}}])
+    second = run_tap(tmp_path, settings, state=first.state)
+    third = run_tap(tmp_path, settings, state=second.state)
+    without = run_tap(tmp_path, settings | {"lookback_minutes": 0}, state=second.state)
+    assert [record["id"] for record in third.records("contacts")] == [edited]
+    assert without.records("contacts") == []
+
+
+@pytest.mark.parametrize("side", ["deals", "contacts"])
+def test_a_new_association_shows_when_either_end_changed(sandbox, settings, first, tmp_path, side):
+    contact, deal = ids(sandbox, "0-1")[-1], ids(sandbox, "0-3")[-1]
+    touched = {"deals": ("0-3", deal, "dealname"), "contacts": ("0-1", contact, "firstname")}[side]
+    kind, record_id, name = touched
+    sandbox.mutate(
+        [
+            {"kind": "associate", "fromType": "0-1", "fromId": contact, "toType": "0-3", "toId": deal},
+            {"kind": "edit", "type": kind, "id": record_id, "properties": {name: "Changed"}},
+        ]
+    )
+    run = run_tap(tmp_path, settings, state=first.state)
+    edges = [(each["from_object_type"], each["from_id"], each["to_id"]) for each in run.records("associations")]
+    assert ("deals", deal, contact) in edges
+
+
+def test_a_removed_association_is_gone_after_the_next_full_association_pass(sandbox, settings, first, tmp_path):
+    edge = next(each for each in sandbox.truth_associations() if (each["fromType"], each["toType"]) == ("0-3", "0-1"))
+    ends = {name: edge[name] for name in ("fromType", "fromId", "toType", "toId")}
+    sandbox.mutate([{"kind": "dissociate", **ends}])
+    state = first.state
+    state["bookmarks"]["associations"]["full_pass_at"] = "2026-01-01T00:00:00.000Z"
+    run = run_tap(tmp_path, settings, state=state)
+    assert run.kinds("associations") == ["SCHEMA", "RECORD", "ACTIVATE_VERSION"]
+    edges = {(each["from_id"], each["to_id"]) for each in run.records("associations")}
+    assert len(edges) > 100
+    assert (edge["fromId"], edge["toId"]) not in edges
+    assert run.state["bookmarks"]["associations"]["version"] > first.state["bookmarks"]["associations"]["version"]
+
+
+def test_a_pass_that_is_too_old_is_repeated_with_a_new_version(sandbox, settings, first, tmp_path):
+    gone = ids(sandbox, "0-421")[0]
+    sandbox.mutate([{"kind": "gdpr-delete", "type": "0-421", "id": gone}])
+    state = first.state
+    for saved in state["bookmarks"].values():
+        saved["full_pass_at"] = "2026-01-01T00:00:00.000Z"
+    run = run_tap(tmp_path, settings, state=state)
+    assert gone not in {record["id"] for record in run.records("appointments")}
+    assert len(run.records("appointments")) == SMALL["appointments"] - 1
+    assert run.kinds("appointments") == ["SCHEMA", "RECORD", "ACTIVATE_VERSION"]
+
+
+def test_a_start_date_reads_what_changed_since_then_and_never_everything(sandbox, settings, tmp_path):
+    moments = sorted(each["updatedAt"] for each in sandbox.truth("0-1"))
+    since = moments[len(moments) // 2]
+    run = run_tap(tmp_path, settings | {"start_date": since, "lookback_minutes": 0, "objects": ["contacts"]})
+    assert run.returncode == 0, run.log
+    assert len(run.records("contacts")) == sum(moment >= since for moment in moments)
+    assert run.kinds("contacts") == ["SCHEMA", "RECORD"]
+    again = run_tap(
+        tmp_path, settings | {"start_date": since, "lookback_minutes": 0, "objects": ["contacts"]}, state=run.state
+    )
+    assert again.records("contacts") == []
+
+
+def test_an_interrupted_pass_goes_on_where_it_was(sandbox, settings, tmp_path):
+    everything = ids(sandbox, "0-1")
+    half = int(everything[len(everything) // 2])
+    version = 4_000_000_000_000
+    begun = {"version": version, "started_at": "2026-11-01T00:00:00.000Z", "ranges": [[0, half]]}
+    state = {"bookmarks": {"contacts": {"full_pass": begun}}}
+    run = run_tap(tmp_path, settings | {"objects": ["contacts"]}, state=state)
+    assert run.returncode == 0, run.log
+    assert [record["id"] for record in run.records("contacts")] == [each for each in everything if int(each) > half]
+    saved = run.state["bookmarks"]["contacts"]
+    assert (saved["version"], saved["replication_key_value"]) == (version, "2026-11-01T00:00:00.000Z")
+    assert "full_pass" not in saved
+
+
+def test_one_failing_stream_does_not_stop_the_rest(sandbox, settings, first, tmp_path):
+    state = first.state
+    state["bookmarks"]["appointments"] = {"replication_key_value": "not a date"}
+    run = run_tap(tmp_path, settings, state=state)
+    assert run.returncode == 1
+    assert "The state of appointments is not readable" in run.log
+    assert "1 stream(s) could not be read: appointments" in run.log
+    history = {each["stream"]: each for each in run.records("sync_history")}
+    assert (history["appointments"]["status"], history["deals"]["status"]) == ("failed", "success")
+    assert run.state["bookmarks"]["appointments"] == {"replication_key_value": "not a date"}
+    assert (
+        run.state["bookmarks"]["deals"]["replication_key_value"]
+        > (first.state["bookmarks"]["deals"]["replication_key_value"])
+    )
+
+
+def test_an_unknown_object_is_named_with_what_exists(settings, tmp_path):
+    run = run_tap(tmp_path, settings | {"objects": ["contacts", "widgets"]})
+    assert run.returncode == 1
+    assert 'no object called "widgets"' in run.log
+    assert "division (2-" in run.log
+    assert run.messages == []
+
+
+def test_a_wrong_token_is_one_sentence(settings, tmp_path):
+    run = run_tap(tmp_path, settings | {"access_token": "pat-wrong"})
+    assert run.returncode == 1
+    assert "HubSpot does not accept the token" in run.log
+    assert "Traceback" not in run.log
+    assert "pat-wrong" not in run.log

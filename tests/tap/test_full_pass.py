@@ -1,0 +1,177 @@
+"""The first run reads everything that HubSpot has, once, and says when it has."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.tap.running import discover, run_tap
+
+TYPES = {"contacts": "0-1", "appointments": "0-421", "divisions": "divisions", "deals": "0-3"}
+
+
+@pytest.fixture(scope="module")
+def run(read_only_sandbox, tmp_path_factory):
+    settings = {"api_url": read_only_sandbox.url, "access_token": read_only_sandbox.token}
+    run = run_tap(tmp_path_factory.mktemp("full"), settings)
+    assert run.returncode == 0, run.log
+    return run
+
+
+@pytest.mark.parametrize(("stream", "object_type"), TYPES.items())
+def test_every_live_object_comes_exactly_once(run, portal, stream, object_type):
+    ids = Counter(record["id"] for record in run.records(stream))
+    assert ids == Counter(each["id"] for each in portal.truth(object_type))
+
+
+def test_associations_have_every_type_of_every_edge_from_one_side(run, portal):
+    schema = portal_type_ids(portal)
+    order = ["divisions", "appointments", "deals", "contacts"]
+    expected = Counter(
+        (schema[each["fromType"]], each["fromId"], schema[each["toType"]], each["toId"], each["typeId"], each["label"])
+        for each in portal.truth_associations()
+        if {each["fromType"], each["toType"]} <= schema.keys()
+        and order.index(schema[each["fromType"]]) <= order.index(schema[each["toType"]])
+    )
+    keys = ("from_object_type", "from_id", "to_object_type", "to_id", "association_type_id", "label")
+    assert Counter(tuple(each[key] for key in keys) for each in run.records("associations")) == expected
+    pairs = Counter((each[0], each[1], each[2], each[3]) for each in expected)
+    assert pairs.most_common(1)[0][1] > 1, "the portal has no edge with several labels"
+    assert any(each[0] == each[2] for each in expected), "the portal has no edge within a type"
+
+
+def portal_type_ids(portal) -> dict[str, str]:
+    division = next(each for each in portal.get("status")["records"].items() if each[0] == "divisions")[1]["typeId"]
+    return {"0-1": "contacts", "0-421": "appointments", "0-3": "deals", division: "divisions"}
+
+
+def test_reference_streams_describe_the_portal(run):
+    assert {each["object_type"] for each in run.records("properties")} == set(TYPES)
+    stages = {(each["object_type"], each["pipeline_id"]) for each in run.records("pipeline_stages")}
+    assert {(each["object_type"], each["id"]) for each in run.records("pipelines")} == stages
+    assert {"deals", "appointments"} <= {kind for kind, _ in stages}
+    owners = {each["id"] for each in run.records("owners")}
+    assert {each["hubspot_owner_id"] for each in run.records("deals")} - {None} <= owners
+
+
+@pytest.mark.parametrize("stream", [*TYPES, "associations", "owners", "properties", "pipelines", "pipeline_stages"])
+def test_the_version_is_activated_after_all_its_records(run, stream):
+    assert run.kinds(stream) == ["SCHEMA", "RECORD", "ACTIVATE_VERSION"]
+    messages = [each for each in run.messages if each.get("stream") == stream]
+    versions = {each["version"] for each in messages if each["type"] in {"RECORD", "ACTIVATE_VERSION"}}
+    assert len(versions) == 1
+
+
+def test_streams_come_in_an_order_that_lets_associations_know_the_changes(run):
+    order = list(dict.fromkeys(each["stream"] for each in run.messages if each["type"] == "SCHEMA"))
+    assert order[-2:] == ["associations", "sync_history"]
+    assert order[4:8] == ["contacts", "appointments", "divisions", "deals"]
+
+
+def test_the_state_says_where_the_next_run_starts(run):
+    for stream in TYPES:
+        saved = run.state["bookmarks"][stream]
+        assert saved["replication_key_value"] == saved["full_pass_at"]
+        assert "full_pass" not in saved
+    assert len(run.state["bookmarks"]["associations"]["pairs"]) == 10
+
+
+def test_the_history_has_a_record_for_each_stream(run):
+    history = {each["stream"]: each for each in run.records("sync_history")}
+    assert history.keys() == run.by_stream().keys() - {"sync_history"}
+    for stream in TYPES:
+        assert history[stream]["mode"] == "full"
+        assert history[stream]["records"] == history[stream]["hubspot_total"] == len(run.records(stream))
+        assert history[stream]["status"] == "success"
+        assert history[stream]["requests"] > 0
+    assert history["contacts"]["invalid_values"] == sum(
+        len(each["invalid_properties"] or {}) for each in run.records("contacts")
+    )
+
+
+def test_the_log_tells_the_run_in_a_table_and_never_the_token(run, portal):
+    assert "What this run read:" in run.log
+    assert portal.token not in run.log
+
+
+def test_the_catalog_types_every_property(config, portal, tmp_path):
+    catalog = discover(tmp_path, config)
+    streams = {each["tap_stream_id"]: each for each in catalog["streams"]}
+    assert streams.keys() == {
+        *TYPES,
+        *("associations", "owners", "pipelines", "pipeline_stages", "properties", "sync_history"),
+    }
+    contacts = streams["contacts"]["schema"]["properties"]
+    assert contacts["id"] == {"type": ["string"]}
+    assert contacts["createdate"]["format"] == "date-time"
+    assert contacts["hs_object_id"]["type"] == ["string", "null"]
+    assert streams["contacts"]["key_properties"] == ["id"]
+    assert streams["contacts"]["replication_key"] == "updated_at"
+    kinds = {(tuple(each["type"]), each.get("format")) for each in contacts.values()}
+    assert {
+        (("string", "null"), None),
+        (("number", "null"), None),
+        (("boolean", "null"), None),
+        (("string", "null"), "date"),
+        (("string", "null"), "date-time"),
+    } <= kinds
+
+
+@pytest.mark.parametrize("version", ["2026-03", "v3"])
+def test_every_api_version_gives_the_same_records(run, config, tmp_path, version):
+    other = run_tap(tmp_path, config | {"api_version": version})
+    assert other.returncode == 0, other.log
+    for stream in (*TYPES, "associations", "owners", "pipelines", "pipeline_stages", "properties"):
+        assert sorted(map(repr, other.records(stream))) == sorted(map(repr, run.records(stream)))
+
+
+@pytest.fixture(scope="module")
+def wide(sandbox_factory):
+    """A portal whose contacts have more properties than a URL can name."""
+    return sandbox_factory(contacts=150, appointments=1, divisions=1, deals=1, associations=1, contact_properties=2000)
+
+
+def test_more_properties_than_a_url_holds_are_all_read(wide, tmp_path):
+    settings = {"api_url": wide.url, "access_token": wide.token, "objects": ["contacts"]}
+    run = run_tap(tmp_path, settings)
+    assert run.returncode == 0, run.log
+    truth = {each["id"]: each["properties"] for each in wide.truth("0-1")}
+    assert len(run.records("contacts")) == len(truth) == 150
+    for record in run.records("contacts"):
+        text = {name: value for name, value in truth[record["id"]].items() if isinstance(record[name], str)}
+        assert len(text) > 200
+        assert truth[record["id"]].keys() <= record.keys()
+    assert any("batch/read" in endpoint for endpoint in wide.log()["byEndpoint"])
+
+
+def test_a_deselected_property_is_neither_emitted_nor_asked_for(wide, tmp_path):
+    wide.reset()
+    settings = {"api_url": wide.url, "access_token": wide.token, "objects": ["contacts"]}
+    catalog = discover(tmp_path, settings)
+    for stream in catalog["streams"]:
+        for each in stream["metadata"]:
+            is_wanted = stream["tap_stream_id"] == "contacts" and each["breadcrumb"][-1:] in ([], ["id"], ["email"])
+            each["metadata"] |= {"selected": is_wanted, "inclusion": "available"}
+    run = run_tap(tmp_path, settings, catalog=catalog)
+    assert run.returncode == 0, run.log
+    assert run.by_stream() == {"contacts": 150}
+    assert all(record.keys() == {"id", "email"} for record in run.records("contacts"))
+    # All 2,000 names would not fit into the URL, and the tap would have had to use batch read.
+    assert not any("batch/read" in endpoint for endpoint in wide.log()["byEndpoint"])
+
+
+def test_stream_maps_apply(config, tmp_path):
+    maps = {"contacts": {"id": "id", "shout": "email and email.upper()", "__else__": None}, "deals": None}
+    run = run_tap(tmp_path, config | {"stream_maps": maps, "objects": ["contacts", "deals"]})
+    assert run.returncode == 0, run.log
+    assert "deals" not in run.by_stream()
+    assert all(record.keys() == {"id", "shout"} for record in run.records("contacts"))
+    assert any(record["shout"] and record["shout"].isupper() for record in run.records("contacts"))
+
+
+def test_a_test_run_reads_a_record_of_each_stream(config, tmp_path):
+    run = run_tap(tmp_path, config, "--test")
+    assert run.returncode == 0, run.log
+    assert run.by_stream().keys() >= {*TYPES, "associations", "owners"}
+    assert all(count <= 2 for count in run.by_stream().values())
