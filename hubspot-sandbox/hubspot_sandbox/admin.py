@@ -46,7 +46,10 @@ def mutate(call: Call) -> Reply:
     asked = _body(call)
     sandbox = call.sandbox
     if isinstance(asked, dict) and "random" in asked:
-        script: Any = random_mutations(sandbox.portal, int(asked["random"]), int(asked.get("seed", 1)))
+        count, seed = asked["random"], asked.get("seed", 1)
+        if not isinstance(count, int) or not isinstance(seed, int):
+            raise NotPossible("random and seed are whole numbers.")
+        script: Any = random_mutations(sandbox.portal, count, seed)
     elif isinstance(asked, list):
         script = asked
     else:

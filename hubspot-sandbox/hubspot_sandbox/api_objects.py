@@ -10,7 +10,7 @@ from hubspot_sandbox.call import Call, Reply
 from hubspot_sandbox.errors import HubSpotError, invalid_json, not_found, validation
 from hubspot_sandbox.moments import iso
 from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED, Records, encode
-from hubspot_sandbox.search_request import MAX_LIMIT, parse_search, text_of
+from hubspot_sandbox.search_request import MAX_LIMIT, list_in, parse_search, text_of
 
 LIST_MAX, LIST_MAX_WITH_HISTORY, BATCH_MAX = 100, 50, 100
 
@@ -142,9 +142,9 @@ def batch_read(call: Call) -> Reply:
     records = call.sandbox.portal.records[call.object_type().type_id]
     started = iso(call.sandbox.clock.now_ms())
     body = call.json_object()
-    history = tuple(map(text_of, body.get("propertiesWithHistory") or ()))
+    history = tuple(map(text_of, list_in(body, "propertiesWithHistory")))
     inputs = batch_inputs(body, LIST_MAX_WITH_HISTORY if history else BATCH_MAX)
-    plan = records.plan(_asked(records, [text_of(n) for n in body.get("properties") or ()]))
+    plan = records.plan(_asked(records, [text_of(n) for n in list_in(body, "properties")]))
     id_property = text_of(body.get("idProperty"))
     found: dict[int, None] = {}
     missing: list[str] = []

@@ -71,6 +71,10 @@ class App:
             reply = admin.answer(call)
         except HubSpotError as error:
             reply = answering.error_reply(error, answering.new_correlation_id())
+        except Exception:
+            logger.exception("Could not answer %s %s", call.method, call.path)
+            defect = HubSpotError(500, {"status": "error", "message": "internal error of the sandbox"})
+            reply = answering.error_reply(defect, answering.new_correlation_id())
         if isinstance(reply, Reply):
             await _send(reply, send)
         else:

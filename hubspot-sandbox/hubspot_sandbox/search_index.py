@@ -61,8 +61,10 @@ class SearchIndex:
         numbers = self._matches(rest)
         if low <= 0 and high == float("inf"):
             return numbers
-        start = self.records.first_number_from(int(low)) if low != float("inf") else len(self.records.state)
-        end = len(self.records.state) if high == float("inf") else self.records.first_number_from(int(high) + 1)
+        start = self.records.first_number_from(int(max(low, 0)))
+        end = (
+            len(self.records.state) if high == float("inf") else self.records.first_number_from(int(max(high, -1)) + 1)
+        )
         return numbers[bisect_left(numbers, start) : bisect_left(numbers, end)]
 
     def _matches(self, conditions: tuple[Filter, ...]) -> list[int]:

@@ -89,24 +89,32 @@ def parse_filter(raw: Any, known: frozenset[str] | set[str]) -> Filter:
     return Filter(name, operator, text_of(raw.get("value")), text_of(raw.get("highValue")), values)
 
 
+def list_in(body: dict[str, Any], key: str) -> list[Any]:
+    """The list under a key, empty when absent; VALIDATION_ERROR when it is something else."""
+    found = body.get(key)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise validation(f"{key} must be a list.", context={key: [text_of(found)[:40]]})
+    return found
+
+
 def _groups(body: dict[str, Any], known: set[str]) -> tuple[tuple[Filter, ...], ...]:
-    raw_groups = body.get("filterGroups") or []
+    raw_groups = list_in(body, "filterGroups")
     if body.get("filters"):
-        raw_groups = [*raw_groups, {"filters": body["filters"]}]
-    if not isinstance(raw_groups, list) or not all(isinstance(g, dict) for g in raw_groups):
+        raw_groups = [*raw_groups, {"filters": list_in(body, "filters")}]
+    if not all(isinstance(g, dict) for g in raw_groups):
         raise validation("filterGroups must be a list of objects.")
     if len(raw_groups) > MAX_GROUPS:
         raise validation(f"Too many filterGroups: {len(raw_groups)}, the maximum is {MAX_GROUPS}.")
-    groups = tuple(tuple(parse_filter(f, known) for f in g.get("filters") or ()) for g in raw_groups)
+    groups = tuple(tuple(parse_filter(f, known) for f in list_in(g, "filters")) for g in raw_groups)
     if any(len(g) > MAX_FILTERS for g in groups) or sum(map(len, groups)) > MAX_ALL_FILTERS:
         raise validation(f"Too many filters: at most {MAX_FILTERS} in a group and {MAX_ALL_FILTERS} in all.")
     return groups
 
 
 def _sort(body: dict[str, Any], known: set[str]) -> tuple[str, bool] | None:
-    sorts = body.get("sorts") or []
-    if not isinstance(sorts, list):
-        raise validation("sorts must be a list.")
+    sorts = list_in(body, "sorts")
     if len(sorts) > 1:
         raise validation("Only one sort is allowed.")
     if not sorts:
@@ -143,8 +151,6 @@ def parse_search(body: dict[str, Any], known: set[str], *, max_limit: int = MAX_
     query = text_of(body.get("query"))
     if len(query) > MAX_QUERY:
         raise validation(f"query must not be longer than {MAX_QUERY} characters.")
-    properties = body.get("properties")
-    if properties is not None and not isinstance(properties, list):
-        raise validation("properties must be a list of names.")
+    properties = list_in(body, "properties")
     names = tuple(text_of(name) for name in properties) if properties else None
     return SearchRequest(_groups(body, known), _sort(body, known), names, limit, offset, query)

@@ -1,0 +1,159 @@
+"""Scripted faults: every kind as a client sees it, and every way to say when."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from hubspot_sandbox.faults import HTML_STATUSES, Fault, Faults
+from tests.sandbox.conftest import Api
+from tests.sandbox.test_limits import _refresh
+
+LIST = "/crm/v3/objects/contacts?limit=1"
+
+TIMES: tuple[tuple[dict[str, Any], list[int]], ...] = (
+    ({}, [1, 2, 3, 4, 5, 6, 7, 8]),
+    ({"nth": 3}, [3]),
+    ({"every": 3}, [3, 6]),
+    ({"every": 2, "times": 2}, [2, 4]),
+    ({"from": 6}, [6, 7, 8]),
+    ({"match": "search"}, []),
+    ({"match": "list contacts", "nth": 8}, [8]),
+    ({"probability": 0.5, "seed": 3}, [1, 3, 6, 7]),
+)
+
+
+@pytest.mark.parametrize(("when", "expected"), TIMES, ids=lambda v: str(v)[:40])
+def test_a_rule_fires_when_it_says(when: dict[str, Any], expected: list[int]) -> None:
+    faults = Faults((Fault.from_json({"status": 500, **when}),))
+    fired = [n for n in range(1, 9) if faults.take("list contacts")]
+    if "probability" in when:
+        again = Faults((Fault.from_json({"status": 500, **when}),))
+        assert fired == [n for n in range(1, 9) if again.take("list contacts")]
+        assert 0 < len(fired) < 8
+    else:
+        assert fired == expected
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {},
+        {"status": 200},
+        {"cut": "middle", "status": 500},
+        {"stat": 500},
+        {"status": "500"},
+        {"status": 429, "policy": "X"},
+        5,
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused(rule: Any) -> None:
+    with pytest.raises(ValueError, match="fault"):
+        Fault.from_json(rule)
+
+
+@pytest.mark.parametrize("status", sorted(HTML_STATUSES))
+def test_gateway_errors_are_html(api: Api, status: int) -> None:
+    api.sandbox.faults([{"status": status, "nth": 1}])
+    reply = api.get(LIST)
+    assert reply.status_code == status
+    assert reply.headers["content-type"].startswith("text/html")
+    assert reply.text.startswith("<!DOCTYPE html>")
+    assert api.get(LIST).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "value", "retry_after"),
+    [
+        ({"status": 429, "policy": "DAILY"}, "policyName", "DAILY", None),
+        ({"status": 429}, "policyName", "TEN_SECONDLY_ROLLING", None),
+        ({"status": 429, "policy": "SECONDLY"}, "category", "RATE_LIMITS", None),
+        ({"status": 423}, "category", "LOCKED", None),
+        ({"status": 477, "retryAfter": 7}, "category", "MIGRATION_IN_PROGRESS", "7"),
+        ({"status": 500}, "message", "internal error", None),
+        ({"status": 403}, "category", "MISSING_SCOPES", None),
+    ],
+)
+def test_hubspots_own_errors_are_json(
+    api: Api, rule: dict[str, Any], key: str, value: str, retry_after: str | None
+) -> None:
+    api.sandbox.faults([rule])
+    reply = api.get(LIST)
+    assert (reply.status_code, reply.json()[key]) == (rule["status"], value)
+    assert reply.headers.get("Retry-After") == retry_after
+
+
+def test_the_third_search_is_refused(api: Api) -> None:
+    api.sandbox.faults([{"match": "search", "nth": 3, "status": 429}])
+    statuses = [api.post("/crm/v3/objects/deals/search", {}).status_code for _ in range(4)]
+    assert statuses == [200, 200, 429, 200]
+    assert api.sandbox.fault_counts() == [{"met": 4, "fired": 1}]
+
+
+@pytest.mark.parametrize(
+    ("cut", "error"), [("body", requests.exceptions.ChunkedEncodingError), ("before", requests.ConnectionError)]
+)
+def test_connections_are_cut(api: Api, cut: str, error: type[Exception]) -> None:
+    api.sandbox.faults([{"match": "list", "nth": 2, "cut": cut}])
+    assert api.get(LIST).status_code == 200
+    with pytest.raises(error):
+        api.get("/crm/v3/objects/contacts?limit=100")
+    assert api.get(LIST).status_code == 200
+    assert api.sandbox.log()["byEndpoint"]["list contacts"] == {"0": 1, "200": 2}
+
+
+def test_a_reply_stalls_while_others_go_on(api: Api) -> None:
+    api.sandbox.faults([{"match": "list", "nth": 1, "stallSeconds": 30}])
+    with pytest.raises(requests.Timeout):
+        api.get(LIST, timeout=0.3)
+    started = time.monotonic()
+    assert api.get(LIST).status_code == 200
+    assert time.monotonic() - started < 5
+
+
+def test_the_token_expires_after_so_many_requests(api: Api) -> None:
+    token = _refresh(api).json()["access_token"]
+    api.sandbox.faults([{"match": "list", "nth": 3, "expireTokens": True}])
+    assert [api.get(LIST, token=token).status_code for _ in range(5)] == [200, 200, 200, 401, 401]
+    assert api.get(LIST, token=_refresh(api).json()["access_token"]).status_code == 200
+
+
+def test_a_script_given_at_start_is_followed(sandbox_factory: Any, http: Any, tmp_path: Path) -> None:
+    script = tmp_path / "faults.yaml"
+    script.write_text("- {match: list, every: 2, status: 502}\n")
+    api = Api(sandbox_factory(contacts=5, faults=script), http)
+    assert [api.get(LIST).status_code for _ in range(4)] == [200, 502, 200, 502]
+
+
+def test_latency_is_added(api: Api) -> None:
+    api.sandbox.settings(latencyMs=200)
+    started = time.monotonic()
+    api.get(LIST)
+    assert time.monotonic() - started >= 0.2
+
+
+def test_records_are_edited_while_they_are_paged(api: Api) -> None:
+    api.sandbox.mutate([{"kind": "edit-while-paging", "type": "contacts", "every": 2, "times": 3}])
+    before = {row["id"]: row["updatedAt"] for row in api.sandbox.truth("contacts")}
+    api.listed("/crm/v3/objects/contacts?limit=100")
+    after = {row["id"]: row["updatedAt"] for row in api.sandbox.truth("contacts")}
+    ids = list(before)
+    assert [one for one in ids if before[one] != after[one]] == [ids[100], ids[300], ids[500]]
+
+
+def test_records_come_and_go_while_they_are_paged(api: Api) -> None:
+    ids = [row["id"] for row in api.sandbox.truth("contacts")]
+    api.sandbox.mutate([{"kind": "churn-while-paging", "type": "contacts", "every": 5, "times": 2}])
+    listed = [row["id"] for row in api.listed("/crm/v3/objects/contacts?limit=100")]
+    created = [row["id"] for row in api.sandbox.truth("contacts")][-2:]
+    assert listed[-2:] == created
+    archived = {row["id"] for row in api.sandbox.truth("contacts", "archived")}
+    served_before = {ids[400], ids[901]}
+    assert len(archived) == 4
+    assert archived & set(listed) == served_before
+    assert json.dumps(listed) != json.dumps(ids)

@@ -1,0 +1,143 @@
+"""Properties, schemas, owners, pipelines, account: the small endpoints on every path family."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.sandbox.conftest import Api
+
+TYPES = {
+    "string": {"text", "textarea", "html"},
+    "number": {"number", "calculation_equation"},
+    "date": {"date"},
+    "datetime": {"date"},
+    "enumeration": {"select", "checkbox", "radio"},
+    "bool": {"booleancheckbox"},
+    "phone_number": {"phonenumber"},
+    "object_coordinates": {"text"},
+    "json": {"text"},
+}
+
+
+@pytest.mark.parametrize("base", ["/crm/v3/properties", "/crm/properties/2026-03", "/crm/properties/2026-09"])
+def test_contacts_have_three_hundred_properties_of_every_type(shared: Api, base: str) -> None:
+    rows = shared.get(f"{base}/contacts").json()["results"]
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row["type"], set()).add(row["fieldType"])
+    assert found == TYPES
+    assert len(rows) == len({row["name"] for row in rows}) == 300
+    assert min(Counter(row["type"] for row in rows).values()) >= 10
+    names = {row["name"] for row in rows}
+    assert names >= {"email", "firstname", "hs_merged_object_ids", "hs_calculated_merged_vids", "hubspot_owner_id"}
+
+
+def test_a_property_is_described_as_hubspot_does(shared: Api) -> None:
+    row = shared.get("/crm/v3/properties/deals/dealstage").json()
+    assert (row["type"], row["fieldType"], row["externalOptions"], row["hubspotDefined"]) == (
+        "enumeration", "radio", True, True,
+    )  # fmt: skip
+    assert set(row) >= {
+        "name", "label", "description", "groupName", "options", "displayOrder", "calculated", "hasUniqueValue",
+        "hidden", "formField", "dataSensitivity", "modificationMetadata", "createdAt", "updatedAt", "archived",
+    }  # fmt: skip
+    owner = shared.get("/crm/v3/properties/contacts/hubspot_owner_id").json()
+    assert (owner["referencedObjectType"], owner["options"]) == ("OWNER", [])
+    assert shared.get("/crm/v3/properties/deals/nothing").status_code == 404
+    assert shared.get("/crm/v3/properties/contacts?dataSensitivity=sensitive").json() == {"results": []}
+
+
+def test_values_have_the_oddities_of_real_portals_at_a_low_rate(shared: Api) -> None:
+    """Epoch milliseconds for dates, empty texts, text in numbers, unknown options; none when switched off."""
+    types = {p["name"]: p for p in shared.get("/crm/v3/properties/contacts").json()["results"]}
+    odd: Counter[str] = Counter()
+    total = 0
+    for row in shared.sandbox.truth("contacts"):
+        for name, value in row["properties"].items():
+            total += 1
+            options = {option["value"] for option in types[name]["options"]}
+            if value == "":
+                odd["empty"] += 1
+            elif value and types[name]["type"] == "date" and value.isdigit():
+                odd["epoch"] += 1
+            elif value == "N/A":
+                odd["text in a number"] += 1
+            elif value and options and not set(value.split(";")) <= options:
+                odd["unknown option"] += 1
+            elif value and "\n" in value:
+                odd["lines"] += 1
+    assert min(odd[kind] for kind in ("empty", "epoch", "text in a number", "unknown option", "lines")) > 0
+    assert odd.total() < total * 0.02
+
+
+@pytest.mark.sandbox(contacts=300, no_oddities=True, tier="unlimited")
+def test_oddities_can_be_switched_off(sandbox: object) -> None:
+    rows = list(sandbox.truth("contacts"))  # type: ignore[attr-defined]
+    assert len(rows) == 300
+    assert not [value for row in rows for value in row["properties"].values() if value in ("", "N/A", "removed_option")]
+
+
+@pytest.mark.parametrize(
+    "base", ["/crm/v3/schemas", "/crm-object-schemas/v3/schemas", "/crm-object-schemas/2026-09/schemas"]
+)
+def test_the_custom_object_has_a_schema_and_the_standard_ones_have_none(shared: Api, base: str) -> None:
+    rows = shared.get(base).json()["results"]
+    assert [(r["objectTypeId"], r["name"], r["labels"]) for r in rows] == [
+        ("2-37778609", "division", {"singular": "Division", "plural": "Divisions"})
+    ]
+    assert rows[0]["fullyQualifiedName"] == f"p{shared.sandbox.portal_id}_division"
+    by_name = shared.get(f"/crm/v3/objects/{rows[0]['fullyQualifiedName']}?limit=1")
+    assert by_name.json()["results"] == shared.get("/crm/v3/objects/2-37778609?limit=1").json()["results"]
+
+
+@pytest.mark.parametrize("base", ["/crm/v3/owners", "/crm/owners/2026-09"])
+def test_owners_page_and_the_archived_ones_are_apart(shared: Api, base: str) -> None:
+    owners = shared.listed(f"{base}?limit=10")
+    assert len(owners) == len({owner["id"] for owner in owners}) == 23
+    archived = shared.get(f"{base}?archived=true").json()["results"]
+    assert [owner["archived"] for owner in archived] == [True]
+    assert shared.get(f"{base}?email={owners[3]['email']}").json()["results"] == [owners[3]]
+    referenced = {row["properties"]["hubspot_owner_id"] for row in shared.sandbox.truth("deals")} - {None}
+    assert referenced <= {owner["id"] for owner in owners + archived}
+
+
+@pytest.mark.parametrize("base", ["/crm/v3/pipelines", "/crm/pipelines/2026-09"])
+def test_deals_are_in_stages_of_their_own_pipeline(shared: Api, base: str) -> None:
+    pipelines = shared.get(f"{base}/deals").json()["results"]
+    stages = {row["id"]: {stage["id"] for stage in row["stages"]} for row in pipelines}
+    assert len(stages) == 2
+    pairs = {(r["properties"]["pipeline"], r["properties"]["dealstage"]) for r in shared.sandbox.truth("deals")}
+    assert len(pairs) > 5
+    assert all(stage in stages[pipeline] for pipeline, stage in pairs)
+    first = pipelines[0]["id"]
+    assert shared.get(f"{base}/deals/{first}").json() == pipelines[0]
+    assert shared.get(f"{base}/deals/{first}/stages").json()["results"] == pipelines[0]["stages"]
+
+
+def test_appointments_have_hubspots_properties_and_coherent_times(shared: Api) -> None:
+    rows = [row["properties"] for row in shared.sandbox.truth("0-421")]
+    assert len(rows[0]) == 120
+    assert all(row["hs_appointment_start"] < row["hs_appointment_end"] for row in rows)
+    assert {row["hs_appointment_status"] for row in rows} >= {"SCHEDULED", "COMPLETED"}
+
+
+def test_counts_of_all_types_come_in_one_call(shared: Api) -> None:
+    body = shared.get("/crm/limits/2026-09/records").json()
+    assert {r["objectTypeId"]: r["usage"] for r in body["hubspotDefinedObjectTypes"]}["0-1"] == 700
+    assert body["customObjectTypes"]["byObjectType"][0]["usage"] == 40
+
+
+@pytest.mark.parametrize("path", ["/properties/v2/contact/properties", "/properties/v1/contacts/properties"])
+def test_the_older_properties_paths_give_a_bare_list(shared: Api, path: str) -> None:
+    rows = shared.get(path).json()
+    assert isinstance(rows, list)
+    assert len(rows) == 300
+    assert {"name", "type", "fieldType"} <= set(rows[0])
+
+
+def test_the_account_says_which_portal_it_is(shared: Api) -> None:
+    assert shared.get("/account-info/2026-09/details").json()["portalId"] == shared.sandbox.portal_id
+    body = {"tokenKey": shared.sandbox.token}
+    assert shared.post("/oauth/v2/private-apps/get/access-token-info", body).json()["hubId"] == shared.sandbox.portal_id
