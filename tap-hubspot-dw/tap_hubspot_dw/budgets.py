@@ -19,9 +19,9 @@ _ASSOCIATIONS_BY_OBJECTS = {100: 100, 110: 100, 190: 150, 250: 200}  # the tiers
 
 
 class Budget:
-    """At most `limit` requests begin in any `window_seconds`; safe from several threads."""
+    """At most `limit` requests (None: any number) begin in any `window_seconds`; safe from several threads."""
 
-    def __init__(self, limit: int, window_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int | None, window_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
         self._window_seconds = window_seconds + _MARGIN_SECONDS
         self._clock = clock
@@ -37,7 +37,7 @@ class Budget:
                 self._begun.popleft()
             if now < self._closed_until:
                 return self._closed_until - now
-            if len(self._begun) >= self.limit:
+            if self.limit is not None and len(self._begun) >= self.limit:
                 return self._begun[len(self._begun) - self.limit] + self._window_seconds - now
             self._begun.append(now)
             return 0.0
@@ -58,8 +58,11 @@ class Budgets:
         """Return a budget by name."""
         return self._by_name[name]
 
-    def learn(self, objects_limit: int) -> None:
-        """Take over the limit that a reply about objects named."""
+    def learn(self, objects_limit: int | None) -> None:
+        """Take over the limit that a reply about objects named; None: it names none, so only 429s tell."""
         self._by_name[OBJECTS].limit = objects_limit
+        if objects_limit is None:
+            self._by_name[ASSOCIATIONS].limit = None
+            return
         tiers = [limit for tier, limit in _ASSOCIATIONS_BY_OBJECTS.items() if tier <= objects_limit]
         self._by_name[ASSOCIATIONS].limit = tiers[-1] if tiers else objects_limit

@@ -109,8 +109,9 @@ class Client:
             if response is not None:
                 if response.status_code in {200, 201, 207}:
                     self._answered = True
-                    if limit := response.headers.get("X-HubSpot-RateLimit-Max", ""):
-                        self._budgets.learn(int(limit))
+                    if budget == OBJECTS:
+                        limit = response.headers.get("X-HubSpot-RateLimit-Max", "")
+                        self._budgets.learn(int(limit) if limit.isdigit() else None)
                     return decode(response.content)
                 if response.status_code == 401 and not renewed and self._token.renew(token):
                     renewed = True

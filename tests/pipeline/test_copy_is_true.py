@@ -66,7 +66,7 @@ def edge_rows(warehouse) -> set[tuple[object, ...]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.sandbox(**SIZES)
+@pytest.mark.sandbox(**SIZES, tier="unlimited")
 def test_a_full_run_and_a_run_after_500_changes_leave_no_difference(sandbox, warehouse, tmp_path):
     project = project_for(sandbox, warehouse, tmp_path)
     project.run("tap-hubspot-dw", "target-warehouse")

@@ -11,6 +11,7 @@ SMALL = {
     "deals": 230,
     "associations": 900,
     "contact_properties": 60,
+    "tier": "unlimited",
 }
 
 

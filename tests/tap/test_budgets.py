@@ -36,7 +36,9 @@ def test_a_closed_budget_opens_when_hubspot_said():
     assert budget.take() == 0.0
 
 
-@pytest.mark.parametrize(("objects", "associations"), [(100, 100), (110, 100), (190, 150), (250, 200), (50, 50)])
+@pytest.mark.parametrize(
+    ("objects", "associations"), [(100, 100), (110, 100), (190, 150), (250, 200), (50, 50), (None, None)]
+)
 def test_the_limits_follow_the_accounts_tier(objects, associations):
     budgets = Budgets()
     budgets.learn(objects)
