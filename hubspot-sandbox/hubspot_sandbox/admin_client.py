@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
-
-import requests
+from urllib.parse import urlsplit
 
 _TIMEOUT_SECONDS = 120
+_NO_SANDBOX = "{} is served by something that is not a sandbox."
 
 
 class AdminError(Exception):
@@ -20,28 +22,43 @@ class AdminClient:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._session = requests.Session()
-        self._session.trust_env = False  # a proxy is for the world outside, never for loopback
+        parts = urlsplit(self.url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise AdminError(f"{url!r} is not the address of a sandbox, such as http://127.0.0.1:8642.")
+        self._host, self._port = parts.hostname, parts.port or 80
 
-    def _ask(self, method: str, path: str, body: Any = None, *, stream: bool = False) -> requests.Response:
+    @contextmanager
+    def _ask(self, method: str, path: str, body: Any = None) -> Iterator[HTTPResponse]:
+        connection = HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
         data = None if body is None else json.dumps(body).encode()
         try:
-            response = self._session.request(
-                method, f"{self.url}/sandbox/{path}", data=data, timeout=_TIMEOUT_SECONDS, stream=stream
-            )
-        except requests.RequestException as error:
-            raise AdminError(f"No sandbox answers at {self.url}; start one with `hubspot-sandbox up`.") from error
-        if response.status_code >= 400:
-            raise AdminError(_message(response))
-        return response
+            try:
+                connection.request(method, f"/sandbox/{path}", body=data)
+                response = connection.getresponse()
+            except OSError as error:
+                raise AdminError(f"No sandbox answers at {self.url}; start one with `hubspot-sandbox up`.") from error
+            except HTTPException:
+                raise AdminError(_NO_SANDBOX.format(self.url)) from None
+            if response.status >= 400:
+                raise AdminError(_message(response.read()) or _NO_SANDBOX.format(self.url))
+            yield response
+        finally:
+            connection.close()
+
+    def _json(self, method: str, path: str, body: Any = None) -> Any:
+        with self._ask(method, path, body) as response:
+            try:
+                return json.loads(response.read())
+            except ValueError:
+                raise AdminError(_NO_SANDBOX.format(self.url)) from None
 
     def get(self, path: str) -> Any:
         """The JSON of an admin endpoint."""
-        return self._ask("GET", path).json()
+        return self._json("GET", path)
 
     def post(self, path: str, body: Any = None) -> Any:
         """The JSON answer to a JSON body."""
-        return self._ask("POST", path, body).json()
+        return self._json("POST", path, {} if body is None else body)
 
     def mutate(self, mutations: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Apply mutations; what happened, with ids."""
@@ -62,13 +79,13 @@ class AdminClient:
         return self._lines("truth/associations")
 
     def _lines(self, path: str) -> Iterator[dict[str, Any]]:
-        with self._ask("GET", path, stream=True) as response:
-            for line in response.iter_lines(chunk_size=1 << 16):
+        with self._ask("GET", path) as response:
+            for line in response:
                 yield json.loads(line)
 
 
-def _message(response: requests.Response) -> str:
+def _message(body: bytes) -> str | None:
     try:
-        return str(response.json()["message"])
+        return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
-        return f"The server at {response.url.split('/sandbox/')[0]} answered {response.status_code}; is it a sandbox?"
+        return None

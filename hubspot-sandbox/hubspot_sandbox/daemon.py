@@ -63,9 +63,7 @@ def status_at(url: str) -> dict[str, Any] | None:
     except AdminError as error:
         if error.__cause__ is not None:
             return None
-        raise DaemonError(f"{url} is served by something that is not a sandbox; choose another --port.") from None
-    except ValueError:
-        raise DaemonError(f"{url} is served by something that is not a sandbox; choose another --port.") from None
+        found = None
     if not isinstance(found, dict) or found.get("name") != "hubspot-sandbox":
         raise DaemonError(f"{url} is served by something that is not a sandbox; choose another --port.")
     return found

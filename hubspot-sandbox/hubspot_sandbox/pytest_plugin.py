@@ -73,7 +73,6 @@ class RunningSandbox(AdminClient):
 
     def stop(self) -> None:
         """End the process; harmless when it has ended."""
-        self._session.close()
         self.process.terminate()
         self.process.wait(10)
         if self.process.stdout:

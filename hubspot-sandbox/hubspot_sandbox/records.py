@@ -13,6 +13,7 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from operator import getitem, itemgetter
 
 import msgspec
@@ -39,6 +40,12 @@ def mix(number: int, salt: int) -> int:
     x ^= x >> 15
     x = (x * 0x85EBCA77) & _MASK
     return x ^ (x >> 13)
+
+
+@lru_cache(maxsize=4_096)
+def _fragments(key: bytes, pool: tuple[str | None, ...]) -> tuple[bytes, ...]:
+    """`"name":"value"` for every value of a pool; kept, so that a reset is quick."""
+    return tuple(key + encode(value) for value in pool)
 
 
 @dataclass(frozen=True)
@@ -228,7 +235,7 @@ class Records:
             return (key + b"null",) * values.POOL_SIZE
         found = self._fragments.get(name)
         if found is None:
-            found = self._fragments[name] = tuple(key + encode(value) for value in self.pool(name))
+            found = self._fragments[name] = _fragments(key, self.pool(name))
         return found
 
     def properties_json(self, number: int, plan: Plan) -> bytes:

@@ -10,15 +10,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hubspot_sandbox.app import TRANSPORT, App
-from hubspot_sandbox.certificates import tls_for_hubspot
-from hubspot_sandbox.proxy import Proxy
 from hubspot_sandbox.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from hubspot_sandbox.proxy import Proxy
 
 DEFAULT_PORT = 8642
 
@@ -119,8 +120,12 @@ async def _run(sandbox: Sandbox, listening: Listening, socks: Sockets, ready: Ca
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number)
-    proxy = None
+    proxy: Proxy | None = None
     if socks.proxy is not None:
+        # Imported here: the certificates' library costs every start a tenth of a second, and few want the proxy.
+        from hubspot_sandbox.certificates import tls_for_hubspot
+        from hubspot_sandbox.proxy import Proxy
+
         tls = tls_for_hubspot(Path(listening.ca_file))
         proxy = Proxy(socks.proxy, tls, *socks.api.getsockname()[:2])
         await proxy.start()

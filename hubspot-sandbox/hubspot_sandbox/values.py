@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hubspot_sandbox import words
 from hubspot_sandbox.moments import DAY_MS, SEED_END_MS, SEED_START_MS, iso, iso_date
@@ -100,8 +101,9 @@ _ODD: dict[str, tuple[Callable[[random.Random], str], ...]] = {
 }
 
 
+@lru_cache(maxsize=4_096)
 def pool(key: str, definition: Definition, *, oddities: bool) -> tuple[str | None, ...]:
-    """The 256 values of one property; `key` carries seed, type and name. At least one value when any may be set."""
+    """The 256 values of one property; `key` carries seed, type and name. Kept, so that a reset is quick."""
     rng = random.Random(key)  # noqa: S311 - made-up data, reproducible on purpose
     draw = _DRAWN[definition.kind]
     values = [None if rng.randrange(100) < definition.null_percent else draw(definition, rng) for _ in range(POOL_SIZE)]

@@ -61,7 +61,7 @@ def http() -> Iterator[requests.Session]:
 
 @pytest.fixture(scope="session")
 def _changeable(sandbox_factory: Callable[..., RunningSandbox]) -> RunningSandbox:
-    return sandbox_factory(tier="unlimited")
+    return sandbox_factory(contacts=1_200, contact_properties=100, tier="unlimited")
 
 
 @pytest.fixture
