@@ -95,7 +95,7 @@ SETTINGS = (
         "batch_size_rows",
         "integer",
         "Batch size, rows",
-        "Records of a stream that are committed together at most; a batch is also bounded by 64 MB of input.",
+        "Records of a stream that are committed together at most; a batch is also bounded by 32 MB of input.",
         default=50_000,
     ),
     Setting(
@@ -335,7 +335,7 @@ def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 def _destination(full: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] | None]:
     """The DuckDB file's path, or the configuration that target-postgres' connector takes."""
     has_postgres_settings = bool(full["host"] or full["sqlalchemy_url"])
-    if full["warehouse"] == DEFAULT_WAREHOUSE and has_postgres_settings:
+    if full["warehouse"] in ("", DEFAULT_WAREHOUSE) and has_postgres_settings:
         return None, _postgres({**full, "warehouse": None})
     scheme, separator, rest = full["warehouse"].partition("://")
     if scheme == "duckdb" and rest.startswith("/") and rest.rstrip("/") and ":memory:" not in rest:

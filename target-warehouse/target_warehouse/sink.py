@@ -114,6 +114,10 @@ class WarehouseSink(BatchSink):
             LoadError: the database refused the batch; nothing of it was written.
         """
         records = context.pop("records", [])
+        if "batch_id" not in context:  # the file of a BATCH message, whose records did not pass one by one
+            self._target.run_of(self).rows_read += len(records)
+            for record in records:
+                self.preprocess_record(record, context)
         settled = settle(records, self.table.keys, hard_delete=self._target.settings.hard_delete)
         rows = self._arrow(settled.rows, self.table.columns) if settled.rows else None
         partial = [

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from target_warehouse.engines.protocol import Counts, Engine, Transaction
     from target_warehouse.sink import WarehouseSink
 
-#: Input that may wait in memory, over all streams; as Python objects it takes several times as much.
-PENDING_BYTES = 64 << 20
+#: Input that may wait in memory, over all streams; as Python objects and Arrow it takes about six times as much.
+PENDING_BYTES = 32 << 20
 #: Errors of the SDK whose message is a sentence for the user and holds nothing of a record.
 SDK_ERRORS = (
     sdk_errors.RecordsWithoutSchemaException,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,27 @@ def test_counts_are_what_happened_to_rows(warehouse: Warehouse) -> None:
     _run(warehouse, "t", _deleted(1), _deleted(77), hard_delete=True)
     _run(warehouse, "t")
     assert _history(warehouse) == [(4, 3, 0, 0), (2, 1, 1, 0), (4, 1, 0, 2), (2, 0, 2, 0), (2, 0, 0, 1), (0, 0, 0, 0)]
+
+
+def test_the_file_of_a_batch_message_is_loaded_after_the_records_before_it(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    file = tmp_path / "batch.jsonl.gz"
+    file.write_bytes(gzip.compress(b"".join(json.dumps({"id": i, "v": "file"}).encode() + b"\n" for i in range(3))))
+    lines = [
+        {"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": SCHEMA},
+        {"type": "RECORD", "stream": "t", "record": {"id": 0, "v": "record"}},
+        {
+            "type": "BATCH",
+            "stream": "t",
+            "encoding": {"format": "jsonl", "compression": "gzip"},
+            "manifest": [file.as_uri()],
+        },
+    ]
+    target = TargetWarehouse(config={"warehouse": warehouse.url})
+    target.run(io.StringIO("".join(json.dumps(line) + "\n" for line in lines)))
+    assert warehouse.rows("t") == [{"id": i, "v": "file"} for i in range(3)]
+    assert _history(warehouse) == [(4, 3, 1, 0)]
 
 
 def test_a_row_of_history_is_complete(warehouse: Warehouse) -> None:

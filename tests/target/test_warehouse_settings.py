@@ -39,8 +39,9 @@ def test_a_duckdb_url_names_a_file(config: dict[str, Any], path: str) -> None:
         LOGIN,
         {"sqlalchemy_url": "postgresql+psycopg://me:pw@db/crm"},
         {"warehouse": "duckdb:///warehouse/hubspot.duckdb", **LOGIN},
+        {"warehouse": "", **LOGIN},
     ],
-    ids=["url", "short scheme", "target-postgres' settings", "sqlalchemy_url", "the default beside a host"],
+    ids=["url", "short scheme", "target-postgres' settings", "sqlalchemy_url", "default and host", "empty and host"],
 )
 def test_postgres_is_named_by_url_or_by_target_postgres_settings(config: dict[str, Any]) -> None:
     settings = Settings.from_config(config)
@@ -53,6 +54,7 @@ def test_postgres_is_named_by_url_or_by_target_postgres_settings(config: dict[st
     ("config", "words"),
     [
         ({"warehouse": "mysql://x"}, "warehouse"),
+        ({"warehouse": ""}, "warehouse"),
         ({"warehouse": "duckdb://"}, "warehouse"),
         ({"warehouse": "duckdb:///:memory:"}, "warehouse"),
         ({"warehouse": "postgresql:db"}, "warehouse"),
