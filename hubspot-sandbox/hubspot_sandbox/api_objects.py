@@ -190,15 +190,14 @@ def search(call: Call) -> Reply:
     ):
         # Observed: a filter from the epoch breaks the search.
         raise HubSpotError(500, {"status": "error", "message": "internal error"})
-    numbers = call.sandbox.search_indexes[object_type.type_id].find(request)
-    page = numbers[request.offset : request.offset + request.limit]
-    if request.offset + request.limit < len(numbers):
+    total, page = call.sandbox.search_indexes[object_type.type_id].find(request)
+    reached = request.offset + request.limit
+    if reached < total:
         page = call.sandbox.quirks.short_search_page(page)
     plan = records.plan(_asked(records, request.properties or ()))
-    body = b'{"total":%d,"results":[' % len(numbers)
+    body = b'{"total":%d,"results":[' % total
     body += b",".join(records.record_json(n, plan) for n in page) + b"]"
-    reached = request.offset + request.limit
-    if reached < len(numbers):
+    if reached < total:
         body += b',"paging":' + encode({"next": {"after": str(reached)}})
     call.sandbox.page_served(records, page)
     return Reply(200, body + b"}")

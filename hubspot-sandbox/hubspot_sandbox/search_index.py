@@ -37,35 +37,45 @@ class SearchIndex:
         self._kept: OrderedDict[tuple[Filter, ...], _Matches] = OrderedDict()
         self._sorted: tuple[object, list[int]] | None = None
 
-    def find(self, request: SearchRequest) -> list[int]:
-        """All matching numbers in order."""
+    def find(self, request: SearchRequest) -> tuple[int, list[int]]:
+        """How many match, and the numbers of the page asked for."""
         self.records.catch_up_index()
         groups = request.groups or ((),)
+        by_id = request.sort == ("hs_object_id", False)
+        if by_id and len(groups) == 1 and not request.query:
+            # The way everyone pages far: nothing is copied but the page.
+            numbers, start, end = self._range(groups[0])
+            first = start + request.offset
+            return end - start, numbers[first : min(end, first + request.limit)]
         if request.query:
             numbers = [n for n in self._group(()) if self._has_words(n, request.query)]
         elif len(groups) == 1:
             numbers = self._group(groups[0])
         else:
             numbers = sorted(set().union(*(self._group(group) for group in groups)))
-        return self._ordered(numbers, request)
+        ordered = self._ordered(numbers, request)
+        return len(ordered), ordered[request.offset : request.offset + request.limit]
 
     # --- matching ------------------------------------------------------------------------------------------------
 
     def _group(self, group: tuple[Filter, ...]) -> list[int]:
+        numbers, start, end = self._range(group)
+        return numbers[start:end]
+
+    def _range(self, group: tuple[Filter, ...]) -> tuple[list[int], int, int]:
+        """A kept list of numbers, and where in it the matches of the group begin and end."""
         if any(condition.name in self.blind for condition in group):
-            return []
+            return [], 0, 0
         ranges = [number_bounds(c) if c.name == "hs_object_id" else None for c in group]
         rest = tuple(c for c, bounds in zip(group, ranges, strict=True) if bounds is None)
         low = max((b[0] for b in ranges if b), default=0)
         high = min((b[1] for b in ranges if b), default=float("inf"))
         numbers = self._matches(rest)
-        if low <= 0 and high == float("inf"):
-            return numbers
-        start = self.records.first_number_from(int(max(low, 0)))
-        end = (
-            len(self.records.state) if high == float("inf") else self.records.first_number_from(int(max(high, -1)) + 1)
-        )
-        return numbers[bisect_left(numbers, start) : bisect_left(numbers, end)]
+        start = bisect_left(numbers, self.records.first_number_from(int(max(low, 0))))
+        if high == float("inf"):
+            return numbers, start, len(numbers)
+        end = bisect_left(numbers, self.records.first_number_from(int(max(high, -1)) + 1))
+        return numbers, start, max(start, end)
 
     def _matches(self, conditions: tuple[Filter, ...]) -> list[int]:
         test = self._test(conditions)
@@ -86,7 +96,6 @@ class SearchIndex:
     def _looked_again(self, numbers: list[int], changed: set[int], test: NumberTest) -> list[int]:
         if len(changed) > _REBUILD_AT:
             return sorted(set(numbers).difference(changed).union(n for n in changed if test(n)))
-        numbers = numbers.copy()
         for number in changed:
             place = bisect_left(numbers, number)
             there = place < len(numbers) and numbers[place] == number

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from hubspot_sandbox import words
 from hubspot_sandbox.moments import DAY_MS, SEED_END_MS, SEED_START_MS, iso, iso_date
@@ -23,9 +23,8 @@ POOL_SIZE = 256
 DIGEST_HEAD = 16
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What a computed kind may look at: the record's number, id, digest and times."""
+class Facts(NamedTuple):
+    """What a computed kind may look at: the record's number, id, digest and times (a tuple: one is made per record)."""
 
     plural: str
     number: int
