@@ -82,6 +82,11 @@ class Client:
         """Let waiting and future requests end with an error at once."""
         self._stop.set()
 
+    def wait(self, seconds: float) -> None:
+        """Wait, or raise at once when the run is stopped."""
+        if self._stop.wait(seconds):
+            raise RunStoppedError("The run was stopped.")
+
     def get(self, path: str, params: dict[str, str] | None = None) -> Reply:
         """Return the reply to a GET; commas in parameters stay literal, which keeps long URLs short."""
         query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
@@ -130,8 +135,7 @@ class Client:
 
     def _await_budget(self, budget: str) -> None:
         while seconds := self._budgets[budget].take():
-            if self._stop.wait(seconds):
-                raise RunStoppedError("The run was stopped.")
+            self.wait(seconds)
 
     def _send(self, method: str, path: str, body: bytes | None, token: str) -> tuple[requests.Response | None, str]:
         headers = {"Authorization": f"Bearer {token}"}
@@ -185,8 +189,7 @@ class Client:
         self.traffic.add(retries=1, throttled=seconds if throttled else 0.0)
         level = logging.INFO if throttled else logging.WARNING
         self._logger.log(level, "HubSpot: %s; trying again in %.1f s.", trouble, seconds)
-        if self._stop.wait(seconds):
-            raise RunStoppedError("The run was stopped.")
+        self.wait(seconds)
 
 
 def decode(content: bytes) -> Reply:

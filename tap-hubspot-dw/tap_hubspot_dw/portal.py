@@ -14,7 +14,7 @@ from tap_hubspot_dw.budgets import ASSOCIATIONS, SEARCH
 from tap_hubspot_dw.client import Client, Reply
 from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError
 from tap_hubspot_dw.object_types import ObjectType
-from tap_hubspot_dw.ranges import RANGE_RECORDS, Range, checked_page
+from tap_hubspot_dw.ranges import RANGE_RECORDS, NotPositionalError, Range, checked_page
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.search import MOST_RESULTS, Window, ascending_ids, is_last, search_body
 
@@ -25,7 +25,7 @@ LIST_PAGE_SIZE = 100  # HubSpot's maximum, for batch read too (documented)
 ASSOCIATION_INPUTS = 1000  # HubSpot's maximum since February 2025 (documented)
 _LONGEST_URL = 15_000  # HubSpot's proxy answers 414 from about 16,200 characters (observed)
 _OWNERS_PAGE_SIZE = 500
-_MAX_EMPTY_PAGES = 50
+_EMPTY_PAGE_WAITS = (0.0, 0.5, 1.0, 2.0, 4.0)  # seconds
 
 
 class Portal:
@@ -79,7 +79,12 @@ class Portal:
         where = path("list", self._version, type=kind.type_id)
         above = span.above
         while True:
-            reply = self.client.get(where, {**params, "after": str(above + 1)} if above else params)
+            try:
+                reply = self.client.get(where, {**params, "after": str(above + 1)} if above else params)
+            except RequestError as error:
+                if above and error.status == 400:
+                    raise NotPositionalError(str(error)) from error
+                raise
             results, last = checked_page(reply, above)
             page = [each for each in results if span.through is None or int(each["id"]) <= span.through]
             yield self._batch_read(kind, page, properties) if is_wide else page
@@ -125,7 +130,7 @@ class Portal:
         url = path("search", self._version, type=kind.type_id)
         while True:
             body = search_body(window, kind.modified_property, properties, above_id)
-            reply = self._first_page_with_results(url, body)
+            reply = self._first_page(url, body)
             try:
                 ids = ascending_ids(reply["results"], above_id)
             except ValueError as error:
@@ -150,7 +155,7 @@ class Portal:
         while slices:
             part = slices.pop()
             body = search_body(part, kind.modified_property, properties, above_id=0)
-            reply = self._first_page_with_results(url, body)
+            reply = self._first_page(url, body)
             total = int(reply.get("total", 0))
             if is_last(reply):
                 yield reply["results"], total
@@ -265,14 +270,24 @@ class Portal:
         read = {each["id"]: each for each in reply["results"]}
         return [read[each["id"]] for each in page if each["id"] in read]
 
-    def _first_page_with_results(self, url: str, body: dict[str, Any]) -> Reply:
-        """Return a search's reply, looking behind empty pages that announce another (observed)."""
-        reply = self.client.post(url, body, SEARCH)
-        for _ in range(_MAX_EMPTY_PAGES):
+    def _first_page(self, url: str, body: dict[str, Any]) -> Reply:
+        """Return a search's reply, asking again while it is an empty page that announces another (observed).
+
+        Following its `after` would step over whatever the empty page hides.
+
+        Raises:
+            ReplyError: it stays empty.
+        """
+        for seconds in (*_EMPTY_PAGE_WAITS, None):
+            reply = self.client.post(url, body, SEARCH)
             if reply["results"] or "paging" not in reply:
                 return reply
-            reply = self.client.post(url, {**body, "after": reply["paging"]["next"]["after"]}, SEARCH)
-        raise ReplyError(f"HubSpot's search at {url} gives empty pages only: run again later.")
+            if seconds is not None:
+                self.client.wait(seconds)
+        raise ReplyError(
+            f"HubSpot's search at {url} counts {reply.get('total')} records and shows none: run again later; "
+            "if it stays, run with --full-refresh, which does not search."
+        )
 
 
 def _check_association_errors(reply: Reply, from_kind: ObjectType, to_kind: ObjectType) -> None:
