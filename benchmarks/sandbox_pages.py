@@ -167,7 +167,8 @@ def main() -> None:
     git = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
     lines = [
-        f"Commit {commit.stdout.strip()}, Python {platform.python_version()}, {_processor()}, {args.contacts:,} contacts",
+        f"Commit {commit.stdout.strip()}, Python {platform.python_version()}, {_processor()}",
+        f"{args.contacts:,} contacts",
         "",
         "| what | figure |",
         "|---|---|",

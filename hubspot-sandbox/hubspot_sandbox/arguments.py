@@ -39,9 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     portal.add_argument("--seed", type=int, default=1, help="the same seed and sizes give the same portal")
     for object_type in OBJECT_TYPES:
         portal.add_argument(
-            f"--{object_type.plural}",
+            "--" + object_type.plural.replace("_", "-"),
             type=int,
-            default=DEFAULT_COUNTS[object_type.plural],
+            default=DEFAULT_COUNTS.get(object_type.plural, 0),
             metavar="N",
             help=f"records of type {object_type.type_id} (%(default)s)",
         )

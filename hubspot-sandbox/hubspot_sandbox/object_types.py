@@ -156,7 +156,51 @@ OBJECT_TYPES: tuple[ObjectType, ...] = (
     ),
 )
 
-BY_TYPE_ID = {t.type_id: t for t in OBJECT_TYPES}
+#: The rest of HubSpot's standard objects: they exist, with HubSpot's system properties, and are empty unless asked for.
+_OTHERS: tuple[tuple[str, str, str], ...] = (
+    ("0-7", "products", "product"),
+    ("0-8", "line_items", "line_item"),
+    ("0-14", "quotes", "quote"),
+    ("0-18", "communications", "communication"),
+    ("0-19", "feedback_submissions", "feedback_submission"),
+    ("0-27", "tasks", "task"),
+    ("0-46", "notes", "note"),
+    ("0-47", "meetings", "meeting"),
+    ("0-48", "calls", "call"),
+    ("0-49", "emails", "email"),
+    ("0-53", "invoices", "invoice"),
+    ("0-69", "subscriptions", "subscription"),
+    ("0-74", "goal_targets", "goal_target"),
+    ("0-101", "commerce_payments", "commerce_payment"),
+    ("0-115", "users", "user"),
+    ("0-116", "postal_mail", "postal_mail"),
+    ("0-123", "orders", "order"),
+    ("0-136", "leads", "lead"),
+    ("0-162", "services", "service"),
+    ("0-410", "courses", "course"),
+    ("0-420", "listings", "listing"),
+)
+_WITH_PIPELINES = frozenset({"orders", "leads", "services", "courses", "listings"})
+
+
+def _other(type_id: str, plural: str, singular: str) -> ObjectType:
+    words = singular.replace("_", " ").capitalize()
+    return ObjectType(
+        type_id,
+        plural,
+        singular,
+        words,
+        plural.replace("_", " ").capitalize(),
+        *_HS,
+        _PLAIN,
+        first_id=30_000_000_000,
+        id_step=131,
+        property_count=20,
+        has_pipelines=plural in _WITH_PIPELINES,
+    )
+
+
+OBJECT_TYPES += tuple(_other(*row) for row in _OTHERS)
 
 
 def resolve(text: str, portal_id: int) -> ObjectType | None:

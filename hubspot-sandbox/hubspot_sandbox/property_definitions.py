@@ -388,9 +388,9 @@ def _custom(number: int, group: str) -> Definition:
 
 def definitions_of(object_type: ObjectType, count: int) -> dict[str, Definition]:
     """All definitions by name: HubSpot's own, then custom ones until there are `count` (never fewer than HubSpot's)."""
-    group = _GROUP[object_type.plural]
+    group = _GROUP.get(object_type.plural, f"{object_type.singular}_information")
     found: dict[str, Definition] = {}
-    for definition in (*_system(object_type), *_OWN[object_type.plural]):
+    for definition in (*_system(object_type), *_OWN.get(object_type.plural, ())):
         found.setdefault(definition.name, Definition(**{**definition.__dict__, "group": group}))
     number = 0
     while len(found) < count:

@@ -163,6 +163,9 @@ def _families() -> list[Route]:
             api_reference.legacy_properties,
             scope="schema",
         ),
+        _route(
+            "pipelines (v1)", "GET", "/crm-pipelines/(?P<version>v1)/pipelines/{type}", api_reference.legacy_pipelines
+        ),
         _route("account details", "GET", "/integrations/v1/me", api_reference.account_details, scope="oauth"),
     ]
 

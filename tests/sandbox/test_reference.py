@@ -141,3 +141,16 @@ def test_the_account_says_which_portal_it_is(shared: Api) -> None:
     assert shared.get("/account-info/2026-09/details").json()["portalId"] == shared.sandbox.portal_id
     body = {"tokenKey": shared.sandbox.token}
     assert shared.post("/oauth/v2/private-apps/get/access-token-info", body).json()["hubId"] == shared.sandbox.portal_id
+
+
+def test_every_standard_object_exists_and_may_be_empty(shared: Api) -> None:
+    for name in ("calls", "line_items", "0-136", "Notes"):
+        assert shared.get(f"/crm/v3/objects/{name}").json() == {"results": []}
+        assert "hs_lastmodifieddate" in {p["name"] for p in shared.get(f"/crm/v3/properties/{name}").json()["results"]}
+
+
+def test_the_first_pipelines_path_has_the_older_names(shared: Api) -> None:
+    rows = shared.get("/crm-pipelines/v1/pipelines/deals").json()["results"]
+    assert [row["pipelineId"] for row in rows] == ["default", "8412093"]
+    assert rows[1]["stages"][0]["stageId"] == "8412094"
+    assert isinstance(rows[1]["createdAt"], int)

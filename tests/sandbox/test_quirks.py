@@ -1,0 +1,81 @@
+"""Every switch for what HubSpot's documents leave open, each seen to make its difference."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubspot_sandbox.quirks import QUIRKS
+from tests.sandbox.conftest import Api
+
+LIST = "/crm/v3/objects/contacts?limit=100"
+TESTED = {
+    "to-object-id",
+    "dead-id-in-association-batch",  # test_associations.py
+    "short-search-pages",
+    "empty-search-pages",  # test_search.py
+    "list-cursor",
+    "arbitrary-after",
+    "batch-order",
+    "association-page",
+    "archived-unsupported",
+    "over-limit",
+    "restore-bumps",
+}
+
+
+def test_every_switch_has_a_test() -> None:
+    assert {quirk.name for quirk in QUIRKS} == TESTED
+
+
+def test_list_cursors_may_be_opaque(api: Api) -> None:
+    api.sandbox.settings(quirks={"list-cursor": "opaque"})
+    page = api.get(LIST).json()
+    assert not page["paging"]["next"]["after"].isdigit()
+    assert len({row["id"] for row in api.listed(LIST)}) == 1_200
+    assert api.get(LIST + "&after=2").status_code == 400
+
+
+def test_a_cursor_that_was_never_handed_out_may_be_refused(api: Api) -> None:
+    assert api.get(LIST + "&after=20000").json()["results"][0]["id"][:3] == "200"
+    api.sandbox.settings(quirks={"arbitrary-after": "reject"})
+    assert api.get(LIST + "&after=20000").status_code == 400
+    assert len(api.listed(LIST)) == 1_200
+
+
+@pytest.mark.parametrize(("order", "expected"), [("asked", [2, 0, 1]), ("reversed", [1, 0, 2]), ("id", [0, 1, 2])])
+def test_batch_results_come_in_no_promised_order(api: Api, order: str, expected: list[int]) -> None:
+    api.sandbox.settings(quirks={"batch-order": order})
+    ids = [row["id"] for row in api.get("/crm/v3/objects/contacts?limit=3").json()["results"]]
+    body = {"inputs": [{"id": ids[place]} for place in (2, 0, 1)]}
+    rows = api.post("/crm/v3/objects/contacts/batch/read", body).json()["results"]
+    assert [row["id"] for row in rows] == [ids[place] for place in expected]
+
+
+def test_association_pages_may_be_shorter(api: Api) -> None:
+    api.sandbox.settings(quirks={"association-page": "7"})
+    hub = api.get("/crm/v3/objects/deals?limit=1").json()["results"][0]["id"]
+    body = {"inputs": [{"id": hub}]}
+    result = api.post("/crm/associations/2026-09/deals/contacts/batch/read", body).json()["results"][0]
+    assert len(result["to"]) == 7
+    assert result["paging"]["next"]["after"]
+
+
+def test_a_type_may_have_no_archived_list(api: Api) -> None:
+    assert api.get("/crm/v3/objects/0-421?archived=true").status_code == 200
+    api.sandbox.settings(quirks={"archived-unsupported": "0-421,2-37778609"})
+    assert api.get("/crm/v3/objects/0-421?archived=true").status_code == 400
+    assert api.get("/crm/v3/objects/contacts?archived=true").status_code == 200
+
+
+def test_too_large_a_limit_may_be_cut_to_the_maximum(api: Api) -> None:
+    api.sandbox.settings(quirks={"over-limit": "clamp"})
+    assert len(api.get("/crm/v3/objects/contacts?limit=500").json()["results"]) == 100
+    assert len(api.search("contacts", limit=500)["results"]) == 200
+
+
+@pytest.mark.parametrize(("setting", "bumped"), [("true", True), ("false", False)])
+def test_restoring_may_or_may_not_touch_last_modified(api: Api, setting: str, *, bumped: bool) -> None:
+    api.sandbox.settings(quirks={"restore-bumps": setting})
+    before = api.get("/crm/v3/objects/contacts/51").json()["updatedAt"]
+    api.sandbox.mutate([{"kind": kind, "type": "contacts", "id": "51"} for kind in ("archive", "restore")])
+    assert (api.get("/crm/v3/objects/contacts/51").json()["updatedAt"] != before) is bumped
