@@ -65,13 +65,21 @@ class Client:
     """Requests to one HubSpot account."""
 
     def __init__(
-        self, api_url: str, token: Token, *, timeout_seconds: float, user_agent: str, logger: logging.Logger
+        self,
+        api_url: str,
+        token: Token,
+        *,
+        timeout_seconds: float,
+        user_agent: str,
+        logger: logging.Logger,
+        daily_reserve: float = 0.0,
     ) -> None:
         self.traffic = Traffic()
         self._api_url = api_url
         self._token = token
         self._timeout = (min(10.0, timeout_seconds), timeout_seconds)
         self._user_agent = user_agent
+        self._daily_reserve = daily_reserve
         self._logger = logger
         self._local = threading.local()
         self._stop = threading.Event()
@@ -115,8 +123,8 @@ class Client:
                 if response.status_code in {200, 201, 207}:
                     self._answered = True
                     if budget == OBJECTS:
-                        limit = response.headers.get("X-HubSpot-RateLimit-Max", "")
-                        self._budgets.learn(int(limit) if limit.isdigit() else None)
+                        self._budgets.learn(_header_number(response, "X-HubSpot-RateLimit-Max"))
+                    self._keep_daily_reserve(response)
                     return decode(response.content)
                 if response.status_code == 401 and not renewed and self._token.renew(token):
                     renewed = True
@@ -163,6 +171,17 @@ class Client:
             1000 * (time.monotonic() - started),
         )
         return response, ""
+
+    def _keep_daily_reserve(self, response: requests.Response) -> None:
+        """Raise once less of the account's daily requests is left than the reserve (OAuth apps have no limit)."""
+        limit = _header_number(response, "X-HubSpot-RateLimit-Daily")
+        left = _header_number(response, "X-HubSpot-RateLimit-Daily-Remaining")
+        if limit is not None and left is not None and left < limit * self._daily_reserve:
+            raise DailyLimitError(
+                f"Only {left:,} of the account's {limit:,} daily HubSpot requests are left, less than the reserve "
+                "(setting daily_reserve_percent); the state is kept: run again after midnight in the account's "
+                "time zone."
+            )
 
     def _session(self) -> requests.Session:
         session = getattr(self._local, "session", None)
@@ -259,6 +278,11 @@ def _scopes(reply: Reply) -> list[str]:
     for error in reply.get("errors") or []:
         scopes += (error.get("context") or {}).get("requiredGranularScopes") or []
     return scopes
+
+
+def _header_number(response: requests.Response, name: str) -> int | None:
+    text = response.headers.get(name, "")
+    return int(text) if text.isdigit() else None
 
 
 def _retry_after_seconds(response: requests.Response) -> float:

@@ -31,10 +31,13 @@ _EMPTY_PAGE_WAITS = (0.0, 0.5, 1.0, 2.0, 4.0)  # seconds
 class Portal:
     """One HubSpot account, as far as the tap reads it."""
 
-    def __init__(self, client: Client, api_version: str, logger: logging.Logger) -> None:
+    def __init__(
+        self, client: Client, api_version: str, logger: logging.Logger, *, page_size: int = LIST_PAGE_SIZE
+    ) -> None:
         self.client = client
         self._version = api_version
         self._logger = logger
+        self._page_size = page_size
         self._described: dict[str, list[dict[str, Any]]] = {}
 
     def schemas(self) -> list[dict[str, Any]]:
@@ -129,7 +132,7 @@ class Portal:
         above_id = 0
         url = path("search", self._version, type=kind.type_id)
         while True:
-            body = search_body(window, kind.modified_property, properties, above_id)
+            body = search_body(window, kind.modified_property, properties, above_id, 2 * self._page_size)
             reply = self._first_page(url, body)
             try:
                 ids = ascending_ids(reply["results"], above_id)
@@ -154,7 +157,7 @@ class Portal:
         slices = [window]
         while slices:
             part = slices.pop()
-            body = search_body(part, kind.modified_property, properties, above_id=0)
+            body = search_body(part, kind.modified_property, properties, 0, 2 * self._page_size)
             reply = self._first_page(url, body)
             total = int(reply.get("total", 0))
             if is_last(reply):
@@ -254,7 +257,7 @@ class Portal:
         names = ",".join(properties)
         is_wide = len(path("list", self._version, type=kind.type_id)) + len(names) > _LONGEST_URL
         shown = "hs_object_id" if is_wide else names
-        return {"limit": str(LIST_PAGE_SIZE), "archived": "false", "properties": shown}, is_wide
+        return {"limit": str(self._page_size), "archived": "false", "properties": shown}, is_wide
 
     def _batch_read(self, kind: ObjectType, page: Page, properties: Sequence[str]) -> Page:
         """Return the listed objects with their properties, in the page's order.

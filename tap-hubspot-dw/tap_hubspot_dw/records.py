@@ -18,7 +18,9 @@ Record = dict[str, Any]
 class RecordMaker:
     """Makes full records with the given columns; this is the work that every record costs."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], *, all_in: str | None = None) -> None:
+        """Take the columns, and the name of a column that gets all properties as HubSpot's texts (None: none)."""
+        self._all_in = all_in
         self._names = [(column.name, column.property_name) for column in columns]
         self._typed = [(column.name, column.property_name, column.convert) for column in columns if column.convert]
 
@@ -54,6 +56,8 @@ class RecordMaker:
             except ValueError:
                 invalid[property_name] = text
                 record[name] = None
+        if self._all_in:
+            record[self._all_in] = dict(hubspot_object["properties"])
         if invalid:
             record["invalid_properties"] = invalid
         return record

@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.portal import Portal
+from tap_hubspot_dw.schemas import chosen_properties
 from tap_hubspot_dw.settings import Settings
 from tap_hubspot_dw.timestamps import format_timestamp
 
@@ -78,6 +80,15 @@ class Run:
     seen: dict[str, SeenIds] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     history: list[StreamRun] = field(default_factory=list)
+
+    def chosen_properties(self, kind: ObjectType) -> list[Mapping[str, Any]]:
+        """Return the definitions of a kind's properties that the settings include."""
+        settings = self.settings
+        include, exclude = (
+            [*patterns.get("*", ()), *patterns.get(kind.name, ())]
+            for patterns in (settings.include_properties, settings.exclude_properties)
+        )
+        return chosen_properties(self.portal.properties(kind), include, exclude)
 
 
 def now() -> datetime:

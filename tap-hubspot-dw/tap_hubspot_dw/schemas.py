@@ -7,8 +7,9 @@ from column to property is always unique.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from tap_hubspot_dw.values import Converter, to_boolean, to_date, to_date_time, to_number
@@ -40,6 +41,7 @@ OBJECT_COLUMNS: dict[str, JSONSchema] = {
     "invalid_properties": OBJECT,
     "_sdc_deleted_at": DATE_TIME,
 }
+ALL_PROPERTIES = "properties"
 _PREFIX = "property_"
 
 
@@ -63,6 +65,22 @@ def object_schema(properties: Iterable[Mapping[str, Any]]) -> JSONSchema:
     return {"type": "object", "properties": columns}
 
 
+def chosen_properties(
+    properties: Iterable[Mapping[str, Any]], include: Sequence[str], exclude: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """Return the definitions whose name fits a pattern of `include` (empty: all do) and none of `exclude`."""
+    return [
+        definition
+        for definition in properties
+        if (not include or _fits(definition["name"], include)) and not _fits(definition["name"], exclude)
+    ]
+
+
+def json_schema_of_all() -> JSONSchema:
+    """Return the JSON schema of a stream of objects whose properties are one JSON column."""
+    return {"type": "object", "properties": {**OBJECT_COLUMNS, ALL_PROPERTIES: OBJECT}}
+
+
 def column_name(property_name: str) -> str:
     """Return the column that holds a HubSpot property."""
     return _PREFIX + property_name if _collides(property_name) else property_name
@@ -82,6 +100,10 @@ def columns(schema: JSONSchema, selected: Iterable[str]) -> list[Column]:
         for name, kind in schema["properties"].items()
         if name not in OBJECT_COLUMNS and name in chosen
     ]
+
+
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _collides(name: str) -> bool:

@@ -50,7 +50,9 @@ def change_window(bookmark: datetime, lookback: timedelta, started_at: datetime)
     return Window(min(max(bookmark - lookback, _EARLIEST), started_at), started_at)
 
 
-def search_body(window: Window, modified_property: str, properties: Sequence[str], above_id: int) -> dict[str, Any]:
+def search_body(
+    window: Window, modified_property: str, properties: Sequence[str], above_id: int, limit: int = PAGE_SIZE
+) -> dict[str, Any]:
     """Return the request for the page of objects in the window with ids above `above_id`."""
     filters: list[dict[str, str]] = [
         {"propertyName": modified_property, "operator": "GTE", "value": str(epoch_ms(window.since))},
@@ -62,7 +64,7 @@ def search_body(window: Window, modified_property: str, properties: Sequence[str
         "filterGroups": [{"filters": filters}],
         "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
         "properties": list(properties),
-        "limit": PAGE_SIZE,
+        "limit": limit,
     }
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -77,6 +77,37 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             description='Pins names of `objects` to object type ids: `{"divisions": "2-3821545"}`.',
         ),
         th.Property(
+            "include_properties",
+            th.ObjectType(additional_properties=th.ArrayType(th.StringType)),
+            default={},
+            title="Include properties",
+            description="Patterns of the properties to read, by object (`*`: every object): "
+            '`{"contacts": ["email", "hs_*"]}`. An object without patterns is read with all.',
+        ),
+        th.Property(
+            "exclude_properties",
+            th.ObjectType(additional_properties=th.ArrayType(th.StringType)),
+            default={},
+            title="Exclude properties",
+            description="Patterns of the properties to leave out, by object (`*`: every object); "
+            'they win over `include_properties`: `{"*": ["hs_analytics_*"]}`.',
+        ),
+        th.Property(
+            "properties_as_json",
+            th.BooleanType,
+            default=False,
+            title="Properties as JSON",
+            description="Keep all of a record's properties in one column `properties`, a JSON object of HubSpot's "
+            "texts, instead of a column each.",
+        ),
+        th.Property(
+            "associations",
+            th.BooleanType,
+            default=True,
+            title="Associations",
+            description="Whether associations are read at all.",
+        ),
+        th.Property(
             "association_pairs",
             th.ArrayType(th.StringType),
             title="Association pairs",
@@ -88,6 +119,20 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             th.DateTimeType,
             title="Start date",
             description="A stream without a bookmark reads what changed since then, instead of everything.",
+        ),
+        th.Property(
+            "reread_since",
+            th.DateTimeType,
+            title="Re-read since",
+            description="This run reads changes since then again, whatever the bookmarks say; "
+            "they are moved on as ever. For one run, in its environment.",
+        ),
+        th.Property(
+            "max_records",
+            th.IntegerType,
+            minimum=1,
+            title="Most records",
+            description="Stop every stream after so many records: a sample. Bookmarks stay where they are.",
         ),
         th.Property(
             "lookback_minutes",
@@ -122,6 +167,33 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             description="After a complete pass, tell the target to mark what HubSpot no longer has as deleted.",
         ),
         th.Property(
+            "page_size",
+            th.IntegerType,
+            default=100,
+            minimum=1,
+            maximum=100,
+            title="Page size",
+            description="Records in a page of a list; a page of a search has twice as many. "
+            "Less costs more requests and less memory.",
+        ),
+        th.Property(
+            "daily_reserve_percent",
+            th.NumberType,
+            default=5,
+            minimum=0,
+            maximum=100,
+            title="Daily reserve (percent)",
+            description="Leave so much of the account's daily requests to others: below it the run ends "
+            "with its state and exit code 75.",
+        ),
+        th.Property(
+            "progress_seconds",
+            th.NumberType,
+            default=5,
+            title="Progress (seconds)",
+            description="How often a stream that is being read tells how far it is. 0: never.",
+        ),
+        th.Property(
             "workers",
             th.IntegerType,
             default=8,
@@ -152,12 +224,21 @@ class Settings:
     api_version: str
     objects: tuple[str, ...]
     object_type_ids: Mapping[str, str]
+    include_properties: Mapping[str, Sequence[str]]
+    exclude_properties: Mapping[str, Sequence[str]]
+    properties_as_json: bool
+    associations: bool
     association_pairs: tuple[tuple[str, str], ...] | None
     start_date: datetime | None
+    reread_since: datetime | None
+    max_records: int | None
     lookback: timedelta
     full_refresh: timedelta | None
     association_refresh: timedelta | None
     activate_versions: bool
+    page_size: int
+    daily_reserve: float
+    progress_seconds: float
     workers: int
     request_timeout_seconds: float
 
@@ -188,12 +269,21 @@ class Settings:
             api_version=config["api_version"],
             objects=_objects(config["objects"]),
             object_type_ids=_type_ids(config["object_type_ids"]),
+            include_properties=_patterns("include_properties", config),
+            exclude_properties=_patterns("exclude_properties", config),
+            properties_as_json=config["properties_as_json"],
+            associations=config["associations"],
             association_pairs=_pairs(config.get("association_pairs"), config["objects"]),
-            start_date=_start_date(config.get("start_date")),
+            start_date=_moment("start_date", config),
+            reread_since=_moment("reread_since", config),
+            max_records=config.get("max_records"),
             lookback=timedelta(minutes=config["lookback_minutes"]),
             full_refresh=_hours(config["full_refresh_hours"]),
             association_refresh=_hours(config["association_refresh_hours"]),
             activate_versions=config["activate_versions"],
+            page_size=config["page_size"],
+            daily_reserve=config["daily_reserve_percent"] / 100,
+            progress_seconds=config["progress_seconds"],
             workers=config["workers"],
             request_timeout_seconds=config["request_timeout_seconds"],
         )
@@ -242,14 +332,25 @@ def _pairs(pairs: list[str] | None, objects: list[str]) -> tuple[tuple[str, str]
     return tuple(parsed)
 
 
-def _start_date(text: str | None) -> datetime | None:
+def _patterns(setting: str, config: Mapping[str, Any]) -> dict[str, list[str]]:
+    patterns: dict[str, list[str]] = config[setting]
+    for name in patterns:
+        if name != "*" and name not in config["objects"]:
+            raise SettingsError(
+                f'The setting {setting} has patterns for "{name}", which is neither "*" nor one of the setting objects.'
+            )
+    return patterns
+
+
+def _moment(setting: str, config: Mapping[str, Any]) -> datetime | None:
+    text = config.get(setting)
     if not text:
         return None
     try:
         return parse_timestamp(text)
     except ValueError as error:
         raise SettingsError(
-            f'The setting start_date is "{text}"; write a date such as "2026-01-31" or "2026-01-31T08:00:00Z".'
+            f'The setting {setting} is "{text}"; write a date such as "2026-01-31" or "2026-01-31T08:00:00Z".'
         ) from error
 
 

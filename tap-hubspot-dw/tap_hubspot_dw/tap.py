@@ -18,7 +18,7 @@ from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
 from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.progress import summary
 from tap_hubspot_dw.run import Run, now
-from tap_hubspot_dw.schemas import object_schema
+from tap_hubspot_dw.schemas import json_schema_of_all, object_schema
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
 from tap_hubspot_dw.streams.associations import AssociationStream
 from tap_hubspot_dw.streams.history import HistoryStream
@@ -52,7 +52,8 @@ class TapHubSpotDW(Tap):
         objects = list(self._object_streams(run))
         run.kinds = [stream.kind for stream in objects]
         references = [ReferenceStream(self, run, reference) for reference in REFERENCES]
-        return [*references, *objects, AssociationStream(self, run), HistoryStream(self, run)]
+        associations = [AssociationStream(self, run)] if run.settings.associations else []
+        return [*references, *objects, *associations, HistoryStream(self, run)]
 
     @property
     def streams(self) -> dict[str, Stream]:
@@ -95,8 +96,10 @@ class TapHubSpotDW(Tap):
             timeout_seconds=settings.request_timeout_seconds,
             user_agent=f"{self.name}/{self.plugin_version}",
             logger=self.logger,
+            daily_reserve=settings.daily_reserve,
         )
-        return Run(settings, Portal(client, settings.api_version, self.logger), now())
+        portal = Portal(client, settings.api_version, self.logger, page_size=settings.page_size)
+        return Run(settings, portal, now())
 
     def _object_streams(self, run: Run) -> Iterator[ObjectStream]:
         """Yield a stream for each object: described by the catalog where there is one, else by HubSpot."""
@@ -104,7 +107,7 @@ class TapHubSpotDW(Tap):
             try:
                 kind = self._resolve(run, name)
                 entry = self.input_catalog.get_stream(name) if self.input_catalog else None
-                schema = entry.schema.to_dict() if entry else object_schema(run.portal.properties(kind))
+                schema = entry.schema.to_dict() if entry else self._schema(run, kind)
             except RunStoppedError:
                 raise
             except HubSpotError as error:
@@ -112,6 +115,11 @@ class TapHubSpotDW(Tap):
                 self.logger.error("%s: left out: %s", name, error)
             else:
                 yield ObjectStream(self, run, kind, schema)
+
+    def _schema(self, run: Run, kind: ObjectType) -> dict[str, Any]:
+        """Return the schema of a kind's stream as the settings choose its properties."""
+        chosen = run.chosen_properties(kind)
+        return json_schema_of_all() if run.settings.properties_as_json else object_schema(chosen)
 
     def _resolve(self, run: Run, name: str) -> ObjectType:
         type_ids = run.settings.object_type_ids

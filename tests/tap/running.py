@@ -59,6 +59,7 @@ def run_tap(
     *arguments: str,
     state: dict[str, Any] | None = None,
     catalog: dict[str, Any] | None = None,
+    env: dict[str, str] | None = None,
     timeout: float = 120,
 ) -> TapRun:
     """Run the tap with files in `folder`; it fails the test only if it takes too long."""
@@ -68,7 +69,7 @@ def run_tap(
     if catalog is not None:
         command += ["--catalog", _file(folder, "catalog", catalog)]
     done = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=timeout, check=False, env=CLEAN
+        [*command, *arguments], capture_output=True, text=True, timeout=timeout, check=False, env=CLEAN | (env or {})
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith('{"type"')]
     return TapRun(done.returncode, done.stderr, [json.loads(line) for line in lines])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import time
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from tap_hubspot_dw.records import Record
 
 _STATE_SECONDS = 3.0
-_PROGRESS_SECONDS = 5.0
 _PROGRESS_RECORDS = 200  # how many records pass between two looks at the clock
 
 
@@ -62,13 +62,16 @@ class HubSpotStream(Stream):
         before = (traffic.requests, traffic.retries, traffic.throttled_seconds)
         try:
             told = time.monotonic()
-            for number, record in enumerate(self.read(), 1):
+            progress_seconds = self.run.settings.progress_seconds
+            for number, record in enumerate(islice(self.read(), self.run.settings.max_records), 1):
                 if record.get("_sdc_deleted_at"):
                     self.done.deletes += 1
                 else:
                     self.done.records += 1
                 yield record
-                if number % _PROGRESS_RECORDS == 0 and time.monotonic() - told >= _PROGRESS_SECONDS:
+                if not progress_seconds or number % _PROGRESS_RECORDS:
+                    continue
+                if time.monotonic() - told >= progress_seconds:
                     told = time.monotonic()
                     requests, throttled = traffic.requests - before[0], traffic.throttled_seconds - before[2]
                     self.logger.info("%s: %s.", self.name, progress_line(self.done, now(), requests, throttled))

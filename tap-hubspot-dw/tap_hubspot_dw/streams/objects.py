@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tap_hubspot_dw.errors import RequestError
@@ -14,7 +14,7 @@ from tap_hubspot_dw.portal import Page
 from tap_hubspot_dw.ranges import NotPositionalError, Range, cut, gaps, merged
 from tap_hubspot_dw.records import Record, RecordMaker, archived_record, merged_records
 from tap_hubspot_dw.run import Run, SeenIds
-from tap_hubspot_dw.schemas import columns
+from tap_hubspot_dw.schemas import ALL_PROPERTIES, columns
 from tap_hubspot_dw.search import change_window
 from tap_hubspot_dw.state import FullPass, StreamState
 from tap_hubspot_dw.streams.base import HubSpotStream
@@ -33,14 +33,17 @@ class ObjectStream(HubSpotStream):
     def __init__(self, tap: Tap, run: Run, kind: ObjectType, schema: dict[str, Any]) -> None:
         super().__init__(tap, run, kind.name, schema)
         self.kind = kind
+        self._is_json = run.settings.properties_as_json
 
     def read(self) -> Iterator[Record]:
         """Yield a full pass or the changes since the bookmark, then what was archived since."""
         selected = [name for name in self.schema["properties"] if self.mask[("properties", name)]]
-        chosen = columns(self.schema, selected)
-        self._record = RecordMaker(chosen)
-        always = {self.kind.modified_property, "hs_object_id", "hs_merged_object_ids"}
-        self._properties = sorted({column.property_name for column in chosen} | always)
+        chosen = columns(self.schema, set(selected) - ({ALL_PROPERTIES} if self._is_json else set()))
+        wanted = {column.property_name for column in chosen}
+        if self._is_json:
+            wanted |= {str(each["name"]) for each in self.run.chosen_properties(self.kind)}
+        self._record = RecordMaker(chosen, all_in=ALL_PROPERTIES if self._is_json else None)
+        self._properties = sorted(wanted | {self.kind.modified_property, "hs_object_id", "hs_merged_object_ids"})
         state = self.load_state()
         settings = self.run.settings
         self.done.hubspot_total = self.run.portal.total(self.kind)
@@ -98,6 +101,9 @@ class ObjectStream(HubSpotStream):
         """Yield what was modified in the window since the bookmark, and what was archived."""
         self.done.mode = "incremental"
         window = change_window(bookmark, self.run.settings.lookback, self.run.started_at)
+        reread_since = self.run.settings.reread_since
+        if reread_since and reread_since < window.since:
+            window = change_window(reread_since, timedelta(), self.run.started_at)
         self.done.since, self.done.until = window.since, window.until
         state.version = state.version or epoch_ms(self.run.started_at)
         self.set_version(state.version)

@@ -1,0 +1,33 @@
+"""The environment `prod` reads its token and its warehouse from .env and loads into PostgreSQL."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import PostgresWarehouse
+from tests.pipeline.project import ROOT, Project
+
+TINY = {"contacts": 40, "appointments": 10, "divisions": 2, "deals": 10, "associations": 60, "contact_properties": 25}
+
+
+def filled_in(example: str, values: dict[str, str]) -> str:
+    """Return .env.example with values; a variable that it does not name fails the test."""
+    for name, value in values.items():
+        lines = [line for line in example.splitlines() if line.startswith(f"{name}=")]
+        assert len(lines) == 1, f".env.example does not name {name}"
+        example = example.replace(lines[0], f"{name}={value}")
+    return example
+
+
+@pytest.mark.sandbox(**TINY)
+def test_the_job_hubspot_loads_postgres_with_what_env_example_asks_for(sandbox, postgres_url, tmp_path):
+    project = Project(tmp_path, TAP_HUBSPOT_DW_API_URL=sandbox.url)
+    secrets = {"HUBSPOT_ACCESS_TOKEN": sandbox.token, "WAREHOUSE_URL": postgres_url}
+    (tmp_path / ".env").write_text(filled_in((ROOT / ".env.example").read_text(), secrets))
+    told = project.meltano("--environment=prod", "run", "hubspot").stderr
+    assert sandbox.token not in told
+    assert postgres_url not in told
+    assert PostgresWarehouse(postgres_url).query("SELECT count(*) AS n FROM hubspot.contacts") == [{"n": 40}]
+    report = project.meltano("--environment=prod", "invoke", "warehouse:report").stdout
+    assert "hubspot.contacts" in report
+    assert "hubspot.contacts" not in project.meltano("invoke", "warehouse:report", code=None).stdout

@@ -1,0 +1,109 @@
+"""What a user of the older sync commands asks for, and the setting that gives it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tap.running import discover, run_tap
+
+
+@pytest.fixture
+def contacts(config):
+    return config | {"objects": ["contacts"]}
+
+
+def test_one_object_only(portal, contacts, tmp_path):
+    run = run_tap(tmp_path, contacts)
+    assert run.returncode == 0, run.log
+    assert not {"deals", "appointments", "divisions"} & run.by_stream().keys()
+    assert len(run.records("contacts")) == 450
+
+
+def test_no_associations(contacts, tmp_path):
+    run = run_tap(tmp_path, contacts | {"associations": False})
+    assert run.returncode == 0, run.log
+    assert "associations" not in run.by_stream()
+
+
+@pytest.mark.parametrize("pair", ["contacts:deals", "deals:contacts"])
+def test_associations_of_one_pair_only(config, tmp_path, pair):
+    run = run_tap(tmp_path, config | {"association_pairs": [pair]})
+    ends = {(each["from_object_type"], each["to_object_type"]) for each in run.records("associations")}
+    assert ends == {("deals", "contacts")}
+
+
+def test_a_sample_leaves_the_bookmarks_alone(contacts, tmp_path):
+    run = run_tap(tmp_path, contacts | {"max_records": 7})
+    assert run.returncode == 0, run.log
+    assert set(run.by_stream().values()) <= set(range(8))
+    assert run.by_stream()["contacts"] == 7
+    assert "replication_key_value" not in run.state["bookmarks"].get("contacts", {})
+    assert "ACTIVATE_VERSION" not in run.kinds("contacts")
+
+
+def test_smaller_pages_give_the_same_records(portal, contacts, tmp_path):
+    before = portal.log()["byEndpoint"]["list contacts"]["200"]
+    run = run_tap(tmp_path, contacts | {"page_size": 30})
+    assert len({each["id"] for each in run.records("contacts")}) == 450
+    assert portal.log()["byEndpoint"]["list contacts"]["200"] - before >= 15
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0, False), (0.001, True)])
+def test_progress_is_told_as_often_as_wished(contacts, tmp_path, seconds, told):
+    run = run_tap(tmp_path, contacts | {"progress_seconds": seconds})
+    assert (" of 450 records, " in run.log) is told
+
+
+def test_patterns_choose_the_properties(config, tmp_path):
+    patterns = {"include_properties": {"contacts": ["email", "hs_*", "*name"]}, "exclude_properties": {"*": ["hs_l*"]}}
+    catalog = discover(tmp_path, config | patterns)
+    columns = {each["tap_stream_id"]: each["schema"]["properties"].keys() for each in catalog["streams"]}
+    assert {"email", "firstname", "lastname", "hs_object_id"} <= columns["contacts"]
+    assert not [name for name in columns["contacts"] if name.startswith("hs_l") or name in {"phone", "createdate"}]
+    assert "hs_lastmodifieddate" not in columns["deals"]
+    assert "dealname" in columns["deals"]
+    run = run_tap(tmp_path, config | patterns | {"objects": ["contacts"], "exclude_properties": {}})
+    assert run.returncode == 0, run.log
+    assert "phone" not in run.records("contacts")[0]
+
+
+def test_all_properties_in_one_column(portal, contacts, tmp_path):
+    run = run_tap(tmp_path, contacts | {"properties_as_json": True})
+    assert run.returncode == 0, run.log
+    truth = {each["id"]: each["properties"] for each in portal.truth("0-1")}
+    assert {each["id"]: each["properties"] for each in run.records("contacts")} == truth
+    assert "email" not in run.records("contacts")[0]
+
+
+def test_changes_since_a_date_are_read_again_and_the_bookmark_moves_on(portal, contacts, tmp_path):
+    moments = sorted(each["updatedAt"] for each in portal.truth("0-1"))
+    since = moments[-20]
+    state = {"bookmarks": {"contacts": {"replication_key_value": "2026-11-01T00:00:00.000Z"}}}
+    plain = run_tap(tmp_path, contacts, state=state)
+    again = run_tap(tmp_path, contacts | {"reread_since": since}, state=state)
+    assert again.returncode == 0, again.log
+    assert len(again.records("contacts")) == 20 > len(plain.records("contacts"))
+    assert again.state["bookmarks"]["contacts"]["replication_key_value"] > "2026-11-01T00:00:00.000Z"
+
+
+def test_debug_shows_each_request_and_no_secret(portal, contacts, tmp_path):
+    run = run_tap(tmp_path, contacts, env={"TAP_HUBSPOT_DW_LOGLEVEL": "DEBUG"})
+    assert "GET /crm/objects/2026-09/0-1: 200" in run.log
+    assert portal.token not in run.log
+    assert "GET /crm" not in run_tap(tmp_path, contacts).log
+
+
+def test_quiet_leaves_only_what_went_wrong(contacts, tmp_path):
+    run = run_tap(tmp_path, contacts, env={"TAP_HUBSPOT_DW_LOGLEVEL": "ERROR"})
+    assert run.returncode == 0
+    assert run.log == ""
+
+
+def test_the_daily_reserve_ends_the_run_with_its_own_exit_code(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(contacts=300, contact_properties=20, daily_limit=1000, daily_used=890)
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"]}
+    run = run_tap(tmp_path, settings | {"daily_reserve_percent": 10.5})
+    assert run.returncode == 75
+    assert "less than the reserve" in run.log
+    assert run_tap(tmp_path, settings | {"daily_reserve_percent": 1}, state=run.state).returncode == 0
+    sandbox.stop()
