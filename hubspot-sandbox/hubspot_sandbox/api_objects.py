@@ -100,6 +100,8 @@ def _surviving(records: Records, number: int) -> int:
 
 def _find(records: Records, raw: str, id_property: str, *, archived: bool) -> int | None:
     """The record an id stands for; merged-away ids stand for the survivor."""
+    if archived:
+        records.drop_expired_archive()
     if id_property and id_property != "hs_object_id":
         for number in records.numbers(ARCHIVED if archived else LIVE):
             if (records.value(number, id_property) or "").lower() == raw.lower():

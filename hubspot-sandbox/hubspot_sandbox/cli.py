@@ -15,11 +15,23 @@ from hubspot_sandbox.daemon import STATE_DIR_VARIABLE, DaemonError, StateDirecto
 from hubspot_sandbox.sandbox import Sandbox
 from hubspot_sandbox.server import DEFAULT_PORT, ListenError, Sockets, run
 
+_NEWCOMER = """\
+It answers, on dated (2026-03, 2026-09) and on v3/v4 paths: objects (list, read, batch read, search), associations,
+properties, custom-object schemas, owners, pipelines, account details, OAuth tokens. It has HubSpot's limits, errors
+and oddities; it has no writes over HubSpot's API (changes come by `mutate`), no exports, webhooks or marketing.
+
+    hubspot-sandbox serve --contacts 500          then, in another terminal:
+    curl -H "Authorization: Bearer pat-sandbox-not-a-secret" http://127.0.0.1:8642/crm/objects/2026-09/contacts
+
+Clients whose address cannot be set: serve --proxy-port 8643, and give them HTTPS_PROXY and the CA file it names."""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hubspot-sandbox",
         description="A local HubSpot CRM: the read API on 127.0.0.1, over a made-up portal of any size.",
+        epilog=_NEWCOMER,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="serve in the foreground until interrupted")
