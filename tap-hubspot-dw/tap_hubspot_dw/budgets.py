@@ -15,6 +15,7 @@ from collections.abc import Callable
 OBJECTS, SEARCH, ASSOCIATIONS = "objects", "search", "associations"
 
 _MARGIN_SECONDS = 0.25  # a request arrives later than it was sent: let the window have passed at HubSpot's end too
+_SEARCH_LIMIT = 5
 _ASSOCIATIONS_BY_OBJECTS = {100: 100, 110: 100, 190: 150, 250: 200}  # the tiers' limits (documented)
 
 
@@ -52,17 +53,26 @@ class Budgets:
     """The three budgets of one account; a request belongs to exactly one."""
 
     def __init__(self) -> None:
-        self._by_name = {OBJECTS: Budget(100, 10.0), SEARCH: Budget(5, 1.0), ASSOCIATIONS: Budget(100, 10.0)}
+        self._by_name = {
+            OBJECTS: Budget(100, 10.0),
+            SEARCH: Budget(_SEARCH_LIMIT, 1.0),
+            ASSOCIATIONS: Budget(100, 10.0),
+        }
 
     def __getitem__(self, name: str) -> Budget:
         """Return a budget by name."""
         return self._by_name[name]
 
     def learn(self, objects_limit: int | None) -> None:
-        """Take over the limit that a reply about objects named; None: it names none, so only 429s tell."""
+        """Take over the limit that a reply about objects named.
+
+        None: it names none, as HubSpot always does; then nothing is known of the other limits either, and only 429s
+        tell.
+        """
         self._by_name[OBJECTS].limit = objects_limit
+        self._by_name[SEARCH].limit = None if objects_limit is None else _SEARCH_LIMIT
         if objects_limit is None:
             self._by_name[ASSOCIATIONS].limit = None
-            return
-        tiers = [limit for tier, limit in _ASSOCIATIONS_BY_OBJECTS.items() if tier <= objects_limit]
-        self._by_name[ASSOCIATIONS].limit = tiers[-1] if tiers else objects_limit
+        else:
+            tiers = [limit for tier, limit in _ASSOCIATIONS_BY_OBJECTS.items() if tier <= objects_limit]
+            self._by_name[ASSOCIATIONS].limit = tiers[-1] if tiers else objects_limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, Budget, Budgets
+from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH, Budget, Budgets
 
 
 class Clock:
@@ -36,10 +36,12 @@ def test_a_closed_budget_opens_when_hubspot_said():
     assert budget.take() == 0.0
 
 
-@pytest.mark.parametrize(
-    ("objects", "associations"), [(100, 100), (110, 100), (190, 150), (250, 200), (50, 50), (None, None)]
-)
-def test_the_limits_follow_the_accounts_tier(objects, associations):
+LIMITS = [(100, 100, 5), (110, 100, 5), (190, 150, 5), (250, 200, 5), (50, 50, 5), (None, None, None)]
+
+
+@pytest.mark.parametrize(("objects", "associations", "search"), LIMITS)
+def test_the_limits_follow_the_accounts_tier(objects, associations, search):
     budgets = Budgets()
     budgets.learn(objects)
-    assert (budgets[OBJECTS].limit, budgets[ASSOCIATIONS].limit) == (objects, associations)
+    learned = (budgets[OBJECTS].limit, budgets[ASSOCIATIONS].limit, budgets[SEARCH].limit)
+    assert learned == (objects, associations, search)
