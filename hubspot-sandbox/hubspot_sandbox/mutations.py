@@ -144,7 +144,10 @@ def _edge(portal: Portal, mutation: Mutation) -> tuple[str, int, str, int]:
     pair = (source.type.type_id, target.type.type_id)
     if pair not in LABELS:
         raise MutationError(f"{mutation['kind']}: {source.type.plural} and {target.type.plural} are not associated.")
-    return pair[0], _number(source, mutation, "fromId"), pair[1], _number(target, mutation, "toId")
+    number, other = _number(source, mutation, "fromId"), _number(target, mutation, "toId")
+    if source is target and number == other:
+        raise MutationError(f"{mutation['kind']}: a record is not associated with itself.")
+    return pair[0], number, pair[1], other
 
 
 def _associate(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:

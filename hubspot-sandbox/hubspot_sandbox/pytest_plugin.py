@@ -1,7 +1,8 @@
 """pytest fixtures: `sandbox` (a server of its own for a test) and `sandbox_factory` (as many as wanted, per session).
 
 Options are those of `hubspot-sandbox serve`, as keywords: `contacts=50, index_lag_seconds=2, no_oddities=True`,
-lists for options that repeat. The server is a separate process on a free port; it ends with the test or the session.
+lists for options that repeat; `faults` (rules, or a file of them) and `clock_offset_seconds` besides. The server is a
+separate process on a free port; it ends with the test or the session.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,8 +91,16 @@ def _words(options: dict[str, Any]) -> Iterator[str]:
                 yield from (flag, str(one))
 
 
-def start_sandbox(**options: Any) -> RunningSandbox:
-    """A new server process on a free port (or on `port`); the caller stops it."""
+def start_sandbox(
+    *, faults: Sequence[dict[str, Any]] | Path | str | None = None, clock_offset_seconds: float = 0, **options: Any
+) -> RunningSandbox:
+    """A new server process on a free port (or on `port`); the caller stops it.
+
+    `faults` are rules, or the name of a file of rules; `clock_offset_seconds` moves its now from the start.
+    """
+    rules = None if isinstance(faults, (str, Path)) else faults
+    if rules is None:
+        options["faults"] = faults
     command = [sys.executable, "-m", "hubspot_sandbox", "serve", "--json", *_words({"port": 0, **options})]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module, no shell
     if process.stdout is None:
@@ -98,7 +108,12 @@ def start_sandbox(**options: Any) -> RunningSandbox:
     line = process.stdout.readline()
     if not line:
         raise RuntimeError(f"The sandbox ended with code {process.wait()} before it served; its error is above.")
-    return RunningSandbox(process, json.loads(line))
+    running = RunningSandbox(process, json.loads(line))
+    if rules:
+        running.faults(list(rules))
+    if clock_offset_seconds:
+        running.clock.advance(clock_offset_seconds)
+    return running
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hubspot_sandbox.admin_client import AdminError
 from tests.sandbox.conftest import Api
 
 PAIRS = (
@@ -171,3 +172,28 @@ def test_the_legacy_v3_batch_read_answers(shared: Api) -> None:
     body = {"inputs": [{"id": _ids(shared, "deals")[0]}]}
     result = shared.post("/crm/v3/associations/deals/contacts/batch/read", body).json()["results"][0]
     assert result["to"][0]["type"] == "deal_to_contact"
+
+
+def test_there_are_as_many_associated_pairs_as_asked_for(api: Api) -> None:
+    linked = {
+        frozenset(((e["fromType"], e["fromId"]), (e["toType"], e["toId"]))) for e in api.sandbox.truth_associations()
+    }
+    assert 5_950 <= len(linked) <= 6_000, "a contact that would meet itself is left out"
+
+
+def test_after_many_changes_both_sides_still_tell_the_same(api: Api) -> None:
+    """Every edge and type has its inverse on the other side, and no edge leads to a record that is not live."""
+    api.sandbox.random(600, seed=11)
+    edges = list(api.sandbox.truth_associations())
+    pairs = {(e["fromType"], e["fromId"], e["toType"], e["toId"]) for e in edges}
+    assert {(to, to_id, source, source_id) for source, source_id, to, to_id in pairs} == pairs
+    counts = Counter((e["fromType"], e["fromId"], e["toType"], e["toId"]) for e in edges)
+    assert all(counts[to, b, source, a] == count for (source, a, to, b), count in counts.items())
+    live = {(t, row["id"]) for t in {e["fromType"] for e in edges} for row in api.sandbox.truth(t)}
+    assert {(source, a) for source, a, *_ in pairs} <= live
+
+
+def test_a_record_is_not_associated_with_itself(api: Api) -> None:
+    edge = {"kind": "associate", "fromType": "0-1", "fromId": "51", "toType": "0-1", "toId": "51"}
+    with pytest.raises(AdminError, match="itself"):
+        api.sandbox.mutate([edge])

@@ -152,3 +152,19 @@ def test_a_new_property_appears_and_can_be_set(api: Api) -> None:
     assert [row["properties"]["shoe_size"] for row in rows] == ["43", None]
     api.sandbox.mutate([{"kind": "remove-property", "type": "contacts", "name": "shoe_size"}])
     assert "shoe_size" not in api.get("/crm/v3/objects/contacts/51?properties=shoe_size").text
+
+
+def test_after_many_changes_list_search_and_truth_still_agree(api: Api) -> None:
+    for seed in (21, 22):
+        api.sandbox.random(400, seed=seed)
+        for name in ("contacts", "deals", "0-421", "companies"):
+            truth = [(row["id"], row["updatedAt"]) for row in api.sandbox.truth(name)]
+            listed = [(row["id"], row["updatedAt"]) for row in api.listed(f"/crm/v3/objects/{name}?limit=100")]
+            assert listed == truth
+            assert api.search(name)["total"] == len(truth)
+            archived = {row["id"] for row in api.listed(f"/crm/v3/objects/{name}?limit=100&archived=true")}
+            assert archived == {row["id"] for row in api.sandbox.truth(name, "archived")}
+            for row in api.sandbox.truth(name, "merged"):
+                reply = api.get(f"/crm/v3/objects/{name}/{row['id']}")
+                survives = row["survivorId"] in {one for one, _ in truth}
+                assert reply.json().get("id") == (row["survivorId"] if survives else None)
