@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import yaml
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 _OURS = ("TAP_HUBSPOT_DW", "TARGET_WAREHOUSE", "HUBSPOT_", "WAREHOUSE_", "MELTANO_")
@@ -20,11 +23,29 @@ class Project:
 
     def __init__(self, folder: Path, **env: str) -> None:
         self.folder = folder
+        self._given = env
         for name in ("meltano.yml", "logging.yaml"):
             shutil.copy(ROOT / name, folder / name)
         plain = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
         self.env = plain | {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(folder / "home"), "NO_COLOR": "1"} | env
         (folder / "home").mkdir()
+
+    def twin(self, folder: Path) -> Project:
+        """Return a project in another folder that has come as far as this one: its state, its DuckDB file."""
+        for name in (".meltano", "warehouse"):
+            shutil.copytree(self.folder / name, folder / name)
+        return Project(folder, **self._given)
+
+    def declare(self, kind: str, name: str, **keys: Any) -> None:
+        """Add a plugin to this project's meltano.yml, or replace some keys of one that is there."""
+        file = self.folder / "meltano.yml"
+        content = yaml.safe_load(file.read_text())
+        plugins = content["plugins"].setdefault(kind, [])
+        plugin = next((each for each in plugins if each["name"] == name), None)
+        if plugin is None:
+            plugins.append(plugin := {"name": name})
+        plugin.update(keys)
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
 
     def meltano(self, *arguments: str, code: int | None = 0, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run a meltano command and return it; its exit code must be `code` (None: any but 0)."""
@@ -52,3 +73,9 @@ class Project:
         """Return the bookmarks that Meltano keeps, by stream."""
         stored = json.loads(self.meltano("state", "get", state_id).stdout or "{}")
         return stored.get("singer_state", {}).get("bookmarks", {})
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement on the DuckDB file of the environment `dev`."""
+        with duckdb.connect() as connection:  # under another name: `hubspot` is the schema's too
+            connection.execute(f"ATTACH '{self.folder / 'warehouse' / 'hubspot.duckdb'}' AS warehouse; USE warehouse")
+            return connection.execute(sql).fetchall()

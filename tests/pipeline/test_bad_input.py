@@ -1,0 +1,167 @@
+"""A mistake ends `meltano run` with one sentence and a non-zero exit code, and leaves tables and state as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pytest
+
+from tests.pipeline.project import Project
+from tests.tap.running import run_tap
+
+pytestmark = pytest.mark.slow
+
+EL = ("tap-hubspot-dw", "target-warehouse")
+UNREACHABLE = "http://127.0.0.1:9"
+WRONG_TOKEN, WRONG_PASSWORD = "pat-wrong-and-secret", "hunter2-and-secret"
+
+
+@pytest.fixture(scope="module")
+def portal(sandbox_factory):
+    return sandbox_factory(contacts=60, appointments=20, divisions=5, deals=30, associations=100, contact_properties=40)
+
+
+@pytest.fixture(scope="module")
+def loaded(portal, tmp_path_factory) -> Project:
+    """A project after its first run, with its state in a file; no test may change what it holds."""
+    folder = tmp_path_factory.mktemp("loaded")
+    project = Project(
+        folder,
+        TAP_HUBSPOT_DW_API_URL=portal.url,
+        TAP_HUBSPOT_DW_ACCESS_TOKEN=portal.token,
+        MELTANO_STATE_BACKEND_URI=f"file://{folder}/state",
+    )
+    project.declare(
+        "loaders", "target-warehouse", config={"default_target_schema": "hubspot", "lock_timeout_seconds": 0.5}
+    )
+    project.run(*EL)
+    (folder / "notes").write_text("not a folder")
+    return project
+
+
+def kept(project: Project) -> tuple[dict[str, list[Any]], dict[str, str]]:
+    """Return all rows of all tables and the state of every state id."""
+    tables = project.query("SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE NOT internal")
+    states = (project.folder / "state").rglob("*")
+    return (
+        {name: sorted(project.query(f"SELECT * FROM {name}"), key=str) for (name,) in tables},
+        {str(each): each.read_text() for each in states if each.is_file()},
+    )
+
+
+def failing_run(project: Project, *options: str, without: str = "", **env: str) -> str:
+    """Run with other settings and return what Meltano told; tables and state must be as before."""
+    before = kept(project)
+    assert len(before[0]) == 11
+    assert len(before[1]) == 1
+    usual = project.env
+    project.env = {name: text for name, text in (usual | env).items() if name != without}
+    try:
+        told = project.meltano(*options, "run", *EL, code=None).stderr
+    finally:
+        project.env = usual
+    assert kept(project) == before
+    assert "status=failure" in told
+    return told
+
+
+#: Settings, and the sentence.
+TAP_MISTAKES = {
+    "a wrong token": (
+        {"TAP_HUBSPOT_DW_ACCESS_TOKEN": WRONG_TOKEN},
+        "HubSpot does not accept the token (HTTP 401",
+    ),
+    "an unknown object": (
+        {"TAP_HUBSPOT_DW_OBJECTS": '["contacts", "invoicez"]'},
+        'The portal has no object called "invoicez": correct the setting objects, or pin the id with object_type_ids.',
+    ),
+    "an unreachable API": (
+        {"TAP_HUBSPOT_DW_API_URL": UNREACHABLE},
+        f"No answer to GET {UNREACHABLE}/crm/",
+    ),
+    "a malformed start date": (
+        {"TAP_HUBSPOT_DW_START_DATE": "2026-02-30"},
+        'The setting start_date is "2026-02-30"; write a date such as "2026-01-31"',
+    ),
+}
+
+
+@pytest.mark.parametrize(("env", "sentence"), TAP_MISTAKES.values(), ids=TAP_MISTAKES.keys())
+def test_what_the_tap_cannot_do_is_told_by_meltano(loaded, portal, env, sentence):
+    told = failing_run(loaded, **env)
+    assert "returned 1 with stderr" in told  # the tap's own exit code, from discovery
+    assert any(line.startswith(sentence) for line in told.splitlines())
+    assert "Traceback" not in told
+    assert portal.token not in told
+    assert WRONG_TOKEN not in told
+
+
+def test_without_a_token_nothing_is_asked_and_nothing_loaded(loaded, portal):
+    """Environment prod, and nothing in .env."""
+    warehouse = f"duckdb:///{loaded.folder}/warehouse/hubspot.duckdb"
+    asked = portal.log()["total"]
+    told = failing_run(
+        loaded, "--environment=prod", without="TAP_HUBSPOT_DW_ACCESS_TOKEN", WAREHOUSE_URL=warehouse
+    )  # fmt: skip
+    assert any(line.startswith("No token: set access_token") for line in told.splitlines())
+    assert "Traceback" not in told
+    assert portal.log()["total"] == asked
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"access_token": WRONG_TOKEN}, TAP_MISTAKES["a wrong token"][1]),
+        ({"objects": ["contacts", "invoicez"]}, TAP_MISTAKES["an unknown object"][1]),
+    ],
+)
+def test_the_tap_alone_says_the_same(portal, tmp_path, config, sentence):
+    run = run_tap(tmp_path, {"api_url": portal.url, "access_token": portal.token, **config})
+    assert (run.returncode, run.messages) == (1, [])
+    assert run.log.count(sentence) == 1
+    assert "Traceback" not in run.log
+    assert WRONG_TOKEN not in run.log
+
+
+def target_lines(told: str) -> str:
+    """Return what the target itself told: Meltano adds tracebacks of its own pipe when a target ends early."""
+    return "\n".join(line for line in told.splitlines() if "] target-warehouse " in line)
+
+
+def test_a_locked_file_is_told_by_meltano(loaded):
+    file = loaded.folder / "warehouse" / "hubspot.duckdb"
+    before = kept(loaded)
+    lock = duckdb.connect(str(file))
+    try:
+        done = loaded.meltano("run", *EL, code=None, timeout=90)
+    finally:
+        lock.close()
+    said = target_lines(done.stderr)
+    assert f"Error: The DuckDB file {file} is locked by another process: " in said
+    assert said.count("Error") == 1
+    assert kept(loaded) == before
+
+
+def test_a_file_that_cannot_be_written_is_told_by_meltano(loaded):
+    path = loaded.folder / "notes" / "w.duckdb"
+    said = target_lines(failing_run(loaded, TARGET_WAREHOUSE_WAREHOUSE=f"duckdb:///{path}"))
+    assert f"Error: The folder of the DuckDB file {path} cannot be made: " in said
+    assert said.count("Error") == 1
+    assert Path(path.parent).read_text() == "not a folder"
+
+
+def test_a_wrong_database_password_is_told_by_meltano(loaded, postgres_url):
+    wrong = postgres_url.replace(":correct-horse@", f":{WRONG_PASSWORD}@")
+    if wrong == postgres_url:
+        pytest.skip("the PostgreSQL given by WAREHOUSE_TEST_POSTGRES_URL has another password")
+    told = failing_run(loaded, TARGET_WAREHOUSE_WAREHOUSE=wrong)
+    said = target_lines(told)
+    assert "password authentication failed" in said
+    assert "Check host, port, user, password and database." in said
+    assert said.count("Error") == 1
+    assert WRONG_PASSWORD not in told
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'hubspot'").fetchall() == []

@@ -1,0 +1,207 @@
+"""Meltano's commands on state between runs, and the effect that each has on what the next run reads."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.pipeline.project import Project
+
+pytestmark = pytest.mark.slow
+
+OBJECTS = {"contacts": 60, "appointments": 20, "divisions": 5, "deals": 30}
+EL = ("tap-hubspot-dw", "target-warehouse")
+STATE_ID = "dev:tap-hubspot-dw-to-target-warehouse"
+LOOKBACK = timedelta(hours=1)  # the setting's default
+
+
+@pytest.fixture(scope="module")
+def portal(sandbox_factory):
+    """A portal; `project` makes it as new for every test."""
+    return sandbox_factory(**OBJECTS, associations=100, contact_properties=40)
+
+
+@pytest.fixture(scope="module")
+def loaded(portal, tmp_path_factory) -> Project:
+    """A project after its first run; tests leave it alone."""
+    project = Project(
+        tmp_path_factory.mktemp("loaded"),
+        TAP_HUBSPOT_DW_API_URL=portal.url,
+        TAP_HUBSPOT_DW_ACCESS_TOKEN=portal.token,
+    )
+    project.run(*EL)
+    return project
+
+
+@pytest.fixture(scope="module")
+def bookmarks(loaded) -> dict[str, Any]:
+    """The state after the first run."""
+    return loaded.state()
+
+
+@pytest.fixture
+def project(portal, loaded, tmp_path) -> Project:
+    """A project of the test's own, after its first run."""
+    portal.reset()
+    return loaded.twin(tmp_path)
+
+
+def read(project: Project) -> dict[str, tuple[str, int]]:
+    """Return how the last run read each kind of objects, and how many records."""
+    found = project.query(
+        "SELECT stream, mode, records FROM hubspot.sync_history WHERE run_id = "
+        "(SELECT run_id FROM hubspot.sync_history ORDER BY started_at DESC LIMIT 1)"
+    )
+    return {stream: (mode, records) for stream, mode, records in found if stream in OBJECTS}
+
+
+def write(project: Project, bookmarks: dict[str, Any]) -> None:
+    project.meltano("state", "set", "--force", STATE_ID, json.dumps({"singer_state": {"bookmarks": bookmarks}}))
+
+
+def all_in(mode: str, **changed: int) -> dict[str, tuple[str, int]]:
+    counts = OBJECTS if mode == "full" else dict.fromkeys(OBJECTS, 0)
+    return {stream: (mode, changed.get(stream, count)) for stream, count in counts.items()}
+
+
+def damage_contacts(project: Project) -> None:
+    """Spoil every contact in the table: those that a run reads again are well afterwards."""
+    project.query("UPDATE hubspot.contacts SET lastname = 'damaged'")
+
+
+def well_contacts(project: Project) -> set[str]:
+    return {
+        row[0] for row in project.query("SELECT id FROM hubspot.contacts WHERE lastname IS DISTINCT FROM 'damaged'")
+    }
+
+
+def newest_contacts(portal, count: int) -> tuple[datetime, set[str]]:
+    """Return a moment and the contacts that were modified since, about `count`."""
+    modified = {each["id"]: datetime.fromisoformat(each["updatedAt"]) for each in portal.truth("contacts")}
+    since = sorted(modified.values())[-count]
+    return since, {id_ for id_, moment in modified.items() if moment >= since}
+
+
+def test_list_and_get_show_bookmarks_that_can_be_read(loaded, bookmarks):
+    assert loaded.meltano("state", "list").stdout.split() == [STATE_ID]
+    for stream in (*OBJECTS, "associations"):
+        saved = dict(bookmarks[stream])
+        moment = datetime.fromisoformat(saved["full_pass_at"])
+        assert timedelta(0) < datetime.now(UTC) - moment < timedelta(hours=1)
+        if stream == "associations":
+            pairs = saved.pop("pairs")
+            assert len(pairs) == 10
+            assert set(pairs.values()) == {saved["full_pass_at"]}
+        else:
+            assert saved.pop("replication_key") == "updated_at"
+        assert saved == {
+            "replication_key_value": saved["full_pass_at"],
+            "version": round(moment.timestamp() * 1000),
+            "full_pass_at": saved["full_pass_at"],
+        }
+        assert loaded.query(f"SELECT DISTINCT _sdc_table_version FROM hubspot.{stream}") == [(saved["version"],)]
+
+
+def test_a_run_without_changes_reads_the_look_back_and_moves_the_bookmark(portal, project, bookmarks):
+    contact = next(portal.truth("contacts"))["id"]
+    portal.mutate([{"kind": "edit", "type": "contacts", "id": contact, "properties": {"lastname": "Quiet"}}])
+    everything = "SELECT COLUMNS('^[^_]') FROM hubspot.contacts ORDER BY id"
+    project.run(*EL)
+    assert read(project) == all_in("incremental", contacts=1)
+    rows = project.query(everything)
+
+    project.run(*EL)
+    assert read(project) == all_in("incremental", contacts=1)  # again: it lies inside the look-back
+    assert project.query(everything) == rows
+    saved = project.state()
+    for stream in OBJECTS:
+        windows = project.query(
+            "SELECT window_since, window_until FROM hubspot.sync_history "
+            f"WHERE stream = '{stream}' AND mode = 'incremental' ORDER BY started_at"
+        )
+        ends = [datetime.fromisoformat(bookmarks[stream]["replication_key_value"]).replace(tzinfo=None)]
+        for since, until in windows:
+            assert since == ends[-1] - LOOKBACK
+            ends.append(until)
+        assert len(ends) == 3
+        assert ends == sorted(set(ends))
+        assert datetime.fromisoformat(saved[stream]["replication_key_value"]).replace(tzinfo=None) == ends[-1]
+        assert saved[stream]["full_pass_at"] == bookmarks[stream]["full_pass_at"]
+
+
+def test_after_clear_everything_is_read_again_and_no_row_doubled(project, bookmarks):
+    project.meltano("state", "clear", "--force", STATE_ID)
+    project.run(*EL)
+    assert read(project) == all_in("full")
+    for stream, count in OBJECTS.items():
+        ((version, oldest, ids, rows, live),) = project.query(
+            "SELECT max(_sdc_table_version), min(_sdc_table_version), count(DISTINCT id), count(*), "
+            f"count(*) FILTER (_sdc_deleted_at IS NULL) FROM hubspot.{stream}"
+        )
+        assert (ids, rows, live) == (count, count, count)
+        assert version == oldest > bookmarks[stream]["version"]
+
+
+def test_after_set_the_changes_since_that_bookmark_are_read_again(portal, project, bookmarks):
+    since, expected = newest_contacts(portal, 20)
+    assert 20 <= len(expected) < 60
+    damage_contacts(project)
+    older = {**bookmarks["contacts"], "replication_key_value": (since + LOOKBACK).isoformat()}
+    write(project, {**bookmarks, "contacts": older})
+    project.run(*EL)
+    assert read(project) == all_in("incremental", contacts=len(expected))
+    assert well_contacts(project) == expected
+
+
+def test_state_that_another_hubspot_tap_left_is_carried_on(portal, project):
+    """What it has a bookmark for is read from there, the rest in full."""
+    since, expected = newest_contacts(portal, 20)
+    moment = (since + LOOKBACK).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
+    (project.folder / "warehouse" / "hubspot.duckdb").unlink()
+    write(project, {"contacts": {"replication_key": "lastmodifieddate", "replication_key_value": moment}})
+    project.run(*EL)
+    assert read(project) == all_in("full") | {"contacts": ("incremental", len(expected))}
+    assert {row[0] for row in project.query("SELECT id FROM hubspot.contacts")} == expected
+    saved = project.state()["contacts"]
+    assert saved["replication_key"] == "updated_at"
+    assert saved["replication_key_value"] > moment
+
+
+def test_a_copied_state_makes_a_run_under_its_id_incremental(portal, project, bookmarks):
+    copy = f"{STATE_ID}:nightly"
+    project.meltano("state", "copy", "--force", STATE_ID, copy)
+    contact = next(portal.truth("contacts"))["id"]
+    portal.mutate([{"kind": "edit", "type": "contacts", "id": contact, "properties": {"lastname": "Nightly"}}])
+    project.run("--state-id-suffix=nightly", *EL)
+    assert read(project) == all_in("incremental", contacts=1)
+    assert project.query("SELECT id FROM hubspot.contacts WHERE lastname = 'Nightly'") == [(contact,)]
+    assert project.state() == bookmarks
+    assert project.state(copy)["contacts"]["replication_key_value"] > bookmarks["contacts"]["replication_key_value"]
+
+
+def test_full_refresh_reads_everything_and_shows_what_is_gone_for_good(portal, project, bookmarks):
+    """A plain run carries on from its state, also if an earlier full pass was interrupted."""
+    gone = next(portal.truth("contacts"))["id"]
+    portal.mutate([{"kind": "gdpr-delete", "type": "contacts", "id": gone}])
+    damage_contacts(project)
+    version, started_at = bookmarks["contacts"]["version"], bookmarks["contacts"]["full_pass_at"]
+    under_way = {"version": version + 1, "started_at": started_at, "ranges": [[0, 10**12]]}
+    write(project, {**bookmarks, "contacts": {**bookmarks["contacts"], "full_pass": under_way}})
+
+    project.run("--full-refresh", *EL)
+    assert read(project) == all_in("full", contacts=59)
+    deleted = "SELECT id FROM hubspot.contacts WHERE _sdc_deleted_at IS NOT NULL"
+    assert project.query(deleted) == [(gone,)]
+    assert well_contacts(project) == {each["id"] for each in portal.truth("contacts")}
+
+    project.run(*EL)
+    assert read(project) == all_in("incremental")
+    assert project.query(deleted) == [(gone,)]
+    saved = project.state()
+    for stream in OBJECTS:
+        assert saved[stream].keys() == {"replication_key", "replication_key_value", "version", "full_pass_at"}
+        assert saved[stream]["version"] > bookmarks[stream]["version"] + 1
+        assert saved[stream]["replication_key_value"] > saved[stream]["full_pass_at"]
