@@ -69,6 +69,23 @@ class SeenIds:
 
 
 @dataclass
+class Stop:
+    """Whether a signal asked the run to stop, and whether this is a moment to do so.
+
+    A message must not be cut in two, and its buffer not be used twice: while the main thread writes
+    (`is_reading` is false) a signal is only noted.
+    """
+
+    signal: int | None = None
+    is_reading: bool = False
+
+    def check(self) -> None:
+        """End the process with the signal's exit code if one has come."""
+        if self.signal is not None:
+            raise SystemExit(128 + self.signal)
+
+
+@dataclass
 class Run:
     """The settings, the portal, the run's one clock reading, and what streams have seen and done."""
 
@@ -80,6 +97,7 @@ class Run:
     seen: dict[str, SeenIds] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     history: list[StreamRun] = field(default_factory=list)
+    stop: Stop = field(default_factory=Stop)
 
     def chosen_properties(self, kind: ObjectType) -> list[Mapping[str, Any]]:
         """Return the definitions of a kind's properties that the settings include."""

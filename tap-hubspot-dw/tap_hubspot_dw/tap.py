@@ -78,6 +78,10 @@ class TapHubSpotDW(Tap):
         """
         try:
             super().sync_all()
+        except SystemExit:
+            self.logger.error("Stopped by a signal; the state so far is kept.")
+            self.state_writer.write_state(self.state)
+            raise
         finally:
             if self._run.history:
                 self.logger.info("What this run read:\n%s", summary(self._run.history))
@@ -126,11 +130,16 @@ class TapHubSpotDW(Tap):
         return resolve(name, type_ids, run.portal.schemas() if needs_schemas(name, type_ids) else [])
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Write the state so far and end with the signal's exit code (the SDK's own ends with 0: a success)."""
-        self._run.portal.client.stop()
-        self.logger.error("Stopped by signal %d; the state so far is kept.", signum)
-        self.state_writer.write_state(self.state)
-        sys.exit(128 + signum)
+        """End soon with the signal's exit code (the SDK's own handler ends with 0: a success)."""
+        run = getattr(self, "_run", None)
+        if run is None:
+            sys.exit(128 + signum)
+        if run.stop.signal is not None:
+            return  # Meltano sends a second one; the first is being acted on
+        run.stop.signal = signum
+        run.portal.client.stop()
+        if run.stop.is_reading:
+            run.stop.check()
 
     # The command line: errors that the tap knows end with their sentence and exit code, without a traceback.
 

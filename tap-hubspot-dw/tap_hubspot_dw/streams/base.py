@@ -60,6 +60,9 @@ class HubSpotStream(Stream):
         self.run.history.append(self.done)
         traffic = self.run.portal.client.traffic
         before = (traffic.requests, traffic.retries, traffic.throttled_seconds)
+        stop = self.run.stop
+        stop.is_reading = True
+        stop.check()
         try:
             told = time.monotonic()
             progress_seconds = self.run.settings.progress_seconds
@@ -68,7 +71,10 @@ class HubSpotStream(Stream):
                     self.done.deletes += 1
                 else:
                     self.done.records += 1
+                stop.is_reading = False
                 yield record
+                stop.is_reading = True
+                stop.check()
                 if not progress_seconds or number % _PROGRESS_RECORDS:
                     continue
                 if time.monotonic() - told >= progress_seconds:
@@ -76,6 +82,7 @@ class HubSpotStream(Stream):
                     requests, throttled = traffic.requests - before[0], traffic.throttled_seconds - before[2]
                     self.logger.info("%s: %s.", self.name, progress_line(self.done, now(), requests, throttled))
         except RunStoppedError as error:
+            stop.check()
             self.done.error = str(error)
             raise
         except HubSpotError as error:
@@ -84,6 +91,7 @@ class HubSpotStream(Stream):
             self.logger.exception("%s: an error that the tap does not know; please report it.", self.name)
             self._fail(f"{type(error).__name__} in the tap itself")
         finally:
+            stop.is_reading = False
             after = (traffic.requests, traffic.retries, traffic.throttled_seconds)
             self.done.requests, self.done.retries = after[0] - before[0], after[1] - before[1]
             self.done.throttled_seconds = after[2] - before[2]
@@ -112,7 +120,10 @@ class HubSpotStream(Stream):
         self.state_manager.is_flushed = False
         if time.monotonic() - self._state_written >= _STATE_SECONDS and not self.in_batches:
             self._state_written = time.monotonic()
+            self.run.stop.is_reading = False
             self._write_state_message()
+            self.run.stop.is_reading = True
+            self.run.stop.check()
 
     def set_version(self, version: int) -> None:
         """Let the records that follow carry this table version."""
@@ -124,7 +135,9 @@ class HubSpotStream(Stream):
         Not with BATCH messages: their records carry no version and may not have been written yet.
         """
         if self.run.settings.activate_versions and not self.in_batches:
+            self.run.stop.is_reading = False
             self._write_activate_version_message(version)
+            self.run.stop.is_reading = True
 
     @property
     def in_batches(self) -> bool:

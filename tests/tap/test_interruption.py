@@ -1,0 +1,85 @@
+"""A full pass that is cut off goes on where it was, and a signal ends the tap soon and honestly."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tap_hubspot_dw.ranges import RANGE_RECORDS
+from tests.tap.running import CLEAN, TAP, run_tap
+
+TOTAL = 60_500
+WORKERS = 2
+
+
+@pytest.fixture(scope="module")
+def long_list(sandbox_factory):
+    return sandbox_factory(
+        contacts=TOTAL, deals=1, appointments=1, associations=1, contact_properties=30, tier="unlimited"
+    )
+
+
+def interrupted_run(folder, settings, state, *, after_records: int, with_signal: int):
+    """Run the tap until it has written so many records, then send the signal; return (exit code, messages)."""
+    (folder / "config.json").write_text(json.dumps(settings))
+    (folder / "state.json").write_text(json.dumps(state))
+    command = [str(TAP), "--config", str(folder / "config.json"), "--state", str(folder / "state.json")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=CLEAN)
+    messages, records = [], 0
+    for line in process.stdout:
+        if not line.endswith(b"\n"):
+            break  # cut off in the middle of a line, as a pipe may be
+        messages.append(json.loads(line))
+        records += messages[-1]["type"] == "RECORD"
+        if records == after_records:
+            process.send_signal(with_signal)
+            signalled = time.monotonic()
+    code = process.wait()
+    process.stdout.close()
+    assert time.monotonic() - signalled < 5, "the tap took too long to end"
+    return code, messages
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("percent", [10, 50, 90])
+def test_a_killed_pass_reads_at_most_one_range_a_worker_again(long_list, tmp_path, percent):
+    settings = {"api_url": long_list.url, "access_token": long_list.token, "objects": ["contacts"]}
+    settings |= {"associations": False, "workers": WORKERS, "include_properties": {"*": ["email"]}}
+    after = TOTAL * percent // 100
+    code, messages = interrupted_run(tmp_path, settings, {}, after_records=after, with_signal=signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    ids = [each["record"]["id"] for each in messages if each["type"] == "RECORD" and each["stream"] == "contacts"]
+    state = next((each["value"] for each in reversed(messages) if each["type"] == "STATE"), {})
+    again = run_tap(tmp_path, settings, state=state)
+    assert again.returncode == 0, again.log
+    ids_again = [each["id"] for each in again.records("contacts")]
+    truth = {each["id"] for each in long_list.truth("0-1")}
+    assert set(ids) | set(ids_again) == truth
+    repeated = len(ids) + len(ids_again) - TOTAL
+    assert repeated <= (WORKERS + 1) * RANGE_RECORDS  # the states come every few seconds
+    assert again.kinds("contacts")[-1] == "ACTIVATE_VERSION"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_tap_with_its_code_and_a_valid_state(long_list, tmp_path, number):
+    settings = {"api_url": long_list.url, "access_token": long_list.token, "objects": ["contacts"]}
+    code, messages = interrupted_run(tmp_path, settings, {}, after_records=3_000, with_signal=number)
+    assert code == 128 + number
+    saved = next(each["value"] for each in reversed(messages) if each["type"] == "STATE")["bookmarks"]["contacts"]
+    assert "full_pass" in saved
+    assert "replication_key_value" not in saved
+    again = run_tap(tmp_path, settings | {"max_records": 5}, state={"bookmarks": {"contacts": saved}})
+    assert again.returncode == 0, again.log
+
+
+def test_a_stalled_connection_does_not_hold_up_the_end(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(contacts=3_000, deals=1, associations=1, contact_properties=20, tier="unlimited")
+    sandbox.faults([{"match": "list contacts", "from": 10, "stallSeconds": 60}])
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"]}
+    code, _ = interrupted_run(tmp_path, settings, {}, after_records=850, with_signal=signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM
+    sandbox.stop()
