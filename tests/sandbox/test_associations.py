@@ -95,6 +95,7 @@ def test_an_id_has_five_hundred_edges_a_page_and_an_opaque_cursor(shared: Api) -
     single = f"/crm/objects/2026-09/deals/{hub}/associations/contacts"
     listed = shared.listed(single)
     assert listed == first["to"] + second["to"]
+    assert len(shared.get(f"{single}?limit=500").json()["results"]) == 500
     assert shared.get(f"{single}?limit=501").status_code == 400
 
 

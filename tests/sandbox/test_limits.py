@@ -74,6 +74,9 @@ def test_five_searches_a_second_whoever_asks(api: Api) -> None:
     other = _refresh(api).json()["access_token"]
     replies = [api.post(SEARCH, {}, token=other if n % 2 else "") for n in range(6)]
     assert [reply.status_code for reply in replies] == [200] * 5 + [429]
+    for reply in replies:
+        assert not {name for name in map(str.lower, reply.headers) if "ratelimit" in name and "daily" not in name}
+    assert replies[0].headers["x-hubspot-ratelimit-daily"] == "625000"
     body = replies[-1].json()
     assert (body["message"], body["category"]) == ("You have reached your secondly limit.", "RATE_LIMITS")
     assert "policyName" not in body
@@ -96,6 +99,7 @@ def test_the_day_ends_with_its_own_429_and_begins_anew(api: Api) -> None:
     refused = api.get(LIST)
     assert (refused.status_code, refused.json()["policyName"]) == (429, "DAILY")
     assert refused.json()["message"] == "You have reached your daily limit."
+    assert api.get(LIST, token=_refresh(api).json()["access_token"]).status_code == 200, "OAuth apps have no day"
     usage_refused = api.get("/account-info/v3/api-usage/daily/private-apps")
     assert usage_refused.status_code == 429
     api.sandbox.clock.advance(86_400)
