@@ -1,0 +1,85 @@
+"""Kill the pair at random moments, again and again; a plain run afterwards makes the warehouse equal to the portal.
+
+WAREHOUSE_TEST_LONG=1 does it fifty times over 50,000 records, which takes a quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.changes import mixed_changes
+from tests.pipeline.test_copy_is_true import STREAMS, differences, edge_rows, edges
+
+LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
+KILLS = 50 if LONG else 6
+SIZES = {"contacts": 24_000, "appointments": 8_000, "deals": 18_000} if LONG else {"contacts": 6_000, "deals": 1_500}
+BIN = Path(sys.executable).parent
+
+
+class Pair:
+    """The tap into the target, with the last state that the target printed, as Meltano keeps it."""
+
+    def __init__(self, sandbox, warehouse, folder: Path) -> None:
+        self.folder, self.state = folder, {}
+        settings = {"api_url": sandbox.url, "access_token": sandbox.token}
+        target = {"warehouse": warehouse.url, "default_target_schema": "hubspot", "commit_interval_seconds": 0.5}
+        (folder / "tap.json").write_text(json.dumps(settings))
+        (folder / "target.json").write_text(json.dumps(target))
+
+    def run(self, *, kill: tuple[str, int, float] | None = None) -> tuple[int, int]:
+        """Run once; `kill` is (whom, signal, after how many seconds). Returns the exit codes of tap and target."""
+        (self.folder / "state.json").write_text(json.dumps(self.state))
+        tap_command = [BIN / "tap-hubspot-dw", "--config", "tap.json", "--state", "state.json"]
+        with (self.folder / "states").open("wb") as states, (self.folder / "log").open("ab") as log:
+            tap = subprocess.Popen(tap_command, cwd=self.folder, stdout=subprocess.PIPE, stderr=log)
+            target = subprocess.Popen(
+                [BIN / "target-warehouse", "--config", "target.json"],
+                cwd=self.folder,
+                stdin=tap.stdout,
+                stdout=states,
+                stderr=log,
+            )
+            tap.stdout.close()
+            if kill:
+                whom, number, seconds = kill
+                time.sleep(seconds)
+                (tap if whom == "tap" else target).send_signal(number)
+            codes = tap.wait(120), target.wait(120)
+        printed = [line for line in (self.folder / "states").read_bytes().split(b"\n")[:-1] if line]
+        if printed:
+            self.state = json.loads(printed[-1])
+        return codes
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600 if LONG else 300)
+@pytest.mark.sandbox(**SIZES, associations=3_000, contact_properties=40, tier="unlimited")
+def test_killed_again_and_again_nothing_is_lost(sandbox, warehouse, tmp_path):
+    seed = random.randrange(10**6)
+    rng = random.Random(seed)
+    pair = Pair(sandbox, warehouse, tmp_path)
+    ids = {type_id: [each["id"] for each in sandbox.truth(type_id)] for type_id in STREAMS}
+    changes = list(mixed_changes(ids, KILLS * 10, seed=seed))
+    killed = 0
+    for number in range(KILLS):
+        victim = rng.choice(["tap", "target"])
+        how = rng.choice([signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+        codes = pair.run(kill=(victim, how, rng.uniform(1.0, 4.0)))
+        code = codes[0] if victim == "tap" else codes[1]
+        assert code in {0, 1, -how, 128 + how}, f"seed {seed}: the {victim} ended with {code}"
+        killed += code != 0
+        sandbox.mutate(changes[number * 10 : number * 10 + 10])
+    assert killed, f"seed {seed}: every run had ended before its signal came"
+    pair.state.get("bookmarks", {}).get("associations", {}).pop("full_pass_at", None)  # removed ones too
+    assert pair.run() == (0, 0), (tmp_path / "log").read_text()[-3000:]
+    assert differences(sandbox, warehouse) == [], f"seed {seed}"
+    assert edge_rows(warehouse) == edges(sandbox), f"seed {seed}"
