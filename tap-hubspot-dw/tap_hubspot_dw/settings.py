@@ -257,7 +257,7 @@ class Settings:
         token, oauth = config.get("access_token"), [config.get(name) for name in _OAUTH]
         if not token and not all(oauth):
             raise SettingsError(
-                "No token: set access_token (in .env: TAP_HUBSPOT_DW_ACCESS_TOKEN), "
+                "No token: set access_token (in the Meltano project: HUBSPOT_ACCESS_TOKEN in .env), "
                 "or client_id, client_secret and refresh_token."
             )
         return cls(

@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-_KINDS = {"integer": "integer", "number": "decimal", "boolean": "boolean", "array": "array", "object": "object"}
+# Meltano 4.4 reads a `decimal` from the environment as a Decimal, which it then cannot write as JSON.
+_KINDS = {"integer": "integer", "number": "integer", "boolean": "boolean", "array": "array", "object": "object"}
 
 
 def about(executable: str) -> dict[str, Any]:

@@ -77,5 +77,5 @@ class Project:
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a statement on the DuckDB file of the environment `dev`."""
         with duckdb.connect() as connection:  # under another name: `hubspot` is the schema's too
-            connection.execute(f"ATTACH '{self.folder / 'warehouse' / 'hubspot.duckdb'}' AS warehouse; USE warehouse")
+            connection.execute(f"ATTACH '{self.folder / 'warehouse' / 'crm.duckdb'}' AS warehouse; USE warehouse")
             return connection.execute(sql).fetchall()

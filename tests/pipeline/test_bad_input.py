@@ -101,7 +101,7 @@ def test_what_the_tap_cannot_do_is_told_by_meltano(loaded, portal, env, sentence
 
 def test_without_a_token_nothing_is_asked_and_nothing_loaded(loaded, portal):
     """Environment prod, and nothing in .env."""
-    warehouse = f"duckdb:///{loaded.folder}/warehouse/hubspot.duckdb"
+    warehouse = f"duckdb:///{loaded.folder}/warehouse/crm.duckdb"
     asked = portal.log()["total"]
     told = failing_run(
         loaded, "--environment=prod", without="TAP_HUBSPOT_DW_ACCESS_TOKEN", WAREHOUSE_URL=warehouse
@@ -132,7 +132,7 @@ def target_lines(told: str) -> str:
 
 
 def test_a_locked_file_is_told_by_meltano(loaded):
-    file = loaded.folder / "warehouse" / "hubspot.duckdb"
+    file = loaded.folder / "warehouse" / "crm.duckdb"
     before = kept(loaded)
     lock = duckdb.connect(str(file))
     try:

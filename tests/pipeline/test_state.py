@@ -160,7 +160,7 @@ def test_state_that_another_hubspot_tap_left_is_carried_on(portal, project):
     """What it has a bookmark for is read from there, the rest in full."""
     since, expected = newest_contacts(portal, 20)
     moment = (since + LOOKBACK).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
-    (project.folder / "warehouse" / "hubspot.duckdb").unlink()
+    (project.folder / "warehouse" / "crm.duckdb").unlink()
     write(project, {"contacts": {"replication_key": "lastmodifieddate", "replication_key_value": moment}})
     project.run(*EL)
     assert read(project) == all_in("full") | {"contacts": ("incremental", len(expected))}
