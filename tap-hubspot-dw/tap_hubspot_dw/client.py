@@ -6,7 +6,6 @@ from several threads: each has its own `requests.Session`.
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import threading
@@ -20,17 +19,17 @@ import requests
 
 from tap_hubspot_dw.auth import Token
 from tap_hubspot_dw.budgets import OBJECTS, Budgets
-from tap_hubspot_dw.errors import (
-    AuthenticationError,
-    DailyLimitError,
-    HubSpotError,
-    MissingScopesError,
-    RequestError,
-    RunStoppedError,
-    UnreachableError,
+from tap_hubspot_dw.errors import DailyLimitError, RunStoppedError, UnreachableError
+from tap_hubspot_dw.replies import (
+    Reply,
+    decode,
+    error_reply,
+    gave_up,
+    header_number,
+    refusal,
+    retry_after_seconds,
+    throttle_seconds,
 )
-
-Reply = dict[str, Any]
 
 # Worth another try (HubSpot's error handling guide; 525, 526 and 530 are Cloudflare's and a guess).
 _RETRIED = frozenset({423, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
@@ -123,7 +122,7 @@ class Client:
                 if response.status_code in {200, 201, 207}:
                     self._answered = True
                     if budget == OBJECTS:
-                        self._budgets.learn(_header_number(response, "X-HubSpot-RateLimit-Max"))
+                        self._budgets.learn(header_number(response, "X-HubSpot-RateLimit-Max"))
                     self._keep_daily_reserve(response)
                     return decode(response.content)
                 if response.status_code == 401 and not renewed and self._token.renew(token):
@@ -138,7 +137,7 @@ class Client:
             else:
                 tries += 1
             if tries >= (_MAX_TRIES if self._answered else _MAX_TRIES_UNSEEN) or throttled >= _MAX_THROTTLED:
-                raise _gave_up(response, request, tries + throttled, trouble)
+                raise gave_up(response, request, tries + throttled, trouble)
             self._wait(response, float(next(waits) or 0), trouble, budget)
 
     def _await_budget(self, budget: str) -> None:
@@ -174,8 +173,8 @@ class Client:
 
     def _keep_daily_reserve(self, response: requests.Response) -> None:
         """Raise once less of the account's daily requests is left than the reserve (OAuth apps have no limit)."""
-        limit = _header_number(response, "X-HubSpot-RateLimit-Daily")
-        left = _header_number(response, "X-HubSpot-RateLimit-Daily-Remaining")
+        limit = header_number(response, "X-HubSpot-RateLimit-Daily")
+        left = header_number(response, "X-HubSpot-RateLimit-Daily-Remaining")
         if limit is not None and left is not None and left < limit * self._daily_reserve:
             raise DailyLimitError(
                 f"Only {left:,} of the account's {limit:,} daily HubSpot requests are left, less than the reserve "
@@ -195,114 +194,17 @@ class Client:
         seconds = random.uniform(wait_seconds / 2, wait_seconds)  # noqa: S311  jitter is no secret
         throttled = response is not None and response.status_code == 429
         if response is not None:
-            asked = max(_retry_after_seconds(response), _SHORTEST_WAIT_SECONDS.get(response.status_code, 0.0))
+            asked = max(retry_after_seconds(response), _SHORTEST_WAIT_SECONDS.get(response.status_code, 0.0))
             if asked > _LONGEST_RETRY_AFTER_SECONDS:
                 raise UnreachableError(
                     f"HubSpot asks to wait {asked:.0f} seconds ({trouble}): run again after that.",
                     reply=error_reply(response),
                 )
             if throttled:
-                asked = max(asked, _throttle_seconds(error_reply(response)))
+                asked = max(asked, throttle_seconds(error_reply(response)))
                 self._budgets[budget].close(asked)
             seconds = max(seconds, asked)
         self.traffic.add(retries=1, throttled=seconds if throttled else 0.0)
         level = logging.INFO if throttled else logging.WARNING
         self._logger.log(level, "HubSpot: %s; trying again in %.1f s.", trouble, seconds)
         self.wait(seconds)
-
-
-def decode(content: bytes) -> Reply:
-    """Return a JSON reply; lone surrogates, which no database takes, become U+FFFD.
-
-    Raises:
-        HubSpotError: the body is not a JSON object.
-    """
-    try:
-        reply = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        try:
-            text = json.dumps(json.loads(content), ensure_ascii=False)
-        except ValueError as error:
-            raise HubSpotError("HubSpot sent a reply that is not JSON: run again later.") from error
-        reply = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    if not isinstance(reply, dict):
-        raise HubSpotError("HubSpot sent a reply that is not a JSON object: run again later.")
-    return reply
-
-
-def error_reply(response: requests.Response) -> Reply:
-    """Return the JSON body of an error, or nothing: proxies before HubSpot answer in HTML (observed)."""
-    try:
-        reply = json.loads(response.content)
-    except ValueError:
-        return {}
-    return reply if isinstance(reply, dict) else {}
-
-
-def refusal(response: requests.Response, request: str) -> HubSpotError:
-    """Return the error for a reply that no retry will change."""
-    reply = error_reply(response)
-    status = response.status_code
-    if status == 401:
-        return AuthenticationError(
-            f"HubSpot does not accept the token (HTTP 401 to {request}): check access_token, "
-            "or make a new service key in HubSpot under Development, Keys.",
-            reply=reply,
-        )
-    if status == 403:
-        scopes = _scopes(reply)
-        named = f"the scope {' or '.join(scopes)}" if scopes else "a scope it does not name"
-        return MissingScopesError(
-            f"HubSpot refuses {request}: the token lacks {named}; grant it to the app or key and run again.",
-            reply=reply,
-        )
-    said = str(reply.get("message") or "no message")
-    return RequestError(f'HubSpot refuses {request} (HTTP {status}): "{said[:300]}".', status=status, reply=reply)
-
-
-def _gave_up(response: requests.Response | None, request: str, tries: int, trouble: str) -> HubSpotError:
-    if response is None:
-        return UnreachableError(
-            f"No answer to {request} in {tries} tries (last: {trouble}): "
-            "check the setting api_url and the network, then run again."
-        )
-    return HubSpotError(
-        f"No usable answer to {request} in {tries} tries (last: {trouble}): run again later; "
-        "if it stays, tell HubSpot's support the correlation id.",
-        reply=error_reply(response),
-    )
-
-
-def _scopes(reply: Reply) -> list[str]:
-    scopes: list[str] = []
-    for error in reply.get("errors") or []:
-        scopes += (error.get("context") or {}).get("requiredGranularScopes") or []
-    return scopes
-
-
-def _header_number(response: requests.Response, name: str) -> int | None:
-    text = response.headers.get(name, "")
-    return int(text) if text.isdigit() else None
-
-
-def _retry_after_seconds(response: requests.Response) -> float:
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else 0.0
-
-
-def _throttle_seconds(reply: Reply) -> float:
-    """Return how long a 429 asks to wait: HubSpot's have no Retry-After (observed); the policy tells.
-
-    Raises:
-        DailyLimitError: the day's requests are used up; waiting would take hours.
-    """
-    policy, message = str(reply.get("policyName")), str(reply.get("message")).lower()
-    if policy == "DAILY" or "daily limit" in message:
-        raise DailyLimitError(
-            "The account's daily HubSpot requests are used up; "
-            "the state is kept: run again after midnight in the account's time zone.",
-            reply=reply,
-        )
-    if policy == "SECONDLY" or "secondly limit" in message.replace("ten_secondly", ""):
-        return 1.0
-    return 2.0  # of a rolling ten-second window: the oldest requests leave it continuously

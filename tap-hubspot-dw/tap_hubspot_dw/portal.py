@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tap_hubspot_dw.budgets import ASSOCIATIONS, SEARCH
-from tap_hubspot_dw.client import Client, Reply
+from tap_hubspot_dw.client import Client
 from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.ranges import RANGE_RECORDS, NotPositionalError, Range, checked_page
+from tap_hubspot_dw.replies import Reply
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.search import MOST_RESULTS, Window, ascending_ids, is_last, search_body
 

@@ -9,7 +9,7 @@ import requests
 import responses
 
 from tap_hubspot_dw.auth import StaticToken
-from tap_hubspot_dw.client import Client, decode
+from tap_hubspot_dw.client import Client
 from tap_hubspot_dw.errors import (
     AuthenticationError,
     DailyLimitError,
@@ -18,6 +18,7 @@ from tap_hubspot_dw.errors import (
     RequestError,
     UnreachableError,
 )
+from tap_hubspot_dw.replies import decode
 
 URL = "http://hubspot.test"
 SECRET = "pat-not-a-real-token"

@@ -1,0 +1,120 @@
+"""What HubSpot's replies say: JSON, refusals and how long to wait.
+
+Pure but for the type of a response; no request is made here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import requests
+
+from tap_hubspot_dw.errors import (
+    AuthenticationError,
+    DailyLimitError,
+    HubSpotError,
+    MissingScopesError,
+    RequestError,
+    UnreachableError,
+)
+
+Reply = dict[str, Any]
+
+
+def decode(content: bytes) -> Reply:
+    """Return a JSON reply; lone surrogates, which no database takes, become U+FFFD.
+
+    Raises:
+        HubSpotError: the body is not a JSON object.
+    """
+    try:
+        reply = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            text = json.dumps(json.loads(content), ensure_ascii=False)
+        except ValueError as error:
+            raise HubSpotError("HubSpot sent a reply that is not JSON: run again later.") from error
+        reply = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    if not isinstance(reply, dict):
+        raise HubSpotError("HubSpot sent a reply that is not a JSON object: run again later.")
+    return reply
+
+
+def error_reply(response: requests.Response) -> Reply:
+    """Return the JSON body of an error, or nothing: proxies before HubSpot answer in HTML (observed)."""
+    try:
+        reply = json.loads(response.content)
+    except ValueError:
+        return {}
+    return reply if isinstance(reply, dict) else {}
+
+
+def refusal(response: requests.Response, request: str) -> HubSpotError:
+    """Return the error for a reply that no retry will change."""
+    reply = error_reply(response)
+    status = response.status_code
+    if status == 401:
+        return AuthenticationError(
+            f"HubSpot does not accept the token (HTTP 401 to {request}): check access_token, "
+            "or make a new service key in HubSpot under Development, Keys.",
+            reply=reply,
+        )
+    if status == 403:
+        scopes = _scopes(reply)
+        named = f"the scope {' or '.join(scopes)}" if scopes else "a scope it does not name"
+        return MissingScopesError(
+            f"HubSpot refuses {request}: the token lacks {named}; grant it to the app or key and run again.",
+            reply=reply,
+        )
+    said = str(reply.get("message") or "no message")
+    return RequestError(f'HubSpot refuses {request} (HTTP {status}): "{said[:300]}".', status=status, reply=reply)
+
+
+def gave_up(response: requests.Response | None, request: str, tries: int, trouble: str) -> HubSpotError:
+    if response is None:
+        return UnreachableError(
+            f"No answer to {request} in {tries} tries (last: {trouble}): "
+            "check the setting api_url and the network, then run again."
+        )
+    return HubSpotError(
+        f"No usable answer to {request} in {tries} tries (last: {trouble}): run again later; "
+        "if it stays, tell HubSpot's support the correlation id.",
+        reply=error_reply(response),
+    )
+
+
+def _scopes(reply: Reply) -> list[str]:
+    scopes: list[str] = []
+    for error in reply.get("errors") or []:
+        scopes += (error.get("context") or {}).get("requiredGranularScopes") or []
+    return scopes
+
+
+def header_number(response: requests.Response, name: str) -> int | None:
+    text = response.headers.get(name, "")
+    return int(text) if text.isdigit() else None
+
+
+def retry_after_seconds(response: requests.Response) -> float:
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else 0.0
+
+
+def throttle_seconds(reply: Reply) -> float:
+    """Return how long a 429 asks to wait: HubSpot's have no Retry-After (observed); the policy tells.
+
+    Raises:
+        DailyLimitError: the day's requests are used up; waiting would take hours.
+    """
+    policy, message = str(reply.get("policyName")), str(reply.get("message")).lower()
+    if policy == "DAILY" or "daily limit" in message:
+        raise DailyLimitError(
+            "The account's daily HubSpot requests are used up; "
+            "the state is kept: run again after midnight in the account's time zone.",
+            reply=reply,
+        )
+    if policy == "SECONDLY" or "secondly limit" in message.replace("ten_secondly", ""):
+        return 1.0
+    return 2.0  # of a rolling ten-second window: the oldest requests leave it continuously
