@@ -73,6 +73,7 @@ def refusal(response: requests.Response, request: str) -> HubSpotError:
 
 
 def gave_up(response: requests.Response | None, request: str, tries: int, trouble: str) -> HubSpotError:
+    """Return the error for a request that was tried in vain; without any response nothing else will work either."""
     if response is None:
         return UnreachableError(
             f"No answer to {request} in {tries} tries (last: {trouble}): "
@@ -93,11 +94,13 @@ def _scopes(reply: Reply) -> list[str]:
 
 
 def header_number(response: requests.Response, name: str) -> int | None:
+    """Return the whole number in a header, or None: HubSpot promises none of them."""
     text = response.headers.get(name, "")
     return int(text) if text.isdigit() else None
 
 
 def retry_after_seconds(response: requests.Response) -> float:
+    """Return what a Retry-After in seconds asks for; 0 without one."""
     text = response.headers.get("Retry-After", "")
     return float(text) if text.isdigit() else 0.0
 
