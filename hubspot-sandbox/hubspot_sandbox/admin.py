@@ -132,6 +132,7 @@ def status(call: Call) -> Reply:
             "limits": sandbox.limits.as_json(),
             "pagesChangedWhilePaging": sum(s.done for s in sandbox.portal.standing),
             "requests": sandbox.log.total,
+            "defects": sandbox.defects,
         }
     )
 

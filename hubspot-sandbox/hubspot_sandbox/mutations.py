@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hubspot_sandbox.association_types import LABELS
-from hubspot_sandbox.moments import iso
+from hubspot_sandbox.moments import DAY_MS, iso
 from hubspot_sandbox.portal import Portal
 from hubspot_sandbox.property_definitions import Definition, choices
 from hubspot_sandbox.quirks import Quirks
@@ -19,6 +19,7 @@ from hubspot_sandbox.search_request import text_of
 from hubspot_sandbox.standing_changes import CHURN, EDIT, StandingChange
 
 Mutation = dict[str, Any]
+_MOST_DAYS_AGO = 36_500
 
 
 class MutationError(ValueError):
@@ -79,9 +80,12 @@ def _create(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
 def _archive(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
     records = _records(portal, mutation)
     number = _number(records, mutation)
+    days_ago = float(mutation.get("daysAgo", 0))
+    if not 0 <= days_ago <= _MOST_DAYS_AGO:
+        raise MutationError(f"archive: daysAgo is a number of days from 0 to {_MOST_DAYS_AGO}.")
     records.before_change(number)
     records.state[number] = ARCHIVED
-    records.archived_at[number] = portal.clock.now_ms() - round(float(mutation.get("daysAgo", 0)) * 86_400_000)
+    records.archived_at[number] = portal.clock.now_ms() - round(days_ago * DAY_MS)
     return {"id": str(records.id_of(number)), "archivedAt": iso(records.archived_at[number])}
 
 
@@ -172,6 +176,8 @@ def _bulk_touch(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation
     """Stamp `count` live records (from `fromId` on) with one and the same millisecond, as HubSpot's bulk updates do."""
     records = _records(portal, mutation)
     count = int(mutation.get("count", 0))
+    if count < 0:
+        raise MutationError("bulk-touch: count is not negative.")
     start = records.first_number_from(int(mutation.get("fromId", 0)))
     given = _properties(records, mutation)
     now = portal.clock.now_ms()
@@ -194,6 +200,7 @@ def _while_paging(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutati
         int(mutation.get("every", 1)),
         int(mutation.get("times", 1)),
     )
+    standing.check(records)
     portal.standing.append(standing)
     return {"every": standing.every, "times": standing.times}
 
@@ -255,7 +262,7 @@ def apply(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
         raise MutationError(f"There is no mutation kind {kind!r}; there are: {', '.join(KINDS)}.")
     try:
         happened = action(portal, mutation, quirks)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, MutationError):
             raise
         raise MutationError(f"{kind}: {error}") from error

@@ -11,12 +11,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hubspot_sandbox.admin_client import AdminClient
+from hubspot_sandbox.admin_client import AdminClient, AdminError
+
+
+class SandboxDefectError(AssertionError):
+    """A request to the sandbox ended in an exception that nobody foresaw; its traceback is on standard error."""
 
 
 class SandboxClock:
@@ -74,11 +79,23 @@ class RunningSandbox(AdminClient):
         return SandboxClock(self)
 
     def stop(self) -> None:
-        """End the process; harmless when it has ended."""
+        """End the process, harmless when it has ended; SandboxDefectError when a request met an unexpected exception."""
+        defects = self._defects()
         self.process.terminate()
         self.process.wait(10)
         if self.process.stdout:
             self.process.stdout.close()
+        if defects:
+            raise SandboxDefectError(f"The sandbox met {len(defects)} unexpected exceptions, first {defects[0]}.")
+
+    def _defects(self) -> list[str]:
+        if self.process.poll() is not None:
+            return []
+        try:
+            found: list[str] = self.get("status")["defects"]
+        except AdminError:
+            return []  # it is ending already
+        return found
 
 
 def _words(options: dict[str, Any]) -> Iterator[str]:
@@ -119,15 +136,14 @@ def start_sandbox(
 @pytest.fixture(scope="session")
 def sandbox_factory() -> Iterator[Callable[..., RunningSandbox]]:
     """`sandbox_factory(**options)` starts a sandbox; all of them end with the session."""
-    started: list[RunningSandbox] = []
+    with ExitStack() as started:
 
-    def start(**options: Any) -> RunningSandbox:
-        started.append(start_sandbox(**options))
-        return started[-1]
+        def start(**options: Any) -> RunningSandbox:
+            running = start_sandbox(**options)
+            started.callback(running.stop)
+            return running
 
-    yield start
-    for one in started:
-        one.stop()
+        yield start
 
 
 @pytest.fixture

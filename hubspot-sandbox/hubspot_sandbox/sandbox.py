@@ -46,6 +46,8 @@ class Sandbox:
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
+        #: requests that ended in an unexpected exception, `METHOD path: Exception`; a reset does not forget them
+        self.defects: list[str] = []
         self.reset()
 
     def reset(self) -> None:

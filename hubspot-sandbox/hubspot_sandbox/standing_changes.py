@@ -9,6 +9,16 @@ from hubspot_sandbox.records import ARCHIVED, LIVE, Records
 EDIT, CHURN = "edit-while-paging", "churn-while-paging"
 
 
+def text_property(records: Records) -> str | None:
+    """A text property that a person could write, the roomiest kind first; None when the type has none."""
+    free = [
+        (d.field_type != "textarea", place, d.name)
+        for place, d in enumerate(records.definitions.values())
+        if d.type == "string" and not d.options and not d.calculated and not d.unique and not d.name.startswith("hs_")
+    ]
+    return min(free)[2] if free else None
+
+
 @dataclass
 class StandingChange:
     """What happens after each `every`-th page, `times` times.
@@ -28,6 +38,11 @@ class StandingChange:
         if self.every < 1 or self.times < 1:
             raise ValueError(f"{self.kind}: every and times are at least 1.")
 
+    def check(self, records: Records) -> None:
+        """ValueError with one sentence when this change cannot happen to records of the type."""
+        if self.kind == EDIT and text_property(records) is None:
+            raise ValueError(f"{self.kind}: {records.type.plural} have no text property that can be written.")
+
     def page_served(self, records: Records, page: list[int]) -> None:
         """Count a page of the type; change the portal if it is time."""
         if records.type.type_id != self.type_id or not page or self.done >= self.times:
@@ -37,8 +52,9 @@ class StandingChange:
             return
         self.done += 1
         if self.kind == EDIT:
-            name = next(n for n, d in records.definitions.items() if d.kind == "textarea")
-            records.write(page[0], {name: f"edited while paging, {self.done}"})
+            name = text_property(records)
+            # The last text property may have been removed since: then only the time of the change is written.
+            records.write(page[0], {name: f"edited while paging, {self.done}"} if name else {})
             return
         records.create({})
         following = next(records.numbers(LIVE, page[-1] + 1), None)

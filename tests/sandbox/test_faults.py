@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import requests
 
+from hubspot_sandbox.admin_client import AdminError
 from hubspot_sandbox.faults import HTML_STATUSES, Fault, Faults
+from hubspot_sandbox.pytest_plugin import RunningSandbox
 from tests.sandbox.conftest import Api
 from tests.sandbox.test_limits import _refresh
 
@@ -144,6 +146,35 @@ def test_records_are_edited_while_they_are_paged(api: Api) -> None:
     after = {row["id"]: row["updatedAt"] for row in api.sandbox.truth("contacts")}
     ids = list(before)
     assert [one for one in ids if before[one] != after[one]] == [ids[100], ids[300], ids[500]]
+
+
+@pytest.mark.sandbox(contacts=30, contact_properties=1, courses=5)
+@pytest.mark.parametrize(("plural", "edited"), [("contacts", 1), ("companies", 1), ("courses", 1)])
+def test_a_type_with_few_properties_is_edited_while_it_is_paged(
+    sandbox: RunningSandbox, http: requests.Session, plural: str, edited: int
+) -> None:
+    sandbox.mutate([{"kind": "edit-while-paging", "type": plural, "every": 1, "times": 1}])
+    before = list(sandbox.truth(plural))
+    assert Api(sandbox, http).get(f"/crm/v3/objects/{plural}").status_code == 200
+    changed = [new for old, new in zip(before, sandbox.truth(plural), strict=True) if old != new]
+    assert len(changed) == edited
+    assert "edited while paging, 1" in changed[0]["properties"].values()
+
+
+def test_a_type_without_a_text_to_write_cannot_be_edited_while_it_is_paged(api: Api) -> None:
+    standing = {"kind": "edit-while-paging", "type": "divisions", "every": 1, "times": 9}
+    api.sandbox.mutate([standing])
+    texts = [
+        {"kind": "remove-property", "type": "divisions", "name": row["name"]}
+        for row in api.get("/crm/v3/properties/divisions").json()["results"]
+        if row["type"] == "string" and not row["options"]
+    ]
+    api.sandbox.mutate(texts)
+    with pytest.raises(AdminError, match="divisions have no text property that can be written"):
+        api.sandbox.mutate([standing])
+    first, *_ = api.sandbox.truth("divisions")
+    assert api.get("/crm/v3/objects/divisions").status_code == 200
+    assert next(iter(api.sandbox.truth("divisions")))["updatedAt"] > first["updatedAt"]
 
 
 def test_records_come_and_go_while_they_are_paged(api: Api) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from hubspot_sandbox.admin_client import AdminError
 from tests.sandbox.conftest import Api
 
 
@@ -120,6 +125,23 @@ def test_association_changes_touch_nobodys_last_modified(api: Api) -> None:
     assert all(row["toObjectId"] != 51 for row in api.get(read).json()["results"])
     assert _contact(api, "51")["updatedAt"] == contact["updatedAt"]
     assert api.get(f"/crm/v3/objects/deals/{deal['id']}").json()["updatedAt"] == deal["updatedAt"]
+
+
+@pytest.mark.parametrize(
+    ("mutation", "sentence"),
+    [
+        ({"kind": "archive", "type": "contacts", "id": "51", "daysAgo": "x"}, "archive: could not convert"),
+        ({"kind": "archive", "type": "contacts", "id": "51", "daysAgo": -1}, "daysAgo is a number of days from 0"),
+        ({"kind": "archive", "type": "contacts", "id": "51", "daysAgo": 1e12}, "daysAgo is a number of days from 0"),
+        ({"kind": "bulk-touch", "type": "contacts", "count": -1}, "count is not negative"),
+        ({"kind": "bulk-touch", "type": "contacts", "count": "12x"}, "bulk-touch: invalid literal"),
+    ],
+)
+def test_a_mutation_that_cannot_be_done_changes_nothing(api: Api, mutation: dict[str, Any], sentence: str) -> None:
+    before = list(api.sandbox.truth("contacts"))
+    with pytest.raises(AdminError, match=sentence):
+        api.sandbox.mutate([mutation])
+    assert list(api.sandbox.truth("contacts")) == before
 
 
 def test_a_bulk_touch_stamps_one_millisecond(api: Api) -> None:

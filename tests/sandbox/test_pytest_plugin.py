@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import requests
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox
+from hubspot_sandbox.pytest_plugin import RunningSandbox, SandboxDefectError
 from tests.sandbox.conftest import Api
 
 
@@ -50,3 +53,24 @@ def test_requests_are_counted_by_endpoint_and_status(api: Api) -> None:
     }
     api.sandbox.reset()
     assert api.sandbox.log()["total"] == 0
+
+
+BROKEN = """
+from hubspot_sandbox.reference import PIPELINES
+PIPELINES["deals"][0].clear()
+from hubspot_sandbox.cli import main
+main(["serve", "--port", "0", "--json", "--contacts", "1"])
+"""
+
+
+def test_an_unexpected_exception_fails_the_test_that_stops_the_sandbox(http: requests.Session) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", BROKEN], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    running = RunningSandbox(process, json.loads(process.stdout.readline()))
+    assert Api(running, http).get("/crm-pipelines/v1/pipelines/deals").status_code == 500
+    running.reset()
+    with pytest.raises(SandboxDefectError, match=r"GET /crm-pipelines/v1/pipelines/deals: KeyError"):
+        running.stop()
+    assert process.poll() is not None
