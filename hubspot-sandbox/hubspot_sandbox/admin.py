@@ -59,7 +59,7 @@ def mutate(call: Call) -> Reply:
         try:
             if not isinstance(mutation, dict):
                 raise mutations.MutationError("a mutation is a JSON object.")
-            done.append(mutations.apply(sandbox.portal, mutation, sandbox.quirks))
+            done.append(sandbox.change(mutation))
         except mutations.MutationError as error:
             raise NotPossible(f"Mutation {place + 1} (after {len(done)} applied): {error}") from None
     return json_reply({"results": done})

@@ -12,6 +12,7 @@ from hubspot_sandbox import mutate_command
 from hubspot_sandbox.admin_client import AdminError
 from hubspot_sandbox.arguments import add_options, listening, sandbox_options
 from hubspot_sandbox.daemon import STATE_DIR_VARIABLE, DaemonError, StateDirectory, down, up
+from hubspot_sandbox.journal import Journal
 from hubspot_sandbox.sandbox import Sandbox
 from hubspot_sandbox.server import DEFAULT_PORT, ListenError, Sockets, run
 
@@ -38,8 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     add_options(serve)
     serve.add_argument("--json", action="store_true", help="announce url, token, pid and portal id as one JSON line")
     serve.add_argument("--idle-minutes", type=float, default=0.0, metavar="M", help="end after M minutes unasked")
+    serve.add_argument(
+        "--journal", metavar="FILE", help="keep the mutations in FILE, and make those in it again at the start"
+    )
     serve.add_argument("--state-file", metavar="FILE", help=argparse.SUPPRESS)
-    starting = commands.add_parser("up", help="have one running in the background; does nothing if it is")
+    starting = commands.add_parser("up", help="have one running in the background, with the mutations made before")
     add_options(starting)
     starting.add_argument(
         "--idle-minutes",
@@ -48,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="M",
         help="end after M minutes unasked (%(default)s)",
     )
-    starting.add_argument("--fresh", action="store_true", help="replace a running one by one with a clean portal")
+    starting.add_argument(
+        "--fresh", action="store_true", help="start clean: forget all mutations, replace a running one"
+    )
     stopping = commands.add_parser("down", help="stop the one in the background")
     mutate = commands.add_parser(
         "mutate",
@@ -77,14 +83,16 @@ def _serve(args: argparse.Namespace) -> int:
     port = socks.api.getsockname()[1]
     host = f"[{where.host}]" if ":" in where.host else where.host
     url = f"http://{host}:{port}"
-    sandbox = Sandbox(options)
+    journal = Journal(Path(args.journal), options.portal.fingerprint) if args.journal else None
+    sandbox = Sandbox(options, journal)
     facts: dict[str, object] = {
         "url": url,
         "token": options.token,
         "pid": os.getpid(),
         "portalId": options.portal.portal_id,
     }
-
+    if journal is not None:
+        facts["journal"] = journal.sentence
     if socks.proxy is not None:
         proxy = f"http://{host}:{socks.proxy.getsockname()[1]}"
         facts |= {"proxy": proxy, "caFile": str(Path(where.ca_file).resolve())}
@@ -94,6 +102,8 @@ def _serve(args: argparse.Namespace) -> int:
             print(json.dumps(facts), flush=True)  # noqa: T201 - the command's output
         else:
             lines = [f"Serving HubSpot portal {options.portal.portal_id} at {url}", f"Token: {options.token}"]
+            if facts.get("journal"):
+                lines.append(str(facts["journal"]))
             if "proxy" in facts:
                 lines.append(f"As api.hubapi.com: HTTPS_PROXY={facts['proxy']} REQUESTS_CA_BUNDLE={facts['caFile']}")
             print("\n".join([*lines, "Ctrl-C stops it."]), flush=True)  # noqa: T201 - the command's output

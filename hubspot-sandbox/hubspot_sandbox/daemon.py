@@ -47,6 +47,11 @@ class StateDirectory:
         """Output of the detached server."""
         return self.path / "sandbox.log"
 
+    @property
+    def journal_file(self) -> Path:
+        """The mutations of the portal, made again by the next server."""
+        return self.path / "journal.jsonl"
+
     def read(self) -> dict[str, Any] | None:
         """The state, None when there is none that can be read."""
         try:
@@ -83,6 +88,8 @@ def up(directory: StateDirectory, serve_arguments: list[str], fingerprint: str, 
             raise DaemonError(
                 f"A sandbox with other options is running at {running_url}; `up --fresh` or `down` replaces it."
             )
+    if fresh:
+        directory.journal_file.unlink(missing_ok=True)
     return _start(directory, serve_arguments)
 
 
@@ -95,6 +102,8 @@ def _start(directory: StateDirectory, serve_arguments: list[str]) -> str:
         "hubspot_sandbox",
         "serve",
         *serve_arguments,
+        "--journal",
+        str(directory.journal_file.resolve()),
         "--state-file",
         str(directory.state_file.resolve()),
     ]
@@ -106,7 +115,7 @@ def _start(directory: StateDirectory, serve_arguments: list[str]) -> str:
     while time.monotonic() < deadline:
         state = directory.read()
         if state is not None and state["pid"] == child.pid:
-            return f"The sandbox is running at {state['url']} (pid {child.pid})."
+            return f"The sandbox is running at {state['url']} (pid {child.pid}). {state['journal']}".strip()
         if child.poll() is not None:
             raise DaemonError(_last_line(directory.log_file))
         time.sleep(0.02)

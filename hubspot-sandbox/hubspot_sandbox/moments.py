@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -18,10 +20,20 @@ class Clock:
 
     def __init__(self, offset_ms: int = 0) -> None:
         self.offset_ms = offset_ms
+        self._held_ms: int | None = None
 
     def now_ms(self) -> int:
         """Now, in epoch milliseconds."""
-        return time.time_ns() // 1_000_000 + self.offset_ms
+        return time.time_ns() // 1_000_000 + self.offset_ms if self._held_ms is None else self._held_ms
+
+    @contextmanager
+    def at(self, moment_ms: int) -> Iterator[None]:
+        """Inside, it is this moment."""
+        self._held_ms = moment_ms
+        try:
+            yield
+        finally:
+            self._held_ms = None
 
 
 @lru_cache(maxsize=16_384)

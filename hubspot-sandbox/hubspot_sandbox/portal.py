@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from dataclasses import dataclass, field
 
 from hubspot_sandbox.associations import Associations
@@ -36,6 +38,12 @@ class PortalOptions:
         negative = [name for name, count in self.counts.items() if count < 0]
         if negative or self.associations < 0:
             raise ValueError(f"A portal cannot have fewer than no {(*negative, 'associations')[0]}.")
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that is equal for options that give the same portal; how late search is does not change it."""
+        plain = dataclasses.asdict(self) | {"index_lag_seconds": 0, "counts": sorted(self.counts.items())}
+        return hashlib.sha256(repr(plain).encode()).hexdigest()[:16]
 
 
 class Portal:

@@ -79,7 +79,7 @@ class RunningSandbox(AdminClient):
         return SandboxClock(self)
 
     def stop(self) -> None:
-        """End the process, harmless when it has ended; SandboxDefectError when a request met an unexpected exception."""
+        """End the process, harmless when it has ended; SandboxDefectError when a request met one of its defects."""
         defects = self._defects()
         self.process.terminate()
         self.process.wait(10)
@@ -124,6 +124,7 @@ def start_sandbox(
         raise RuntimeError("The sandbox has no standard output.")
     line = process.stdout.readline()
     if not line:
+        process.stdout.close()
         raise RuntimeError(f"The sandbox ended with code {process.wait()} before it served; its error is above.")
     running = RunningSandbox(process, json.loads(line))
     if rules:

@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass, field
 
+from hubspot_sandbox import mutations
 from hubspot_sandbox.faults import Fault, Faults
+from hubspot_sandbox.journal import Entry, Journal
 from hubspot_sandbox.limits import Limits, daily_reset_ms
 from hubspot_sandbox.moments import Clock
 from hubspot_sandbox.object_types import OBJECT_TYPES
@@ -15,6 +17,7 @@ from hubspot_sandbox.quirks import Quirks
 from hubspot_sandbox.records import Records
 from hubspot_sandbox.request_log import RequestLog
 from hubspot_sandbox.search_index import SearchIndex
+from hubspot_sandbox.standing_changes import STANDING
 from hubspot_sandbox.tokens import ALL_SCOPES, DEFAULT_TOKEN, Tokens
 
 
@@ -44,15 +47,40 @@ class SandboxOptions:
 class Sandbox:
     """The state behind the server; `reset` gives it back its first state."""
 
-    def __init__(self, options: SandboxOptions) -> None:
+    def __init__(self, options: SandboxOptions, journal: Journal | None = None) -> None:
+        """JournalError when a change in the journal cannot be made again."""
         self.options = options
+        self._journal: Journal | None = None
         #: requests that ended in an unexpected exception, `METHOD path: Exception`; a reset does not forget them
         self.defects: list[str] = []
         self.reset()
+        if journal is not None:
+            self._replay(journal)
+            self._journal = journal
+
+    def _replay(self, journal: Journal) -> None:
+        for place, entry in journal.take_entries():
+            with self.clock.at(entry.at_ms):
+                try:
+                    mutations.apply(self.portal, entry.mutation, Quirks(entry.quirks))
+                except ValueError as error:
+                    raise journal.broken_at(place, f"cannot be made again ({error})") from error
+
+    def change(self, mutation: mutations.Mutation) -> mutations.Mutation:
+        """Apply one mutation at one moment and note it in the journal; MutationError when it cannot be applied."""
+        now = self.clock.now_ms()
+        with self.clock.at(now):
+            done = mutations.apply(self.portal, mutation, self.quirks)
+        # What waits for pages is noted when it happens.
+        if self._journal is not None and mutation["kind"] not in STANDING:
+            self._journal.add(Entry(now, mutation, self.quirks.settings))
+        return done
 
     def reset(self) -> None:
         """A clean portal with the same options: mutations, counts, issued tokens and the clock's offset are gone."""
         options = self.options
+        if self._journal is not None:
+            self._journal.empty()
         self.clock = Clock()
         self.portal = Portal(options.portal, self.clock)
         self.quirks = Quirks(dict(options.quirks))
@@ -93,4 +121,5 @@ class Sandbox:
     def page_served(self, records: Records, page: list[int]) -> None:
         """Let the changes happen that wait for pages."""
         for standing in self.portal.standing:
-            standing.page_served(records, page)
+            for mutation in standing.page_served(records, page):
+                self.change(mutation)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from hubspot_sandbox.records import ARCHIVED, LIVE, Records
+from hubspot_sandbox.records import LIVE, Records
 
 EDIT, CHURN = "edit-while-paging", "churn-while-paging"
+STANDING = frozenset({EDIT, CHURN})
 
 
 def text_property(records: Records) -> str | None:
@@ -43,9 +46,13 @@ class StandingChange:
         if self.kind == EDIT and text_property(records) is None:
             raise ValueError(f"{self.kind}: {records.type.plural} have no text property that can be written.")
 
-    def page_served(self, records: Records, page: list[int]) -> None:
-        """Count a page of the type; change the portal if it is time."""
-        if records.type.type_id != self.type_id or not page or self.done >= self.times:
+    def page_served(self, records: Records, page: list[int]) -> Iterator[dict[str, Any]]:
+        """Count a page of the type; the mutations that are due, each to be applied before the next is taken."""
+        if records.type.type_id != self.type_id or self.done >= self.times:
+            return
+        # A page of the archive, or of a search whose index is behind, may hold records that are not live.
+        first = next((number for number in page if records.state[number] == LIVE), None)
+        if first is None:
             return
         self.pages += 1
         if self.pages % self.every:
@@ -54,12 +61,14 @@ class StandingChange:
         if self.kind == EDIT:
             name = text_property(records)
             # The last text property may have been removed since: then only the time of the change is written.
-            records.write(page[0], {name: f"edited while paging, {self.done}"} if name else {})
+            values = {name: f"edited while paging, {self.done}"} if name else {}
+            yield self._on("edit", records, first) | {"properties": values}
             return
-        records.create({})
+        yield {"kind": "create", "type": self.type_id}
         following = next(records.numbers(LIVE, page[-1] + 1), None)
-        for number in {page[0], following} - {None}:
+        for number in {first, following} - {None}:
             if number is not None and records.state[number] == LIVE:
-                records.before_change(number)
-                records.state[number] = ARCHIVED
-                records.archived_at[number] = records.clock.now_ms()
+                yield self._on("archive", records, number)
+
+    def _on(self, kind: str, records: Records, number: int) -> dict[str, Any]:
+        return {"kind": kind, "type": self.type_id, "id": str(records.id_of(number))}

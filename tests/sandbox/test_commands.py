@@ -34,14 +34,15 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
     run("down", state_dir=folder)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
 def test_up_is_idempotent_and_down_too(state_dir: Path) -> None:
-    port = str(_free_port())
+    port = str(free_port())
     first = run("up", "--port", port, "--contacts", "7", state_dir=state_dir)
     assert (first.returncode, first.stderr) == (0, "")
     pid = json.loads((state_dir / "sandbox.json").read_text())["pid"]
@@ -82,7 +83,7 @@ def test_up_names_a_port_that_something_else_serves(state_dir: Path) -> None:
 
 
 def test_an_idle_sandbox_ends_itself(state_dir: Path) -> None:
-    port = _free_port()
+    port = free_port()
     assert (
         run("up", "--port", str(port), "--idle-minutes", "0.03", "--contacts", "1", state_dir=state_dir).returncode == 0
     )
