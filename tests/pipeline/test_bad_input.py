@@ -21,7 +21,9 @@ WRONG_TOKEN, WRONG_PASSWORD = "pat-wrong-and-secret", "hunter2-and-secret"
 
 @pytest.fixture(scope="module")
 def portal(sandbox_factory):
-    return sandbox_factory(contacts=60, appointments=20, divisions=5, deals=30, associations=100, contact_properties=40)
+    return sandbox_factory(
+        contacts=60, appointments=20, divisions=5, deals=30, associations=100, contact_properties=40, tier="unlimited"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,15 @@ from tests.pipeline.test_copy_is_true import type_ids
 
 pytestmark = pytest.mark.slow
 
-SIZES = {"contacts": 60, "appointments": 20, "divisions": 5, "deals": 30, "associations": 100, "contact_properties": 40}
+SIZES = {
+    "contacts": 60,
+    "appointments": 20,
+    "divisions": 5,
+    "deals": 30,
+    "associations": 100,
+    "contact_properties": 40,
+    "tier": "unlimited",
+}
 UV_CACHE = environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")  # the project's home is an empty folder
 
 

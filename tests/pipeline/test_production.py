@@ -7,7 +7,15 @@ import pytest
 from tests.conftest import PostgresWarehouse
 from tests.pipeline.project import ROOT, Project
 
-TINY = {"contacts": 40, "appointments": 10, "divisions": 2, "deals": 10, "associations": 60, "contact_properties": 25}
+TINY = {
+    "contacts": 40,
+    "appointments": 10,
+    "divisions": 2,
+    "deals": 10,
+    "associations": 60,
+    "contact_properties": 25,
+    "tier": "unlimited",
+}
 
 
 def filled_in(example: str, values: dict[str, str]) -> str:

@@ -21,7 +21,7 @@ LOOKBACK = timedelta(hours=1)  # the setting's default
 @pytest.fixture(scope="module")
 def portal(sandbox_factory):
     """A portal; `project` makes it as new for every test."""
-    return sandbox_factory(**OBJECTS, associations=100, contact_properties=40)
+    return sandbox_factory(**OBJECTS, associations=100, contact_properties=40, tier="unlimited")
 
 
 @pytest.fixture(scope="module")
