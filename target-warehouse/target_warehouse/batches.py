@@ -12,13 +12,14 @@ A *delete record* is one whose `_sdc_deleted_at` is not null. Pure: standard lib
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.columns import DELETED_AT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 Record = dict[str, Any]
 
@@ -32,14 +33,21 @@ class Settled:
     removed: list[Record] = field(default_factory=list)
 
 
-def settle(records: Sequence[Record], keys: Sequence[str], *, hard_delete: bool) -> Settled:
+def settle(
+    records: Sequence[Record],
+    keys: Sequence[str],
+    *,
+    hard_delete: bool,
+    key_of: Callable[[Record], Any] | None = None,
+) -> Settled:
     """Reduce a batch to at most one outcome for each key.
 
-    Without keys there is nothing to find an earlier row by, so every record is a row of its own.
+    Without keys there is nothing to find an earlier row by, so every record is a row of its own. `key_of` gives a
+    record's key where the keys' own values do not tell which records are of one row.
     """
     if not keys:
         return Settled(rows=list(records))
-    last = _last_of_each_key(records, keys)
+    last = _last_of_each_key(records, key_of or operator.itemgetter(*keys))
     settled = Settled()
     for record, is_full in last.values():
         is_delete = record.get(DELETED_AT) is not None
@@ -52,11 +60,10 @@ def settle(records: Sequence[Record], keys: Sequence[str], *, hard_delete: bool)
     return settled
 
 
-def _last_of_each_key(records: Sequence[Record], keys: Sequence[str]) -> dict[Any, tuple[Record, bool]]:
+def _last_of_each_key(records: Sequence[Record], key_of: Callable[[Record], Any]) -> dict[Any, tuple[Record, bool]]:
     last: dict[Any, tuple[Record, bool]] = {}
-    single = keys[0] if len(keys) == 1 else None
     for record in records:
-        key = record[single] if single is not None else tuple(record[name] for name in keys)
+        key = key_of(record)
         if record.get(DELETED_AT) is None:
             last[key] = (record, True)
             continue

@@ -8,12 +8,15 @@ the widest of its types, `anyOf` its first usable member, no type at all means t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DELETED_AT = "_sdc_deleted_at"
+#: The column of a table that cannot have more columns: one JSON object of the properties that have none.
+OVERFLOW = "_sdc_overflow"
 TABLE_VERSION = "_sdc_table_version"
 
 #: Kinds: `string` takes strings only; `text` takes any JSON value, what is not a string as its JSON text.
@@ -38,28 +41,53 @@ _CHECKED_AT_THE_TOP = frozenset(
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a stream's table. `schema` is the property's JSON schema."""
+    """One column of a stream's table. `schema` is the property's JSON schema.
 
-    name: str
+    `name` is the column's name in the database and `stored` its type there, in lower case; before the engine has
+    prepared the table they are the property's name and empty. A column with `members` holds those properties
+    together, as one JSON object.
+    """
+
+    property: str
     kind: str
     is_nullable: bool
     is_required: bool
     schema: Mapping[str, Any] = field(compare=False, repr=False)
+    name: str = ""
+    stored: str = ""
+    members: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.property)
 
 
 @dataclass(frozen=True)
 class Table:
-    """One stream's table: where it is, its columns and its keys. `schema` is None for the database's default."""
+    """One stream's table: where it is, its columns and its keys. `schema` is None for the database's default.
+
+    `keys` are properties.
+    """
 
     schema: str | None
     name: str
     columns: tuple[Column, ...]
     keys: tuple[str, ...]
 
+    @cached_property
+    def by_property(self) -> dict[str, Column]:
+        """The columns that hold one property each."""
+        return {column.property: column for column in self.columns if not column.members}
+
     @property
-    def column_names(self) -> list[str]:
-        """The columns' names, in order."""
-        return [column.name for column in self.columns]
+    def key_columns(self) -> list[Column]:
+        """The columns of the keys, in the keys' order."""
+        return [self.by_property[key] for key in self.keys]
+
+    @property
+    def key_names(self) -> list[str]:
+        """The names of the keys' columns."""
+        return [column.name for column in self.key_columns]
 
 
 def table_of(

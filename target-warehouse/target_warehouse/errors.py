@@ -6,6 +6,8 @@ never a record's contents or a password. The command line prints the sentence an
 
 from __future__ import annotations
 
+from singer_sdk.exceptions import MissingKeyPropertiesError
+
 
 class WarehouseError(Exception):
     """An error whose message is one sentence for the user."""
@@ -25,25 +27,23 @@ class InputError(WarehouseError):
     """The input does not follow the Singer format: the tap, or what stands between, is at fault."""
 
 
-class RecordError(WarehouseError):
-    """A record cannot become a row. The message names stream and property, never the value."""
-
-
-class SchemaChangeError(WarehouseError):
-    """A stream's schema no longer fits the column that exists, and changing the column could lose values."""
-
-    @classmethod
-    def of(cls, schema: str | None, table: str, column: str, existing: str, wanted: str) -> SchemaChangeError:
-        """The error for a column whose type does not hold what the stream sends now."""
-        where = ".".join(part for part in (schema, table, column) if part)
-        return cls(
-            f"The column {where} is of type {existing.lower()}, but the stream now sends {wanted.lower()}, which that "
-            "type cannot hold without loss. Change the column's type or rename the column, then run again."
-        )
-
-
 class LoadError(WarehouseError):
     """The database refused a batch. Its transaction was rolled back."""
+
+
+class RefusedDataError(LoadError):
+    """The database refused a batch for a value in it: without the record to blame the rest can be written."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason  # a few words, without the value
+
+
+class RejectedRecordsError(WarehouseError, MissingKeyPropertiesError):
+    """Some records could not become rows; they are kept in a table of their own, and everything else is loaded.
+
+    It is also the error by which the SDK's own tests know that a record without its key was noticed.
+    """
 
 
 class ReportError(WarehouseError):

@@ -60,7 +60,13 @@ class StreamRun:
     rows_read: int = 0
     size: int = 0
     rejected: int = 0
+    first_reason: str = ""
     counts: Counts = field(default_factory=Counts)
+
+    def reject(self, reason: str) -> None:
+        """A record was rejected."""
+        self.rejected += 1
+        self.first_reason = self.first_reason or reason
 
     def row(self, run_id: str, status: str, counts: Counts, *, error: str | None = None) -> dict[str, Any]:
         """The stream's row as a record of `SCHEMA`; `counts` may be ahead of what is committed."""

@@ -21,11 +21,13 @@ import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_warehouse.errors import InputError
+from target_warehouse.values import UnreadableNumber
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _CHUNK_BYTES = 1 << 20
+_LONGEST_INT = 4_300  # digits that Python makes an int of without being asked to
 _MESSAGE_TYPES = ("SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION", "BATCH")
 _decoder = msgspec.json.Decoder(float_hook=decimal.Decimal)
 
@@ -85,7 +87,7 @@ class LineReader(GenericSingerReader[bytes]):
         """
         try:
             message = _decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, decimal.InvalidOperation):
             message = self._decode_leniently(line)
         if not isinstance(message, dict):
             msg = f"Line {self.line_number} of the input is not a JSON object, so it is no Singer message."
@@ -93,10 +95,10 @@ class LineReader(GenericSingerReader[bytes]):
         return message
 
     def _decode_leniently(self, line: bytes) -> Any:
-        # Python's own decoder takes what some taps write and msgspec refuses: NaN and lone surrogates. Whether
-        # such a value can be stored is decided where its column is known.
+        # Python's own decoder takes what some taps write and msgspec refuses: NaN, huge numbers and lone surrogates.
+        # Whether such a value can be stored is decided where its column is known.
         try:
-            return json.loads(line, parse_float=decimal.Decimal)
+            return json.loads(line, parse_float=_number, parse_int=_integer, parse_constant=UnreadableNumber)
         except ValueError:
             msg = (
                 f"Line {self.line_number} of the input is not JSON. Only Singer messages may come on standard "
@@ -138,3 +140,14 @@ class LineReader(GenericSingerReader[bytes]):
         while self.on_idle and not select.select([descriptor], [], [], self.idle_seconds)[0]:
             self.on_idle()
         return os.read(descriptor, _CHUNK_BYTES)
+
+
+def _number(text: str) -> decimal.Decimal | UnreadableNumber:
+    try:
+        return decimal.Decimal(text)
+    except decimal.InvalidOperation:  # an exponent of more than 18 digits
+        return UnreadableNumber(text)
+
+
+def _integer(text: str) -> int | decimal.Decimal:
+    return int(text) if len(text) < _LONGEST_INT else decimal.Decimal(text)

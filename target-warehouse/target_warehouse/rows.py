@@ -1,97 +1,154 @@
-"""Records become rows: the one place where a JSON value turns into a column's value.
+"""Records become rows: one batch of records of a stream becomes one Arrow table.
 
-`to_table` makes an Arrow table, column by column. Per column the common case costs one pass over the values'
-types and one call into Arrow; anything unusual goes value by value through the converter of the column's kind,
-which decides by the same rules and names the property when a value cannot be stored.
-
-- integer: a JSON number without a fraction, 64 bits.
-- number: exact. As text for PostgreSQL, whose NUMERIC has no limit; as DECIMAL(38, 18) for DuckDB, which has no
-  unbounded type: digits after the 18th decimal are rounded (counted and warned about), more than 20 digits before
-  the point are an error.
-- date-time: the instant in UTC, microseconds, without a zone, as target-postgres' TIMESTAMP; no offset means UTC.
-- json: the value's JSON text with every number as it came; null is SQL's NULL.
+`to_table` works column by column. The common case costs one pass over the values' types and one call into Arrow;
+anything unusual goes value by value through the converter of the column's form (`values`), which decides by the
+same rules. `sift` finds the records that are to blame when a column does not take its values.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import decimal
-import logging
 import operator
-import re
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from target_warehouse.errors import RecordError
+from target_warehouse.columns import DELETED_AT
+from target_warehouse.values import (
+    CONVERTERS,
+    DECIMAL_DIGITS,
+    DECIMAL_PLACES,
+    NarrowError,
+    UnfitError,
+    form_of,
+    without_nul,
+)
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Sequence
 
     from target_warehouse.batches import Record
     from target_warehouse.columns import Column
 
-logger = logging.getLogger("target-warehouse")
-
-#: DuckDB's widest decimal, cut so that HubSpot's amounts and its 17-digit scores both fit.
-DUCKDB_NUMBER = pa.decimal128(38, 18)
-_EIGHTEEN_DECIMALS = decimal.Decimal(1).scaleb(-18)
-_DECIMALS = decimal.Context(prec=60, rounding=decimal.ROUND_HALF_EVEN)
-
-_FIRST_DAY = dt.date(1, 1, 1).toordinal() - dt.date(1970, 1, 1).toordinal()
+_FIRST_DAY = -719_162  # 0001-01-01 in days since 1970; Arrow reads the year 0, which no database of ours has
 _FIRST_MICROSECOND = _FIRST_DAY * 86_400_000_000
+_DECIMAL = pa.decimal128(DECIMAL_DIGITS, DECIMAL_PLACES)
 _TYPES = {
     "integer": pa.int64(),
+    "decimal": _DECIMAL,
+    "whole decimal": _DECIMAL,
     "boolean": pa.bool_(),
-    "string": pa.string(),
-    "text": pa.string(),
-    "bytes": pa.string(),
-    "json": pa.string(),
     "date": pa.date32(),
     "time": pa.time64("us"),
     "date-time": pa.timestamp("us"),
 }
-#: Python types that Arrow turns into the kind's type as they are.
-_PLAIN: dict[str, set[type]] = {
-    "integer": {int},
-    "boolean": {bool},
-    "string": {str},
-    "text": {str},
-    "number": {int, decimal.Decimal},
-}
-
-_json = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
-_HEX = re.compile(r"(?:0x|\\x)?([0-9a-fA-F]*)")
+#: Python types that Arrow turns into the form's type as they are.
+_AS_THEY_ARE: dict[str, set[type]] = {"integer": {int}, "boolean": {bool}, "string": {str}, "text": {str}}
+_NUMBERS: set[type] = {int, decimal.Decimal}
+#: Forms whose values are equal exactly if the Python values are.
+_EQUAL_AS_THEY_ARE = ("integer", "numeric", "plain", "decimal", "string", "boolean")
+_LONGEST_PLAIN_NUMBER = 1000  # longer ones are looked at one by one: NUMERIC has a limit too
 
 
-class _UnfitError(ValueError):
-    """A value cannot be stored in its column; the argument says why, without the value."""
+class MisfitError(Exception):
+    """Some values do not fit their columns.
+
+    `unfit` are columns with values that no column could hold as what they claim to be; `narrow` says, for columns
+    whose values are fine, which kind the column must become to hold them.
+    """
+
+    def __init__(self, unfit: Sequence[Column], narrow: dict[str, str]) -> None:
+        super().__init__()
+        self.unfit = tuple(unfit)
+        self.narrow = narrow
 
 
-def arrow_type(column: Column, number_type: pa.DataType) -> pa.DataType:
-    """The Arrow type of a column's values."""
-    return number_type if column.kind == "number" else _TYPES[column.kind]
+def arrow_type(column: Column) -> pa.DataType:
+    """The Arrow type in which a column's values travel."""
+    return _TYPES.get(form_of(column.kind, column.stored), pa.string())
 
 
-def to_table(
-    stream: str, records: Sequence[Record], columns: Iterable[Column], number_type: pa.DataType, *, replace_nul: bool
-) -> pa.Table:
+def to_table(records: Sequence[Record], columns: Iterable[Column], replaced: Counter[str] | None) -> pa.Table:
     """The rows of these records, one Arrow column for each of `columns`; what a record lacks is null.
 
+    With `replaced` every NUL in text becomes U+FFFD, and `replaced` counts the values by property.
+
     Raises:
-        RecordError: a value does not fit its column, or a required or non-nullable property has none.
+        MisfitError: a value does not fit its column, or a required or non-nullable property has none.
     """
     columns = tuple(columns)
-    arrays, fields = [], []
+    arrays, unfit, narrow = [], [], {}
     for column, values in zip(columns, _by_column(records, columns), strict=True):
-        if not column.is_nullable or column.is_required:
-            _check_presence(stream, column, values, records)
-        target = arrow_type(column, number_type)
-        arrays.append(_array(stream, column, values, target, replace_nul=replace_nul))
-        fields.append(pa.field(column.name, target))
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+        try:
+            if not column.is_nullable or column.is_required:
+                for value, record in zip(values, records, strict=True):
+                    _check_presence(column, value, record)
+            arrays.append(_array(column, values, replaced))
+        except UnfitError:
+            unfit.append(column)
+        except NarrowError as error:
+            narrow[column.property] = error.kind
+    if unfit or narrow:
+        raise MisfitError(unfit, narrow)
+    return pa.Table.from_arrays(arrays, names=[column.name for column in columns])
+
+
+def sift(records: Sequence[Record], columns: Iterable[Column]) -> tuple[list[Record], list[tuple[Record, str]]]:
+    """The records that these columns take, and those they do not take, each with the reason."""
+    columns = tuple(columns)
+    good: list[Record] = []
+    bad: list[tuple[Record, str]] = []
+    for record in records:
+        try:
+            for column in columns:
+                _check(column, record)
+        except UnfitError as reason:
+            bad.append((record, f"its property {column.property} {reason}"))
+        else:
+            good.append(record)
+    return good, bad
+
+
+def key_reader(columns: Sequence[Column], *, replace_nul: bool) -> Callable[[Record], Any] | None:
+    """What makes two records have one key in the database: a function of a record, hashable.
+
+    None when the keys' own values do. An instant may be spelled in two ways, and a UUID, and hexadecimal text.
+
+    The function raises `UnfitError` for a value that does not fit its column.
+    """
+    forms = [form_of(column.kind, column.stored) for column in columns]
+    if all(form in _EQUAL_AS_THEY_ARE for form in forms) and not (replace_nul and "string" in forms):
+        return None
+
+    def key(record: Record) -> tuple[Any, ...]:
+        found = []
+        for column, form in zip(columns, forms, strict=True):
+            value = record[column.property]
+            value = without_nul(value) if replace_nul else value
+            found.append(_equal(form, value))
+        return tuple(found)
+
+    return key
+
+
+def _equal(form: str, value: Any) -> Any:
+    try:
+        return CONVERTERS[form.replace("numeric", "plain")](value)  # 1.0 and 1 are one key
+    except NarrowError:
+        return CONVERTERS["plain"](value)
+
+
+def _check(column: Column, record: Record) -> None:
+    value = _together(column, record) if column.members else record.get(column.property)
+    if value is None:
+        if column.members:
+            return
+        if record.get(DELETED_AT) is None or column.property in record:
+            _check_presence(column, value, record)
+        return
+    _equal(form_of(column.kind, column.stored), value)
 
 
 def _by_column(records: Sequence[Record], columns: Sequence[Column]) -> Iterable[Sequence[Any]]:
@@ -100,241 +157,104 @@ def _by_column(records: Sequence[Record], columns: Sequence[Column]) -> Iterable
     A record at a time, because a wide record is read fastest while it is in the processor's cache: taking one column
     after the other from thousands of dicts took a third of the time of loading 250 columns.
     """
-    names = [column.name for column in columns]
+    if not records:
+        return ([] for _ in columns)
+    names = [column.property for column in columns if not column.members]
     if len(names) == 1:
-        return ([record.get(names[0]) for record in records],)
-    pick = operator.itemgetter(*names)
-    blank = dict.fromkeys(names)
-    picked = []
-    for record in records:
-        try:
-            picked.append(pick(record))
-        except KeyError:
-            picked.append(pick(blank | record))
-    return zip(*picked, strict=True) if picked else ([] for _ in names)
+        picked = [(record.get(names[0]),) for record in records]
+    else:
+        pick = operator.itemgetter(*names)
+        blank = dict.fromkeys(names)
+        picked = []
+        for record in records:
+            try:
+                picked.append(pick(record))
+            except KeyError:
+                picked.append(pick(blank | record))
+    plain = zip(*picked, strict=True)
+    return ([_together(column, record) for record in records] if column.members else next(plain) for column in columns)
 
 
-def _check_presence(stream: str, column: Column, values: Sequence[Any], records: Sequence[Record]) -> None:
-    for position, value in enumerate(values):
-        if value is not None:
-            continue
-        is_there = column.name in records[position]
-        if is_there and not column.is_nullable:
-            raise _record_error(stream, column, "is null, which the stream's schema does not allow")
-        if not is_there and column.is_required:
-            raise _record_error(stream, column, "is missing, which the stream's schema does not allow")
+def _together(column: Column, record: Record) -> dict[str, Any] | None:
+    return {name: record[name] for name in column.members if record.get(name) is not None} or None
 
 
-def _array(stream: str, column: Column, values: Sequence[Any], target: pa.DataType, *, replace_nul: bool) -> pa.Array:
-    kind = column.kind
+def _check_presence(column: Column, value: Any, record: Record) -> None:
+    if value is not None:
+        return
+    is_there = column.property in record
+    if is_there and not column.is_nullable:
+        raise UnfitError("is null, which the stream's schema does not allow")
+    if not is_there and column.is_required:
+        raise UnfitError("is missing, which the stream's schema does not allow")
+
+
+def _array(column: Column, values: Sequence[Any], replaced: Counter[str] | None) -> pa.Array:
+    form, target = form_of(column.kind, column.stored), arrow_type(column)
     types = set(map(type, values)) - {type(None)}
     if not types:
         return pa.nulls(len(values), target)
-    if types <= _PLAIN.get(kind, set()):
-        try:
-            array = _plain(values, target, is_number=kind == "number")
-        except (pa.ArrowException, OverflowError, UnicodeEncodeError):
-            array = None
-        if array is not None:
-            return _without_nul(array) if replace_nul and target == pa.string() and kind != "number" else array
-    elif types == {str} and kind in ("date-time", "date"):
-        fast = _timestamps(values, target) if kind == "date-time" else _dates(values)
-        if fast is not None:
-            return fast
-    return _one_by_one(stream, column, values, target, replace_nul=replace_nul)
+    fast = _fast(form, types, values, target)
+    if fast is None:
+        return _one_by_one(column, form, values, target, replaced)
+    if replaced is not None and target == pa.string():
+        return _without_nul(column, fast, replaced)
+    return fast
 
 
-def _plain(values: Sequence[Any], target: pa.DataType, *, is_number: bool) -> pa.Array:
-    if is_number and target == pa.string():
-        return pa.array([None if value is None else str(value) for value in values], target)
-    return pa.array(values, target)
-
-
-def _timestamps(values: Sequence[str | None], target: pa.DataType) -> pa.Array | None:
-    """All at once, if every value has an offset and at most microseconds, between the years 1 and 9999."""
+def _fast(form: str, types: set[type], values: Sequence[Any], target: pa.DataType) -> pa.Array | None:
+    """All values at once; None if any of them needs a closer look."""
     try:
-        array = pa.array(values, pa.string()).cast(pa.timestamp("us", "UTC")).cast(target)
-    except pa.ArrowException:
+        if types <= _AS_THEY_ARE.get(form, set()):
+            return pa.array(values, target)
+        if types == {str} and form == "date-time":
+            return _from(_FIRST_MICROSECOND, pa.array(values).cast(pa.timestamp("us", "UTC")).cast(target))
+        if types == {str} and form == "date":
+            return _from(_FIRST_DAY, pa.array(values).cast(target))
+        if (types == {int} and form == "whole decimal") or (types <= _NUMBERS and form == "decimal"):
+            return pa.array(values, target)  # Arrow refuses what it would have to round
+        if types <= _NUMBERS and form == "numeric":
+            array = pa.array([None if value is None else str(value) for value in values], target)
+            is_short = pc.max(pc.utf8_length(array)).as_py() < _LONGEST_PLAIN_NUMBER
+            return array if is_short and not pc.any(pc.match_substring(array, "E")).as_py() else None
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         return None
-    # Arrow reads the year 0, which is no year to PostgreSQL nor to Python.
-    return array if pc.min(array).value >= _FIRST_MICROSECOND else None
+    return None
 
 
-def _dates(values: Sequence[str | None]) -> pa.Array | None:
-    try:
-        array = pa.array(values, pa.string()).cast(pa.date32())
-    except pa.ArrowException:
-        return None
-    return array if pc.min(array).value >= _FIRST_DAY else None
+def _from(first: int, array: pa.Array) -> pa.Array | None:
+    return array if pc.min(array).value >= first else None
 
 
-def _without_nul(array: pa.Array) -> pa.Array:
+def _without_nul(column: Column, array: pa.Array, replaced: Counter[str]) -> pa.Array:
+    data = array.buffers()[2]
+    if data is None or bytes(data).find(b"\0") < 0:  # a hundred times faster than looking at each text
+        return array
+    count = pc.sum(pc.match_substring(array, "\0")).as_py() or 0
+    if not count:
+        return array
+    replaced[column.property] += count
     return pc.replace_substring(array, "\0", "\ufffd")
 
 
 def _one_by_one(
-    stream: str, column: Column, values: Sequence[Any], target: pa.DataType, *, replace_nul: bool
+    column: Column, form: str, values: Sequence[Any], target: pa.DataType, replaced: Counter[str] | None
 ) -> pa.Array:
-    convert = _CONVERTERS[column.kind]
-    if column.kind == "number" and target != pa.string():
-        convert = _duckdb_number
+    convert = CONVERTERS[form]
     converted: list[Any] = []
-    rounded = 0
+    narrow: NarrowError | None = None
     for value in values:
-        if value is None:
-            converted.append(None)
-            continue
         try:
-            result = convert(_replace_nul(value) if replace_nul else value)
-        except _UnfitError as reason:
-            raise _record_error(stream, column, str(reason)) from None
-        if convert is _duckdb_number and result != _decimal(value):
-            rounded += 1
+            result = None if value is None else convert(value)
+            if replaced is not None and isinstance(result, str) and ("\0" in result or "\\u0000" in result):
+                clean = without_nul(value)
+                if clean != value:
+                    replaced[column.property] += 1
+                    result = convert(clean)
+        except NarrowError as error:  # what does not fit any column comes first
+            narrow = error
+            result = None
         converted.append(result)
-    if rounded:
-        logger.warning(
-            "Stream %s, property %s: %d numbers have more than 18 decimals and were rounded to 18.",
-            stream,
-            column.name,
-            rounded,
-        )
-    try:
-        return pa.array(converted, target)
-    except UnicodeEncodeError:
-        raise _record_error(stream, column, "holds half a surrogate pair, which is not valid Unicode") from None
-    except (pa.ArrowException, OverflowError):
-        raise _record_error(stream, column, f"holds a value that does not fit a column of {target}") from None
-
-
-def _record_error(stream: str, column: Column, reason: str) -> RecordError:
-    return RecordError(
-        f"A record of the stream {stream} cannot be loaded: its property {column.name} {reason}. "
-        "Correct it at the source, or deselect the property in the tap."
-    )
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | decimal.Decimal | float):
-        raise _UnfitError("is not an integer")
-    try:
-        whole = int(value)
-    except (ValueError, OverflowError):
-        raise _UnfitError("is not an integer") from None
-    if whole != value:
-        raise _UnfitError("is a number with a fraction where the schema says integer")
-    if not -(2**63) <= whole < 2**63:
-        raise _UnfitError("is an integer of more than 64 bits")
-    return whole
-
-
-def _decimal(value: Any) -> decimal.Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
-        raise _UnfitError("is not a number")
-    number = decimal.Decimal(repr(value)) if isinstance(value, float) else decimal.Decimal(value)
-    if not number.is_finite():
-        raise _UnfitError("is not a finite number")
-    return number
-
-
-def _postgres_number(value: Any) -> str:
-    return str(_decimal(value))
-
-
-def _duckdb_number(value: Any) -> decimal.Decimal:
-    number = _decimal(value)
-    if number.adjusted() >= 20:
-        raise _UnfitError(
-            "is a number of more than 20 digits before the point, which DuckDB's DECIMAL(38, 18) cannot hold"
-        )
-    return number.quantize(_EIGHTEEN_DECIMALS, context=_DECIMALS)
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _UnfitError("is not a boolean")
-    return value
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _UnfitError("is not a string")
-    return value
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else _json_text(value)
-
-
-def _json_text(value: Any) -> str:
-    try:
-        return _json.encode(value).decode()
-    except (msgspec.MsgspecError, UnicodeEncodeError, ValueError):
-        raise _UnfitError("holds text that is not valid Unicode") from None
-
-
-def _date_time(value: Any) -> dt.datetime:
-    if isinstance(value, str):
-        try:
-            value = dt.datetime.fromisoformat(value)
-        except ValueError:
-            raise _UnfitError("is not a date and time between the years 1 and 9999") from None
-    if not isinstance(value, dt.datetime):
-        raise _UnfitError("is not a date and time")
-    try:
-        return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
-    except OverflowError:
-        raise _UnfitError("is outside the years 1 to 9999 in UTC") from None
-
-
-def _date(value: Any) -> dt.date:
-    if isinstance(value, str):
-        try:
-            value = dt.date.fromisoformat(value)
-        except ValueError:
-            raise _UnfitError("is not a date between the years 1 and 9999") from None
-    if not isinstance(value, dt.date) or isinstance(value, dt.datetime):
-        raise _UnfitError("is not a date")
-    return value
-
-
-def _time(value: Any) -> dt.time:
-    if isinstance(value, str):
-        try:
-            value = dt.time.fromisoformat(value)
-        except ValueError:
-            raise _UnfitError("is not a time of day") from None
-    if not isinstance(value, dt.time):
-        raise _UnfitError("is not a time of day")
-    return value.replace(tzinfo=None)
-
-
-def _bytes(value: Any) -> str:
-    match = _HEX.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise _UnfitError("is not hexadecimal text")
-    digits = match[1]
-    return f"0{digits}" if len(digits) % 2 else digits
-
-
-def _replace_nul(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\0", "\ufffd")
-    if isinstance(value, dict):
-        return {_replace_nul(key): _replace_nul(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_replace_nul(item) for item in value]
-    return value
-
-
-_CONVERTERS: dict[str, Callable[[Any], Any]] = {
-    "integer": _integer,
-    "number": _postgres_number,
-    "boolean": _boolean,
-    "string": _string,
-    "text": _text,
-    "json": _json_text,
-    "date-time": _date_time,
-    "date": _date,
-    "time": _time,
-    "bytes": _bytes,
-}
+    if narrow:
+        raise narrow
+    return pa.array(converted, target)

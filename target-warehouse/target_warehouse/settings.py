@@ -113,10 +113,19 @@ SETTINGS = (
         default=10,
     ),
     Setting(
+        "max_rejected",
+        "integer",
+        "Rejected records allowed",
+        "Records that cannot become rows are kept in the table `_rejected_records` and everything else is loaded; with "
+        "more of them than this the run fails at its end.",
+        default=0,
+    ),
+    Setting(
         "sanitize_null_text_characters",
         "boolean",
         "Replace NUL characters",
-        "Replace the character U+0000, which PostgreSQL cannot store in text, by U+FFFD.",
+        "Replace the character U+0000 in text by U+FFFD without a warning; PostgreSQL cannot store it, so there it is "
+        "always replaced, and by default reported.",
         default=False,
     ),
     Setting(
@@ -233,6 +242,7 @@ class Settings:
     batch_size_rows: int
     commit_interval_seconds: float
     lock_timeout_seconds: float
+    max_rejected: int
     sanitize_null_text_characters: bool
 
     @classmethod
@@ -264,6 +274,7 @@ class Settings:
             batch_size_rows=full["batch_size_rows"],
             commit_interval_seconds=float(full["commit_interval_seconds"]),
             lock_timeout_seconds=float(full["lock_timeout_seconds"]),
+            max_rejected=full["max_rejected"],
             sanitize_null_text_characters=full["sanitize_null_text_characters"],
         )
 

@@ -1,30 +1,32 @@
-"""One stream's sink: collects records, makes them one Arrow batch, and has the engine write it in one transaction.
+"""One stream's sink: collects records, makes them Arrow tables, and has the engine write them in one transaction.
 
 The per-record work is the SDK's own path without its three slow parts: values are checked and parsed column by
 column when the batch is made (`rows`), and the JSON schema validator runs only for schemas that say more than
-that checks. A bulk reader would hand whole Arrow tables to `write` instead.
+that checks. A record that cannot become a row is set aside with the reason, and everything else is loaded.
 """
 
 from __future__ import annotations
 
-import decimal
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.exceptions import InvalidJSONSchema, MissingKeyPropertiesError
 from singer_sdk.sinks import BatchSink
-from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
 from target_warehouse.batches import settle
 from target_warehouse.columns import DELETED_AT, TABLE_VERSION, needs_validator, table_of
 from target_warehouse.engines.protocol import Counts
-from target_warehouse.errors import InputError, RecordError
-from target_warehouse.rows import to_table
+from target_warehouse.errors import InputError, LoadError, RefusedDataError
+from target_warehouse.parts import Part, write_in_halves
+from target_warehouse.rows import MisfitError, key_reader, sift, to_table
+from target_warehouse.validation import RecordChecker
+from target_warehouse.values import UnfitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
     from singer_sdk.helpers._batch import BaseBatchFileEncoding
+    from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
     from target_warehouse.batches import Record
     from target_warehouse.columns import Column
@@ -48,16 +50,22 @@ class WarehouseSink(BatchSink):
             default_schema=settings.default_target_schema,
             interpret_encoding=bool(self.config.get("interpret_content_encoding")),
         )
-        self._names = frozenset(self.table.column_names)
-        self._by_name = {column.name: column for column in self.table.columns}
+        self._names = frozenset(self.table.by_property)
+        self._checker: RecordChecker | None = None
+        if self.validate_schema and needs_validator(self.schema):
+            self._checker = RecordChecker(stream_name, self.schema)
         self._warned: set[str] = set()
+        #: Records, and the reasons against them, that wait for the next commit.
+        self.rejected: list[tuple[Record, str]] = []
+        #: How many values of each property had a NUL replaced; None where NUL can be stored, and is.
+        self._replaced: Counter[str] | None = None
+        if settings.sanitize_null_text_characters or not target.engine.stores_nul:
+            self._replaced = Counter()
         self.pending_bytes = 0
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
-        """A validator only for schemas that say more than making rows checks; None for all others."""
-        if not self.validate_schema or not needs_validator(self.schema):
-            return None
-        return _Validator(self.stream_name, self.schema)
+        """None: a record that breaks its schema is rejected, not an error, so `process_record` asks."""
+        return None
 
     def setup(self) -> None:
         """Create the table or add its missing columns.
@@ -74,23 +82,41 @@ class WarehouseSink(BatchSink):
                 f"The stream {self.stream_name} names the key {' and '.join(unknown)}, which its schema does not have."
             )
             raise InputError(msg)
-        self._target.engine.prepare(self.table)
+        self.table = self._target.engine.prepare(self.table)
         self._target.run_of(self)
 
-    def preprocess_record(self, record: Record, context: dict[str, Any]) -> Record:  # noqa: ARG002 - the SDK's hook
-        """Check that the keys are there; warn once of a property without a schema, which is not loaded.
+    def process_record(self, record: Record, context: dict[str, Any]) -> None:
+        """Keep the record for the batch, or for the rejected ones."""
+        reason = self._reason_against(record)
+        if reason:
+            self.reject(record, reason)
+        else:
+            super().process_record(record, context)
+        self.pending_bytes += self._target.took_record(self)
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Write the batch's records, those rejected, and the stream's history, in one transaction.
 
         Raises:
-            MissingKeyPropertiesError: a key is missing or null.
+            LoadError: the database refused the batch; nothing of it was written.
         """
+        records = context.pop("records", [])
+        if "batch_id" not in context:  # the file of a BATCH message, whose records did not pass one by one
+            self._target.run_of(self).rows_read += len(records)
+            records = self._acceptable(records)
+        self._write(self._parts(records))
+        self.pending_bytes = 0
+
+    def reject(self, record: Record, reason: str) -> None:
+        """Set this record aside; the next commit writes it to the table of rejected records."""
+        self.rejected.append((record, reason))
+        self._target.run_of(self).reject(reason)
+
+    def _reason_against(self, record: Record) -> str | None:
+        """Why a record cannot be loaded, as far as can be said before its batch is made."""
         for key in self.table.keys:
             if record.get(key) is None:
-                what = "is null" if key in record else "is missing"
-                msg = (
-                    f"A record of the stream {self.stream_name} cannot be loaded: its key property {key} {what}. "
-                    "Correct it at the source, or choose other keys in the tap."
-                )
-                raise MissingKeyPropertiesError(msg)
+                return f"its key property {key} is {'null' if key in record else 'missing'}"
         if not record.keys() <= self._names:
             for name in sorted(record.keys() - self._names - self._warned - {DELETED_AT}):
                 self._warned.add(name)
@@ -99,52 +125,72 @@ class WarehouseSink(BatchSink):
                     self.stream_name,
                     name,
                 )
-        return record
+        return self._checker.reason_against(record) if self._checker else None
 
-    def process_record(self, record: Record, context: dict[str, Any]) -> None:
-        """Keep the record for the batch."""
-        super().process_record(record, context)
-        self.pending_bytes += self._target.took_record(self)
+    def _acceptable(self, records: Iterable[Record]) -> list[Record]:
+        accepted = []
+        for record in records:
+            reason = self._reason_against(record)
+            if reason:
+                self.reject(record, reason)
+            else:
+                accepted.append(record)
+        return accepted
 
-    def process_batch(self, context: dict[str, Any]) -> None:
-        """Write the batch's records, and the stream's history, in one transaction.
+    def _parts(self, records: list[Record]) -> list[Part]:
+        """The writes that the records come to; a column too narrow becomes wider, a record that fits none is rejected.
 
-        Raises:
-            RecordError: a record cannot become a row; nothing of the batch was written.
-            LoadError: the database refused the batch; nothing of it was written.
+        A rejected record must not hide an earlier one of its key, so the batch is settled again without it.
         """
-        records = context.pop("records", [])
-        if "batch_id" not in context:  # the file of a BATCH message, whose records did not pass one by one
-            self._target.run_of(self).rows_read += len(records)
-            for record in records:
-                self.preprocess_record(record, context)
-        settled = settle(records, self.table.keys, hard_delete=self._target.settings.hard_delete)
-        rows = self._arrow(settled.rows, self.table.columns) if settled.rows else None
-        partial = [
-            self._arrow(group, [self._by_name[name] for name in carried if name in self._names])
-            for carried, group in settled.partial.items()
-        ]
-        keys = [self._by_name[name] for name in self.table.keys]
-        removed = self._arrow(settled.removed, keys) if settled.removed else None
-        self.write(rows, partial, removed)
+        while True:
+            try:
+                return self._settled(records)
+            except MisfitError as misfit:
+                if misfit.narrow:
+                    self.table = self._target.engine.widen(self.table, misfit.narrow)
+                if misfit.unfit:
+                    count = len(records)
+                    records, bad = sift(records, misfit.unfit)
+                    for record, reason in bad:
+                        self.reject(record, reason)
+                    if len(records) == count:
+                        names = " and ".join(column.property for column in misfit.unfit)
+                        msg = f"Values of {names} of stream {self.stream_name} fit their columns alone, not together."
+                        raise LoadError(msg) from misfit
 
-    def write(self, rows: pa.Table | None, partial: Sequence[pa.Table] = (), removed: pa.Table | None = None) -> None:
-        """Write one batch: whole rows, rows of some columns, and keys to remove; no key may be in two of them."""
+    def _settled(self, records: list[Record]) -> list[Part]:
+        table, keys = self.table, self.table.key_columns
+        key_of = key_reader(keys, replace_nul=self._replaced is not None)
+        hard_delete = self._target.settings.hard_delete
+        try:
+            settled = settle(records, table.keys, hard_delete=hard_delete, key_of=key_of)
+        except (UnfitError, TypeError):  # a key that is not what its column says, or that is a list or an object
+            raise MisfitError(keys, {}) from None
+        parts = []
+        if settled.rows:
+            parts.append(
+                Part("upsert" if table.keys else "append", self._arrow(settled.rows, table.columns), settled.rows)
+            )
+        for carried, group in settled.partial.items():
+            columns = [table.by_property[name] for name in carried if name in table.by_property]
+            parts.append(Part("upsert", self._arrow(group, columns), group))
+        if settled.removed:
+            parts.append(Part("remove", self._arrow(settled.removed, keys), settled.removed))
+        return parts
 
+    def _write(self, parts: Sequence[Part]) -> None:
+        """Write the batch in one transaction; one that the database refuses for a value in it, in pieces."""
+        try:
+            self._commit(parts)
+        except RefusedDataError as refused:
+            write_in_halves(parts, refused, lambda part: self._commit([part], is_last=False), self.reject)
+            self._commit([])
+
+    def _commit(self, parts: Sequence[Part], *, is_last: bool = True) -> None:
         def work(transaction: Transaction) -> Counts:
-            counts = Counts()
-            if rows is not None and not self.table.keys:
-                counts += transaction.append(self.table, rows)
-            elif rows is not None:
-                counts += transaction.upsert(self.table, rows)
-            for group in partial:
-                counts += transaction.upsert(self.table, group)
-            if removed is not None:
-                counts += transaction.remove(self.table, removed)
-            return counts
+            return sum((part.write(transaction, self.table) for part in parts), Counts())
 
-        self._target.commit(self, work)
-        self.pending_bytes = 0
+        self._target.commit(self, work, is_last=is_last)
 
     def activate_version(self, new_version: int) -> None:
         """Write what is pending, then delete the rows of older versions, or mark them."""
@@ -158,6 +204,13 @@ class WarehouseSink(BatchSink):
         if TABLE_VERSION not in self._names:
             return
         self._target.drain_one(self)
+        if self._target.run_of(self).rejected:
+            self.logger.warning(
+                "Stream %s: rows of older versions stay, as records were rejected in this run and their rows are not "
+                "to be taken for deleted.",
+                self.stream_name,
+            )
+            return
         self._target.commit(
             self,
             lambda transaction: transaction.activate_version(self.table, new_version, hard_delete=settings.hard_delete),
@@ -168,17 +221,32 @@ class WarehouseSink(BatchSink):
         self._target.drain_one(self)
         super().process_batch_files(encoding, files)
 
-    def _arrow(self, records: Sequence[Record], columns: Iterable[Column]) -> pa.Table:
-        return to_table(
-            self.stream_name,
-            records,
-            columns,
-            self._target.engine.number_type,
-            replace_nul=self._target.settings.sanitize_null_text_characters,
-        )
+    def clean_up(self) -> None:
+        """Say how often a NUL was replaced."""
+        for name, count in (self._replaced or {}).items():
+            self.logger.info(
+                "Stream %s, property %s: NUL replaced by U+FFFD in %d values.", self.stream_name, name, count
+            )
+        super().clean_up()
+
+    def _arrow(self, records: Sequence[Record], columns: Sequence[Column]) -> pa.Table:
+        before = set(self._replaced or ())
+        rows = to_table(records, columns, self._replaced)
+        for name in sorted(set(self._replaced or ()) - before):
+            if not self._target.settings.sanitize_null_text_characters:
+                self.logger.warning(
+                    "Stream %s, property %s: PostgreSQL cannot store the character NUL in text; every one is replaced "
+                    "by U+FFFD.",
+                    self.stream_name,
+                    name,
+                )
+        return rows
 
     def _parse_timestamps_in_record(self, *_: object, **__: object) -> None:
         """Nothing: dates and times are parsed column by column when the batch is made."""
+
+    def _singer_validate_message(self, record: Record) -> None:
+        """Nothing: a record without its key is rejected by `process_record`."""
 
     def _remove_sdc_metadata_from_record(self, record: Record) -> None:
         """Without metadata columns, a delete record must still be known as one."""
@@ -186,42 +254,3 @@ class WarehouseSink(BatchSink):
         super()._remove_sdc_metadata_from_record(record)
         if deleted_at is not None:
             record[DELETED_AT] = deleted_at
-
-
-class _Validator(BaseJSONSchemaValidator):
-    """The SDK's JSON schema validation with errors that name the property and not the value."""
-
-    def __init__(self, stream: str, schema: dict[str, Any]) -> None:
-        import jsonschema
-        from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
-
-        super().__init__(schema)
-        self._stream = stream
-        try:
-            DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(schema)
-        except jsonschema.SchemaError as error:
-            msg = f"The SCHEMA of the stream {stream} is not a valid JSON schema, at {error.json_path}."
-            raise InvalidJSONSchema(msg) from None
-        # 5.0 is an integer to JSON schema; the reader makes it a Decimal, which the library does not look into.
-        checker = DEFAULT_JSONSCHEMA_VALIDATOR.TYPE_CHECKER.redefine("integer", _is_integer)
-        validator = jsonschema.validators.extend(DEFAULT_JSONSCHEMA_VALIDATOR, type_checker=checker)
-        self._validator = validator(schema, format_checker=None)
-
-    def validate(self, record: Record) -> None:
-        """Check a record; a delete record may lack what the schema requires."""
-        is_delete = record.get(DELETED_AT) is not None
-        for error in self._validator.iter_errors(record):
-            if is_delete and error.validator == "required":
-                continue
-            where = str(error.absolute_path[0]) if error.absolute_path else "as a whole"
-            msg = (
-                f"A record of the stream {self._stream} cannot be loaded: its property {where} breaks the schema's "
-                f"rule {error.validator}. Correct it at the source, or deselect the property in the tap."
-            )
-            raise RecordError(msg)
-
-
-def _is_integer(_checker: object, value: object) -> bool:
-    if isinstance(value, decimal.Decimal):
-        return value == value.to_integral_value()
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 import uuid
+from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -20,8 +21,9 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 from singer_sdk.plugin_base import PluginBase
 from singer_sdk.target_base import Target
 
+from target_warehouse import rejects
 from target_warehouse.engines import open_engine
-from target_warehouse.errors import InputError, TerminatedError, WarehouseError, sentence_of
+from target_warehouse.errors import InputError, RejectedRecordsError, TerminatedError, WarehouseError, sentence_of
 from target_warehouse.history import StreamRun, history_table
 from target_warehouse.reader import LineReader
 from target_warehouse.settings import Settings, check_types, config_json_schema
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
+    import pyarrow as pa
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
+    from target_warehouse.columns import Table
     from target_warehouse.engines.protocol import Counts, Engine, Transaction
     from target_warehouse.sink import WarehouseSink
 
@@ -63,6 +67,8 @@ class TargetWarehouse(Target):
     message_reader_class = LineReader
     message_reader: LineReader
 
+    _history: Table
+    _rejects: Table | None = None
     _is_writing = False
     _terminated_by: int | None = None
 
@@ -77,7 +83,6 @@ class TargetWarehouse(Target):
         self._printed_state: Any = None
         self._pending_bytes = 0
         self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
-        self._history = history_table(self.settings.default_target_schema)
         self.message_reader.idle_seconds = max(min(self.settings.commit_interval_seconds, 1.0), 0.05)
         self.message_reader.on_idle = self._commit_if_due
 
@@ -129,7 +134,7 @@ class TargetWarehouse(Target):
         if self._engine is None:
             self._engine = open_engine(self.settings)
             self._setup_signal_handlers()  # target-postgres' SSH tunnel installs handlers of its own
-            self._engine.prepare(self._history)
+            self._history = self._engine.prepare(history_table(self.settings.default_target_schema))
         return self._engine
 
     def get_sink_class(self, stream_name: str) -> type[WarehouseSink]:  # noqa: ARG002 - the SDK's hook
@@ -178,16 +183,34 @@ class TargetWarehouse(Target):
         self._watermark.record(sink.stream_name)
         return size
 
-    def commit(self, sink: WarehouseSink, work: Callable[[Transaction], Counts]) -> None:
-        """Do the work and write the stream's history in one transaction; signals wait for its end."""
+    def commit(self, sink: WarehouseSink, work: Callable[[Transaction], Counts], *, is_last: bool = True) -> None:
+        """Do the work and write the stream's history in one transaction; signals wait for its end.
+
+        The last commit of a batch writes the rejected records too; after it nothing of the stream is pending.
+        """
         run = self._runs[sink.stream_name]
+        refused = self._rejected_by(sink) if is_last else None
         with self._uninterrupted():
             with self.engine.transaction() as transaction:
                 counts = run.counts + work(transaction)
+                if refused:
+                    transaction.append(*refused)
                 self._write_history(transaction, [run.row(self.run_id, "running", counts)])
             run.counts = counts
-            self._pending_bytes -= sink.pending_bytes
-            self._watermark.committed(sink.stream_name)
+            if is_last:
+                sink.rejected.clear()
+                self._pending_bytes -= sink.pending_bytes
+                self._watermark.committed(sink.stream_name)
+
+    def _rejected_by(self, sink: WarehouseSink) -> tuple[Table, pa.Table] | None:
+        if not sink.rejected:
+            return None
+        from target_warehouse.rows import to_table
+
+        if self._rejects is None:
+            self._rejects = self.engine.prepare(rejects.rejects_table(self.settings.default_target_schema))
+        rows = [rejects.rejected(self.run_id, sink.stream_name, record, reason) for record, reason in sink.rejected]
+        return self._rejects, to_table(rows, self._rejects.columns, Counter())
 
     def commit_all(self) -> None:
         """Commit every pending record, then print the STATE that follows from it."""
@@ -201,7 +224,23 @@ class TargetWarehouse(Target):
         for sink in self._sinks_active.values():
             sink.clean_up()
         _ = self.engine
+        self._check_rejected()
         self.finish("success")
+
+    def _check_rejected(self) -> None:
+        runs = [run for run in self._runs.values() if run.rejected]
+        if not runs:
+            return
+        limit = self.settings.max_rejected
+        text = rejects.sentence(
+            [(run.stream, run.rejected) for run in runs],
+            f"in the stream {runs[0].stream} {runs[0].first_reason}",
+            ".".join(part for part in (self._history.schema, rejects.TABLE_NAME) if part),
+            limit,
+        )
+        if sum(run.rejected for run in runs) > limit:
+            raise RejectedRecordsError(text)
+        self.logger.warning("%s", text)
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         super()._process_record_message(message_dict)
@@ -252,7 +291,7 @@ class TargetWarehouse(Target):
     def _write_history(self, transaction: Transaction, rows: list[dict[str, Any]]) -> None:
         from target_warehouse.rows import to_table
 
-        table = to_table(self._history.name, rows, self._history.columns, self.engine.number_type, replace_nul=True)
+        table = to_table(rows, self._history.columns, Counter())
         transaction.upsert(self._history, table)
 
     def finish(self, status: str, *, error: str | None = None) -> None:

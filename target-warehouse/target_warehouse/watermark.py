@@ -12,6 +12,7 @@ arrive. Pure: standard library only.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 
@@ -40,12 +41,14 @@ class Watermark:
     def state(self, value: Any) -> None:
         """A STATE message was read."""
         self._position += 1
-        if self._states:
-            last, _ = self._states[-1]
-            # No boundary can ever fall between the two any more unless a first uncommitted record lies there now.
-            if not any(first > last for first in self._first_uncommitted.values()):
-                self._states.pop()
         self._states.append((self._position, value))
+        # Of two states only the later one matters unless a first uncommitted record lies between them: those
+        # records only ever move on.
+        self._states = [
+            (position, kept)
+            for (position, kept), (following, _) in pairwise(self._states)
+            if any(position < first < following for first in self._first_uncommitted.values())
+        ] + self._states[-1:]
 
     def release(self) -> Any | None:
         """The newest state that everything before is committed of, once; None when there is none."""

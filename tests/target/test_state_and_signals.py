@@ -79,9 +79,9 @@ def test_a_full_batch_prints_the_state_before_it(warehouse: Warehouse, start_tar
 
 
 def test_a_state_waits_for_the_rows_of_every_stream(run_target: RunTarget, warehouse: Warehouse) -> None:
-    """Stream `b` fails to load: the STATE that covers its record is not printed though `a` is committed."""
+    """The run fails with a record of `b` pending: the STATE that covers it is not printed though `a` is committed."""
     text = _schema("a") + _schema("b") + _records(0, 1, "b") + _state(1) + _records(0, 9, "a")
-    bad = _message("RECORD", stream="b", record={"id": 1, "v": 5})
+    bad = b"no JSON"
     process = run_target((text + bad).decode(), warehouse=warehouse.url, batch_size_rows=9)
     assert process.returncode == 1
     assert process.stdout == ""
@@ -89,9 +89,9 @@ def test_a_state_waits_for_the_rows_of_every_stream(run_target: RunTarget, wareh
     assert _count(warehouse, "b") == 0
 
 
-def test_what_is_committed_when_another_stream_fails_is_printed(run_target: RunTarget, warehouse: Warehouse) -> None:
+def test_what_is_committed_before_the_run_fails_is_printed(run_target: RunTarget, warehouse: Warehouse) -> None:
     text = _schema("a") + _schema("b") + _records(0, 9, "a") + _state(9)
-    bad = _message("RECORD", stream="b", record={"id": 1, "v": 5}) + _state(10)
+    bad = _records(0, 1, "b") + _state(10) + b"no JSON"
     process = run_target((text + bad).decode(), warehouse=warehouse.url, batch_size_rows=9)
     assert process.returncode == 1
     assert [json.loads(line) for line in process.stdout.splitlines()] == [{"read": 9}]

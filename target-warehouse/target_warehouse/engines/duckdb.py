@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_warehouse.engines.sql import SqlTransaction
-from target_warehouse.engines.types import holds
-from target_warehouse.errors import ConnectionFailedError, LoadError, SchemaChangeError
-from target_warehouse.rows import DUCKDB_NUMBER
+from target_warehouse.engines.tables import named, report_wider, stored_as
+from target_warehouse.engines.types import widened
+from target_warehouse.errors import ConnectionFailedError, LoadError, RefusedDataError
 from target_warehouse.statements import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 STORAGE_VERSION = "v1.5.0"
 _CATALOG = "target"  # the name under which the file is attached; users never see it
+_STAGE = "stage"
 _RETRY_SECONDS = 0.2
+
+_ABOUT_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ConversionException)
 
 COLUMN_TYPES = {
     "integer": "BIGINT",
@@ -50,34 +53,44 @@ COLUMN_TYPES = {
 class DuckDBEngine:
     """An open DuckDB file."""
 
-    number_type = DUCKDB_NUMBER
+    stores_nul = True
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
         self._path = path
         self._connection = _attach(path, lock_timeout_seconds, read_only=read_only)
         self._types: dict[tuple[str | None, str], dict[str, str]] = {}
 
-    def prepare(self, table: Table) -> None:
-        """Create the table, or add its missing columns; see the protocol."""
-        _check_names(table)
+    def prepare(self, table: Table) -> Table:
+        """Create the table, add its missing columns, widen its narrow ones; see the protocol."""
         with self._errors(f"the table {table.name} cannot be prepared"):
             if table.schema:
                 self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(_CATALOG, table.schema)}")
+            table = named(
+                table, self._table_names(table.schema), self._column_types, most_bytes=None, ignores_case=True
+            )
             existing = self._column_types(table.schema, table.name)
-            name = identifier(_CATALOG, table.schema or "main", table.name)
             wanted = {column.name: COLUMN_TYPES[column.kind] for column in table.columns}
+            name = self._name(table)
             if not existing:
                 parts = [
-                    f"{identifier(column)} {kind}" + (" NOT NULL" if column in table.keys else "")
+                    f"{identifier(column)} {kind}" + (" NOT NULL" if column in table.key_names else "")
                     for column, kind in wanted.items()
                 ]
                 self._connection.execute(f"CREATE TABLE {name} ({', '.join(parts)})")
             for column, kind in wanted.items():
                 if existing and column not in existing:
                     self._connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {kind}")
-                elif existing and not holds(existing[column], kind):
-                    raise SchemaChangeError.of(table.schema, table.name, column, existing[column], kind)
-        self._types[table.schema, table.name] = {**wanted, **existing}
+                elif existing:
+                    self._alter(table, column, existing[column], kind)
+            return self._as_it_is(table)
+
+    def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
+        """Change the columns' types in place; see the protocol."""
+        with self._errors(f"columns of the table {table.name} cannot become wider"):
+            for name, kind in kinds.items():
+                column = table.by_property[name]
+                self._alter(table, column.name, column.stored, COLUMN_TYPES[kind])
+            return self._as_it_is(table)
 
     @contextmanager
     def transaction(self) -> Iterator[DuckDBTransaction]:
@@ -89,6 +102,7 @@ class DuckDBEngine:
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._roll_back()
+                self._connection.unregister(_STAGE)  # not before: a transaction that failed takes no command
                 raise
 
     def table_exists(self, schema: str | None, name: str) -> bool:
@@ -108,6 +122,35 @@ class DuckDBEngine:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+    def _name(self, table: Table) -> str:
+        return identifier(_CATALOG, table.schema or "main", table.name)
+
+    def _alter(self, table: Table, column: str, existing: str, wanted: str) -> None:
+        wider = widened(existing, wanted, number="decimal(38,18)", json="json", text="varchar")
+        if wider == existing.lower():
+            return
+        report_wider(table, column, existing, wider)
+        name = identifier(column)
+        value = f"CAST({name} AS {wider})"
+        if existing.upper().startswith("DECIMAL") and wider == "varchar":  # 1.500000000000000000 is 1.5
+            value = f"CASE WHEN contains({value}, '.') THEN rtrim(rtrim({value}, '0'), '.') ELSE {value} END"
+        elif existing == "BLOB" and wider == "varchar":
+            value = f"lower(hex({name}))"
+        statement = f"ALTER TABLE {self._name(table)} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}"
+        self._connection.execute(statement)
+
+    def _as_it_is(self, table: Table) -> Table:
+        types = self._column_types(table.schema, table.name)
+        self._types[table.schema, table.name] = types
+        return stored_as(table, types)
+
+    def _table_names(self, schema: str | None) -> list[str]:
+        rows = self._connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
+            [_CATALOG, schema or "main"],
+        ).fetchall()
+        return [row[0] for row in rows]
 
     def _column_types(self, schema: str | None, name: str) -> dict[str, str]:
         rows = self._connection.execute(
@@ -129,9 +172,11 @@ class DuckDBEngine:
             yield
         except duckdb.Error as error:
             # Conversion and constraint errors quote values; only errors of the file and the machine are passed on.
-            is_about_data = isinstance(error, duckdb.DataError | duckdb.IntegrityError | duckdb.ConversionException)
+            is_about_data = isinstance(error, _ABOUT_DATA)
             reason = type(error).__name__ if is_about_data else str(error).splitlines()[0]
             msg = f"DuckDB file {self._path}: {what}: {reason}. Nothing of this batch was kept."
+            if is_about_data:
+                raise RefusedDataError(msg, f"DuckDB refuses a value of it ({reason})") from error
             raise LoadError(msg) from error
 
 
@@ -151,19 +196,16 @@ class DuckDBTransaction(SqlTransaction):
     @contextmanager
     def staged(self, rows: pa.Table) -> Iterator[str]:
         """DuckDB scans the Arrow table where it is."""
-        self._connection.register("stage", rows)
-        try:
-            yield identifier("stage")
-        finally:
-            self._connection.unregister("stage")
+        self._connection.register(_STAGE, rows)
+        yield identifier(_STAGE)
+        self._connection.unregister(_STAGE)
 
     def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
         """Casts to the column's own type; hexadecimal text becomes bytes."""
         types = self._types[table.schema, table.name]
-        kinds = {column.name: column.kind for column in table.columns}
         return {
             name: f"unhex(s.{identifier(name)})"
-            if kinds[name] == "bytes" and types[name] == "BLOB"
+            if types[name] == "BLOB"
             else f"CAST(s.{identifier(name)} AS {types[name]})"
             for name in schema.names
         }
@@ -227,15 +269,3 @@ def _why_not(path: str, error: duckdb.Error, *, is_locked: bool) -> str:
     if "not a valid DuckDB" in str(error):
         return f"The file {path} is not a DuckDB database: name another file in the setting warehouse."
     return f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0]}."
-
-
-def _check_names(table: Table) -> None:
-    seen: dict[str, str] = {}
-    for column in table.columns:
-        other = seen.setdefault(column.name.casefold(), column.name)
-        if other != column.name:
-            msg = (
-                f"The stream {table.name} has the properties {other} and {column.name}; DuckDB does not tell upper "
-                "from lower case. Deselect one of them, or rename it with a stream map."
-            )
-            raise SchemaChangeError(msg)

@@ -18,9 +18,12 @@ import sqlalchemy
 from sqlalchemy.engine import make_url
 from target_postgres.connector import PostgresConnector
 
+from target_warehouse.engines.postgres_errors import first_line, primary_message, refusal
+from target_warehouse.engines.postgres_tables import Existing, existing_table, prepare, widen
 from target_warehouse.engines.sql import SqlTransaction
-from target_warehouse.engines.types import holds
-from target_warehouse.errors import ConnectionFailedError, LoadError, SchemaChangeError
+from target_warehouse.engines.tables import stored_as
+from target_warehouse.engines.types import TEXT
+from target_warehouse.errors import ConnectionFailedError
 from target_warehouse.statements import identifier
 
 if TYPE_CHECKING:
@@ -28,17 +31,10 @@ if TYPE_CHECKING:
 
     from target_warehouse.columns import Table
 
-_NAME_BYTES = 63  # PostgreSQL's NAMEDATALEN - 1: a longer name would be cut silently
 _COPY_ROWS = 8192  # small record batches let encoding here and writing there overlap
-#: From this many columns on, rows are kept in line up to a page: by default PostgreSQL moves or compresses dozens
-#: of small values of every row above 2 kB, which made loading 250 columns three times slower.
-_WIDE_TABLE_COLUMNS = 50
-_WIDE_TABLE_TOAST = 8160
 _STAGE = "target_warehouse_stage"
+_WIDER_TYPES = {"number": "numeric", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
-
-#: Classes of SQLSTATE whose messages speak of the server, not of values.
-_SPEAKABLE = ("08", "0A", "28", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
 
 
 class WarehouseConnector(PostgresConnector):  # type: ignore[misc]  # it has no type marker
@@ -57,14 +53,13 @@ class WarehouseConnector(PostgresConnector):  # type: ignore[misc]  # it has no 
 class PostgresEngine:
     """An open PostgreSQL database."""
 
-    #: Numbers travel as text, because NUMERIC holds more digits than any Arrow decimal.
-    number_type = pa.string()
+    stores_nul = False
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         try:
             self._connector = WarehouseConnector(dict(config))
         except (OSError, ValueError, paramiko.SSHException, sqlalchemy.exc.ArgumentError) as error:
-            msg = f"The connection to PostgreSQL cannot be prepared: {_first_line(error)}."
+            msg = f"The connection to PostgreSQL cannot be prepared: {first_line(error)}."
             raise ConnectionFailedError(msg) from error
         url = make_url(self._connector.sqlalchemy_url)
         self._where = f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
@@ -77,26 +72,30 @@ class PostgresEngine:
         except (sqlalchemy.exc.DBAPIError, adbc_driver_manager.Error) as error:
             cause = getattr(error, "orig", None) or error
             msg = (
-                f"PostgreSQL at {self._where} cannot be reached or refuses the login: {_first_line(cause)}. "
+                f"PostgreSQL at {self._where} cannot be reached or refuses the login: {first_line(cause)}. "
                 "Check host, port, user, password and database."
             )
             raise ConnectionFailedError(msg) from error
         with self._connection.cursor() as cursor:
             cursor.execute("SET TIME ZONE 'UTC'")
+            cursor.execute("SET DateStyle = 'ISO, YMD'")
         self._connection.commit()
-        self._tables: dict[tuple[str | None, str], _Existing] = {}
+        self._tables: dict[tuple[str | None, str], Existing] = {}
 
-    def prepare(self, table: Table) -> None:
-        """Create the table as target-postgres does, or add its missing columns; see the protocol."""
-        _check_names(table)
-        try:
-            with self._engine.connect() as connection, connection.begin():
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_DDL_LOCK})")
-                self._tables[table.schema, table.name] = self._prepare(table, connection)
-        except sqlalchemy.exc.DBAPIError as error:
-            sqlstate = getattr(error.orig, "sqlstate", None)
-            msg = f"PostgreSQL at {self._where}: the table {table.name} cannot be prepared"
-            raise LoadError(_refusal(msg, sqlstate, _first_line(error.orig))) from error
+    def prepare(self, table: Table) -> Table:
+        """Create the table as target-postgres does, or extend and widen it; see the protocol."""
+        with self._definition(f"the table {table.name} cannot be prepared") as connection:
+            table, existing = prepare(table, self._connector, connection)
+        return self._as_it_is(table, existing)
+
+    def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
+        """Change the columns' types in place; see the protocol."""
+        with self._definition(f"columns of the table {table.name} cannot become wider") as connection:
+            for name, kind in kinds.items():
+                column = table.by_property[name]
+                widen(table, column.name, column.stored, _WIDER_TYPES[kind], connection)
+            existing = existing_table(connection, table.schema, table.name)
+        return self._as_it_is(table, existing)
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresTransaction]:
@@ -108,7 +107,7 @@ class PostgresEngine:
         except adbc_driver_manager.Error as error:
             self._roll_back()
             msg = f"PostgreSQL at {self._where}: a batch cannot be written"
-            raise LoadError(_refusal(msg, error.sqlstate, _primary_message(error))) from error
+            raise refusal(msg, error.sqlstate, primary_message(error)) from error
         except BaseException:
             self._roll_back()
             raise
@@ -120,7 +119,7 @@ class PostgresEngine:
     def column_names(self, schema: str | None, name: str) -> list[str]:
         """The columns of an existing table."""
         with self._engine.connect() as connection:
-            return list(_existing(connection, schema, name).types)
+            return list(existing_table(connection, schema, name).types)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
@@ -130,7 +129,7 @@ class PostgresEngine:
         except sqlalchemy.exc.DBAPIError as error:
             sqlstate = getattr(error.orig, "sqlstate", None)
             msg = f"PostgreSQL at {self._where}: a query failed"
-            raise LoadError(_refusal(msg, sqlstate, _first_line(error.orig))) from error
+            raise refusal(msg, sqlstate, first_line(error.orig)) from error
 
     def close(self) -> None:
         """Close the connections and the tunnel."""
@@ -138,39 +137,20 @@ class PostgresEngine:
         self._engine.dispose()
         self._connector.clean_up()
 
-    def _prepare(self, table: Table, connection: sqlalchemy.Connection) -> _Existing:
-        dialect = self._engine.dialect
-        sql_types = {column.name: self._connector.to_sql_type(dict(column.schema)) for column in table.columns}
-        existing = _existing(connection, table.schema, table.name)
-        if not existing.types:
-            self._create(table, connection)
-            return _existing(connection, table.schema, table.name)
-        wanted = {name: sql_type.compile(dialect) for name, sql_type in sql_types.items()}
-        missing = [name for name in wanted if name not in existing.types]
-        for name in missing:
-            where = identifier(table.schema, table.name)
-            statement = f"ALTER TABLE {where} ADD COLUMN {identifier(name)} {wanted[name]}"
-            connection.exec_driver_sql(statement.replace("%", "%%"), ())
-        for name, kind in wanted.items():
-            if name in existing.types and not holds(existing.types[name], _full_name(kind)):
-                raise SchemaChangeError.of(table.schema, table.name, name, existing.types[name], kind)
-        return _existing(connection, table.schema, table.name) if missing else existing
+    @contextmanager
+    def _definition(self, what: str) -> Iterator[sqlalchemy.Connection]:
+        """A transaction that changes tables; one run at a time."""
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_DDL_LOCK})")
+                yield connection
+        except sqlalchemy.exc.DBAPIError as error:
+            sqlstate = getattr(error.orig, "sqlstate", None)
+            raise refusal(f"PostgreSQL at {self._where}: {what}", sqlstate, first_line(error.orig)) from error
 
-    def _create(self, table: Table, connection: sqlalchemy.Connection) -> None:
-        if table.schema:
-            names = connection.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars().all()
-            if table.schema not in names:
-                connection.execute(sqlalchemy.schema.CreateSchema(table.schema))
-        self._connector.create_empty_table(
-            table_name=table.name,
-            meta=sqlalchemy.MetaData(schema=table.schema),
-            schema={"properties": {column.name: dict(column.schema) for column in table.columns}},
-            connection=connection,
-            primary_keys=table.keys,
-        )
-        if len(table.columns) >= _WIDE_TABLE_COLUMNS:
-            where = identifier(table.schema, table.name).replace("%", "%%")
-            connection.exec_driver_sql(f"ALTER TABLE {where} SET (toast_tuple_target = {_WIDE_TABLE_TOAST})", ())
+    def _as_it_is(self, table: Table, existing: Existing) -> Table:
+        self._tables[table.schema, table.name] = existing
+        return stored_as(table, existing.types)
 
     def _roll_back(self) -> None:
         try:
@@ -183,7 +163,7 @@ class PostgresTransaction(SqlTransaction):
     """The writes of one transaction in PostgreSQL."""
 
     def __init__(
-        self, cursor: adbc_driver_postgresql.dbapi.Cursor, tables: Mapping[tuple[str | None, str], _Existing]
+        self, cursor: adbc_driver_postgresql.dbapi.Cursor, tables: Mapping[tuple[str | None, str], Existing]
     ) -> None:
         self._cursor = cursor
         self._tables = tables
@@ -203,11 +183,7 @@ class PostgresTransaction(SqlTransaction):
     def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
         """Explicit casts where PostgreSQL would not convert text by itself, and arrays from their JSON text."""
         existing = self._tables[table.schema, table.name].types
-        kinds = {column.name: column.kind for column in table.columns}
-        return {
-            field.name: _value(f"s.{identifier(field.name)}", field.type, kinds[field.name], existing[field.name])
-            for field in schema
-        }
+        return {field.name: _value(f"s.{identifier(field.name)}", field.type, existing[field.name]) for field in schema}
 
     def execute(self, sql: str) -> int:
         """Run a statement; gives the number of rows it touched."""
@@ -232,7 +208,7 @@ class PostgresTransaction(SqlTransaction):
     @contextmanager
     def by_key(self, table: Table) -> Iterator[None]:
         """Look rows up in the key's index, so that a batch costs the same however large the table is."""
-        has_index = self._tables[table.schema, table.name].key == frozenset(table.keys)
+        has_index = self._tables[table.schema, table.name].key == frozenset(table.key_names)
         for setting in ("enable_hashjoin", "enable_mergejoin"):
             if has_index:
                 self._cursor.execute(f"SET LOCAL {setting} = off")
@@ -242,92 +218,18 @@ class PostgresTransaction(SqlTransaction):
                 self._cursor.execute(f"SET LOCAL {setting} = on")
 
 
-class _Existing:
-    """What is known of a table in the database: column types, primary key, and whether anything hangs on it."""
-
-    def __init__(self, types: dict[str, str], key: frozenset[str], *, has_dependents: bool) -> None:
-        self.types = types
-        self.key = key
-        self.has_dependents = has_dependents
-
-
-def _existing(connection: sqlalchemy.Connection, schema: str | None, name: str) -> _Existing:
-    """The table as it is; no types when there is none."""
-    rows = connection.execute(
-        sqlalchemy.text(
-            "SELECT a.attname, format_type(a.atttypid, a.atttypmod),"
-            " EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary"
-            "   AND a.attnum = ANY (i.indkey)),"
-            " EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)"
-            "   OR EXISTS (SELECT 1 FROM pg_constraint f WHERE f.confrelid = c.oid)"
-            " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
-            " WHERE c.relname = :name AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')"
-            "   AND c.relnamespace = (SELECT oid FROM pg_namespace"
-            "     WHERE nspname = coalesce(CAST(:schema AS text), current_schema()))"
-            " ORDER BY a.attnum"
-        ),
-        {"name": name, "schema": schema},
-    ).all()
-    return _Existing(
-        {row[0]: row[1] for row in rows},
-        frozenset(row[0] for row in rows if row[2]),
-        has_dependents=any(row[3] for row in rows),
-    )
-
-
-def _full_name(sql_type: str) -> str:
-    """SQLAlchemy's name of a type, written as PostgreSQL's format_type writes it."""
-    return sql_type.lower().replace("decimal", "numeric").replace("varchar", "character varying").replace(", ", ",")
-
-
-#: Column types that take the staged value as it is.
-_TEXT = ("text", "character varying", "character")
-
-
-def _value(staged: str, arrow: pa.DataType, kind: str, column: str) -> str:
+def _value(staged: str, arrow: pa.DataType, column: str) -> str:
     """The expression that turns a staged value into the type of its column."""
     if column.endswith("[]"):
         element = column.removesuffix("[]")
         unpack = "jsonb_array_elements" if element in ("jsonb", "json") else "jsonb_array_elements_text"
-        items = f"SELECT CAST(e AS {element}) FROM {unpack}(CAST({staged} AS jsonb)) AS e"  # noqa: S608 - catalog type
+        items = f"SELECT CAST(i.v AS {element}) FROM {unpack}(CAST({staged} AS jsonb)) AS i(v)"  # noqa: S608 - catalog type
         return f"CASE WHEN {staged} IS NOT NULL THEN ARRAY({items}) END"
-    if kind == "bytes" and column == "bytea":
+    if column == "bytea":
         return f"decode({staged}, 'hex')"
-    is_text = column.startswith(_TEXT)
+    is_text = column.startswith(TEXT)
     if arrow == pa.string() and not is_text:
         return f"CAST({staged} AS {column})"
     if arrow != pa.string() and is_text:
         return f"CAST({staged} AS text)"
     return staged
-
-
-def _check_names(table: Table) -> None:
-    for name in (table.schema or "", table.name, *table.column_names):
-        if len(name.encode()) > _NAME_BYTES:
-            msg = (
-                f"The name {name} of the stream {table.name} is longer than the {_NAME_BYTES} bytes that PostgreSQL "
-                "allows. Rename it with a stream map, or deselect the property."
-            )
-            raise SchemaChangeError(msg)
-
-
-def _refusal(what: str, sqlstate: str | None, message: str) -> str:
-    """The sentence for a refused statement; messages that may quote values are not passed on."""
-    if sqlstate in ("22021", "22P05"):
-        return (
-            f"{what}: a text value contains the character NUL, which PostgreSQL cannot store. "
-            "Set sanitize_null_text_characters to true to replace it. Nothing of this batch was kept."
-        )
-    if sqlstate and not sqlstate.startswith(_SPEAKABLE):
-        message = "a value does not fit its column or breaks a constraint"
-    return f"{what}: {message.rstrip('.')} (SQLSTATE {sqlstate or 'unknown'}). Nothing of this batch was kept."
-
-
-def _primary_message(error: adbc_driver_manager.Error) -> str:
-    line = _first_line(error)
-    return line.partition("ERROR:")[2].strip() or line
-
-
-def _first_line(error: BaseException | None) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].strip().rstrip(".") if text else type(error).__name__

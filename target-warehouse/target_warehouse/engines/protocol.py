@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
@@ -55,21 +56,33 @@ class Transaction(Protocol):
 class Engine(Protocol):
     """An open warehouse."""
 
-    #: The Arrow type in which this engine takes the values of `number` columns.
-    number_type: pa.DataType
+    #: Whether text may hold the character NUL.
+    stores_nul: bool
 
-    def prepare(self, table: Table) -> None:
-        """Create the schema and the table, or add the columns the table lacks.
+    def prepare(self, table: Table) -> Table:
+        """Create the schema and the table, or add the columns the table lacks; gives the table as it is then.
+
+        Names that the database does not take are replaced, columns beyond what it takes are put together in one,
+        and a column whose type does not hold what the stream sends becomes wider, in place and without loss.
+        Each of these is logged.
 
         Raises:
-            SchemaChangeError: a column exists with a type that would lose values of the stream's.
+            LoadError: the database refused.
+        """
+
+    def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
+        """Have the columns of these properties hold this kind too (`number` or `text`); gives the table as it is then.
+
+        Raises:
+            LoadError: the database refused.
         """
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A transaction: committed when the block ends, rolled back when it raises.
 
         Raises:
-            LoadError: the database refused; nothing of the block was kept.
+            LoadError: the database refused; nothing of the block was kept. It is a `RefusedDataError` if some
+                record of it is to blame.
         """
 
     def table_exists(self, schema: str | None, name: str) -> bool:

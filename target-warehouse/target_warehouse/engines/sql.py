@@ -35,7 +35,7 @@ class SqlTransaction(ABC):
     def upsert(self, table: Table, rows: pa.Table) -> Counts:
         """Insert or overwrite by key; see the protocol."""
         self.lock(table)
-        target, keys = self.table_name(table), table.keys
+        target, keys = self.table_name(table), table.key_names
         values = self.values(table, rows.schema)
         with self.staged(rows) as stage:
             deleted = 0
@@ -57,7 +57,7 @@ class SqlTransaction(ABC):
         self.lock(table)
         values = self.values(table, rows.schema)
         with self.staged(rows) as stage, self.by_key(table):
-            sql = statements.delete_matching(self.table_name(table), stage, table.keys, values)
+            sql = statements.delete_matching(self.table_name(table), stage, table.key_names, values)
             return Counts(deleted=self.execute(sql))
 
     def activate_version(self, table: Table, version: int, *, hard_delete: bool) -> Counts:

@@ -1,19 +1,22 @@
-"""Which existing column types hold every value a stream sends, per engine, as a table of facts.
+"""Which column types hold which others without loss, as a table of facts, and what a column becomes when it must.
 
 Pure: standard library only. Types are written as the database writes them, in lower case.
 """
 
 from __future__ import annotations
 
-_INTEGERS = ("smallint", "integer", "bigint")
+import re
 
-#: (what the stream needs, what the column is) pairs that lose nothing, besides equal types and plain text.
+_INTEGERS = ("smallint", "integer", "bigint")
+_DECIMAL = "decimal(38,18)"
+
+#: (what is to be held, what holds it) pairs that lose nothing, besides equal types and plain text.
 _HOLDS = {
-    *((narrow, wide) for i, narrow in enumerate(_INTEGERS) for wide in (*_INTEGERS[i + 1 :], "numeric")),
-    ("smallint", "decimal(38,18)"),
-    ("integer", "decimal(38,18)"),
-    ("bigint", "decimal(38,18)"),
+    *((narrow, wide) for i, narrow in enumerate(_INTEGERS) for wide in (*_INTEGERS[i + 1 :], "numeric", _DECIMAL)),
     ("bigint", "hugeint"),
+    ("real", "double precision"),
+    ("real", "numeric"),
+    ("double precision", "numeric"),
     ("timestamp without time zone", "timestamp with time zone"),
     ("timestamp", "timestamp with time zone"),
     ("date", "timestamp without time zone"),
@@ -21,17 +24,35 @@ _HOLDS = {
     ("jsonb", "json"),
     ("json", "jsonb"),
 }
-_TEXT = ("text", "varchar", "character varying")
+TEXT = ("text", "varchar", "character varying", "character")
+_WITH_LENGTH = re.compile(r"character varying\((\d+)\)")
+_WITH_PLACES = re.compile(r"(numeric|decimal)\((\d+),(-?\d+)\)")
 
 
 def holds(existing: str, wanted: str) -> bool:
-    """Whether a column of type `existing` keeps every value of type `wanted`.
+    """Whether a column of type `existing` keeps every value of type `wanted`."""
+    existing, wanted = existing.lower(), wanted.lower()
+    if existing == wanted or existing in TEXT or (wanted, existing) in _HOLDS:
+        return True
+    if wanted.endswith("[]"):
+        return existing in ("jsonb", "json")
+    length, wanted_length = _WITH_LENGTH.fullmatch(existing), _WITH_LENGTH.fullmatch(wanted)
+    if length:
+        return bool(wanted_length) and int(length[1]) >= int(wanted_length[1])  # type: ignore[index]
+    places = _WITH_PLACES.fullmatch(wanted)
+    if places and existing == _DECIMAL:
+        return int(places[2]) - int(places[3]) <= 20 and int(places[3]) <= 18
+    return bool(places) and existing == "numeric"
 
-    A `character varying(n)` holds text: one that is too long is an error of the database, not a loss.
+
+def widened(existing: str, wanted: str, *, number: str, json: str, text: str) -> str:
+    """The type that holds what the column holds now and what the stream wants to add.
+
+    It is the existing type or the wanted one if either holds the other, else the database's widest number or JSON
+    type if that holds both, else text, which holds everything.
     """
     existing, wanted = existing.lower(), wanted.lower()
-    if existing == wanted or existing in _TEXT:
-        return True
-    if existing.startswith("character varying(") and wanted in _TEXT:
-        return True
-    return (wanted, existing) in _HOLDS
+    for candidate in (existing, wanted, number, json):
+        if holds(candidate, existing) and holds(candidate, wanted):
+            return candidate
+    return text

@@ -1,0 +1,202 @@
+"""Tables in PostgreSQL: made as target-postgres makes them, extended, widened, and looked up in the catalog.
+
+PostgreSQL takes 1,600 columns, and rows whose values besides long texts fit a page of 8 kB. Properties beyond either
+limit have no column of their own: they are together in one JSONB column, by name.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import sqlalchemy
+
+from target_warehouse.columns import OVERFLOW, Column
+from target_warehouse.engines.tables import named, report_wider
+from target_warehouse.engines.types import TEXT, widened
+from target_warehouse.statements import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from target_postgres.connector import PostgresConnector
+
+    from target_warehouse.columns import Table
+
+logger = logging.getLogger("target-warehouse")
+
+_NAME_BYTES = 63  # PostgreSQL's NAMEDATALEN - 1: a longer name would be cut silently
+_MOST_COLUMNS = 1_600
+#: A page of 8,192 bytes, less its header, a row's header and a bit for each of 1,600 columns.
+_ROW_BYTES = 7_900
+_WIDTHS = {"smallint": 8, "integer": 8, "bigint": 8, "numeric": 8, "date": 4, "boolean": 1, "uuid": 16}
+_TIME_BYTES, _TEXT_BYTES = 8, 2  # a long text may leave the row; what stays is counted as if short
+#: From this many columns on, rows are kept in line up to a page: by default PostgreSQL moves or compresses dozens
+#: of small values of every row above 2 kB, which made loading 250 columns three times slower.
+_WIDE_TABLE_COLUMNS = 50
+_WIDE_TABLE_TOAST = 8160
+_OVERFLOW_SCHEMA = {"type": ["object", "null"]}
+
+
+class Existing:
+    """What is known of a table in the database: column types, primary key, and whether anything hangs on it.
+
+    `used` counts columns that were ever there: PostgreSQL counts dropped ones, too.
+    """
+
+    def __init__(self, types: dict[str, str], key: frozenset[str], *, used: int, has_dependents: bool) -> None:
+        self.types = types
+        self.key = key
+        self.used = used
+        self.has_dependents = has_dependents
+
+
+def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: str) -> Existing:
+    """The table as it is; no types when there is none."""
+    rows = connection.execute(
+        sqlalchemy.text(
+            "SELECT a.attname, format_type(a.atttypid, a.atttypmod),"
+            " EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary"
+            "   AND a.attnum = ANY (i.indkey)),"
+            " EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)"
+            "   OR EXISTS (SELECT 1 FROM pg_constraint f WHERE f.confrelid = c.oid),"
+            " c.relnatts"
+            " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+            " WHERE c.relname = :name AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')"
+            "   AND c.relnamespace = (SELECT oid FROM pg_namespace"
+            "     WHERE nspname = coalesce(CAST(:schema AS text), current_schema()))"
+            " ORDER BY a.attnum"
+        ),
+        {"name": name, "schema": schema},
+    ).all()
+    return Existing(
+        {row[0]: row[1] for row in rows},
+        frozenset(row[0] for row in rows if row[2]),
+        used=rows[0][4] if rows else 0,
+        has_dependents=any(row[3] for row in rows),
+    )
+
+
+def prepare(table: Table, connector: PostgresConnector, connection: sqlalchemy.Connection) -> tuple[Table, Existing]:
+    """Create the table, add its missing columns, widen its narrow ones; gives it with its names, and what is there."""
+    table = named(
+        table,
+        (),
+        lambda schema, name: existing_table(connection, schema, name).types,
+        most_bytes=_NAME_BYTES,
+        ignores_case=False,
+    )
+    found = existing_table(connection, table.schema, table.name)
+    dialect = connection.dialect
+    wanted = {
+        column.name: _full_name(connector.to_sql_type(dict(column.schema)).compile(dialect)) for column in table.columns
+    }
+    table = _with_overflow(table, wanted, found)
+    if not found.types:
+        _create(table, connector, connection)
+        return table, existing_table(connection, table.schema, table.name)
+    wanted[OVERFLOW] = "jsonb"
+    for column in table.columns:
+        if column.name not in found.types:
+            _alter(table, connection, f"ADD COLUMN {identifier(column.name)} {wanted[column.name]}")
+        else:
+            widen(table, column.name, found.types[column.name], wanted[column.name], connection)
+    return table, existing_table(connection, table.schema, table.name)
+
+
+def widen(table: Table, column: str, stored: str, wanted: str, connection: sqlalchemy.Connection) -> None:
+    """Give a column a type that also holds `wanted`, in place; nothing if its type does already."""
+    wider = widened(stored, wanted, number="numeric", json="jsonb", text="text")
+    if wider == stored:
+        return
+    report_wider(table, column, stored, wider)
+    # The text of a time must not depend on the server's settings.
+    connection.exec_driver_sql("SET LOCAL DateStyle = 'ISO, YMD'")
+    connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
+    name = identifier(column)
+    _alter(table, connection, f"ALTER COLUMN {name} TYPE {wider} USING {_converted(name, stored, wider)}")
+
+
+def _converted(name: str, stored: str, wider: str) -> str:
+    """The expression that turns the values of a column into its new type, exactly."""
+    if stored.endswith("[]"):
+        return f"CAST(to_jsonb({name}) AS {wider})"
+    if wider.startswith(TEXT):
+        if stored.startswith("numeric"):
+            return f"CAST(trim_scale({name}) AS {wider})"
+        return f"encode({name}, 'hex')" if stored == "bytea" else f"CAST({name} AS {wider})"
+    if stored in ("real", "double precision"):
+        return f"CAST(CAST({name} AS text) AS {wider})"  # a direct cast rounds to 15 digits
+    return f"CAST({name} AS {wider})"
+
+
+def _with_overflow(table: Table, wanted: Mapping[str, str], found: Existing) -> Table:
+    """The table with the columns that PostgreSQL takes; the others' properties become members of one column."""
+    first = [column for column in table.columns if column.name in found.types or column.property in table.keys]
+    there = {column.name for column in first}
+    rest = [column for column in table.columns if column.name not in there]
+    rest.sort(key=lambda column: not column.name.startswith("_sdc_"))  # our own columns are needed as columns
+    # One place is kept for the overflow itself; tables that are full already cannot have it, nor new columns.
+    places = _MOST_COLUMNS - 1 - max(found.used, len(first)) + (OVERFLOW in found.types)
+    room = _ROW_BYTES - sum(map(_width, found.types.values() or (wanted[column.name] for column in first)))
+    kept, over = set(there), []
+    for column in rest:
+        places, room = places - 1, room - _width(wanted[column.name])
+        if places < 0 or room < 0:
+            over.append(column)
+        else:
+            kept.add(column.name)
+    if not over:
+        return table
+    logger.warning(
+        "The table %s cannot have a column for each of its %d properties, as PostgreSQL takes 1,600 columns and rows "
+        "of 8 kB: %d of them, from %s to %s, are in its column %s, a JSON object.",
+        table.name,
+        len(table.columns),
+        len(over),
+        over[0].property,
+        over[-1].property,
+        OVERFLOW,
+    )
+    overflow = Column(
+        OVERFLOW,
+        "json",
+        is_nullable=True,
+        is_required=False,
+        schema=_OVERFLOW_SCHEMA,
+        members=tuple(column.property for column in over),
+    )
+    return replace(table, columns=(*(column for column in table.columns if column.name in kept), overflow))
+
+
+def _width(sql_type: str) -> int:
+    if sql_type.startswith("time"):
+        return _TIME_BYTES
+    return _WIDTHS.get(sql_type, _TEXT_BYTES)
+
+
+def _create(table: Table, connector: PostgresConnector, connection: sqlalchemy.Connection) -> None:
+    if table.schema:
+        names: Iterable[str] = connection.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars().all()
+        if table.schema not in names:
+            connection.execute(sqlalchemy.schema.CreateSchema(table.schema))
+    connector.create_empty_table(
+        table_name=table.name,
+        meta=sqlalchemy.MetaData(schema=table.schema),
+        schema={"properties": {column.name: dict(column.schema) for column in table.columns}},
+        connection=connection,
+        primary_keys=table.key_names,
+    )
+    if len(table.columns) >= _WIDE_TABLE_COLUMNS:
+        _alter(table, connection, f"SET (toast_tuple_target = {_WIDE_TABLE_TOAST})")
+
+
+def _alter(table: Table, connection: sqlalchemy.Connection, change: str) -> None:
+    statement = f"ALTER TABLE {identifier(table.schema, table.name)} {change}"
+    connection.exec_driver_sql(statement.replace("%", "%%"), ())
+
+
+def _full_name(sql_type: str) -> str:
+    """SQLAlchemy's name of a type, written as PostgreSQL's format_type writes it."""
+    return sql_type.lower().replace("decimal", "numeric").replace("varchar", "character varying").replace(", ", ",")

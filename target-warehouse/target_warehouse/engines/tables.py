@@ -1,0 +1,70 @@
+"""A stream's table as the database has it: its names there, and the types its columns have. Pure but for the log."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from target_warehouse import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from target_warehouse.columns import Table
+
+logger = logging.getLogger("target-warehouse")
+
+
+def named(
+    table: Table,
+    tables: Iterable[str],
+    columns: Callable[[str | None, str], Iterable[str]],
+    *,
+    most_bytes: int | None,
+    ignores_case: bool,
+) -> Table:
+    """The table with names that the database takes; what had to be renamed is logged.
+
+    `tables` are the names in the table's schema, `columns` gives the names of a table's columns.
+    """
+    where = names.fit([table.name], tables, most_bytes=most_bytes, ignores_case=ignores_case)[table.name]
+    if where != table.name:
+        logger.warning("The database does not take the table name %s: the table is %s.", table.name, where)
+    fitted = names.fit(
+        [column.property for column in table.columns],
+        columns(table.schema, where),
+        most_bytes=most_bytes,
+        ignores_case=ignores_case,
+    )
+    for name, column in fitted.items():
+        if name != column:
+            logger.warning(
+                "Table %s: the property %s is in the column %s, as the database does not take its name or has another "
+                "column of that name.",
+                where,
+                name.encode(errors="replace").decode(),
+                column,
+            )
+    return replace(
+        table,
+        name=where,
+        columns=tuple(replace(column, name=fitted[column.property]) for column in table.columns),
+    )
+
+
+def stored_as(table: Table, types: Mapping[str, str]) -> Table:
+    """The table with each column's type in the database."""
+    return replace(table, columns=tuple(replace(column, stored=types[column.name].lower()) for column in table.columns))
+
+
+def report_wider(table: Table, column: str, existing: str, wider: str) -> None:
+    """Log that a column gets another type."""
+    logger.warning(
+        "The column %s of the table %s was of type %s and becomes %s, as the stream sends values that the old type "
+        "does not hold. Nothing is lost; a query that needs the old type can cast.",
+        column,
+        table.name,
+        existing.lower(),
+        wider,
+    )

@@ -1,0 +1,61 @@
+"""The table `_rejected_records`: every record that could not become a row, with the reason and the record itself.
+
+A record is kept in the same transaction as the rows of its batch, so a STATE that goes past it loses nothing: the
+record can be corrected and loaded again from here. The table is made when the first record needs it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from target_warehouse.columns import Table, table_of
+from target_warehouse.values import json_line, without_nul
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from target_warehouse.batches import Record
+
+TABLE_NAME = "_rejected_records"
+
+_TEXT = {"type": ["string", "null"]}
+SCHEMA = {
+    "properties": {
+        "run_id": _TEXT,
+        "stream": _TEXT,
+        "rejected_at": {"type": ["string", "null"], "format": "date-time"},
+        "reason": _TEXT,
+        "record": _TEXT,
+    }
+}
+
+
+def rejects_table(default_schema: str) -> Table:
+    """The table itself, in the default schema."""
+    return table_of(TABLE_NAME, SCHEMA, (), default_schema=default_schema, interpret_encoding=False)
+
+
+def rejected(run_id: str, stream: str, record: Record, reason: str) -> dict[str, Any]:
+    """The rejected record as a record of `SCHEMA`."""
+    return {
+        "run_id": run_id,
+        "stream": stream,
+        "rejected_at": dt.datetime.now(dt.UTC),
+        "reason": _storable(reason),
+        "record": json_line(record),
+    }
+
+
+def sentence(counts: Iterable[tuple[str, int]], first: str, table: str, limit: int) -> str:
+    """What to tell the user at the end of a run with rejected records: of which streams, why, and where they are."""
+    streams = ", ".join(f"{stream} {count:,}" for stream, count in counts if count)
+    return (
+        f"Records that could not be loaded: {streams}. The first: {_storable(first)}. They are kept, with their "
+        f"reasons, in the table {table}, and everything else is loaded. Correct them at the source, deselect the "
+        f"property in the tap, or raise the setting max_rejected (now {limit})."
+    )
+
+
+def _storable(text: str) -> str:
+    return str(without_nul(text)).encode(errors="replace").decode()
