@@ -105,8 +105,8 @@ class AssociationStream(HubSpotStream):
 
     def _pair(self, pair: Pair, bookmark: datetime | None) -> Iterator[Record]:
         """Yield a pair's associations: of every record, or of those that changed since the bookmark."""
-        ids = self._all_ids(pair.from_kind) if bookmark is None else self._changed_ids(pair, bookmark)
         try:
+            ids = self._all_ids(pair.from_kind) if bookmark is None else self._changed_ids(pair, bookmark)
             for results in self._associated(pair.from_kind, pair.to_kind, ids):
                 for result in results:
                     yield from _rows(pair, result)

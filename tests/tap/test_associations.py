@@ -1,0 +1,94 @@
+"""Associations at their worst: thousands on one record, ids that HubSpot refuses, pairs that it does not know."""
+
+from __future__ import annotations
+
+from tests.tap.running import run_tap
+
+TINY = {"contacts": 3_200, "appointments": 20, "divisions": 3, "deals": 60, "associations": 300}
+TINY |= {"contact_properties": 20, "tier": "unlimited"}
+
+
+def settings_for(sandbox, **more):
+    return {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts", "deals"], **more}
+
+
+def edges(run) -> list[tuple[str, ...]]:
+    keys = ("from_object_type", "from_id", "to_object_type", "to_id", "association_type_id")
+    return [tuple(each[key] for key in keys) for each in run.records("associations")]
+
+
+def expected(sandbox) -> set[tuple[str, ...]]:
+    names = {"0-1": "contacts", "0-3": "deals"}
+    order = ["0-3", "0-1"]
+    return {
+        (names[each["fromType"]], each["fromId"], names[each["toType"]], each["toId"], each["typeId"])
+        for each in sandbox.truth_associations()
+        if {each["fromType"], each["toType"]} <= names.keys()
+        and order.index(each["fromType"]) <= order.index(each["toType"])
+    }
+
+
+def test_three_thousand_associations_of_one_record_all_come(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(**TINY)
+    hub = next(each["id"] for each in sandbox.truth("0-3"))
+    contacts = [each["id"] for each in sandbox.truth("0-1")][:3_000]
+    sandbox.mutate(
+        [{"kind": "associate", "fromType": "0-3", "fromId": hub, "toType": "0-1", "toId": each} for each in contacts]
+    )
+    run = run_tap(tmp_path, settings_for(sandbox))
+    assert run.returncode == 0, run.log
+    assert set(edges(run)) == expected(sandbox)
+    assert len({edge for edge in edges(run) if edge[1] == hub}) >= 3_000
+    sandbox.stop()
+
+
+def test_an_id_that_breaks_the_whole_call_is_found_named_and_skipped(sandbox_factory, tmp_path):
+    quirks = ["dead-id-in-association-batch=400"]
+    sandbox = sandbox_factory(**TINY | {"contacts": 300}, api_quirk=quirks)
+    first = run_tap(tmp_path, settings_for(sandbox))
+    deals = [each["id"] for each in sandbox.truth("0-3")]
+    sandbox.mutate(
+        [{"kind": "edit", "type": "0-3", "id": each, "properties": {"dealname": "x"}} for each in deals[:30]]
+    )
+    sandbox.settings(indexLagSeconds=600)  # search still shows what is archived meanwhile
+    sandbox.mutate([{"kind": "archive", "type": "0-3", "id": deals[3]}])
+    run = run_tap(tmp_path, settings_for(sandbox), state=first.state)
+    assert run.returncode == 0, run.log
+    assert f"Associations of deals {deals[3]} to contacts: skipped" in run.log
+    changed = {edge for edge in expected(sandbox) if edge[1] in deals[:30]}
+    assert changed
+    assert changed <= set(edges(run))
+    sandbox.stop()
+
+
+def test_a_pair_that_hubspot_does_not_know_is_skipped_with_one_warning(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(**TINY | {"contacts": 1_200})
+    sandbox.faults(
+        [
+            {"match": "associations batch read", "times": 1, "status": 400},
+            {"match": "association labels", "times": 1, "status": 404},
+        ]
+    )
+    run = run_tap(tmp_path, settings_for(sandbox, workers=1))
+    assert run.returncode == 0, run.log
+    skipped = [line for line in run.log.splitlines() if "HubSpot knows no associations of deals:deals: skipped" in line]
+    assert len(skipped) == 1
+    assert set(edges(run)) == {edge for edge in expected(sandbox) if edge[0] != edge[2] or edge[0] == "contacts"}
+    assert run.kinds("associations")[-1] == "ACTIVATE_VERSION"
+    sandbox.stop()
+
+
+def test_a_token_that_ends_while_associations_are_read_is_renewed(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(**TINY | {"contacts": 300})
+    sandbox.faults([{"match": "associations", "every": 2, "times": 4, "expireTokens": True}])
+    oauth = {
+        "client_id": "sandbox-client-id",
+        "client_secret": "sandbox-client-secret-not-a-secret",
+        "refresh_token": "sandbox-refresh-not-a-secret",
+    }
+    settings = {"api_url": sandbox.url, "objects": ["contacts", "deals"], **oauth}
+    run = run_tap(tmp_path, settings)
+    assert run.returncode == 0, run.log
+    assert set(edges(run)) == expected(sandbox)
+    assert "401" in sandbox.log()["byStatus"], sandbox.log()
+    sandbox.stop()

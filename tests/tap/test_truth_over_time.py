@@ -1,0 +1,133 @@
+"""Archive, restore, merge, merge again, delete for good: after the next run the stream says the truth."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tap.conftest import SMALL
+from tests.tap.running import TapRun, run_tap
+
+pytestmark = pytest.mark.sandbox(**SMALL)
+
+
+class Table:
+    """What a target that honours delete records and versions would hold of the contacts."""
+
+    def __init__(self, settings, folder) -> None:
+        self.settings, self.folder, self.state = settings, folder, {}
+        self.rows: dict[str, dict[str, object]] = {}
+
+    def run(self, **state_changes: object) -> TapRun:
+        for saved in self.state.get("bookmarks", {}).values():
+            saved.update(state_changes)
+        run = run_tap(self.folder, self.settings, state=self.state)
+        assert run.returncode == 0, run.log
+        self.state = run.state
+        for message in run.messages:
+            if message.get("stream") != "contacts":
+                continue
+            if message["type"] == "RECORD":
+                record = message["record"]
+                old = self.rows.get(record["id"], {}) if record.get("_sdc_deleted_at") else {}
+                self.rows[record["id"]] = old | record | {"version": message["version"]}
+            elif message["type"] == "ACTIVATE_VERSION":
+                for row in self.rows.values():
+                    if row["version"] < message["version"]:
+                        row["_sdc_deleted_at"] = row.get("_sdc_deleted_at") or "activated"
+        return run
+
+    def live(self) -> set[str]:
+        return {each for each, row in self.rows.items() if not row.get("_sdc_deleted_at")}
+
+
+@pytest.fixture
+def table(sandbox, tmp_path):
+    made = Table({"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"]}, tmp_path)
+    made.run()
+    return made
+
+
+def ids(sandbox) -> list[str]:
+    return [each["id"] for each in sandbox.truth("0-1")]
+
+
+def test_an_archived_record_is_marked_keeps_its_values_and_comes_back_when_restored(sandbox, table):
+    victim = ids(sandbox)[5]
+    email = table.rows[victim].get("email")
+    sandbox.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
+    table.run()
+    assert victim not in table.live()
+    assert (table.rows[victim]["archived"], table.rows[victim].get("email")) == (True, email)
+    sandbox.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
+    table.run()
+    assert table.live() == set(ids(sandbox))
+    assert table.rows[victim]["archived"] is False
+
+
+def test_a_restored_record_that_hubspot_does_not_touch_is_back_after_the_next_full_pass(sandbox, table):
+    sandbox.settings(quirks={"restore-bumps": "false"})
+    victim = ids(sandbox)[5]
+    sandbox.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
+    table.run()
+    sandbox.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
+    table.run(full_pass_at="2026-01-01T00:00:00.000Z")
+    assert table.live() == set(ids(sandbox))
+
+
+def test_a_merge_of_a_merged_record_leaves_one_survivor_and_names_it(sandbox, table):
+    first, second, third = ids(sandbox)[:3]
+    sandbox.mutate([{"kind": "merge", "type": "0-1", "winner": second, "loser": first}])
+    table.run()
+    assert table.rows[first]["merged_into_id"] == second
+    sandbox.mutate([{"kind": "merge", "type": "0-1", "winner": third, "loser": second}])
+    table.run()
+    assert table.live() == set(ids(sandbox))
+    assert {table.rows[each]["merged_into_id"] for each in (first, second)} == {third}
+
+
+def test_a_permanently_deleted_record_is_marked_by_the_next_full_pass(sandbox, table):
+    victim = ids(sandbox)[7]
+    sandbox.mutate([{"kind": "gdpr-delete", "type": "0-1", "id": victim}])
+    table.run()
+    assert victim in table.live(), "HubSpot tells nobody: see docs/limits.md"
+    table.run(full_pass_at="2026-01-01T00:00:00.000Z")
+    assert table.live() == set(ids(sandbox))
+
+
+def test_a_pass_with_a_hole_deletes_nothing(sandbox, table):
+    before = table.live()
+    sandbox.mutate([{"kind": "gdpr-delete", "type": "0-1", "id": ids(sandbox)[7]}])
+    sandbox.faults([{"match": "list contacts", "from": 3, "status": 404}])
+    for saved in table.state["bookmarks"].values():
+        saved["full_pass_at"] = "2026-01-01T00:00:00.000Z"
+    run = run_tap(table.folder, table.settings, state=table.state)
+    assert run.returncode == 1
+    assert "ACTIVATE_VERSION" not in run.kinds("contacts")
+    assert table.live() == before
+    sandbox.faults([])
+    table.state = run.state
+    table.run()
+    assert table.live() == set(ids(sandbox))
+
+
+def test_properties_that_come_go_and_change_their_type_between_runs(sandbox, table):
+    target = ids(sandbox)[0]
+    sandbox.mutate(
+        [
+            {"kind": "define-property", "type": "0-1", "name": "shoe_size", "propertyType": "number"},
+            {"kind": "edit", "type": "0-1", "id": target, "properties": {"shoe_size": "42.5"}},
+        ]
+    )
+    run = table.run()
+    assert [each["shoe_size"] for each in run.records("contacts")] == [42.5]
+    sandbox.mutate(
+        [
+            {"kind": "define-property", "type": "0-1", "name": "shoe_size", "propertyType": "string"},
+            {"kind": "edit", "type": "0-1", "id": target, "properties": {"shoe_size": "large"}},
+        ]
+    )
+    run = table.run()
+    assert [each["shoe_size"] for each in run.records("contacts")] == ["large"]
+    sandbox.mutate([{"kind": "remove-property", "type": "0-1", "name": "shoe_size"}])
+    run = table.run()
+    assert all("shoe_size" not in each for each in run.records("contacts"))
