@@ -30,7 +30,8 @@ _NAME_BYTES = 63  # PostgreSQL's NAMEDATALEN - 1: a longer name would be cut sil
 _MOST_COLUMNS = 1_600
 #: A page of 8,192 bytes, less its header, a row's header and a bit for each of 1,600 columns.
 _ROW_BYTES = 7_900
-_WIDTHS = {"smallint": 8, "integer": 8, "bigint": 8, "numeric": 8, "date": 4, "boolean": 1, "uuid": 16}
+#: Bytes in the row; integers travel as 8, numbers of 20 digits and UUIDs as text.
+_WIDTHS = {"smallint": 8, "integer": 8, "bigint": 8, "numeric": 22, "date": 4, "boolean": 1, "uuid": 37}
 _TIME_BYTES, _TEXT_BYTES = 8, 2  # a long text may leave the row; what stays is counted as if short
 #: From this many columns on, rows are kept in line up to a page: by default PostgreSQL moves or compresses dozens
 #: of small values of every row above 2 kB, which made loading 250 columns three times slower.
@@ -139,14 +140,17 @@ def _with_overflow(table: Table, wanted: Mapping[str, str], found: Existing) -> 
     rest.sort(key=lambda column: not column.name.startswith("_sdc_"))  # our own columns are needed as columns
     # One place is kept for the overflow itself; tables that are full already cannot have it, nor new columns.
     places = _MOST_COLUMNS - 1 - max(found.used, len(first)) + (OVERFLOW in found.types)
-    room = _ROW_BYTES - sum(map(_width, found.types.values() or (wanted[column.name] for column in first)))
+    used = 0
+    for sql_type in found.types.values() or (wanted[column.name] for column in first):
+        used = _end(used, sql_type)
     kept, over = set(there), []
     for column in rest:
-        places, room = places - 1, room - _width(wanted[column.name])
-        if places < 0 or room < 0:
+        end = _end(used, wanted[column.name])
+        if places < 1 or end > _ROW_BYTES:
             over.append(column)
         else:
             kept.add(column.name)
+            places, used = places - 1, end
     if not over:
         return table
     logger.warning(
@@ -170,10 +174,10 @@ def _with_overflow(table: Table, wanted: Mapping[str, str], found: Existing) -> 
     return replace(table, columns=(*(column for column in table.columns if column.name in kept), overflow))
 
 
-def _width(sql_type: str) -> int:
-    if sql_type.startswith("time"):
-        return _TIME_BYTES
-    return _WIDTHS.get(sql_type, _TEXT_BYTES)
+def _end(start: int, sql_type: str) -> int:
+    """Where a value ends in the row that begins at or after `start`; eight bytes begin at a multiple of eight."""
+    width = _TIME_BYTES if sql_type.startswith("time") else _WIDTHS.get(sql_type, _TEXT_BYTES)
+    return (-(-start // width) * width if width in (4, 8) else start) + width
 
 
 def _create(table: Table, connector: PostgresConnector, connection: sqlalchemy.Connection) -> None:

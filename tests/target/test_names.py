@@ -1,0 +1,143 @@
+"""Names and widths that a database does not take."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_warehouse.names import fit
+from target_warehouse.target import TargetWarehouse
+
+if TYPE_CHECKING:
+    from conftest import Warehouse
+
+TEXT = {"type": ["string", "null"]}
+LONG = "property_" + "x" * 60
+
+
+def _run(warehouse: Warehouse, *records: dict[str, Any], stream: str = "t", **properties: Any) -> None:
+    schema = {"properties": {"id": {"type": ["integer", "null"]}, **properties}}
+    lines = [{"type": "SCHEMA", "stream": stream, "key_properties": ["id"], "schema": schema}]
+    lines += [{"type": "RECORD", "stream": stream, "record": record} for record in records]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO(text))
+
+
+@given(
+    st.lists(st.text(alphabet="aAbBß\0é", max_size=20), unique=True, max_size=12),
+    st.lists(st.text(alphabet="aAbBß", min_size=1, max_size=8), unique=True, max_size=6),
+    st.sampled_from([None, 12]),
+    st.booleans(),
+)
+def test_every_name_is_usable_and_its_own(
+    names: list[str], existing: list[str], most_bytes: int | None, ignores_case: bool
+) -> None:
+    """And what is there already stays where it is, whatever the order of the properties."""
+    fitted = fit(names, existing, most_bytes=most_bytes, ignores_case=ignores_case)
+    assert list(fitted) == names
+    compared = [name.casefold() if ignores_case else name for name in fitted.values()]
+    if not any(name in existing for name in names):
+        assert len(set(compared)) == len(names)
+    for name, column in fitted.items():
+        assert column
+        assert "\0" not in column
+        if name in existing:
+            assert column == name
+        elif most_bytes:
+            assert len(column.encode()) <= most_bytes
+    # The next run finds its columns, and any order of the properties gives the same.
+    there = [*existing, *fitted.values()]
+    assert fit(reversed(names), there, most_bytes=most_bytes, ignores_case=ignores_case) == fitted
+
+
+def test_names_that_differ_late_are_columns_of_their_own_in_every_run(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Over 63 bytes, in bytes and not in letters; DuckDB takes them as they are."""
+    umlauts = "ü" * 40
+    first, second = f"{LONG}1", f"{LONG}2"
+    _run(warehouse, {"id": 1, first: "a", second: "b"}, **{first: TEXT, second: TEXT})
+    _run(warehouse, {"id": 2, second: "c", umlauts: "d"}, **{second: TEXT, umlauts: TEXT})
+    one, two = warehouse.rows("t")
+    assert len(one) == 4
+    assert sorted(str(value) for value in one.values()) == ["1", "None", "a", "b"]
+    assert sorted(str(value) for value in two.values()) == ["2", "None", "c", "d"]
+    assert [name for name, value in two.items() if value == "c"] == [
+        name for name, value in one.items() if value == "b"
+    ]
+    assert ("is in the column" in caplog.text) is (warehouse.engine == "postgres")
+
+
+def test_a_table_with_a_long_name_is_found_again(warehouse: Warehouse) -> None:
+    for key in (1, 2):
+        _run(warehouse, {"id": key}, stream=f"{LONG}{LONG}")
+    names = "SELECT table_name AS n FROM information_schema.tables WHERE table_name LIKE 'property%'"
+    (table,) = (row["n"] for row in warehouse.query(names))
+    assert [row["id"] for row in warehouse.rows(table)] == [1, 2]
+
+
+def test_names_that_differ_in_case_are_columns_of_their_own_in_every_run(warehouse: Warehouse) -> None:
+    """Whichever comes first later on, and also when the second appears only later."""
+    _run(warehouse, {"id": 1, "email": "lower"}, email=TEXT)
+    _run(warehouse, {"id": 2, "email": "lower", "Email": "upper"}, Email=TEXT, email=TEXT)
+    _run(warehouse, {"id": 3, "Email": "upper", "email": "lower"}, email=TEXT, Email=TEXT)
+    _run(warehouse, {"id": 4, "Email": "upper"}, Email=TEXT)
+    rows = warehouse.rows("t")
+    lower, upper = [name for name in rows[0] if name != "id"]
+    assert lower == "email"
+    assert (upper == "Email") is (warehouse.engine == "postgres")
+    assert [(row[lower], row[upper]) for row in rows] == [
+        ("lower", None),
+        ("lower", "upper"),
+        ("lower", "upper"),
+        (None, "upper"),
+    ]
+
+
+def test_streams_that_differ_in_case_are_tables_of_their_own(warehouse: Warehouse) -> None:
+    for _ in range(2):
+        _run(warehouse, {"id": 1}, stream="People")
+        _run(warehouse, {"id": 2}, stream="people")
+    names = "SELECT table_name AS n FROM information_schema.tables WHERE table_name ILIKE 'people%'"
+    tables = sorted(row["n"] for row in warehouse.query(names))
+    assert [warehouse.rows(table) for table in tables] == [[{"id": 1}], [{"id": 2}]]
+
+
+def test_names_that_no_database_takes_have_columns(warehouse: Warehouse) -> None:
+    names = ["", "a\0b", '"; DROP TABLE t; --', "%s %(x)s :p", "a\\", "\ud800"]
+    _run(warehouse, {"id": 1, **dict.fromkeys(names, "x")}, **dict.fromkeys(names, TEXT))
+    (row,) = warehouse.rows("t")
+    assert sorted(map(str, row.values())) == ["1", *["x"] * len(names)]
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_properties_beyond_1600_columns_are_together_in_one(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the first run and in the next, where still more properties come."""
+    properties = {f"p{i}": TEXT for i in range(1700)}
+    _run(warehouse, {"id": 1, "p0": "first", "p1650": "x\0y", "p1699": "last"}, {"id": 2}, **properties)
+    assert "1,600 columns" in caplog.text
+    more = {**properties, **{f"q{i}": {"type": ["integer", "null"]} for i in range(20)}}
+    _run(warehouse, {"id": 2, "p1699": "second", "q19": 7}, **more)
+    one, two = warehouse.query('SELECT id, p0, "_sdc_overflow" AS rest FROM melty.t ORDER BY id')
+    assert one == {"id": 1, "p0": "first", "rest": {"p1650": "x\ufffdy", "p1699": "last"}}
+    assert two == {"id": 2, "p0": None, "rest": {"p1699": "second", "q19": 7}}
+    assert len(warehouse.query("SELECT * FROM melty.t")[0]) <= 1600
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_a_row_of_fixed_widths_fits_its_page(warehouse: Warehouse) -> None:
+    """1,300 numbers take more than 8 kB, though PostgreSQL makes the columns without a word."""
+    names = [f"n{i}" for i in range(1300)]
+    properties = {name: {"type": ["integer" if i % 2 else "number", "null"]} for i, name in enumerate(names)}
+    _run(warehouse, {"id": 1, **dict.fromkeys(names, 2**62)}, **properties)
+    (row,) = warehouse.rows("t", metadata=True)
+    rest = row["_sdc_overflow"]
+    assert len(rest) > 200
+    assert {name: int(rest.get(name, row.get(name, 0))) for name in names} == dict.fromkeys(names, 2**62)
