@@ -242,13 +242,14 @@ def _attach(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duckd
         except OSError as error:
             msg = f"The folder of the DuckDB file {path} cannot be made: {error.strerror}."
             raise ConnectionFailedError(msg) from error
-    options = "READ_ONLY" if read_only else f"STORAGE_VERSION '{STORAGE_VERSION}'"
+    # An existing file keeps its format, which may be newer.
+    options = "(READ_ONLY)" if read_only else "" if file.exists() else f"(STORAGE_VERSION '{STORAGE_VERSION}')"
     literal = str(file).replace("'", "''")
     connection = duckdb.connect()
     deadline = time.monotonic() + lock_timeout_seconds
     while True:
         try:
-            connection.execute(f"ATTACH '{literal}' AS {identifier(_CATALOG)} ({options})")
+            connection.execute(f"ATTACH '{literal}' AS {identifier(_CATALOG)} {options}")
         except duckdb.Error as error:
             is_locked = "lock" in str(error).lower() and "conflicting" in str(error).lower()
             if is_locked and time.monotonic() < deadline:
