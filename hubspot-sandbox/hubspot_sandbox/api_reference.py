@@ -8,7 +8,7 @@ from hubspot_sandbox.api_objects import limit_of, next_link
 from hubspot_sandbox.association_types import PAIRS
 from hubspot_sandbox.call import Call, Reply, json_reply
 from hubspot_sandbox.errors import not_found, validation
-from hubspot_sandbox.moments import iso, parse_moment
+from hubspot_sandbox.moments import iso
 from hubspot_sandbox.object_types import OBJECT_TYPES, ObjectType
 from hubspot_sandbox.records import LIVE, encode
 from hubspot_sandbox.reference import ARCHIVED_OWNERS, OWNERS, PIPELINES
@@ -115,38 +115,6 @@ def pipelines(call: Call) -> Reply:
     return json_reply({"results": PIPELINES.get(object_type.plural, [])})
 
 
-def legacy_pipelines(call: Call) -> Reply:
-    """GET /crm-pipelines/v1/pipelines/{t}: the older field names, times in epoch milliseconds."""
-    object_type = call.object_type()
-    rows = [
-        {
-            "pipelineId": row["id"],
-            "label": row["label"],
-            "displayOrder": row["displayOrder"],
-            "active": True,
-            "default": row["displayOrder"] == 0,
-            "objectType": object_type.singular.upper(),
-            "objectTypeId": object_type.type_id,
-            "createdAt": parse_moment(row["createdAt"]),
-            "updatedAt": parse_moment(row["updatedAt"]),
-            "stages": [
-                {
-                    "stageId": stage["id"],
-                    "label": stage["label"],
-                    "displayOrder": stage["displayOrder"],
-                    "metadata": stage["metadata"],
-                    "active": True,
-                    "createdAt": parse_moment(stage["createdAt"]),
-                    "updatedAt": parse_moment(stage["updatedAt"]),
-                }
-                for stage in row["stages"]
-            ],
-        }
-        for row in PIPELINES.get(object_type.plural, ())
-    ]
-    return json_reply({"results": rows})
-
-
 def pipeline_stages(call: Call) -> Reply:
     """GET /crm/pipelines/{v}/{t}/{id}/stages."""
     return json_reply({"results": _pipeline(call)["stages"]})
@@ -227,24 +195,4 @@ def record_limits(call: Call) -> Reply:
                 "byObjectType": custom,
             },
         }
-    )
-
-
-def legacy_properties(call: Call) -> Reply:
-    """GET /properties/v1|v2/{t}/properties: a bare list, with the older field names."""
-    records = call.sandbox.portal.records[call.object_type().type_id]
-    return json_reply(
-        [
-            {
-                **{k: v for k, v in d.as_json().items() if k not in ("modificationMetadata", "dataSensitivity")},
-                "readOnlyValue": d.calculated,
-                "readOnlyDefinition": d.hubspot_defined,
-                "mutableDefinitionNotDeletable": False,
-                "favorited": False,
-                "deleted": False,
-                "createdUserId": None,
-                "updatedUserId": None,
-            }
-            for d in records.definitions.values()
-        ]
     )

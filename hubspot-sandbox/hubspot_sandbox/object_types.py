@@ -160,6 +160,7 @@ OBJECT_TYPES: tuple[ObjectType, ...] = (
 _OTHERS: tuple[tuple[str, str, str], ...] = (
     ("0-7", "products", "product"),
     ("0-8", "line_items", "line_item"),
+    ("0-11", "conversations", "conversation"),
     ("0-14", "quotes", "quote"),
     ("0-18", "communications", "communication"),
     ("0-19", "feedback_submissions", "feedback_submission"),
@@ -209,7 +210,8 @@ def resolve(text: str, portal_id: int) -> ObjectType | None:
     for object_type in OBJECT_TYPES:
         names = {object_type.type_id, object_type.plural, object_type.singular}
         if object_type.custom:
-            names.add(f"p{portal_id}_{object_type.singular}")
+            # `p_{name}` without the portal's id is what singer-io's tap asks for (observed).
+            names |= {f"p{portal_id}_{object_type.singular}", f"p_{object_type.singular}"}
         if wanted in names:
             return object_type
     return None

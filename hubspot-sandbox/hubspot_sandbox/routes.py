@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hubspot_sandbox import api_associations, api_oauth, api_objects, api_reference
+from hubspot_sandbox import api_associations, api_legacy, api_oauth, api_objects, api_reference
 from hubspot_sandbox.call import Call, Reply
 from hubspot_sandbox.limits import ASSOCIATIONS, GENERAL, OPEN, SEARCH
 
@@ -156,17 +156,37 @@ def _families() -> list[Route]:
             OPEN,
             "none",
         ),
-        _route(
-            "properties (v1, v2)",
-            "GET",
-            "/properties/(?P<version>v1|v2)/{type}/properties",
-            api_reference.legacy_properties,
-            scope="schema",
-        ),
-        _route(
-            "pipelines (v1)", "GET", "/crm-pipelines/(?P<version>v1)/pipelines/{type}", api_reference.legacy_pipelines
-        ),
         _route("account details", "GET", "/integrations/v1/me", api_reference.account_details, scope="oauth"),
+        *_legacy(),
+    ]
+
+
+def _legacy() -> list[Route]:
+    """Version 1 and 2, as far as clients that we know call them; a literal type is caught as `type` for its scope."""
+    deals, companies = "/(?P<type>deals)/(?P<version>v1)", "/(?P<type>companies)/(?P<version>v2)"
+    versions = "(?P<version>v1|v2)"
+    found = [
+        _route("properties (v1, v2)", "GET", path, api_legacy.properties, scope="schema")
+        for path in (f"/properties/{versions}/{{type}}/properties", f"{companies}/properties")
+    ]
+    nothing = (
+        ("campaigns (v1)", "GET", "/email/public/v1/campaigns/by-id"),
+        ("email events (v1)", "GET", "/email/public/v1/events"),
+        ("subscription changes (v1)", "GET", "/email/public/v1/subscriptions/timeline"),
+        ("engagements (v1)", "GET", "/engagements/v1/engagements/modified/after"),
+        ("forms (v2)", "GET", "/forms/v2/forms"),
+        ("workflows (v3)", "GET", "/automation/v3/workflows"),
+        ("lists search", "POST", "/crm/v3/lists/search"),
+    )
+    return [
+        *found,
+        _route("pipelines (v1)", "GET", "/crm-pipelines/(?P<version>v1)/pipelines/{type}", api_legacy.pipelines),
+        _route("deal pipelines (v1)", "GET", f"{deals}/pipelines", api_legacy.deal_pipelines),
+        _route("list (v1)", "GET", f"{deals}/deal/paged", api_legacy.deals),
+        _route("read (v1)", "GET", f"{deals}/deal/{{id}}", api_legacy.deal),
+        _route("list (v2)", "GET", f"{companies}/companies/paged", api_legacy.companies),
+        _route("read (v2)", "GET", f"{companies}/companies/{{id}}", api_legacy.company),
+        *(_route(name, method, path, api_legacy.nothing(name), scope="none") for name, method, path in nothing),
     ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -154,3 +156,63 @@ def test_the_first_pipelines_path_has_the_older_names(shared: Api) -> None:
     assert [row["pipelineId"] for row in rows] == ["default", "8412093"]
     assert rows[1]["stages"][0]["stageId"] == "8412094"
     assert isinstance(rows[1]["createdAt"], int)
+
+
+def test_version_1_deals_and_version_2_companies_page_by_offset(shared: Api) -> None:
+    for path, key, more, plural, id_key in (
+        ("/deals/v1/deal/paged", "deals", "hasMore", "deals", "dealId"),
+        ("/companies/v2/companies/paged", "companies", "has-more", "companies", "companyId"),
+    ):
+        ids: list[str] = []
+        page: dict[str, Any] = {more: True, "offset": 0}
+        while page[more]:
+            page = shared.get(f"{path}?limit=70&offset={page['offset']}").json()
+            ids += [str(row[id_key]) for row in page[key]]
+        assert ids == [row["id"] for row in shared.sandbox.truth(plural)]
+        assert shared.get(f"{path}?limit=251").status_code == 400
+        assert shared.get(f"{path}?offset=x").status_code == 400
+
+
+def test_a_version_1_value_is_an_object_with_its_versions(shared: Api) -> None:
+    truth = next(iter(shared.sandbox.truth("deals")))
+    row = shared.get("/deals/v1/deal/paged?limit=1&includeAllProperties=true&includeAssociations=true").json()["deals"][
+        0
+    ]
+    name = row["properties"]["dealname"]
+    modified = round(datetime.fromisoformat(truth["updatedAt"]).timestamp() * 1000)
+    assert (name["value"], name["timestamp"]) == (truth["properties"]["dealname"], modified)
+    assert [version["value"] for version in name["versions"]] == [name["value"]]
+    assert row["properties"]["hs_lastmodifieddate"]["value"] == str(modified)
+    assert set(row["properties"]) == {key for key, value in truth["properties"].items() if value}
+    assert len(row["associations"]["associatedVids"]) > 1
+    assert shared.get(f"/deals/v1/deal/{truth['id']}").json()["properties"] == row["properties"]
+    assert shared.get("/deals/v1/deal/1").status_code == 404
+    company = next(iter(shared.sandbox.truth("companies")))
+    one = shared.get(f"/companies/v2/companies/{company['id']}").json()
+    assert one["properties"]["name"]["value"] == company["properties"]["name"]
+    assert set(shared.get("/companies/v2/companies/paged?properties=name").json()["companies"][0]["properties"]) == {
+        "name"
+    }
+
+
+def test_version_1_deal_pipelines_say_which_stage_is_won(shared: Api) -> None:
+    stages = shared.get("/deals/v1/pipelines").json()[0]["stages"]
+    assert [(s["stageId"], s["probability"]) for s in stages if s["closedWon"]] == [("closedwon", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key"),
+    [
+        ("GET", "/email/public/v1/campaigns/by-id", "campaigns"),
+        ("GET", "/email/public/v1/events", "events"),
+        ("GET", "/email/public/v1/subscriptions/timeline", "timeline"),
+        ("GET", "/engagements/v1/engagements/modified/after", "results"),
+        ("GET", "/automation/v3/workflows", "workflows"),
+        ("POST", "/crm/v3/lists/search", "lists"),
+    ],
+)
+def test_a_portal_without_marketing_answers_empty(shared: Api, method: str, path: str, key: str) -> None:
+    reply = shared(method, path, {} if method == "POST" else None).json()
+    assert reply[key] == []
+    assert not reply.get("hasMore")
+    assert shared.get("/forms/v2/forms").json() == []
