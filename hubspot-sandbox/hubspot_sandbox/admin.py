@@ -188,7 +188,7 @@ def truth_associations(call: Call) -> Iterator[bytes]:
                                 "toType": to_type,
                                 "toId": str(target.id_of(other)),
                                 "category": table[one].category,
-                                "typeId": one,
+                                "typeId": call.sandbox.quirks.shown_type(from_type, to_type, one),
                                 "label": table[one].label,
                             }
                         )

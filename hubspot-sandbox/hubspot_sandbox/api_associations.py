@@ -35,10 +35,17 @@ def read_cursor(cursor: str) -> int | None:
 
 def _one_edge(call: Call, from_type: str, to_type: str, to_id: int, ids: tuple[int, ...]) -> dict[str, Any]:
     table = LABELS[from_type, to_type]
+    quirks = call.sandbox.quirks
     return {
-        "toObjectId": to_id if call.sandbox.quirks.numeric_to_object_id(call.version) else str(to_id),
+        "toObjectId": to_id if quirks.numeric_to_object_id(call.version) else str(to_id),
         "associationTypes": [
-            {"category": table[i].category, "typeId": i, "label": table[i].label} for i in ids if i in table
+            {
+                "category": table[i].category,
+                "typeId": quirks.shown_type(from_type, to_type, i),
+                "label": table[i].label,
+            }
+            for i in ids
+            if i in table
         ],
     }
 
@@ -207,7 +214,12 @@ def labels(call: Call) -> Reply:
     return json_reply(
         {
             "results": [
-                {"category": label.category, "typeId": label.type_id, "label": label.label} for label in table.values()
+                {
+                    "category": label.category,
+                    "typeId": call.sandbox.quirks.shown_type(source.type_id, target.type_id, label.type_id),
+                    "label": label.label,
+                }
+                for label in table.values()
             ]
         }
     )

@@ -10,7 +10,7 @@ from hubspot_sandbox.call import Call, Reply
 from hubspot_sandbox.errors import HubSpotError, invalid_json, not_found, validation
 from hubspot_sandbox.moments import iso
 from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED, Records, encode
-from hubspot_sandbox.search_request import MAX_LIMIT, list_in, parse_search, text_of
+from hubspot_sandbox.search_request import MAX_LIMIT, TooFar, list_in, parse_search, text_of
 
 LIST_MAX, LIST_MAX_WITH_HISTORY, BATCH_MAX = 100, 50, 100
 
@@ -22,7 +22,8 @@ def limit_of(call: Call, default: int, maximum: int) -> int:
         raise validation(f"limit must be a positive integer, got {raw[:40]}.", context={"limit": [raw[:40]]})
     allowed = call.sandbox.quirks.checked_limit(int(raw), maximum)
     if allowed is None:
-        raise validation(f"limit must be at most {maximum}, got {raw}.", code="INVALID_LIMIT", context={"limit": [raw]})
+        message = f"limit must be at most {maximum}, got {raw}."
+        raise call.sandbox.quirks.refusal(validation(message, code="INVALID_LIMIT", context={"limit": [raw]}))
     return allowed
 
 
@@ -184,7 +185,10 @@ def search(call: Call) -> Reply:
     asked = call.json_object()
     if call.sandbox.quirks["over-limit"] == "clamp" and isinstance(asked.get("limit"), int):
         asked["limit"] = min(asked["limit"], MAX_LIMIT)
-    request = parse_search(asked, set(records.definitions))
+    try:
+        request = parse_search(asked, set(records.definitions))
+    except TooFar as error:
+        raise call.sandbox.quirks.refusal(error) from None
     if any(
         c.name in (object_type.modified_property, object_type.created_property) and c.value == "0"
         for group in request.groups

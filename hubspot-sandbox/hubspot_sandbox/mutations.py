@@ -154,19 +154,25 @@ def _edge(portal: Portal, mutation: Mutation) -> tuple[str, int, str, int]:
     return pair[0], number, pair[1], other
 
 
-def _associate(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+def _associate(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
     from_type, number, to_type, other = _edge(portal, mutation)
     table = LABELS[from_type, to_type]
-    type_id = int(mutation.get("typeId") or next(iter(table)))
+    shown = mutation.get("typeId")
+    type_id = quirks.known_type(from_type, to_type, int(shown)) if shown else next(iter(table))
     if type_id not in table:
         raise MutationError(f"associate: there is no association type {type_id} from {from_type} to {to_type}.")
     portal.associations.associate(from_type, number, to_type, other, type_id)
-    return {"fromId": text_of(mutation["fromId"]), "toId": text_of(mutation["toId"]), "typeId": type_id}
+    return {
+        "fromId": text_of(mutation["fromId"]),
+        "toId": text_of(mutation["toId"]),
+        "typeId": quirks.shown_type(from_type, to_type, type_id),
+    }
 
 
-def _dissociate(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
+def _dissociate(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
     from_type, number, to_type, other = _edge(portal, mutation)
-    type_id = int(mutation["typeId"]) if mutation.get("typeId") else None
+    shown = mutation.get("typeId")
+    type_id = quirks.known_type(from_type, to_type, int(shown)) if shown else None
     if not portal.associations.dissociate(from_type, number, to_type, other, type_id):
         raise MutationError("dissociate: these two records are not associated that way.")
     return {"fromId": text_of(mutation["fromId"]), "toId": text_of(mutation["toId"])}

@@ -9,6 +9,7 @@ import base64
 import binascii
 from dataclasses import dataclass, field
 
+from hubspot_sandbox.errors import HubSpotError
 from hubspot_sandbox.object_types import ObjectType
 
 
@@ -44,12 +45,21 @@ QUIRKS: tuple[Quirk, ...] = (
         ("207", "400"),
         "an id that is no live record: one error of a 207, or the whole call is 400",
     ),
+    Quirk("deal-to-appointment-type", "945", (), "the association type id of deal to appointment"),
+    Quirk(
+        "error-bodies",
+        "validation",
+        ("validation", "plain"),
+        "400 for a limit too high or a search too far: a VALIDATION_ERROR, or a message without a category",
+    ),
     Quirk("archived-unsupported", "", (), "type ids, comma separated, whose archived list answers 400"),
     Quirk("over-limit", "400", ("400", "clamp"), "a `limit` over the maximum: 400, or silently the maximum"),
     Quirk("restore-bumps", "true", ("true", "false"), "restoring a record sets its last-modified time"),
     Quirk("short-search-pages", "0", (), "every n-th search page with a successor is one row short"),
     Quirk("empty-search-pages", "0", (), "every n-th search page with a successor is empty"),
 )
+_DEAL_TYPE = "deal-to-appointment-type"
+_GUESSED_TYPE = ("0-3", "0-421", 945)
 _BY_NAME = {quirk.name: quirk for quirk in QUIRKS}
 
 
@@ -116,6 +126,21 @@ class Quirks:
         """Batch results in the order of the switch."""
         setting = self["batch-order"]
         return sorted(numbers) if setting == "id" else numbers[::-1] if setting == "reversed" else numbers
+
+    def shown_type(self, from_type: str, to_type: str, type_id: int) -> int:
+        """The association type id that replies carry; inside, deal to appointment is always the default's."""
+        return int(self[_DEAL_TYPE]) if (from_type, to_type, type_id) == _GUESSED_TYPE else type_id
+
+    def known_type(self, from_type: str, to_type: str, shown: int) -> int:
+        """The opposite of `shown_type`."""
+        guessed = _GUESSED_TYPE[2] if (from_type, to_type) == _GUESSED_TYPE[:2] else None
+        return guessed if guessed is not None and shown == int(self[_DEAL_TYPE]) else shown
+
+    def refusal(self, error: HubSpotError) -> HubSpotError:
+        """A 400 about a limit or a search's reach in the shape of the switch."""
+        if self["error-bodies"] == "validation":
+            return error
+        return HubSpotError(error.status, {key: error.body[key] for key in ("status", "message")})
 
     @property
     def association_page(self) -> int:

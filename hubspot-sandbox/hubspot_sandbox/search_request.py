@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hubspot_sandbox.errors import validation
+from hubspot_sandbox.errors import HubSpotError, validation
 
 MAX_LIMIT = 200
 MAX_REACH = 10_000
@@ -31,6 +31,13 @@ OPERATORS = frozenset(
         "NOT_CONTAINS_TOKEN",
     ]
 )
+
+
+class TooFar(HubSpotError):  # noqa: N818 - it is a reply first
+    """400 for more rows than a search gives; the body's shape is an open point, so it can be told from others."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, validation(message).body)
 
 
 @dataclass(frozen=True)
@@ -145,9 +152,9 @@ def parse_search(body: dict[str, Any], known: set[str], *, max_limit: int = MAX_
     """The body of a search; `known` are the type's property names. Raises HubSpot's 400s."""
     limit, offset = _count(body, "limit", 10), _count(body, "after", 0)
     if limit > max_limit:
-        raise validation(f"limit must be at most {max_limit}, got {limit}.")
+        raise TooFar(f"limit must be at most {max_limit}, got {limit}.")
     if offset + limit > MAX_REACH:
-        raise validation(f"The maximum number of results that can be paged through is {MAX_REACH}.")
+        raise TooFar(f"The maximum number of results that can be paged through is {MAX_REACH}.")
     query = text_of(body.get("query"))
     if len(query) > MAX_QUERY:
         raise validation(f"query must not be longer than {MAX_QUERY} characters.")

@@ -17,6 +17,8 @@ TESTED = {
     "arbitrary-after",
     "batch-order",
     "association-page",
+    "deal-to-appointment-type",
+    "error-bodies",
     "archived-unsupported",
     "over-limit",
     "restore-bumps",
@@ -58,6 +60,48 @@ def test_association_pages_may_be_shorter(api: Api) -> None:
     result = api.post("/crm/associations/2026-09/deals/contacts/batch/read", body).json()["results"][0]
     assert len(result["to"]) == 7
     assert result["paging"]["next"]["after"]
+
+
+def _deal_type_ids(api: Api, deal: str) -> set[int]:
+    """The type ids of a deal's appointments, wherever a reply or the truth names them."""
+    batch = api.post("/crm/associations/2026-09/deals/0-421/batch/read", {"inputs": [{"id": deal}]}).json()
+    one = api.get(f"/crm/v4/objects/deals/{deal}/associations/0-421").json()
+    edges = [edge for found in (batch["results"][0]["to"], one["results"]) for edge in found]
+    labels = api.get("/crm/v4/associations/deals/0-421/labels").json()["results"]
+    truth = [row for row in api.sandbox.truth_associations() if (row["fromType"], row["toType"]) == ("0-3", "0-421")]
+    rows = [*(kind for edge in edges for kind in edge["associationTypes"]), *labels, *truth]
+    return {row["typeId"] for row in rows}
+
+
+def test_deals_may_see_their_appointments_under_another_type_id(api: Api) -> None:
+    edges = api.sandbox.truth_associations()
+    pair, *_ = [row for row in edges if (row["fromType"], row["toType"]) == ("0-3", "0-421")]
+    edge = {key: pair[key] for key in ("fromType", "fromId", "toType", "toId")}
+    assert _deal_type_ids(api, pair["fromId"]) == {945}
+    api.sandbox.settings(quirks={"deal-to-appointment-type": "1943"})
+    assert _deal_type_ids(api, pair["fromId"]) == {1943}
+    for kind in ("dissociate", "associate"):
+        api.sandbox.mutate([{"kind": kind, **edge, "typeId": 1943}])
+    assert _deal_type_ids(api, pair["fromId"]) == {1943}
+    back = api.get(f"/crm/v4/objects/0-421/{pair['toId']}/associations/deals").json()["results"]
+    assert {kind["typeId"] for row in back for kind in row["associationTypes"]} == {944}
+
+
+def test_the_body_of_a_400_for_too_much_is_of_either_shape(api: Api) -> None:
+    def bodies() -> list[set[str]]:
+        replies = [
+            api.get("/crm/v3/objects/contacts?limit=101"),
+            api.post("/crm/v3/objects/contacts/search", {"limit": 201}),
+            api.post("/crm/v3/objects/contacts/search", {"limit": 200, "after": "9900"}),
+        ]
+        assert {reply.status_code for reply in replies} == {400}
+        return [set(reply.json()) for reply in replies]
+
+    full = {"status", "message", "errors", "category", "links", "correlationId"}
+    assert bodies() == [full] * 3
+    api.sandbox.settings(quirks={"error-bodies": "plain"})
+    assert bodies() == [{"status", "message", "correlationId"}] * 3
+    assert "category" in api.post("/crm/v3/objects/contacts/search", {"filters": [{}]}).json()
 
 
 def test_a_type_may_have_no_archived_list(api: Api) -> None:
