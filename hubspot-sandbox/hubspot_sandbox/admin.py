@@ -12,14 +12,16 @@ from typing import Any
 
 import msgspec
 
-from hubspot_sandbox import mutations, settings_endpoint
+from hubspot_sandbox import settings_endpoint
 from hubspot_sandbox.association_types import LABELS
 from hubspot_sandbox.call import Call, Reply, json_reply
 from hubspot_sandbox.errors import HubSpotError
 from hubspot_sandbox.faults import Fault
 from hubspot_sandbox.moments import iso
+from hubspot_sandbox.mutation_fields import Mutation, MutationError
+from hubspot_sandbox.property_plan import encode
 from hubspot_sandbox.random_mutations import random_mutations
-from hubspot_sandbox.records import ARCHIVED, LIVE, MERGED, STATE_NAMES, encode
+from hubspot_sandbox.records import ARCHIVED, LIVE, MERGED, STATE_NAMES
 
 PREFIX = "/sandbox/"
 _LINES_A_CHUNK = 200
@@ -54,13 +56,13 @@ def mutate(call: Call) -> Reply:
         script = asked
     else:
         raise NotPossible('Send a JSON list of mutations, or {"random": N, "seed": S}.')
-    done: list[mutations.Mutation] = []
+    done: list[Mutation] = []
     for place, mutation in enumerate(script):
         try:
             if not isinstance(mutation, dict):
-                raise mutations.MutationError("a mutation is a JSON object.")
+                raise MutationError("a mutation is a JSON object.")
             done.append(sandbox.change(mutation))
-        except mutations.MutationError as error:
+        except MutationError as error:
             raise NotPossible(f"Mutation {place + 1} (after {len(done)} applied): {error}") from None
     return json_reply({"results": done})
 

@@ -11,7 +11,8 @@ from hubspot_sandbox.call import Call, Reply, json_reply
 from hubspot_sandbox.errors import invalid_json, not_found, unknown_type, validation
 from hubspot_sandbox.moments import iso
 from hubspot_sandbox.object_types import ObjectType
-from hubspot_sandbox.records import LIVE, encode
+from hubspot_sandbox.property_plan import encode
+from hubspot_sandbox.records import LIVE
 from hubspot_sandbox.search_request import text_of
 
 BATCH_MAX = 1_000

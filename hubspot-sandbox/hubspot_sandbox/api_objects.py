@@ -9,7 +9,8 @@ from hubspot_sandbox.api_associations import inline_associations
 from hubspot_sandbox.call import Call, Reply
 from hubspot_sandbox.errors import HubSpotError, invalid_json, not_found, validation
 from hubspot_sandbox.moments import iso
-from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED, Records, encode
+from hubspot_sandbox.property_plan import encode
+from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED, Records
 from hubspot_sandbox.search_request import MAX_LIMIT, TooFar, list_in, parse_search, text_of
 
 LIST_MAX, LIST_MAX_WITH_HISTORY, BATCH_MAX = 100, 50, 100

@@ -10,7 +10,8 @@ from hubspot_sandbox.call import Call, Reply, json_reply
 from hubspot_sandbox.errors import not_found, validation
 from hubspot_sandbox.moments import iso
 from hubspot_sandbox.object_types import OBJECT_TYPES, ObjectType
-from hubspot_sandbox.records import LIVE, encode
+from hubspot_sandbox.property_plan import encode
+from hubspot_sandbox.records import LIVE
 from hubspot_sandbox.reference import ARCHIVED_OWNERS, OWNERS, PIPELINES
 
 _BORN = "2022-05-17T11:03:27.641Z"

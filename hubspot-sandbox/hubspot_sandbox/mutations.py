@@ -7,63 +7,31 @@ Applying one gives back what happened, with ids. What HubSpot touches last-modif
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from hubspot_sandbox.association_types import LABELS
+from hubspot_sandbox.definition import Definition, choices
 from hubspot_sandbox.moments import DAY_MS, iso
+from hubspot_sandbox.mutation_fields import Mutation, MutationError, number_of, properties_of, records_of
 from hubspot_sandbox.portal import Portal
-from hubspot_sandbox.property_definitions import Definition, choices
 from hubspot_sandbox.quirks import Quirks
-from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED, Records
+from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED
 from hubspot_sandbox.search_request import text_of
 from hubspot_sandbox.standing_changes import CHURN, EDIT, StandingChange
 
-Mutation = dict[str, Any]
 _MOST_DAYS_AGO = 36_500
 
 
-class MutationError(ValueError):
-    """A mutation that cannot be applied; the message says which and why."""
-
-
-def _records(portal: Portal, mutation: Mutation, key: str = "type") -> Records:
-    name = text_of(mutation.get(key))
-    found = portal.resolve(name)
-    if found is None:
-        raise MutationError(f"{mutation.get('kind')}: there is no object type {name!r}.")
-    return portal.records[found.type_id]
-
-
-def _number(records: Records, mutation: Mutation, key: str = "id", state: int = LIVE) -> int:
-    raw = text_of(mutation.get(key))
-    number = records.number_of(raw)
-    if number is None or records.state[number] != state:
-        wanted = "live" if state == LIVE else "archived"
-        raise MutationError(f"{mutation.get('kind')}: {records.type.plural} has no {wanted} record {raw!r}.")
-    return number
-
-
-def _properties(records: Records, mutation: Mutation) -> dict[str, str | None]:
-    given = mutation.get("properties") or {}
-    if not isinstance(given, dict):
-        raise MutationError(f"{mutation.get('kind')}: properties must be an object.")
-    unknown = sorted(name for name in given if name not in records.definitions)
-    if unknown:
-        raise MutationError(f"{mutation.get('kind')}: {records.type.plural} has no property {unknown[0]!r}.")
-    return {name: None if value is None else text_of(value) for name, value in given.items()}
-
-
 def _edit(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
-    records = _records(portal, mutation)
-    number = _number(records, mutation)
-    records.write(number, _properties(records, mutation))
+    records = records_of(portal, mutation)
+    number = number_of(records, mutation)
+    records.write(number, properties_of(records, mutation))
     return {"id": str(records.id_of(number)), "updatedAt": iso(records.modified[number])}
 
 
 def _recalculate(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
-    records = _records(portal, mutation)
-    number = _number(records, mutation)
-    given = _properties(records, mutation)
+    records = records_of(portal, mutation)
+    number = number_of(records, mutation)
+    given = properties_of(records, mutation)
     plain = [name for name in given if not records.definitions[name].calculated]
     if plain:
         raise MutationError(f"recalculate: {plain[0]!r} is not a calculated property.")
@@ -72,14 +40,14 @@ def _recalculate(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutatio
 
 
 def _create(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
-    records = _records(portal, mutation)
-    number = records.create(_properties(records, mutation))
+    records = records_of(portal, mutation)
+    number = records.create(properties_of(records, mutation))
     return {"id": str(records.id_of(number)), "createdAt": iso(records.created_ms(number))}
 
 
 def _archive(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
-    records = _records(portal, mutation)
-    number = _number(records, mutation)
+    records = records_of(portal, mutation)
+    number = number_of(records, mutation)
     days_ago = float(mutation.get("daysAgo", 0))
     if not 0 <= days_ago <= _MOST_DAYS_AGO:
         raise MutationError(f"archive: daysAgo is a number of days from 0 to {_MOST_DAYS_AGO}.")
@@ -90,8 +58,8 @@ def _archive(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
 
 
 def _restore(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
-    records = _records(portal, mutation)
-    number = _number(records, mutation, state=ARCHIVED)
+    records = records_of(portal, mutation)
+    number = number_of(records, mutation, state=ARCHIVED)
     records.before_change(number)
     records.state[number] = LIVE
     del records.archived_at[number]
@@ -102,8 +70,8 @@ def _restore(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
 
 def _merge(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
     """The survivor keeps its id and values and lists the loser; the loser's edges move to it."""
-    records = _records(portal, mutation)
-    winner, loser = _number(records, mutation, "winner"), _number(records, mutation, "loser")
+    records = records_of(portal, mutation)
+    winner, loser = number_of(records, mutation, "winner"), number_of(records, mutation, "loser")
     if winner == loser:
         raise MutationError("merge: a record cannot be merged with itself.")
     loser_id = str(records.id_of(loser))
@@ -131,7 +99,7 @@ def _merge(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
 
 def _gdpr_delete(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
     """Gone for good, from the live list or from the archive; nothing remembers the values."""
-    records = _records(portal, mutation)
+    records = records_of(portal, mutation)
     raw = text_of(mutation.get("id"))
     number = records.number_of(raw)
     if number is None or records.state[number] not in (LIVE, ARCHIVED):
@@ -144,11 +112,11 @@ def _gdpr_delete(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutatio
 
 
 def _edge(portal: Portal, mutation: Mutation) -> tuple[str, int, str, int]:
-    source, target = _records(portal, mutation, "fromType"), _records(portal, mutation, "toType")
+    source, target = records_of(portal, mutation, "fromType"), records_of(portal, mutation, "toType")
     pair = (source.type.type_id, target.type.type_id)
     if pair not in LABELS:
         raise MutationError(f"{mutation['kind']}: {source.type.plural} and {target.type.plural} are not associated.")
-    number, other = _number(source, mutation, "fromId"), _number(target, mutation, "toId")
+    number, other = number_of(source, mutation, "fromId"), number_of(target, mutation, "toId")
     if source is target and number == other:
         raise MutationError(f"{mutation['kind']}: a record is not associated with itself.")
     return pair[0], number, pair[1], other
@@ -180,12 +148,12 @@ def _dissociate(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
 
 def _bulk_touch(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
     """Stamp `count` live records (from `fromId` on) with one and the same millisecond, as HubSpot's bulk updates do."""
-    records = _records(portal, mutation)
+    records = records_of(portal, mutation)
     count = int(mutation.get("count", 0))
     if count < 0:
         raise MutationError("bulk-touch: count is not negative.")
     start = records.first_number_from(int(mutation.get("fromId", 0)))
-    given = _properties(records, mutation)
+    given = properties_of(records, mutation)
     now = portal.clock.now_ms()
     touched = 0
     for number in records.numbers(LIVE, start):
@@ -199,7 +167,7 @@ def _bulk_touch(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation
 
 def _while_paging(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
     """From now on, after every `every`-th page of the type (lists and searches), `times` times in all."""
-    records = _records(portal, mutation)
+    records = records_of(portal, mutation)
     standing = StandingChange(
         str(mutation["kind"]),
         records.type.type_id,
@@ -213,7 +181,7 @@ def _while_paging(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutati
 
 def _define_property(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
     """Add a property, or give an existing one another type (its values stay as they are)."""
-    records = _records(portal, mutation)
+    records = records_of(portal, mutation)
     name = text_of(mutation.get("name"))
     if not name:
         raise MutationError("define-property: a name is needed.")
@@ -234,7 +202,7 @@ def _define_property(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mut
 
 
 def _remove_property(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
-    records = _records(portal, mutation)
+    records = records_of(portal, mutation)
     name = text_of(mutation.get("name"))
     if name not in records.definitions or name in records.type.system_properties:
         raise MutationError(f"remove-property: {records.type.plural} has no removable property {name!r}.")

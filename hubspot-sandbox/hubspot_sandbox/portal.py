@@ -79,4 +79,4 @@ class Portal:
     def set_index_lag(self, seconds: float) -> None:
         """How long search's index stays behind; changes made from now on wait that long."""
         for records in self.records.values():
-            records.index_lag_ms = round(seconds * 1000)
+            records.lag.milliseconds = round(seconds * 1000)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from hubspot_sandbox import values
 from hubspot_sandbox.association_types import LABELS
-from hubspot_sandbox.mutations import Mutation
+from hubspot_sandbox.mutation_fields import Mutation
 from hubspot_sandbox.portal import Portal
 from hubspot_sandbox.records import ARCHIVED, LIVE, Records
 

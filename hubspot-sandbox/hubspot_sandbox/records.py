@@ -10,18 +10,18 @@ from __future__ import annotations
 import hashlib
 import random
 from array import array
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from operator import getitem, itemgetter
 
-import msgspec
-
 from hubspot_sandbox import values
+from hubspot_sandbox.definition import Definition
+from hubspot_sandbox.index_lag import IndexLag, Snapshot
 from hubspot_sandbox.moments import DAY_MS, SEED_END_MS, SEED_START_MS, Clock, iso
 from hubspot_sandbox.object_types import ObjectType
-from hubspot_sandbox.property_definitions import Definition, definitions_of
+from hubspot_sandbox.property_definitions import definitions_of
+from hubspot_sandbox.property_plan import Plan, encode, fragments
 
 LIVE, ARCHIVED, MERGED, DELETED = range(4)
 STATE_NAMES = {"live": LIVE, "archived": ARCHIVED, "merged": MERGED, "deleted": DELETED}
@@ -31,8 +31,6 @@ _PLANS_KEPT = 64
 _CHUNK = 65_536
 _MASK = 0xFFFFFFFF
 
-encode = msgspec.json.encode
-
 
 def mix(number: int, salt: int) -> int:
     """A well-spread 32-bit number; pure, and quick enough for a million records at start."""
@@ -40,35 +38,6 @@ def mix(number: int, salt: int) -> int:
     x ^= x >> 15
     x = (x * 0x85EBCA77) & _MASK
     return x ^ (x >> 13)
-
-
-@lru_cache(maxsize=4_096)
-def _fragments(key: bytes, pool: tuple[str | None, ...]) -> tuple[bytes, ...]:
-    """`"name":"value"` for every value of a pool; kept, so that a reset is quick."""
-    return tuple(key + encode(value) for value in pool)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to write the `properties` object of one fixed set of names: fragments to pick, and computed ones."""
-
-    names: tuple[str, ...]
-    place: dict[str, int]
-    pick: Callable[[bytes], tuple[int, ...]]
-    pools: tuple[tuple[bytes, ...], ...]
-    keys: tuple[bytes, ...]
-    computed: tuple[tuple[int, str], ...]
-    nulls: tuple[bytes, ...]
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What search's index still believes about a record until its lag has passed."""
-
-    at_ms: int
-    state: int | None
-    modified_ms: int
-    overrides: dict[str, str | None]
 
 
 class Records:
@@ -90,7 +59,7 @@ class Records:
         self.seeded = count
         self.portal_id = portal_id
         self.oddities = oddities
-        self.index_lag_ms = 0
+        self.lag = IndexLag(clock)
         self.definitions = definitions_of(object_type, property_count or object_type.property_count)
         self._seeded_names = {name: place for place, name in enumerate(self.definitions)}
         self._key = f"{seed}/{object_type.type_id}"
@@ -109,8 +78,6 @@ class Records:
         self.survivor: dict[int, int] = {}
         #: numbers in the order in which search must look at them again
         self.changes: list[int] = []
-        self._lagging: dict[int, deque[Snapshot]] = {}
-        self._lag_queue: deque[tuple[int, int]] = deque()
 
     # --- the pure part -------------------------------------------------------------------------------------------
 
@@ -235,7 +202,7 @@ class Records:
             return (key + b"null",) * values.POOL_SIZE
         found = self._fragments.get(name)
         if found is None:
-            found = self._fragments[name] = _fragments(key, self.pool(name))
+            found = self._fragments[name] = fragments(key, self.pool(name))
         return found
 
     def properties_json(self, number: int, plan: Plan) -> bytes:
@@ -289,7 +256,7 @@ class Records:
     def before_change(self, number: int) -> None:
         """Note that a record is about to change: search looks again, now and when the index has caught up."""
         self.changes.append(number)
-        if self.index_lag_ms > 0:
+        if self.lag.milliseconds > 0:
             known = number < len(self.state)
             snapshot = Snapshot(
                 self.clock.now_ms(),
@@ -297,28 +264,11 @@ class Records:
                 self.modified[number] if known else 0,
                 dict(self.overrides.get(number, {})),
             )
-            self._lagging.setdefault(number, deque()).append(snapshot)
-            self._lag_queue.append((snapshot.at_ms, number))
+            self.lag.note(number, snapshot)
 
     def catch_up_index(self) -> None:
         """Let the index see changes older than its lag."""
-        limit = self.clock.now_ms() - self.index_lag_ms
-        while self._lag_queue and self._lag_queue[0][0] <= limit:
-            _, number = self._lag_queue.popleft()
-            waiting = self._lagging[number]
-            waiting.popleft()
-            if not waiting:
-                del self._lagging[number]
-            self.changes.append(number)
-
-    def indexed(self, number: int) -> Snapshot | None:
-        """What the index believes about a record, None when it agrees with the live record."""
-        waiting = self._lagging.get(number)
-        return waiting[0] if waiting else None
-
-    def lagging_numbers(self) -> Iterable[int]:
-        """Records on which the index is behind."""
-        return self._lagging
+        self.changes.extend(self.lag.caught_up())
 
     # --- changing ------------------------------------------------------------------------------------------------
 

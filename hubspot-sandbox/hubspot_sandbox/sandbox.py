@@ -11,6 +11,7 @@ from hubspot_sandbox.faults import Fault, Faults
 from hubspot_sandbox.journal import Entry, Journal
 from hubspot_sandbox.limits import Limits, daily_reset_ms
 from hubspot_sandbox.moments import Clock
+from hubspot_sandbox.mutation_fields import Mutation
 from hubspot_sandbox.object_types import OBJECT_TYPES
 from hubspot_sandbox.portal import Portal, PortalOptions
 from hubspot_sandbox.quirks import Quirks
@@ -66,7 +67,7 @@ class Sandbox:
                 except ValueError as error:
                     raise journal.broken_at(place, f"cannot be made again ({error})") from error
 
-    def change(self, mutation: mutations.Mutation) -> mutations.Mutation:
+    def change(self, mutation: Mutation) -> Mutation:
         """Apply one mutation at one moment and note it in the journal; MutationError when it cannot be applied."""
         now = self.clock.now_ms()
         with self.clock.at(now):

@@ -112,7 +112,7 @@ class SearchIndex:
         bounds = [number_bounds(c) for c in conditions if c.name == modified]
         low = max((b[0] for b in bounds if b), default=-float("inf"))
         high = min((b[1] for b in bounds if b), default=float("inf"))
-        lagging = set(records.lagging_numbers())
+        lagging = set(records.lag.numbers())
         numbers = [n for n, at in enumerate(records.modified) if low <= at <= high]
         if lagging or not all(bounds) or len(bounds) < len(conditions):
             return [n for n in sorted(lagging.union(numbers)) if test(n)]
@@ -127,7 +127,7 @@ class SearchIndex:
         odd = [value_test(c, "datetime") for c in conditions if c.name == modified and not number_bounds(c)]
 
         def test(number: int) -> bool:
-            snapshot = records.indexed(number)
+            snapshot = records.lag.believed(number)
             state = records.state[number] if snapshot is None else snapshot.state
             if state != LIVE:
                 return False
@@ -139,7 +139,7 @@ class SearchIndex:
         return test
 
     def _value(self, number: int, name: str) -> str | None:
-        snapshot = self.records.indexed(number)
+        snapshot = self.records.lag.believed(number)
         return self.records.value(number, name, None if snapshot is None else snapshot.overrides)
 
     def _has_words(self, number: int, query: str) -> bool:

@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from hubspot_sandbox import words
+from hubspot_sandbox.definition import Definition
 from hubspot_sandbox.moments import DAY_MS, SEED_END_MS, SEED_START_MS, iso, iso_date
-from hubspot_sandbox.property_definitions import Definition
 from hubspot_sandbox.reference import OWNER_IDS, STAGE_CHOICES
 
 POOL_SIZE = 256

@@ -125,6 +125,7 @@ def test_a_journal_that_cannot_be_made_again_is_one_sentence(
     assert re.search(why, errors)
 
 
+@pytest.mark.slow
 def test_up_has_the_portal_as_it_was_left(tmp_path: Path) -> None:
     state = tmp_path / "state"
     port = str(free_port())

@@ -1,0 +1,30 @@
+"""How the `properties` object of a fixed set of names is written quickly: ready-made fragments, and computed values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+
+encode = msgspec.json.encode
+
+
+@lru_cache(maxsize=4_096)
+def fragments(key: bytes, pool: tuple[str | None, ...]) -> tuple[bytes, ...]:
+    """`"name":"value"` for every value of a pool; kept, so that a reset is quick."""
+    return tuple(key + encode(value) for value in pool)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to write the `properties` object of one fixed set of names: fragments to pick, and computed ones."""
+
+    names: tuple[str, ...]
+    place: dict[str, int]
+    pick: Callable[[bytes], tuple[int, ...]]
+    pools: tuple[tuple[bytes, ...], ...]
+    keys: tuple[bytes, ...]
+    computed: tuple[tuple[int, str], ...]
+    nulls: tuple[bytes, ...]
