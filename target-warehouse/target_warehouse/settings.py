@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from target_warehouse.destination import DEFAULT_WAREHOUSE, SSL_MODES, destination
 from target_warehouse.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENVIRONMENT_PREFIX = "TARGET_WAREHOUSE_"
-DEFAULT_WAREHOUSE = "duckdb:///warehouse/hubspot.duckdb"
-POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
-SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 @dataclass(frozen=True)
@@ -263,7 +261,7 @@ class Settings:
         if full["batch_size_rows"] < 1:
             msg = "The setting batch_size_rows must be at least 1."
             raise SettingsError(msg)
-        path, postgres = _destination(full)
+        path, postgres = destination(full)
         return cls(
             duckdb_path=path,
             postgres=postgres,
@@ -340,38 +338,4 @@ def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
         group = full[parent] if parent else full
         if group.get(child) is None:
             group[child] = setting.default
-    return full
-
-
-def _destination(full: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] | None]:
-    """The DuckDB file's path, or the configuration that target-postgres' connector takes."""
-    has_postgres_settings = bool(full["host"] or full["sqlalchemy_url"])
-    if full["warehouse"] in ("", DEFAULT_WAREHOUSE) and has_postgres_settings:
-        return None, _postgres({**full, "warehouse": None})
-    scheme, separator, rest = full["warehouse"].partition("://")
-    if scheme == "duckdb" and rest.startswith("/") and rest.rstrip("/") and ":memory:" not in rest:
-        return rest[1:], None
-    if scheme in POSTGRES_SCHEMES and separator:
-        return None, _postgres(full)
-    msg = (
-        "The setting warehouse must look like duckdb:///folder/file.duckdb, duckdb:////absolute/file.duckdb "
-        "or postgresql://user:password@host:5432/database."
-    )
-    raise SettingsError(msg)
-
-
-def _postgres(full: Mapping[str, Any]) -> Mapping[str, Any]:
-    by_parts = not (full["warehouse"] or full["sqlalchemy_url"])
-    missing = [name for name in ("user", "password", "database") if by_parts and not full[name]]
-    if missing:
-        msg = f"PostgreSQL needs the setting {' and '.join(missing)} beside host."
-        raise SettingsError(msg)
-    if full["ssl_enable"] and full["ssl_mode"] not in SSL_MODES:
-        msg = f"The setting ssl_mode must be one of {', '.join(SSL_MODES)}."
-        raise SettingsError(msg)
-    tunnel = full["ssh_tunnel"]
-    missing = [name for name in ("host", "username", "private_key") if tunnel["enable"] and not tunnel[name]]
-    if missing:
-        msg = f"The SSH tunnel needs the setting {' and '.join('ssh_tunnel.' + name for name in missing)}."
-        raise SettingsError(msg)
     return full
