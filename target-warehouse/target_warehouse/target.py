@@ -22,6 +22,7 @@ from singer_sdk.plugin_base import PluginBase
 from singer_sdk.target_base import Target
 
 from target_warehouse import rejects
+from target_warehouse.drain import leave_a_drain
 from target_warehouse.engines import open_engine
 from target_warehouse.errors import InputError, RejectedRecordsError, TerminatedError, WarehouseError, sentence_of
 from target_warehouse.history import StreamRun, history_table
@@ -105,6 +106,7 @@ class TargetWarehouse(Target):
             click.echo(f"Stopped by signal {signal.exit_code - 128}; what was committed is kept.", err=True)
             sys.exit(signal.exit_code)
         except (WarehouseError, *SDK_ERRORS) as error:
+            leave_a_drain()
             raise click.ClickException(sentence_of(error, SDK_ERRORS)) from error
 
     @classmethod

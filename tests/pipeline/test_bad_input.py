@@ -67,6 +67,7 @@ def failing_run(project: Project, *options: str, without: str = "", **env: str) 
         project.env = usual
     assert kept(project) == before
     assert "status=failure" in told
+    assert "Traceback" not in told
     return told
 
 
