@@ -11,6 +11,8 @@ import random
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import backoff
@@ -83,6 +85,7 @@ class Client:
         self._local = threading.local()
         self._stop = threading.Event()
         self._answered = False
+        self.clock_ahead: timedelta | None = None  # of HubSpot's, by its first reply
         self._budgets = Budgets()
 
     def stop(self) -> None:
@@ -161,6 +164,8 @@ class Client:
         ) as error:
             return None, type(error).__name__
         self.traffic.add(received=len(response.content))
+        if self.clock_ahead is None and "Date" in response.headers:
+            self.clock_ahead = datetime.now(UTC) - parsedate_to_datetime(response.headers["Date"])
         self._logger.debug(
             "%s %s: %d, %d bytes, %.0f ms",
             method,

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tap_hubspot_dw.object_types import ObjectType
@@ -15,6 +15,8 @@ from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.schemas import chosen_properties
 from tap_hubspot_dw.settings import Settings
 from tap_hubspot_dw.timestamps import format_timestamp
+
+_CLOCK_TOLERANCE = timedelta(seconds=5)  # HubSpot's Date header has whole seconds, and replies take time
 
 
 @dataclass
@@ -91,13 +93,28 @@ class Run:
 
     settings: Settings
     portal: Portal
-    started_at: datetime
+    began_at: datetime
     kinds: list[ObjectType] = field(default_factory=list)
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     seen: dict[str, SeenIds] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     history: list[StreamRun] = field(default_factory=list)
     stop: Stop = field(default_factory=Stop)
+
+    @property
+    def clock_ahead(self) -> timedelta:
+        """By how much this machine's clock is ahead of HubSpot's, as far as that matters and is known yet."""
+        ahead = self.portal.client.clock_ahead or timedelta()
+        return ahead if ahead > _CLOCK_TOLERANCE else timedelta()
+
+    @property
+    def started_at(self) -> datetime:
+        """When the run began, by HubSpot's clock where ours is ahead; ask after the first reply.
+
+        A window that ended in HubSpot's future would put the bookmark behind changes that nobody has made yet. A
+        clock that is behind only reads a little more at the next run.
+        """
+        return self.began_at - self.clock_ahead
 
     def chosen_properties(self, kind: ObjectType) -> list[Mapping[str, Any]]:
         """Return the definitions of a kind's properties that the settings include."""

@@ -83,6 +83,11 @@ class TapHubSpotDW(Tap):
             self.state_writer.write_state(self.state)
             raise
         finally:
+            if ahead := self._run.clock_ahead.total_seconds():
+                told = (
+                    "This machine's clock is %.0f s ahead of HubSpot's; the run counted from HubSpot's: set the clock."
+                )
+                self.logger.warning(told, ahead)
             if self._run.history:
                 self.logger.info("What this run read:\n%s", summary(self._run.history))
         if self._run.failures:

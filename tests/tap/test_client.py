@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 import requests
@@ -18,9 +20,13 @@ from tap_hubspot_dw.errors import (
     RequestError,
     UnreachableError,
 )
+from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.replies import decode
+from tap_hubspot_dw.run import Run
+from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
 
 URL = "http://hubspot.test"
+DEFAULTS = {name: each["default"] for name, each in CONFIG_JSONSCHEMA["properties"].items() if "default" in each}
 SECRET = "pat-not-a-real-token"
 HTML = "<html><body>502 Bad Gateway</body></html>"
 
@@ -113,3 +119,14 @@ def test_text_that_is_no_text_is_repaired(content, reply):
 def test_a_reply_that_is_not_json_is_an_error(content):
     with pytest.raises(HubSpotError, match="not"):
         decode(content)
+
+
+@pytest.mark.parametrize(("minutes", "moved"), [(120, 120), (0, 0), (-120, 0)])
+def test_a_clock_ahead_of_hubspots_moves_the_start_of_the_run_back(client, hubspot, minutes, moved):
+    started_at = datetime.now(UTC)
+    date = format_datetime(started_at - timedelta(minutes=minutes), usegmt=True)
+    hubspot.get(f"{URL}/x", json={"results": []}, headers={"Date": date})
+    client.get("/x")
+    settings = Settings.from_config(DEFAULTS | {"access_token": SECRET})
+    run = Run(settings, Portal(client, "2026-09", logging.getLogger("test")), started_at)
+    assert abs(started_at - run.started_at - timedelta(minutes=moved)) < timedelta(seconds=5)

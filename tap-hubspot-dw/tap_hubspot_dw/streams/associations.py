@@ -81,26 +81,27 @@ class AssociationStream(HubSpotStream):
     def read(self) -> Iterator[Record]:
         """Yield the associations of changed records; of all records where a pair is new or a full pass is due."""
         state = self.load_state()
-        started_at = self.run.started_at
         full_pass = None
-        if state.full_pass_at is None or state.is_full_pass_due(self.run.settings.association_refresh, started_at):
-            full_pass = state.begin_full_pass(started_at)
+        if state.full_pass_at is None or state.is_full_pass_due(
+            self.run.settings.association_refresh, self.run.started_at
+        ):
+            full_pass = state.begin_full_pass(self.run.started_at)
         self.done.mode = "full" if full_pass else "incremental"
-        self.done.until = started_at
-        state.version = state.version or epoch_ms(started_at) - 1
+        self.done.until = self.run.started_at
+        state.version = state.version or epoch_ms(self.run.started_at) - 1
         self.set_version(full_pass.version if full_pass else state.version)
         for pair in pairs(self.run.kinds, self.run.settings.association_pairs):
             is_unfinished = full_pass is not None and pair.name not in full_pass.finished
             since = state.pairs.get(pair.name)
             yield from self._pair(pair, None if is_unfinished else since)
-            state.pairs[pair.name] = started_at
+            state.pairs[pair.name] = self.run.started_at
             if is_unfinished and full_pass is not None:
                 full_pass = state.full_pass = replace(full_pass, finished=(*full_pass.finished, pair.name))
             self.save_state(state)
         if full_pass:
             self.activate_version(full_pass.version)
             state.end_full_pass()
-        state.bookmark = started_at
+        state.bookmark = self.run.started_at
         self.save_state(state)
 
     def _pair(self, pair: Pair, bookmark: datetime | None) -> Iterator[Record]:

@@ -43,7 +43,7 @@ class HubSpotStream(Stream):
     def __init__(self, tap: Tap, run: Run, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, schema=schema, name=name)
         self.run = run
-        self.done = StreamRun(name, run.started_at)
+        self.done = StreamRun(name, run.began_at)
         self._state_written = 0.0
 
     @abc.abstractmethod

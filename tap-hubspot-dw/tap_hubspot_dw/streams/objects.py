@@ -44,9 +44,9 @@ class ObjectStream(HubSpotStream):
             wanted |= {str(each["name"]) for each in self.run.chosen_properties(self.kind)}
         self._record = RecordMaker(chosen, all_in=ALL_PROPERTIES if self._is_json else None)
         self._properties = sorted(wanted | {self.kind.modified_property, "hs_object_id", "hs_merged_object_ids"})
+        self.done.hubspot_total = self.run.portal.total(self.kind)
         state = self.load_state()
         settings = self.run.settings
-        self.done.hubspot_total = self.run.portal.total(self.kind)
         is_new = state.bookmark is None and settings.start_date is None
         is_due = state.is_full_pass_due(settings.full_refresh, self.run.started_at)
         if is_new or is_due or self.forced_replication_method == "FULL_TABLE":
