@@ -139,7 +139,8 @@ def test_an_interrupted_pass_goes_on_where_it_was(sandbox, settings, tmp_path):
     assert run.returncode == 0, run.log
     assert [record["id"] for record in run.records("contacts")] == [each for each in everything if int(each) > half]
     saved = run.state["bookmarks"]["contacts"]
-    assert (saved["version"], saved["replication_key_value"]) == (version, "2026-11-01T00:00:00.000Z")
+    assert (saved["version"], saved["full_pass_at"]) == (version, "2026-11-01T00:00:00.000Z")
+    assert saved["replication_key_value"] > "2026-11-20", "what changed since the pass began is read as well"
     assert "full_pass" not in saved
 
 

@@ -110,6 +110,30 @@ def test_a_pass_with_a_hole_deletes_nothing(sandbox, table):
     assert table.live() == set(ids(sandbox))
 
 
+def test_a_pass_that_goes_on_also_reads_what_changed_in_the_part_that_was_finished(sandbox, table):
+    everything = ids(sandbox)
+    edited, archived, loser = everything[3:6]
+    half = int(everything[len(everything) // 2])
+    begun = table.state["bookmarks"]["contacts"]["full_pass_at"]
+    version = table.state["bookmarks"]["contacts"]["version"] + 1
+    sandbox.mutate(
+        [
+            {"kind": "edit", "type": "0-1", "id": edited, "properties": {"firstname": "Changed"}},
+            {"kind": "archive", "type": "0-1", "id": archived},
+            {"kind": "merge", "type": "0-1", "winner": everything[-1], "loser": loser},
+        ]
+    )
+    for row in table.rows.values():
+        row["version"] = version
+    table.state = {
+        "bookmarks": {"contacts": {"full_pass": {"version": version, "started_at": begun, "ranges": [[0, half]]}}}
+    }
+    table.run()
+    assert table.live() == set(ids(sandbox))
+    assert table.rows[edited]["firstname"] == "Changed"
+    assert "full_pass" not in table.state["bookmarks"]["contacts"]
+
+
 def test_properties_that_come_go_and_change_their_type_between_runs(sandbox, table):
     target = ids(sandbox)[0]
     sandbox.mutate(

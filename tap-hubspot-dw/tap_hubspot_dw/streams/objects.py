@@ -58,7 +58,7 @@ class ObjectStream(HubSpotStream):
         """Yield every live object; a pass that was interrupted goes on where it was."""
         self.done.mode = "full"
         last_bookmark = state.bookmark
-        resumed = state.full_pass is not None
+        continued = resumed = state.full_pass is not None
         full_pass = state.begin_full_pass(self.run.started_at)
         self.done.until, self.done.expected = full_pass.started_at, self.done.hubspot_total
         self.set_version(full_pass.version)
@@ -81,6 +81,9 @@ class ObjectStream(HubSpotStream):
         state.end_full_pass()
         state.bookmark = full_pass.started_at
         self.save_state(state)
+        if continued:  # what changed since it began is not in the ranges that were finished then
+            yield from self._changes(state, full_pass.started_at)
+            self.done.mode = "full"
 
     def _ranges(self, state: StreamState, full_pass: FullPass, seen: SeenIds) -> Iterator[Record]:
         """Yield the objects in the ranges of ids that are not done yet, several ranges at once."""
