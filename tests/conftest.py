@@ -16,6 +16,7 @@ import socket
 import tempfile
 import uuid
 import warnings
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 PASSWORD = "correct-horse"
 
 
-class Warehouse:
+class Warehouse(ABC):
     """An engine as a test sees it: a URL for the setting `warehouse`, and what is in the tables.
 
     `rows` reads with the database's own driver and gives JSON-like values: decimals as text without trailing
@@ -37,9 +38,9 @@ class Warehouse:
     engine: str
     url: str
 
+    @abstractmethod
     def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a SELECT, as the driver gives them."""
-        raise NotImplementedError
 
     def rows(self, table: str, *, metadata: bool = False) -> list[dict[str, Any]]:
         """Every row of a table (`schema.name` or a name in the schema `melty`); `_sdc_` columns on request."""
