@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-OBJECTS, SEARCH, ASSOCIATIONS = "objects", "search", "associations"
+OBJECTS, SEARCH, ASSOCIATIONS = BUDGETS = "objects", "search", "associations"
 
 _MARGIN_SECONDS = 0.25  # a request arrives later than it was sent: let the window have passed at HubSpot's end too
 _SEARCH_LIMIT = 5

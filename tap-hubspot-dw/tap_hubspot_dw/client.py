@@ -37,6 +37,7 @@ from tap_hubspot_dw.replies import (
 _RETRIED = frozenset({423, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
 _MAX_TRIES = 10
 _MAX_THROTTLED = 200  # 429s: others may use the budget too, and each waits for a second or two
+_MAX_RENEWED = 3  # tokens for one request: others that run at the same time may see theirs end too
 _MAX_TRIES_UNSEEN = 3  # while HubSpot has never answered: a wrong URL should not take minutes to say so
 _MAX_WAIT_SECONDS = 30.0
 _SHORTEST_WAIT_SECONDS = {423: 2.0}  # documented: wait two seconds while an object is locked
@@ -45,7 +46,7 @@ _LONGEST_RETRY_AFTER_SECONDS = 300.0  # 477 (portal migration) may ask for a day
 
 @dataclass
 class Traffic:
-    """What the client has done so far. Counters only grow."""
+    """What was asked of HubSpot on somebody's behalf. Counters only grow."""
 
     requests: int = 0
     retries: int = 0
@@ -75,7 +76,6 @@ class Client:
         logger: logging.Logger,
         daily_reserve: float = 0.0,
     ) -> None:
-        self.traffic = Traffic()
         self._api_url = api_url
         self._token = token
         self._timeout = (min(10.0, timeout_seconds), timeout_seconds)
@@ -85,6 +85,7 @@ class Client:
         self._local = threading.local()
         self._stop = threading.Event()
         self._answered = False
+        self._first_reply = threading.Lock()
         self.clock_ahead: timedelta | None = None  # of HubSpot's, by its first reply
         self._budgets = Budgets()
 
@@ -97,16 +98,16 @@ class Client:
         if self._stop.wait(seconds):
             raise RunStoppedError("The run was stopped.")
 
-    def get(self, path: str, params: dict[str, str] | None = None) -> Reply:
+    def get(self, path: str, params: dict[str, str] | None = None, *, traffic: Traffic) -> Reply:
         """Return the reply to a GET; commas in parameters stay literal, which keeps long URLs short."""
         query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
-        return self._reply("GET", f"{path}?{query}" if query else path, None, OBJECTS)
+        return self._reply("GET", f"{path}?{query}" if query else path, None, OBJECTS, traffic)
 
-    def post(self, path: str, body: dict[str, Any], budget: str = OBJECTS) -> Reply:
+    def post(self, path: str, body: dict[str, Any], budget: str = OBJECTS, *, traffic: Traffic) -> Reply:
         """Return the reply (200 or 207) to a POST that reads, paid from the budget of that name."""
-        return self._reply("POST", path, msgspec.json.encode(body), budget)
+        return self._reply("POST", path, msgspec.json.encode(body), budget, traffic)
 
-    def _reply(self, method: str, path: str, body: bytes | None, budget: str) -> Reply:
+    def _reply(self, method: str, path: str, body: bytes | None, budget: str, traffic: Traffic) -> Reply:
         """Send until there is a reply, at most `_MAX_TRIES` times.
 
         Raises:
@@ -115,12 +116,11 @@ class Client:
         request = f"{method} {self._api_url}{path.partition('?')[0]}"
         waits = backoff.expo(base=2, factor=0.5, max_value=_MAX_WAIT_SECONDS)
         next(waits)  # the generator starts with an empty step
-        renewed = False
-        tries = throttled = 0
+        tries = throttled = renewed = 0
         while True:
             self._await_budget(budget)
             token = self._token.value()
-            response, trouble = self._send(method, path, body, token)
+            response, trouble = self._send(method, path, body, token, traffic)
             if response is not None:
                 if response.status_code in {200, 201, 207}:
                     self._answered = True
@@ -128,8 +128,8 @@ class Client:
                         self._budgets.learn(header_number(response, "X-HubSpot-RateLimit-Max"))
                     self._keep_daily_reserve(response)
                     return decode(response.content)
-                if response.status_code == 401 and not renewed and self._token.renew(token):
-                    renewed = True
+                if response.status_code == 401 and renewed < _MAX_RENEWED and self._token.renew(token):
+                    renewed += 1
                     continue
                 if response.status_code not in _RETRIED:
                     self._answered = True
@@ -141,18 +141,20 @@ class Client:
                 tries += 1
             if tries >= (_MAX_TRIES if self._answered else _MAX_TRIES_UNSEEN) or throttled >= _MAX_THROTTLED:
                 raise gave_up(response, request, tries + throttled, trouble)
-            self._wait(response, float(next(waits) or 0), trouble, budget)
+            self._wait(response, float(next(waits) or 0), trouble, budget, traffic)
 
     def _await_budget(self, budget: str) -> None:
         while seconds := self._budgets[budget].take():
             self.wait(seconds)
 
-    def _send(self, method: str, path: str, body: bytes | None, token: str) -> tuple[requests.Response | None, str]:
+    def _send(
+        self, method: str, path: str, body: bytes | None, token: str, traffic: Traffic
+    ) -> tuple[requests.Response | None, str]:
         headers = {"Authorization": f"Bearer {token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         started = time.monotonic()
-        self.traffic.add(requests=1)
+        traffic.add(requests=1)
         try:
             response = self._session().request(
                 method, self._api_url + path, data=body, headers=headers, timeout=self._timeout
@@ -163,9 +165,11 @@ class Client:
             requests.exceptions.ChunkedEncodingError,
         ) as error:
             return None, type(error).__name__
-        self.traffic.add(received=len(response.content))
+        traffic.add(received=len(response.content))
         if self.clock_ahead is None and "Date" in response.headers:
-            self.clock_ahead = datetime.now(UTC) - parsedate_to_datetime(response.headers["Date"])
+            ahead = datetime.now(UTC) - parsedate_to_datetime(response.headers["Date"])
+            with self._first_reply:
+                self.clock_ahead = ahead if self.clock_ahead is None else self.clock_ahead
         self._logger.debug(
             "%s %s: %d, %d bytes, %.0f ms",
             method,
@@ -194,7 +198,14 @@ class Client:
             session.headers["User-Agent"] = self._user_agent
         return cast("requests.Session", session)
 
-    def _wait(self, response: requests.Response | None, wait_seconds: float, trouble: str, budget: str) -> None:
+    def _wait(
+        self,
+        response: requests.Response | None,
+        wait_seconds: float,
+        trouble: str,
+        budget: str,
+        traffic: Traffic,
+    ) -> None:
         """Wait as HubSpot asks, or exponentially with jitter; raise when waiting does not help."""
         seconds = random.uniform(wait_seconds / 2, wait_seconds)  # noqa: S311  jitter is no secret
         throttled = response is not None and response.status_code == 429
@@ -209,7 +220,7 @@ class Client:
                 asked = max(asked, throttle_seconds(error_reply(response)))
                 self._budgets[budget].close(asked)
             seconds = max(seconds, asked)
-        self.traffic.add(retries=1, throttled=seconds if throttled else 0.0)
+        traffic.add(retries=1, throttled=seconds if throttled else 0.0)
         level = logging.INFO if throttled else logging.WARNING
         self._logger.log(level, "HubSpot: %s; trying again in %.1f s.", trouble, seconds)
         self.wait(seconds)

@@ -6,15 +6,17 @@ and kept for the run.
 
 from __future__ import annotations
 
+import copy
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tap_hubspot_dw.budgets import ASSOCIATIONS, SEARCH
-from tap_hubspot_dw.client import Client
-from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError
+from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH
+from tap_hubspot_dw.client import Client, Traffic
+from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError, UnknownPairError
 from tap_hubspot_dw.object_types import ObjectType
-from tap_hubspot_dw.ranges import RANGE_RECORDS, NotPositionalError, Range, checked_page
+from tap_hubspot_dw.ranges import EVERYTHING, RANGE_RECORDS, NotPositionalError, Range, checked_page
 from tap_hubspot_dw.replies import Reply
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.search import MOST_RESULTS, Window, ascending_ids, is_last, search_body
@@ -39,7 +41,15 @@ class Portal:
         self._version = api_version
         self._logger = logger
         self._page_size = page_size
+        self._traffic = Traffic()
         self._described: dict[str, list[dict[str, Any]]] = {}
+        self._describing: dict[str, threading.Lock] = {}
+
+    def counted_by(self, traffic: Traffic) -> Portal:
+        """Return the same portal, whose requests from here on count as this traffic."""
+        portal = copy.copy(self)
+        portal._traffic = traffic  # noqa: SLF001  our own class
+        return portal
 
     def schemas(self) -> list[dict[str, Any]]:
         """Return the portal's custom objects."""
@@ -84,7 +94,7 @@ class Portal:
         above = span.above
         while True:
             try:
-                reply = self.client.get(where, {**params, "after": str(above + 1)} if above else params)
+                reply = self._get(where, {**params, "after": str(above + 1)} if above else params)
             except RequestError as error:
                 if above and error.status == 400:
                     raise NotPositionalError(str(error)) from error
@@ -96,21 +106,16 @@ class Portal:
                 return
             above = last
 
-    def boundaries(self, kind: ObjectType, above: int) -> Iterator[int]:
-        """Yield the id of every 10,000th object above an id: hints, as the search index lags and may lack some."""
+    def boundaries(self, kind: ObjectType, above: int, window: Window | None = None) -> Iterator[int]:
+        """Yield the id of every 10,000th object above an id, of those modified in the window if there is one.
+
+        Hints only: the search index lags and may lack some.
+        """
         url = path("search", self._version, type=kind.type_id)
         while True:
-            body = {
-                "filterGroups": [
-                    {"filters": [{"propertyName": "hs_object_id", "operator": "GT", "value": str(above)}]}
-                ],
-                "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-                "properties": ["hs_object_id"],
-                "limit": 1,
-                "after": str(RANGE_RECORDS - 1),
-            }
+            body = search_body(kind.modified_property, window, ["hs_object_id"], Range(above), 1)
             try:
-                results = self.client.post(url, body, SEARCH)["results"]
+                results = self._post(url, {**body, "after": str(RANGE_RECORDS - 1)}, SEARCH)["results"]
             except RequestError:  # not searchable: the list is one range
                 return
             if not results or int(results[0]["id"]) <= above:
@@ -128,41 +133,41 @@ class Portal:
         for reply in self._pages(path("list", self._version, type=kind.type_id), params):
             yield from reply["results"]
 
-    def changed(self, kind: ObjectType, window: Window, properties: Sequence[str]) -> Iterator[tuple[Page, int]]:
-        """Yield the live objects modified in the window, by ascending id, each page with the total yet to come."""
-        above_id = 0
+    def changed(
+        self, kind: ObjectType, window: Window, properties: Sequence[str], span: Range = EVERYTHING
+    ) -> Iterator[tuple[Page, int]]:
+        """Yield the live objects of a range of ids modified in the window, by ascending id.
+
+        Each page comes with the number of those that are in it or follow it.
+
+        Raises:
+            UnsortedError: HubSpot does not sort this search by id.
+        """
         url = path("search", self._version, type=kind.type_id)
         while True:
-            body = search_body(window, kind.modified_property, properties, above_id, 2 * self._page_size)
+            body = search_body(kind.modified_property, window, properties, span, 2 * self._page_size)
             reply = self._first_page(url, body)
-            try:
-                ids = ascending_ids(reply["results"], above_id)
-            except ValueError as error:
-                self._logger.warning(
-                    "%s: HubSpot's search is not sorted by id (%s): the window is read in slices of time instead.",
-                    kind.name,
-                    error,
-                )
-                yield from self._changed_in_slices(kind, window, properties)
-                return
+            ids = ascending_ids(reply["results"], span.above)
             yield reply["results"], int(reply.get("total", len(ids)))
             if is_last(reply) or not ids:
                 return
-            above_id = ids[-1]
+            span = Range(ids[-1], span.through)
 
-    def _changed_in_slices(
-        self, kind: ObjectType, window: Window, properties: Sequence[str]
-    ) -> Iterator[tuple[Page, int]]:
-        """Yield the live objects modified in the window, in any order: halve it until a page holds a slice."""
+    def changed_in_slices(self, kind: ObjectType, window: Window, properties: Sequence[str]) -> Iterator[Page]:
+        """Yield the live objects modified in the window, in any order: halve it until a page holds a slice.
+
+        Raises:
+            ReplyError: more objects share a millisecond than a search gives.
+        """
         url = path("search", self._version, type=kind.type_id)
         slices = [window]
         while slices:
             part = slices.pop()
-            body = search_body(part, kind.modified_property, properties, 0, 2 * self._page_size)
+            body = search_body(kind.modified_property, part, properties, EVERYTHING, 2 * self._page_size)
             reply = self._first_page(url, body)
             total = int(reply.get("total", 0))
             if is_last(reply):
-                yield reply["results"], total
+                yield reply["results"]
             elif halves := part.halves():
                 slices += reversed(halves)
             elif total > MOST_RESULTS:
@@ -172,14 +177,20 @@ class Portal:
                 )
             else:
                 while "paging" in reply:
-                    yield reply["results"], total
-                    reply = self.client.post(url, {**body, "after": reply["paging"]["next"]["after"]}, SEARCH)
-                yield reply["results"], total
+                    yield reply["results"]
+                    reply = self._post(url, {**body, "after": reply["paging"]["next"]["after"]}, SEARCH)
+                yield reply["results"]
+
+    def live(self, kind: ObjectType, ids: Sequence[int], properties: Sequence[str]) -> Iterator[Page]:
+        """Yield those of the objects that are live, in pages; archived and deleted ones are left out."""
+        for start in range(0, len(ids), LIST_PAGE_SIZE):
+            page: Page = [{"id": str(each)} for each in ids[start : start + LIST_PAGE_SIZE]]
+            yield self._batch_read(kind, page, properties)
 
     def total(self, kind: ObjectType) -> int:
         """Return how many live objects HubSpot's search index counts; it may lag behind the store (documented)."""
         body = {"limit": 1, "properties": ["hs_object_id"]}
-        return int(self.client.post(path("search", self._version, type=kind.type_id), body, SEARCH)["total"])
+        return int(self._post(path("search", self._version, type=kind.type_id), body, SEARCH)["total"])
 
     def is_pair_known(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
         """Tell whether HubSpot defines any association type from one object type to the other."""
@@ -198,7 +209,7 @@ class Portal:
         with a warning.
 
         Raises:
-            RequestError: HubSpot knows no associations between these object types.
+            UnknownPairError: HubSpot knows no associations between these object types.
         """
         inputs: list[dict[str, str]] = [{"id": str(each)} for each in ids]
         yield from self._associated(from_kind, to_kind, inputs)
@@ -209,9 +220,13 @@ class Portal:
         url = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
         while inputs:
             try:
-                reply = self.client.post(url, {"inputs": inputs}, ASSOCIATIONS)
+                reply = self._post(url, {"inputs": inputs}, ASSOCIATIONS)
             except RequestError as error:
-                if error.status != 400 or not self.is_pair_known(from_kind, to_kind):
+                if error.status not in {400, 404}:
+                    raise
+                if not self.is_pair_known(from_kind, to_kind):
+                    raise UnknownPairError(str(error)) from error
+                if error.status == 404:
                     raise
                 if len(inputs) == 1:
                     self._logger.warning(
@@ -232,15 +247,24 @@ class Portal:
 
     def _describe(self, need: str, parts: Mapping[str, str]) -> list[dict[str, Any]]:
         where = path(need, self._version, **parts)
-        if where not in self._described:
-            self._described[where] = self.client.get(where)["results"]
-        return self._described[where]
+        with self._describing.setdefault(
+            where, threading.Lock()
+        ):  # several streams may want it at once: it is asked for once
+            if where not in self._described:
+                self._described[where] = self._get(where)["results"]
+            return self._described[where]
+
+    def _get(self, where: str, params: dict[str, str] | None = None) -> Reply:
+        return self.client.get(where, params, traffic=self._traffic)
+
+    def _post(self, where: str, body: dict[str, Any], budget: str = OBJECTS) -> Reply:
+        return self.client.post(where, body, budget, traffic=self._traffic)
 
     def _pages(self, where: str, params: dict[str, str]) -> Iterator[Reply]:
         """Yield replies until one has no `paging`; pages before that may be short or empty (observed)."""
         after = None
         while True:
-            reply = self.client.get(where, {**params, "after": after} if after else params)
+            reply = self._get(where, {**params, "after": after} if after else params)
             yield reply
             following = (reply.get("paging") or {}).get("next", {}).get("after")
             if not following:
@@ -267,7 +291,7 @@ class Portal:
         """
         if not page:
             return []
-        reply = self.client.post(
+        reply = self._post(
             path("batch_read", self._version, type=kind.type_id),
             {"inputs": [{"id": each["id"]} for each in page], "properties": list(properties)},
         )
@@ -283,7 +307,7 @@ class Portal:
             ReplyError: it stays empty.
         """
         for seconds in (*_EMPTY_PAGE_WAITS, None):
-            reply = self.client.post(url, body, SEARCH)
+            reply = self._post(url, body, SEARCH)
             if reply["results"] or "paging" not in reply:
                 return reply
             if seconds is not None:

@@ -25,6 +25,9 @@ class Range:
     through: int | None = None
 
 
+EVERYTHING = Range(0)
+
+
 def gaps(finished: Iterable[Range]) -> list[Range]:
     """Return the ranges between and after the finished ones, the last one open; `finished` is merged."""
     found, above = [], 0

@@ -10,19 +10,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tap_hubspot_dw.schemas import Column
-from tap_hubspot_dw.values import to_date_time
+from tap_hubspot_dw.values import Known, to_date_time
 
 Record = dict[str, Any]
 
 
 class RecordMaker:
-    """Makes full records with the given columns; this is the work that every record costs."""
+    """Makes full records with the given columns; this is the work that every record costs. Safe to use from threads."""
 
     def __init__(self, columns: Sequence[Column], *, all_in: str | None = None) -> None:
         """Take the columns, and the name of a column that gets all properties as HubSpot's texts (None: none)."""
         self._all_in = all_in
-        self._names = [(column.name, column.property_name) for column in columns]
-        self._typed = [(column.name, column.property_name, column.convert) for column in columns if column.convert]
+        self._names = [column.name for column in columns]
+        self._property_names = [column.property_name for column in columns]
+        converters = {column.convert for column in columns if column.convert} | {to_date_time}
+        known = {convert: Known(convert) for convert in converters}
+        self._typed = [
+            ("created_at", "createdAt", known[to_date_time]),
+            ("updated_at", "updatedAt", known[to_date_time]),
+            *((column.name, column.property_name, known[column.convert]) for column in columns if column.convert),
+        ]
 
     def __call__(self, hubspot_object: Mapping[str, Any]) -> Record:
         """Return the full record of a live object.
@@ -30,12 +37,11 @@ class RecordMaker:
         `""` is how HubSpot writes a cleared value (observed): null for everything but text. A value that does not
         convert is null, and its text stands in `invalid_properties` under HubSpot's property name.
         """
-        value_of = hubspot_object["properties"].get
-        invalid: dict[str, str] = {}
+        properties = hubspot_object["properties"]
         record: Record = {
             "id": str(hubspot_object["id"]),
-            "created_at": _moment(hubspot_object.get("createdAt"), "createdAt", invalid),
-            "updated_at": _moment(hubspot_object.get("updatedAt"), "updatedAt", invalid),
+            "created_at": hubspot_object.get("createdAt"),
+            "updated_at": hubspot_object.get("updatedAt"),
             "archived": bool(hubspot_object.get("archived", False)),
             "archived_at": None,
             "merged_into_id": None,
@@ -43,21 +49,17 @@ class RecordMaker:
             "invalid_properties": None,
             "_sdc_deleted_at": None,
         }
-        record.update([(name, value_of(property_name)) for name, property_name in self._names])
-        for name, property_name, convert in self._typed:
+        record.update(zip(self._names, map(properties.get, self._property_names), strict=True))
+        invalid: dict[str, str] = {}
+        for name, property_name, values in self._typed:
             text = record[name]
-            if text is None:
-                continue
-            if text == "":
-                record[name] = None
-                continue
             try:
-                record[name] = convert(text)
+                record[name] = values[text]
             except ValueError:
                 invalid[property_name] = text
                 record[name] = None
         if self._all_in:
-            record[self._all_in] = dict(hubspot_object["properties"])
+            record[self._all_in] = dict(properties)
         if invalid:
             record["invalid_properties"] = invalid
         return record
@@ -87,13 +89,3 @@ def merged_records(hubspot_object: Mapping[str, Any]) -> Iterator[Record]:
             "merged_into_id": survivor,
             "_sdc_deleted_at": to_date_time(hubspot_object["updatedAt"]),
         }
-
-
-def _moment(text: str | None, name: str, invalid: dict[str, str]) -> str | None:
-    if text is None:
-        return None
-    try:
-        return to_date_time(text)
-    except ValueError:
-        invalid[name] = text
-        return None

@@ -5,6 +5,7 @@
         "replication_key_value": "2026-11-23T20:00:00.000Z",   the end of the last window read
         "version": 1795464000000,                              the table version its records carry
         "full_pass_at": "2026-11-23T20:00:00.000Z",            the start of the last complete full pass
+        "archived": "eJxj5GZk…",                                  the ids that were archived then, see `id_sets`
         "full_pass": {"version": …, "started_at": …, "ranges": [[0, 20000]]}   one that is under way
     }, "associations": {… "pairs": {"deals:contacts": "2026-11-23T20:00:00.000Z"}}}}
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from tap_hubspot_dw.id_sets import pack, unpack
 from tap_hubspot_dw.ranges import Range
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
 
@@ -44,6 +46,7 @@ class StreamState:
     full_pass_at: datetime | None = None
     full_pass: FullPass | None = None
     pairs: dict[str, datetime] = field(default_factory=dict)
+    archived: set[int] = field(default_factory=set)
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> StreamState:
@@ -68,6 +71,7 @@ class StreamState:
             full_pass_at=_moment(saved.get("full_pass_at")),
             full_pass=full_pass,
             pairs={pair: parse_timestamp(text) for pair, text in saved.get("pairs", {}).items()},
+            archived=unpack(saved["archived"]) if "archived" in saved else set(),
         )
 
     def to_json(self, replication_key: str | None) -> dict[str, Any]:
@@ -82,6 +86,8 @@ class StreamState:
             saved["full_pass_at"] = format_timestamp(self.full_pass_at)
         if self.pairs:
             saved["pairs"] = {pair: format_timestamp(moment) for pair, moment in self.pairs.items()}
+        if self.archived:
+            saved["archived"] = pack(self.archived)
         if self.full_pass:
             ranges = self.full_pass.ranges
             saved["full_pass"] = {

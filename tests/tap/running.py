@@ -71,7 +71,7 @@ def run_tap(
     if catalog is not None:
         command += ["--catalog", _file(folder, "catalog", catalog)]
     code, out, log = _in_own_process(folder, [*command, *arguments], CLEAN | (env or {}), timeout)
-    lines = [line for line in out.splitlines() if line.startswith('{"type"')]
+    lines = [line for line in out.split("\n") if line.startswith('{"type"')]
     return TapRun(code, log, [json.loads(line) for line in lines])
 
 

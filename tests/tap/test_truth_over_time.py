@@ -64,14 +64,16 @@ def test_an_archived_record_is_marked_keeps_its_values_and_comes_back_when_resto
     assert table.rows[victim]["archived"] is False
 
 
-def test_a_restored_record_that_hubspot_does_not_touch_is_back_after_the_next_full_pass(sandbox, table):
+def test_a_restored_record_that_hubspot_does_not_touch_is_back_after_the_next_run(sandbox, table):
     sandbox.settings(quirks={"restore-bumps": "false"})
     victim = ids(sandbox)[5]
     sandbox.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
     table.run()
+    assert victim not in table.live()
     sandbox.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
-    table.run(full_pass_at="2026-01-01T00:00:00.000Z")
+    run = table.run()
     assert table.live() == set(ids(sandbox))
+    assert [each["id"] for each in run.records("contacts")] == [victim]
 
 
 def test_a_merge_of_a_merged_record_leaves_one_survivor_and_names_it(sandbox, table):

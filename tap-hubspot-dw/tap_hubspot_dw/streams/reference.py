@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tap_hubspot_dw.events import Activation, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.portal import Portal
-from tap_hubspot_dw.records import Record
 from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import ARRAY, BOOLEAN, DATE_TIME, INTEGER, KEY, OBJECT, TEXT
 from tap_hubspot_dw.streams.base import HubSpotStream, described
@@ -142,14 +142,17 @@ class ReferenceStream(HubSpotStream):
         self.primary_keys = reference.key
         self.reference = reference
 
-    def read(self) -> Iterator[Record]:
-        """Yield every record."""
+    def read(self) -> Iterator[Event]:
+        """Yield every record, and that there are no others."""
         self.done.mode = "full"
-        version = epoch_ms(self.run.started_at)
-        self.set_version(version)
-        for source in self.reference.source(self.run.portal, self.run.kinds):
-            yield {name: _value(source.get(key), kind) for name, (kind, key) in self.reference.columns.items()}
-        self.activate_version(version)
+        columns = self.reference.columns.items()
+        records = [
+            {name: _value(source.get(key), kind) for name, (kind, key) in columns}
+            for source in self.reference.source(self.portal, self.run.kinds)
+        ]
+        self.version = epoch_ms(self.run.started_at)
+        yield self.block(records)
+        yield Activation(self.version)
 
 
 def _value(value: Any, kind: dict[str, Any]) -> Any:
