@@ -88,8 +88,8 @@ def test_changes_since_a_date_are_read_again_and_the_bookmark_moves_on(portal, c
 
 
 def test_debug_shows_each_request_and_no_secret(portal, contacts, tmp_path):
-    run = run_tap(tmp_path, contacts, env={"TAP_HUBSPOT_DW_LOGLEVEL": "DEBUG"})
-    assert "GET /crm/objects/2026-09/0-1: 200" in run.log
+    run = run_tap(tmp_path, contacts | {"api_version": "2026-03"}, env={"TAP_HUBSPOT_DW_LOGLEVEL": "DEBUG"})
+    assert "GET /crm/objects/2026-03/0-1: 200" in run.log
     assert portal.token not in run.log
     assert "GET /crm" not in run_tap(tmp_path, contacts).log
 
