@@ -55,6 +55,20 @@ def test_progress_is_told_as_often_as_wished(contacts, tmp_path, seconds, told):
     assert (" of 450 records, " in run.log) is told
 
 
+@hole("HubSpotStream.get_records looks at the clock when a record comes; a sweep that finds none is silent")
+def test_progress_is_told_while_no_record_comes(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(contacts=1500, deals=1, associations=1, contact_properties=20, tier="unlimited")
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
+    ids = [each["id"] for each in sandbox.truth("0-1")]
+    sandbox.mutate([{"kind": "archive", "type": "0-1", "id": each, "daysAgo": 30} for each in ids])
+    sandbox.settings(latencyMs=100)
+    state = {"bookmarks": {"contacts": {"replication_key_value": sandbox.clock.now()}}}
+    run = run_tap(tmp_path, settings | {"progress_seconds": 0.3}, state=state)
+    sandbox.stop()
+    assert run.returncode == 0, run.log
+    assert len([line for line in run.log.splitlines() if "contacts: 0 records, 0/s" in line]) >= 2
+
+
 def test_patterns_choose_the_properties(config, tmp_path):
     patterns = {"include_properties": {"contacts": ["email", "hs_*", "*name"]}, "exclude_properties": {"*": ["hs_l*"]}}
     catalog = discover(tmp_path, config | patterns)
