@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -24,6 +25,7 @@ from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.replies import decode
 from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
+from tests.tap.holes import hole
 
 URL = "http://hubspot.test"
 DEFAULTS = {name: each["default"] for name, each in CONFIG_JSONSCHEMA["properties"].items() if "default" in each}
@@ -135,3 +137,15 @@ def test_a_clock_ahead_of_hubspots_moves_the_start_of_the_run_back(client, hubsp
     settings = Settings.from_config(DEFAULTS | {"access_token": SECRET})
     run = Run(settings, Portal(client, "2026-09", logging.getLogger("test")), started_at)
     assert abs(started_at - run.started_at - timedelta(minutes=moved)) < timedelta(seconds=5)
+
+
+@hole("Client._send compares HubSpot's Date with the moment after the reply has come")
+def test_a_slow_reply_is_not_taken_for_a_fast_clock(client, hubspot):
+    def slow(_request):
+        date = format_datetime(datetime.now(UTC), usegmt=True)
+        time.sleep(1.5)
+        return 200, {"Date": date}, '{"results": []}'
+
+    hubspot.add_callback("GET", f"{URL}/crm", callback=slow)
+    client.get("/crm")
+    assert client.clock_ahead < timedelta(seconds=1.2)
