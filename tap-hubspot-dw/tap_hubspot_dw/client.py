@@ -12,8 +12,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, cast
+from urllib.parse import quote
 
 import backoff
 import msgspec
@@ -27,6 +27,7 @@ from tap_hubspot_dw.replies import (
     decode,
     error_reply,
     gave_up,
+    header_date,
     header_number,
     refusal,
     retry_after_seconds,
@@ -37,7 +38,7 @@ from tap_hubspot_dw.replies import (
 _RETRIED = frozenset({423, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
 _MAX_TRIES = 10
 _MAX_THROTTLED = 200  # 429s: others may use the budget too, and each waits for a second or two
-_MAX_RENEWED = 3  # tokens for one request: others that run at the same time may see theirs end too
+_MAX_RENEWED = 6  # tokens for one request: others that run at the same time may see theirs end too
 _MAX_TRIES_UNSEEN = 3  # while HubSpot has never answered: a wrong URL should not take minutes to say so
 _MAX_WAIT_SECONDS = 30.0
 _SHORTEST_WAIT_SECONDS = {423: 2.0}  # documented: wait two seconds while an object is locked
@@ -86,6 +87,7 @@ class Client:
         self._stop = threading.Event()
         self._answered = False
         self._first_reply = threading.Lock()
+        self._warned = False
         self.clock_ahead: timedelta | None = None  # of HubSpot's, by its first reply
         self._budgets = Budgets()
 
@@ -98,10 +100,10 @@ class Client:
         if self._stop.wait(seconds):
             raise RunStoppedError("The run was stopped.")
 
-    def get(self, path: str, params: dict[str, str] | None = None, *, traffic: Traffic) -> Reply:
-        """Return the reply to a GET; commas in parameters stay literal, which keeps long URLs short."""
-        query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
-        return self._reply("GET", f"{path}?{query}" if query else path, None, OBJECTS, traffic)
+    def get(self, path: str, params: dict[str, str] | None = None, budget: str = OBJECTS, *, traffic: Traffic) -> Reply:
+        """Return the reply to a GET, paid from the budget of that name; commas stay literal: shorter URLs."""
+        query = "&".join(f"{name}={quote(value, safe=',')}" for name, value in (params or {}).items())
+        return self._reply("GET", f"{path}?{query}" if query else path, None, budget, traffic)
 
     def post(self, path: str, body: dict[str, Any], budget: str = OBJECTS, *, traffic: Traffic) -> Reply:
         """Return the reply (200 or 207) to a POST that reads, paid from the budget of that name."""
@@ -153,7 +155,7 @@ class Client:
         headers = {"Authorization": f"Bearer {token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        started = time.monotonic()
+        started, sent_at = time.monotonic(), datetime.now(UTC)
         traffic.add(requests=1)
         try:
             response = self._session().request(
@@ -163,13 +165,12 @@ class Client:
             requests.ConnectionError,
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
         ) as error:
             return None, type(error).__name__
         traffic.add(received=len(response.content))
-        if self.clock_ahead is None and "Date" in response.headers:
-            ahead = datetime.now(UTC) - parsedate_to_datetime(response.headers["Date"])
-            with self._first_reply:
-                self.clock_ahead = ahead if self.clock_ahead is None else self.clock_ahead
+        self._learn_clock(response, sent_at)
+        self._warn_of_sunset(response, f"{method} {path.partition('?')[0]}")
         self._logger.debug(
             "%s %s: %d, %d bytes, %.0f ms",
             method,
@@ -179,6 +180,19 @@ class Client:
             1000 * (time.monotonic() - started),
         )
         return response, ""
+
+    def _learn_clock(self, response: requests.Response, sent_at: datetime) -> None:
+        """Take HubSpot's clock from the first reply that tells it, but for the time that it took."""
+        if self.clock_ahead is None and (date := header_date(response)):
+            with self._first_reply:
+                self.clock_ahead = sent_at - date if self.clock_ahead is None else self.clock_ahead
+
+    def _warn_of_sunset(self, response: requests.Response, request: str) -> None:
+        """Tell once that HubSpot is about to retire what is asked (headers of RFC 9745 and RFC 8594)."""
+        end = response.headers.get("Sunset") or response.headers.get("Deprecation")
+        if end and not self._warned:
+            self._warned = True
+            self._logger.warning("HubSpot is going to retire %s (%s): see the setting api_version.", request, end)
 
     def _keep_daily_reserve(self, response: requests.Response) -> None:
         """Raise once less of the account's daily requests is left than the reserve (OAuth apps have no limit)."""

@@ -19,7 +19,7 @@ from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.ranges import EVERYTHING, RANGE_RECORDS, NotPositionalError, Range, checked_page
 from tap_hubspot_dw.replies import Reply
 from tap_hubspot_dw.routes import path
-from tap_hubspot_dw.search import MOST_RESULTS, Window, ascending_ids, is_last, search_body
+from tap_hubspot_dw.search import MOST_RESULTS, UnsortedError, Window, ascending_ids, is_last, search_body
 
 HubSpotObject = dict[str, Any]
 Page = list[HubSpotObject]
@@ -44,6 +44,7 @@ class Portal:
         self._traffic = Traffic()
         self._described: dict[str, list[dict[str, Any]]] = {}
         self._describing: dict[str, threading.Lock] = {}
+        self._known_pairs: dict[str, bool] = {}
 
     def counted_by(self, traffic: Traffic) -> Portal:
         """Return the same portal, whose requests from here on count as this traffic."""
@@ -102,8 +103,10 @@ class Portal:
             results, last = checked_page(reply, above)
             page = [each for each in results if span.through is None or int(each["id"]) <= span.through]
             yield self._batch_read(kind, page, properties) if is_wide else page
-            if "paging" not in reply or len(page) < len(results) or last == span.through:
+            if not reply.get("paging") or len(page) < len(results) or last == span.through:
                 return
+            if last == above:
+                raise NotPositionalError(f"an empty page at id {above} announces another")
             above = last
 
     def boundaries(self, kind: ObjectType, above: int, window: Window | None = None) -> Iterator[int]:
@@ -153,6 +156,15 @@ class Portal:
                 return
             span = Range(ids[-1], span.through)
 
+    def changed_ids(self, kind: ObjectType, window: Window) -> Iterator[list[int]]:
+        """Yield the ids of the live objects modified in the window, some perhaps twice."""
+        try:
+            for page, _ in self.changed(kind, window, ["hs_object_id"]):
+                yield [int(each["id"]) for each in page]
+        except UnsortedError:
+            for page in self.changed_in_slices(kind, window, ["hs_object_id"]):
+                yield [int(each["id"]) for each in page]
+
     def changed_in_slices(self, kind: ObjectType, window: Window, properties: Sequence[str]) -> Iterator[Page]:
         """Yield the live objects modified in the window, in any order: halve it until a page holds a slice.
 
@@ -176,9 +188,11 @@ class Portal:
                     "run with --full-refresh."
                 )
             else:
-                while "paging" in reply:
+                read = 0
+                while reply.get("paging"):
                     yield reply["results"]
-                    reply = self._post(url, {**body, "after": reply["paging"]["next"]["after"]}, SEARCH)
+                    read += len(reply["results"])  # not its `after`, which steps over what a short page hides
+                    reply = self._first_page(url, {**body, "after": str(read)})
                 yield reply["results"]
 
     def live(self, kind: ObjectType, ids: Sequence[int], properties: Sequence[str]) -> Iterator[Page]:
@@ -187,15 +201,33 @@ class Portal:
             page: Page = [{"id": str(each)} for each in ids[start : start + LIST_PAGE_SIZE]]
             yield self._batch_read(kind, page, properties)
 
-    def total(self, kind: ObjectType) -> int:
-        """Return how many live objects HubSpot's search index counts; it may lag behind the store (documented)."""
+    def total(self, kind: ObjectType) -> int | None:
+        """Return how many live objects the search index counts: it may lag (documented); None where it is refused."""
         body = {"limit": 1, "properties": ["hs_object_id"]}
-        return int(self._post(path("search", self._version, type=kind.type_id), body, SEARCH)["total"])
+        try:
+            return int(self._post(path("search", self._version, type=kind.type_id), body, SEARCH)["total"])
+        except RequestError:
+            return None
 
     def is_pair_known(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
-        """Tell whether HubSpot defines any association type from one object type to the other."""
+        """Tell whether HubSpot has associations from one object type to the other; asked once.
+
+        It refuses to read those of a pair that it does not know; a pair with association types it knows all the same.
+        """
+        url = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
+        with self._describing.setdefault(url, threading.Lock()):
+            if url not in self._known_pairs:
+                try:
+                    self._post(url, {"inputs": [{"id": "1"}]}, ASSOCIATIONS)
+                    self._known_pairs[url] = True
+                except RequestError:
+                    self._known_pairs[url] = self._has_types(from_kind, to_kind)
+            return self._known_pairs[url]
+
+    def _has_types(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
+        labels = path("labels", self._version, type=from_kind.type_id, to=to_kind.type_id)
         try:
-            return bool(self._describe("labels", {"type": from_kind.type_id, "to": to_kind.type_id}))
+            return bool(self._get(labels, budget=ASSOCIATIONS)["results"])
         except RequestError:
             return False
 
@@ -229,6 +261,8 @@ class Portal:
                 if error.status == 404:
                     raise
                 if len(inputs) == 1:
+                    if self._batch_read(from_kind, inputs, ["hs_object_id"]):
+                        raise  # its record is there: it is not the id that is wrong
                     self._logger.warning(
                         "Associations of %s %s to %s: skipped: %s", from_kind.name, inputs[0]["id"], to_kind.name, error
                     )
@@ -239,11 +273,14 @@ class Portal:
                 return
             _check_association_errors(reply, from_kind, to_kind)
             yield reply["results"]
-            inputs = [
+            following = [
                 {"id": str(result["from"]["id"]), "after": result["paging"]["next"]["after"]}
                 for result in reply["results"]
                 if result.get("paging")
             ]
+            if following == inputs:
+                raise ReplyError(f"HubSpot's associations at {url} do not advance: run again later.")
+            inputs = following
 
     def _describe(self, need: str, parts: Mapping[str, str]) -> list[dict[str, Any]]:
         where = path(need, self._version, **parts)
@@ -254,8 +291,8 @@ class Portal:
                 self._described[where] = self._get(where)["results"]
             return self._described[where]
 
-    def _get(self, where: str, params: dict[str, str] | None = None) -> Reply:
-        return self.client.get(where, params, traffic=self._traffic)
+    def _get(self, where: str, params: dict[str, str] | None = None, *, budget: str = OBJECTS) -> Reply:
+        return self.client.get(where, params, budget, traffic=self._traffic)
 
     def _post(self, where: str, body: dict[str, Any], budget: str = OBJECTS) -> Reply:
         return self.client.post(where, body, budget, traffic=self._traffic)
@@ -295,6 +332,9 @@ class Portal:
             path("batch_read", self._version, type=kind.type_id),
             {"inputs": [{"id": each["id"]} for each in page], "properties": list(properties)},
         )
+        for error in reply.get("errors") or []:
+            if error.get("category") != "OBJECT_NOT_FOUND":
+                raise ReplyError(f"HubSpot could not read some {kind.name} in a batch: run again later.", reply=error)
         read = {each["id"]: each for each in reply["results"]}
         return [read[each["id"]] for each in page if each["id"] in read]
 
@@ -308,7 +348,7 @@ class Portal:
         """
         for seconds in (*_EMPTY_PAGE_WAITS, None):
             reply = self._post(url, body, SEARCH)
-            if reply["results"] or "paging" not in reply:
+            if reply["results"] or is_last(reply):
                 return reply
             if seconds is not None:
                 self.client.wait(seconds)

@@ -67,7 +67,7 @@ class RecordMaker:
 
 def archived_record(hubspot_object: Mapping[str, Any]) -> Record:
     """Return the delete record of an object from the archived list."""
-    archived_at = to_date_time(hubspot_object["archivedAt"])
+    archived_at = to_date_time(hubspot_object.get("archivedAt") or hubspot_object["updatedAt"])
     return {
         "id": str(hubspot_object["id"]),
         "archived": True,

@@ -6,6 +6,8 @@ Pure but for the type of a response; no request is made here.
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -97,6 +99,15 @@ def header_number(response: requests.Response, name: str) -> int | None:
     """Return the whole number in a header, or None: HubSpot promises none of them."""
     text = response.headers.get(name, "")
     return int(text) if text.isdigit() else None
+
+
+def header_date(response: requests.Response) -> datetime | None:
+    """Return HubSpot's clock when it replied; None where the header says none."""
+    try:
+        moment = parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def retry_after_seconds(response: requests.Response) -> float:

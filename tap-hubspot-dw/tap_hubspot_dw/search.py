@@ -91,4 +91,4 @@ def ascending_ids(results: Sequence[Mapping[str, Any]], above_id: int) -> list[i
 
 def is_last(reply: Mapping[str, Any]) -> bool:
     """Tell whether a page is the last: it says so itself, and counts no more results than it holds."""
-    return "paging" not in reply and int(reply.get("total", 0)) <= len(reply["results"])
+    return not reply.get("paging") and int(reply.get("total", 0)) <= len(reply["results"])

@@ -16,7 +16,7 @@ class SeenIds:
     """
 
     def __init__(self) -> None:
-        self._ids = array("q")
+        self._ids = array("Q")
         self._begun = self._ended = self._complete = False
         self.since: datetime | None = None  # as `begin` said
         self._changed = threading.Condition()

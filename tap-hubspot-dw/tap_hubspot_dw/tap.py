@@ -17,7 +17,7 @@ from tap_hubspot_dw.errors import HubSpotError, RunStoppedError
 from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
 from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.progress import summary
-from tap_hubspot_dw.run import Run, now
+from tap_hubspot_dw.run import Run, StreamRun, now
 from tap_hubspot_dw.schemas import json_schema_of_all, object_schema
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
 from tap_hubspot_dw.streams.associations import AssociationStream
@@ -136,12 +136,15 @@ class TapHubSpotDW(Tap):
         for name in run.settings.objects:
             try:
                 kind = self._resolve(run, name)
-                entry = self.input_catalog.get_stream(name) if self.input_catalog else None
+                entry = self.input_catalog.get_stream(kind.name) if self.input_catalog else None
+                if self.input_catalog and entry is None:
+                    raise HubSpotError("the catalog lacks it: discover anew, or take it out of the setting objects.")
                 schema = entry.schema.to_dict() if entry else self._schema(run, kind)
             except RunStoppedError:
                 raise
             except HubSpotError as error:
                 run.failures[name] = str(error)
+                run.history.append(StreamRun(name, now(), finished_at=now(), error=str(error)))
                 self.logger.error("%s: left out: %s", name, error)
             else:
                 yield ObjectStream(self, run, kind, schema)

@@ -7,9 +7,9 @@ still are. RECORD messages of different streams mix, a reply's worth at a time; 
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from tap_hubspot_dw.errors import RunStoppedError
@@ -32,7 +32,6 @@ class Together:
         self._tap = tap
         self._run = run
         self._wrote_since_state = False
-        self._told: dict[HubSpotStream, float] = {}
 
     def sync(self, streams: Sequence[HubSpotStream]) -> None:
         """Write all that the streams yield; a STATE follows every checkpoint that covers something new.
@@ -45,6 +44,7 @@ class Together:
         """
         stop = self._run.stop
         with ExitStack() as contexts:
+            contexts.enter_context(self._told(streams))
             counters = {stream: contexts.enter_context(self._open(stream)) for stream in streams}
             try:
                 stop.is_reading = True
@@ -76,7 +76,6 @@ class Together:
         """Let a stream begin, write its SCHEMA, and return the SDK's counter of its records."""
         stream.begin()
         stream._write_schema_message()  # noqa: SLF001  the SDK's own writer of it
-        self._told[stream] = time.monotonic()
         return stream.get_record_counter()
 
     def _write(self, stream: HubSpotStream, event: Event, counter: Counter) -> None:
@@ -88,7 +87,6 @@ class Together:
             stream.count(event)
             counter.increment(event.total)
             self._wrote_since_state |= event.total > 0
-            self._tell_progress(stream)
         elif isinstance(event, Checkpoint):
             stream.keep(event)
             if self._wrote_since_state:
@@ -100,11 +98,26 @@ class Together:
         self._tap.state_writer.write_state(self._tap.state)
         self._wrote_since_state = False
 
-    def _tell_progress(self, stream: HubSpotStream) -> None:
-        seconds = self._run.settings.progress_seconds
-        if seconds and time.monotonic() - self._told[stream] >= seconds:
-            self._told[stream] = time.monotonic()
-            stream.logger.info("%s: %s.", stream.name, progress_line(stream.done, now()))
+    @contextmanager
+    def _told(self, streams: Sequence[HubSpotStream]) -> Iterator[None]:
+        """Tell every few seconds how far each stream is that has asked for something meanwhile."""
+        over = threading.Event()
+
+        def tell() -> None:
+            requests: dict[str, int] = {}
+            while not over.wait(self._run.settings.progress_seconds):
+                for stream in streams:
+                    done = stream.done
+                    if done.finished_at is None and done.traffic.requests > requests.get(stream.name, 0):
+                        requests[stream.name] = done.traffic.requests
+                        stream.logger.info("%s: %s.", stream.name, progress_line(done, now()))
+
+        if self._run.settings.progress_seconds:
+            threading.Thread(target=tell, daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
 
 
 def _events(stream: HubSpotStream) -> Iterator[Event]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from tests.tap.holes import hole
 from tests.tap.running import run_tap
 
 TINY = {"contacts": 3_200, "appointments": 20, "divisions": 3, "deals": 60, "associations": 300}
@@ -97,7 +96,6 @@ def test_a_token_that_ends_while_associations_are_read_is_renewed(sandbox_factor
     sandbox.stop()
 
 
-@hole("Portal._associated skips every id that is refused, though its record is there, and the version is activated")
 def test_ids_that_are_refused_though_their_records_exist_are_not_skipped(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(**TINY | {"contacts": 100})
     first = run_tap(tmp_path, settings_for(sandbox))
@@ -110,7 +108,6 @@ def test_ids_that_are_refused_though_their_records_exist_are_not_skipped(sandbox
     assert "ACTIVATE_VERSION" not in run.kinds("associations")
 
 
-@hole("Portal.is_pair_known takes any refusal of the labels for a pair that does not exist")
 def test_a_pair_that_had_associations_is_not_called_unknown(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(**TINY | {"contacts": 100})
     first = run_tap(tmp_path, settings_for(sandbox))

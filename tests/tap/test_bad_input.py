@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tap.holes import hole
 from tests.tap.running import run_tap
 
 SECRET = "pat-sandbox-not-a-secret"
@@ -44,7 +43,6 @@ def test_a_mistake_is_said_in_one_sentence(tmp_path, config, said, arguments):
     assert SECRET not in run.log
 
 
-@hole("a token that is no header value ends in a traceback, which shows it")
 @pytest.mark.parametrize("token", [f"{SECRET}\n", f"{SECRET}\u2019"], ids=["newline", "curly quote"])
 def test_a_token_with_something_pasted_to_it_is_said_and_never_shown(tmp_path, token):
     run = run_tap(tmp_path, GOOD | {"access_token": token})
@@ -53,7 +51,6 @@ def test_a_token_with_something_pasted_to_it_is_said_and_never_shown(tmp_path, t
     assert SECRET not in run.log
 
 
-@hole("no minimum, or no maximum: the value ends in a traceback")
 @pytest.mark.parametrize("setting", [{"request_timeout_seconds": 0}, {"full_refresh_hours": 10**14}])
 def test_a_number_that_makes_no_sense_is_said_in_one_sentence(tmp_path, setting):
     run = run_tap(tmp_path, GOOD | setting)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tap.holes import hole
 from tests.tap.running import run_tap
 
 TYPES = {"contacts": "0-1", "appointments": "0-421", "divisions": "divisions", "deals": "0-3"}
@@ -134,7 +133,6 @@ def test_a_long_list_is_read_completely_in_ranges_or_by_its_cursor(sandbox_facto
     sandbox.stop()
 
 
-@hole("ObjectStream.read asks for the search's total first, and ends with its refusal")
 def test_objects_that_cannot_be_searched_are_read_by_their_list(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(**TINY)
     sandbox.faults([{"match": "search deals", "status": 400}])
@@ -145,7 +143,6 @@ def test_objects_that_cannot_be_searched_are_read_by_their_list(sandbox_factory,
     assert len(run.records("deals")) == TINY["deals"]
 
 
-@hole("OAuthToken._fetch tries once, and calls HubSpot's 502 a refusal of the refresh token")
 @pytest.mark.parametrize("trouble", [{"status": 502}, {"status": 429}, {"cut": "before"}], ids=["502", "429", "cut"])
 def test_a_token_endpoint_in_trouble_is_asked_again(sandbox_factory, tmp_path, trouble):
     sandbox = sandbox_factory(**TINY)
@@ -156,7 +153,6 @@ def test_a_token_endpoint_in_trouble_is_asked_again(sandbox_factory, tmp_path, t
     assert len(run.records("deals")) == TINY["deals"]
 
 
-@hole("ObjectStream._archived_since takes a refusal of any page for a type without an archived list")
 def test_an_archived_list_that_breaks_off_is_not_taken_for_none(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(**TINY)
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}

@@ -8,7 +8,6 @@ import pytest
 
 from tap_hubspot_dw.records import RecordMaker, archived_record, merged_records
 from tap_hubspot_dw.schemas import OBJECT_COLUMNS, column_name, columns, object_schema, property_name
-from tests.tap.holes import hole
 
 DEFINITIONS = [
     {"name": "email", "type": "string", "label": "Email", "description": "Where to write"},
@@ -128,7 +127,6 @@ def test_only_selected_columns_are_read():
     assert [column.name for column in columns(SCHEMA, ["id", "email", "vip"])] == ["email", "vip"]
 
 
-@hole("archived_record reads archivedAt, which HubSpot may leave out, though the stream before it does without")
 def test_an_archived_object_without_its_time_is_deleted_all_the_same():
     record = archived_record(hubspot_object() | {"archived": True})
     assert record["_sdc_deleted_at"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.tap.conftest import SMALL
-from tests.tap.holes import hole
 from tests.tap.running import discover, run_tap
 
 pytestmark = pytest.mark.sandbox(**SMALL)
@@ -54,7 +53,6 @@ def make_old(state) -> None:
     state["bookmarks"]["associations"]["full_pass_at"] = LONG_AGO
 
 
-@hole("AssociationStream.read activates its version over pairs it did not read, and keeps their bookmarks")
 @pytest.mark.parametrize("subset", [{"objects": ["contacts"]}, {"association_pairs": ["contacts:deals"]}])
 def test_associations_outside_a_subset_are_there_after_the_next_plain_run(tables, subset):
     before = tables.live("associations")
@@ -64,7 +62,6 @@ def test_associations_outside_a_subset_are_there_after_the_next_plain_run(tables
     assert tables.live("associations") == before
 
 
-@hole("associations, properties, pipelines activate their versions without the object left out")
 def test_an_object_that_cannot_be_read_today_keeps_its_associations_and_properties(sandbox, tables):
     before = {stream: tables.live(stream) for stream in KEYS}
     make_old(tables.state)
@@ -73,7 +70,6 @@ def test_an_object_that_cannot_be_read_today_keeps_its_associations_and_properti
     assert {stream: tables.live(stream) for stream in KEYS} == before
 
 
-@hole("the bookmarks of the pairs that were activated away stay")
 def test_an_object_that_cannot_be_read_today_is_complete_after_the_next_run(sandbox, tables):
     before = {stream: tables.live(stream) for stream in KEYS}
     make_old(tables.state)
@@ -84,7 +80,6 @@ def test_an_object_that_cannot_be_read_today_is_complete_after_the_next_run(sand
     assert {stream: tables.live(stream) for stream in KEYS} == before
 
 
-@hole("an object of the settings that the catalog lacks is not read and not missed")
 def test_an_object_that_discovery_left_out_is_not_missing_behind_an_exit_code_of_0(sandbox, tmp_path):
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts", "deals"]}
     sandbox.faults([{"match": "properties contacts", "status": 404}])

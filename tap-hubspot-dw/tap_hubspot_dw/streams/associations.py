@@ -101,7 +101,8 @@ class AssociationStream(HubSpotStream):
     def begin(self) -> None:
         """Forget what an earlier reading in this process knew."""
         super().begin()
-        self._unknown: set[str] = set()
+        self._unknown: dict[str, str] = {}
+        self._bookmarked: frozenset[str] = frozenset()
         self._failed: dict[str, HubSpotError] = {}
         self._locks: dict[str, threading.Lock] = {}
 
@@ -121,12 +122,15 @@ class AssociationStream(HubSpotStream):
         self.done.until = self.run.started_at
         state.version = state.version or epoch_ms(self.run.started_at) - 1
         self.version = full_pass.version if full_pass else state.version
+        self._bookmarked = frozenset(state.pairs)
         groups = self._groups(state, full_pass)
         for group, block in in_parallel(groups, self._group, workers=max(1, min(len(groups), _MOST_GROUPS))):
             if block is not None:
                 yield block
                 continue
-            finished = [pair.name for pair in group.pairs if pair.name not in self._failed]
+            finished = [
+                pair.name for pair in group.pairs if pair.name not in self._failed and pair.name not in self._unknown
+            ]
             state.pairs |= dict.fromkeys(finished, self.run.started_at)
             if full_pass is not None:
                 done = dict.fromkeys([*full_pass.finished, *finished])
@@ -135,7 +139,13 @@ class AssociationStream(HubSpotStream):
         if self._failed:
             first = next(iter(self._failed.values()))
             raise HubSpotError(f"{', '.join(self._failed)} could not be read: {first}") from first
-        if full_pass:
+        if full_pass and (unread := self._bookmarked.difference(full_pass.finished)):
+            self.logger.info(
+                "Removed associations stay for now: this run did not read those of %s, which the table has. "
+                "If they are not to be read any more, run once with --full-refresh.",
+                ", ".join(sorted(unread)),
+            )
+        elif full_pass:
             yield Activation(full_pass.version)
             state.end_full_pass()
         state.bookmark = self.run.started_at
@@ -147,7 +157,9 @@ class AssociationStream(HubSpotStream):
         groups = []
         for pair in pairs(self.run.kinds, self.run.settings.association_pairs):
             since = state.pairs.get(pair.name)
-            if since is None or (full_pass is not None and pair.name not in full_pass.finished):
+            if since is None and not self.portal.is_pair_known(pair.from_kind, pair.to_kind):
+                self._skip(pair.name, "it refuses to read them")
+            elif since is None or (full_pass is not None and pair.name not in full_pass.finished):
                 whole.setdefault(pair.from_kind, []).append(pair)
             else:
                 window = change_window(since, self.run.settings.lookback, self.run.started_at)
@@ -192,12 +204,16 @@ class AssociationStream(HubSpotStream):
         except RunStoppedError:
             raise
         except UnknownPairError as error:
-            with self._lock_of(direction):
-                if direction not in self._unknown:
-                    self.logger.warning("HubSpot knows no associations of %s: skipped (%s).", direction, error)
-                self._unknown.add(direction)
+            if from_kind is pair.from_kind and pair.name in self._bookmarked:
+                self._failed.setdefault(pair.name, error)  # it has been known
+            else:
+                self._skip(direction, str(error))
         except HubSpotError as error:
             self._failed.setdefault(pair.name, error)
+
+    def _skip(self, direction: str, why: str) -> None:
+        if self._unknown.setdefault(direction, why) is why:
+            self.logger.warning("HubSpot knows no associations of %s: skipped (%s).", direction, why)
 
     def _all_ids(self, kind: ObjectType) -> Iterator[list[int]]:
         """Yield the ids of all live objects, as this run's own full pass reads them, or else from a list."""
@@ -232,8 +248,8 @@ class AssociationStream(HubSpotStream):
             if seen is None or not seen.holds_since(window.since):
                 seen = SeenIds()
                 seen.begin(window.since)
-                for page, _ in self.portal.changed(kind, window, ["hs_object_id"]):
-                    seen.add(int(each["id"]) for each in page)
+                for ids in self.portal.changed_ids(kind, window):
+                    seen.add(ids)
                 seen.end(complete=True)
                 self.run.seen[kind.name] = seen
         return seen

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
-    from singer_sdk.singerlib import RecordMessage
+    from singer_sdk.singerlib import RecordMessage, SelectionMask
 
     from tap_hubspot_dw.records import Record
 
@@ -141,6 +141,14 @@ class HubSpotStream(Stream):
     def in_batches(self) -> bool:
         """Whether records leave as BATCH files."""
         return self.get_batch_config(self.config) is not None
+
+    @property
+    def mask(self) -> SelectionMask:
+        """What is selected; the mark of a deletion always is, or a delete record would pass for a live one."""
+        mask = super().mask
+        if "_sdc_deleted_at" in self.schema["properties"]:
+            mask["properties", "_sdc_deleted_at"] = True
+        return mask
 
     # The SDK's way.
 

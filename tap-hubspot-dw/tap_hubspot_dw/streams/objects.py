@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from tap_hubspot_dw.budgets import OBJECTS, SEARCH
-from tap_hubspot_dw.errors import RequestError
+from tap_hubspot_dw.errors import HubSpotError, RequestError
 from tap_hubspot_dw.events import Activation, Block, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
@@ -64,7 +65,12 @@ class ObjectStream(HubSpotStream):
         settings = self.run.settings
         is_new = state.bookmark is None and settings.start_date is None
         is_due = state.is_full_pass_due(settings.full_refresh, self.run.started_at)
-        if is_new or is_due or self.forced_replication_method == "FULL_TABLE":
+        is_ahead = state.bookmark is not None and state.bookmark - settings.lookback > self.run.started_at
+        if is_ahead:
+            self.logger.warning(
+                "%s: its bookmark %s lies in the future: everything is read.", self.name, state.bookmark
+            )
+        if is_new or is_due or is_ahead or self.forced_replication_method == "FULL_TABLE":
             yield from self._full_pass(state)
         else:
             yield from self._changes(state, state.bookmark or settings.start_date or self.run.started_at)
@@ -94,6 +100,7 @@ class ObjectStream(HubSpotStream):
         self._seen.end(complete=True)
         yield Activation(full_pass.version)
         state.end_full_pass()
+        state.properties = _checksums(self._properties)
         state.bookmark = full_pass.started_at
         yield self.checkpoint(state)
         if is_continued:  # what changed since it began is not in the ranges that were finished then
@@ -120,6 +127,7 @@ class ObjectStream(HubSpotStream):
     def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Event]:
         """Yield what was modified in the window since the bookmark, and what was archived."""
         self.done.mode = "incremental"
+        self._check_properties(state)
         window = change_window(bookmark, self.run.settings.lookback, self.run.started_at)
         reread_since = self.run.settings.reread_since
         if reread_since and reread_since < window.since:
@@ -142,6 +150,33 @@ class ObjectStream(HubSpotStream):
         self._seen.end(complete=True)
         state.bookmark = window.until
         yield self.checkpoint(state)
+
+    def _check_properties(self, state: StreamState) -> None:
+        """Refuse to search by a property that is not there; name those that were not read so far.
+
+        HubSpot finds nothing, without an error, by a property that an object type does not have (observed). One that
+        is new in HubSpot comes with the records that get a value; one that was only not chosen before does not.
+        """
+        created = {str(each["name"]): each.get("createdAt") for each in self.portal.properties(self.kind)}
+        if self.kind.modified_property not in created:
+            raise HubSpotError(
+                f"HubSpot lists no property {self.kind.modified_property} for {self.name}, so what changed cannot be "
+                "asked for: run with --full-refresh, and report it."
+            )
+        since = format_timestamp(state.bookmark) if state.bookmark and state.properties else ""
+        late = [
+            name
+            for name in self._properties
+            if (created.get(name) or "") < since and not _checksums([name]) <= state.properties
+        ]
+        if late:
+            self.logger.warning(
+                "%s: read from now on, and null in records that do not change until the next full pass: %s. "
+                "Run with --full-refresh to have all values at once.",
+                self.name,
+                ", ".join(late),
+            )
+        state.properties = _checksums(self._properties)
 
     def _window(self, window: Window, bookmark: datetime) -> Iterator[Block]:
         """Yield the objects modified in the window; a long one is read in several ranges of ids at once."""
@@ -190,8 +225,10 @@ class ObjectStream(HubSpotStream):
         """
         archived: set[int] = set()
         records: list[Record] = []
+        is_listed = False
         try:
             for each in self.portal.archived(self.kind):
+                is_listed = True
                 archived.add(int(each["id"]))
                 if since and parse_timestamp(each.get("archivedAt") or each["updatedAt"]) >= since:
                     records.append(archived_record(each))
@@ -199,7 +236,7 @@ class ObjectStream(HubSpotStream):
                     yield self.block(records, deletes=len(records))
                     records = []
         except RequestError as error:
-            if error.status not in {400, 404}:
+            if is_listed or error.status not in {400, 404}:
                 raise
             self.logger.warning(
                 "%s: HubSpot gives no list of archived records here (%s); deletions show after the next full pass.",
@@ -211,3 +248,7 @@ class ObjectStream(HubSpotStream):
             for page in self.portal.live(self.kind, sorted(state.archived - archived), self._properties):
                 yield self._page(page)
         state.archived = archived if len(archived) <= MOST_ARCHIVED else set()
+
+
+def _checksums(names: Iterable[str]) -> set[int]:
+    return {crc32(name.encode()) for name in names}

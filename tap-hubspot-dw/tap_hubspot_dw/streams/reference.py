@@ -30,6 +30,7 @@ class Reference:
     key: tuple[str, ...]
     columns: Mapping[str, tuple[dict[str, Any], str]]
     source: Callable[[Portal, list[ObjectType]], Iterator[dict[str, Any]]]
+    is_of_account: bool = False  # its records belong to no object type
 
 
 def _owners(portal: Portal, kinds: list[ObjectType]) -> Iterator[dict[str, Any]]:
@@ -75,6 +76,7 @@ REFERENCES = (
             **_ARCHIVED,
         },
         _owners,
+        is_of_account=True,
     ),
     Reference(
         "pipelines",
@@ -134,7 +136,10 @@ REFERENCES = (
 
 
 class ReferenceStream(HubSpotStream):
-    """One of `REFERENCES`: read whole, with a version of its own, so that what is gone is marked deleted."""
+    """One of `REFERENCES`: read whole, with a version of its own, so that what is gone is marked deleted.
+
+    Not in a run that leaves out objects which earlier ones had: their rows have not been read.
+    """
 
     def __init__(self, tap: Tap, run: Run, reference: Reference) -> None:
         schema = described({name: kind for name, (kind, _) in reference.columns.items()})
@@ -152,7 +157,14 @@ class ReferenceStream(HubSpotStream):
         ]
         self.version = epoch_ms(self.run.started_at)
         yield self.block(records)
-        yield Activation(self.version)
+        state = self.load_state()
+        names = [kind.name for kind in self.run.kinds]
+        unread = [] if self.reference.is_of_account else [name for name in state.objects if name not in names]
+        if not unread:
+            yield Activation(self.version)
+        if not self.reference.is_of_account:
+            state.objects = (*names, *unread)
+            yield self.checkpoint(state)
 
 
 def _value(value: Any, kind: dict[str, Any]) -> Any:
