@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,8 +94,8 @@ class Workshop:
         """Standard output of a program that is not measured."""
         return self._run(command, self.variables)
 
-    def measure(self, *command: str, keep: Path | None = None) -> Measured:
-        """Run a program to its end; `keep` is a file for its output. An exit code other than 0 ends the benchmark."""
+    def measure(self, *command: str, keep: Path | None = None, codes: Container[int] = (0,)) -> Measured:
+        """Run a program to its end; `keep` is a file for its output. An exit code not in `codes` ends the benchmark."""
         records, size, tail = 0, 0, b""
         arrivals: list[tuple[float, int]] = []
         with (self.folder / "stderr").open("wb") as errors, (keep or Path(os.devnull)).open("wb") as kept:
@@ -125,7 +125,7 @@ class Workshop:
             wall_seconds = time.monotonic() - started
             process.returncode = os.waitstatus_to_exitcode(status)
             process.stdout.close()
-        if process.returncode:
+        if process.returncode not in codes:
             self._fail(command, process.returncode)
         cpu_seconds = used.ru_utime + used.ru_stime
         return Measured(wall_seconds, cpu_seconds, records, size / 1e6, used.ru_maxrss, own_peak, arrivals)
