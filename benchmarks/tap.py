@@ -20,6 +20,8 @@ reduces them. Other people's taps and py-spy are installed in environments of th
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -41,6 +43,7 @@ def main() -> None:
     parser.add_argument("--properties", nargs="+", choices=PROPERTIES, default=list(PROPERTIES), help="of memory")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the medians are appended")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the sandbox is stopped on the way out
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(asked, Path(folder))
         for name in asked.scenarios:
