@@ -1,16 +1,15 @@
 """What benchmarks measure with: a sandbox on one core, a program on another, requests as the sandbox counts them.
 
 A program runs as from an ordinary installation: its bytecode is kept (in a folder of the benchmark's), no Python or
-proxy variables reach it. Its processor time and peak memory are what the kernel says of its process when it ends; its
-output is counted as it comes and not parsed. The kernel counts the memory of a process from before it became the
-program, so a peak that is not above this process's own is not the program's: asking for it ends the benchmark.
+proxy variables reach it. Its processor time is what the kernel says of its process when it ends, its peak memory what
+the kernel said last while it ran (at the end it counts the memory from before the process became the program too); its
+output is counted as it comes and not parsed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -29,6 +28,7 @@ SANDBOX_CORE, PROGRAM_CORE = _CORES[0], _CORES[-1]
 RECORD = b'"RECORD"'  # in every Singer writer's record messages, once
 _PIPE_BYTES = 1 << 20
 _LOOK_SECONDS = 0.25
+_PEAK_SECONDS = 0.05
 
 
 @contextmanager
@@ -61,16 +61,8 @@ class Measured:
     cpu_seconds: float
     records: int
     megabytes: float
-    peak_kilobytes: int
-    own_peak_kilobytes: int  # this process's, when it started the program
+    peak_megabytes: float
     arrivals: Sequence[tuple[float, int]] = field(repr=False)  # seconds after the start, records until then
-
-    @property
-    def peak_megabytes(self) -> float:
-        """The most memory that the program had."""
-        if self.peak_kilobytes <= self.own_peak_kilobytes:
-            raise SystemExit("The program took less memory than this benchmark, so its peak is not known.")
-        return self.peak_kilobytes / 1024
 
     def records_until(self, second: float) -> int:
         """How many records had come by then."""
@@ -99,7 +91,6 @@ class Workshop:
         records, size, tail = 0, 0, b""
         arrivals: list[tuple[float, int]] = []
         with (self.folder / "stderr").open("wb") as errors, (keep or Path(os.devnull)).open("wb") as kept:
-            own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             started = time.monotonic()
             with on_core(PROGRAM_CORE):
                 process = subprocess.Popen(  # noqa: S603 - a benchmark's own command, no shell
@@ -112,7 +103,10 @@ class Workshop:
                 )
             if process.stdout is None:
                 raise SystemExit("The program has no standard output.")
+            peak, looked = 0.0, 0.0
             while chunk := os.read(process.stdout.fileno(), _PIPE_BYTES):
+                if time.monotonic() - looked >= _PEAK_SECONDS:
+                    looked, peak = time.monotonic(), peak_megabytes(process.pid)
                 found = (tail + chunk).count(RECORD)
                 tail = chunk[1 - len(RECORD) :]
                 size += len(chunk)
@@ -121,6 +115,7 @@ class Workshop:
                     arrivals.append((time.monotonic() - started, records))
                 if keep:
                     kept.write(chunk)
+            peak = max(peak, peak_megabytes(process.pid))
             _, status, used = os.wait4(process.pid, 0)
             wall_seconds = time.monotonic() - started
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -128,7 +123,7 @@ class Workshop:
         if process.returncode not in codes:
             self._fail(command, process.returncode)
         cpu_seconds = used.ru_utime + used.ru_stime
-        return Measured(wall_seconds, cpu_seconds, records, size / 1e6, used.ru_maxrss, own_peak, arrivals)
+        return Measured(wall_seconds, cpu_seconds, records, size / 1e6, peak, arrivals)
 
     def install(self, requirement: str) -> Path:
         """Install a package in an environment of its own and return the folder of its programs.
@@ -203,3 +198,12 @@ def processor_seconds(pid: int) -> float:
     """What a running process has used of the processor so far, as precise as the kernel's ticks."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_megabytes(pid: int) -> float:
+    """The most memory that a process has had so far; 0 when it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)

@@ -10,6 +10,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -18,11 +19,13 @@ from urllib.parse import quote
 import backoff
 import msgspec
 import requests
+import urllib3
 
 from tap_hubspot_dw.auth import Token
 from tap_hubspot_dw.budgets import OBJECTS, Budgets
 from tap_hubspot_dw.errors import DailyLimitError, RunStoppedError, UnreachableError
 from tap_hubspot_dw.replies import (
+    Answer,
     Reply,
     decode,
     error_reply,
@@ -43,6 +46,9 @@ _MAX_TRIES_UNSEEN = 3  # while HubSpot has never answered: a wrong URL should no
 _MAX_WAIT_SECONDS = 30.0
 _SHORTEST_WAIT_SECONDS = {423: 2.0}  # documented: wait two seconds while an object is locked
 _LONGEST_RETRY_AFTER_SECONDS = 300.0  # 477 (portal migration) may ask for a day: end the run instead
+
+
+Decode = Callable[[bytes], Reply]
 
 
 @dataclass
@@ -100,16 +106,34 @@ class Client:
         if self._stop.wait(seconds):
             raise RunStoppedError("The run was stopped.")
 
-    def get(self, path: str, params: dict[str, str] | None = None, budget: str = OBJECTS, *, traffic: Traffic) -> Reply:
+    def get(
+        self,
+        path: str,
+        params: dict[str, str] | None = None,
+        budget: str = OBJECTS,
+        *,
+        traffic: Traffic,
+        decoded: Decode = decode,
+    ) -> Reply:
         """Return the reply to a GET, paid from the budget of that name; commas stay literal: shorter URLs."""
         query = "&".join(f"{name}={quote(value, safe=',')}" for name, value in (params or {}).items())
-        return self._reply("GET", f"{path}?{query}" if query else path, None, budget, traffic)
+        return self._reply("GET", f"{path}?{query}" if query else path, None, budget, traffic, decoded)
 
-    def post(self, path: str, body: dict[str, Any], budget: str = OBJECTS, *, traffic: Traffic) -> Reply:
+    def post(
+        self,
+        path: str,
+        body: dict[str, Any],
+        budget: str = OBJECTS,
+        *,
+        traffic: Traffic,
+        decoded: Decode = decode,
+    ) -> Reply:
         """Return the reply (200 or 207) to a POST that reads, paid from the budget of that name."""
-        return self._reply("POST", path, msgspec.json.encode(body), budget, traffic)
+        return self._reply("POST", path, msgspec.json.encode(body), budget, traffic, decoded)
 
-    def _reply(self, method: str, path: str, body: bytes | None, budget: str, traffic: Traffic) -> Reply:
+    def _reply(
+        self, method: str, path: str, body: bytes | None, budget: str, traffic: Traffic, decoded: Decode
+    ) -> Reply:
         """Send until there is a reply, at most `_MAX_TRIES` times.
 
         Raises:
@@ -129,7 +153,7 @@ class Client:
                     if budget == OBJECTS:
                         self._budgets.learn(header_number(response, "X-HubSpot-RateLimit-Max"))
                     self._keep_daily_reserve(response)
-                    return decode(response.content)
+                    return decoded(response.content)
                 if response.status_code == 401 and renewed < _MAX_RENEWED and self._token.renew(token):
                     renewed += 1
                     continue
@@ -151,23 +175,23 @@ class Client:
 
     def _send(
         self, method: str, path: str, body: bytes | None, token: str, traffic: Traffic
-    ) -> tuple[requests.Response | None, str]:
+    ) -> tuple[Answer | None, str]:
         headers = {"Authorization": f"Bearer {token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         started, sent_at = time.monotonic(), datetime.now(UTC)
         traffic.add(requests=1)
         try:
-            response = self._session().request(
-                method, self._api_url + path, data=body, headers=headers, timeout=self._timeout
-            )
-        except (
-            requests.ConnectionError,
-            requests.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-            requests.exceptions.ContentDecodingError,
-        ) as error:
+            with self._session().request(
+                method, self._api_url + path, data=body, headers=headers, timeout=self._timeout, stream=True
+            ) as reply:
+                # In one piece: requests would put it together from a hundred.
+                content = reply.raw.read(decode_content=True)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            if isinstance(error, ValueError):  # a URL or a header that cannot be sent: no other try will help
+                raise
             return None, type(error).__name__
+        response = Answer(reply.status_code, reply.headers, content)
         traffic.add(received=len(response.content))
         self._learn_clock(response, sent_at)
         self._warn_of_sunset(response, f"{method} {path.partition('?')[0]}")
@@ -181,20 +205,20 @@ class Client:
         )
         return response, ""
 
-    def _learn_clock(self, response: requests.Response, sent_at: datetime) -> None:
+    def _learn_clock(self, response: Answer, sent_at: datetime) -> None:
         """Take HubSpot's clock from the first reply that tells it, but for the time that it took."""
         if self.clock_ahead is None and (date := header_date(response)):
             with self._first_reply:
                 self.clock_ahead = sent_at - date if self.clock_ahead is None else self.clock_ahead
 
-    def _warn_of_sunset(self, response: requests.Response, request: str) -> None:
+    def _warn_of_sunset(self, response: Answer, request: str) -> None:
         """Tell once that HubSpot is about to retire what is asked (headers of RFC 9745 and RFC 8594)."""
         end = response.headers.get("Sunset") or response.headers.get("Deprecation")
         if end and not self._warned:
             self._warned = True
             self._logger.warning("HubSpot is going to retire %s (%s): see the setting api_version.", request, end)
 
-    def _keep_daily_reserve(self, response: requests.Response) -> None:
+    def _keep_daily_reserve(self, response: Answer) -> None:
         """Raise once less of the account's daily requests is left than the reserve (OAuth apps have no limit)."""
         limit = header_number(response, "X-HubSpot-RateLimit-Daily")
         left = header_number(response, "X-HubSpot-RateLimit-Daily-Remaining")
@@ -214,7 +238,7 @@ class Client:
 
     def _wait(
         self,
-        response: requests.Response | None,
+        response: Answer | None,
         wait_seconds: float,
         trouble: str,
         budget: str,

@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH
-from tap_hubspot_dw.client import Client, Traffic
+from tap_hubspot_dw.client import Client, Decode, Traffic
 from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError, UnknownPairError
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.ranges import EVERYTHING, RANGE_RECORDS, NotPositionalError, Range, checked_page
-from tap_hubspot_dw.replies import Reply
+from tap_hubspot_dw.replies import Reply, decode
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.search import MOST_RESULTS, UnsortedError, Window, ascending_ids, is_last, search_body
+from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
 
 HubSpotObject = dict[str, Any]
 Page = list[HubSpotObject]
@@ -78,31 +79,32 @@ class Portal:
             for reply in self._pages(path("owners", self._version), params):
                 yield from reply["results"]
 
-    def listed(self, kind: ObjectType, properties: Sequence[str]) -> Iterator[Page]:
+    def listed(self, kind: ObjectType, wanted: Wanted) -> Iterator[Page]:
         """Yield every live object in pages, by HubSpot's own cursor."""
-        params, is_wide = self._list_params(kind, properties)
-        for reply in self._pages(path("list", self._version, type=kind.type_id), params):
-            yield self._batch_read(kind, reply["results"], properties) if is_wide else reply["results"]
+        params, listed = self._list_params(kind, wanted)
+        for reply in self._pages(path("list", self._version, type=kind.type_id), params, listed.decode):
+            yield reply["results"] if listed is wanted else self._batch_read(kind, reply["results"], wanted)
 
-    def listed_range(self, kind: ObjectType, properties: Sequence[str], span: Range) -> Iterator[Page]:
+    def listed_range(self, kind: ObjectType, wanted: Wanted, span: Range) -> Iterator[Page]:
         """Yield the live objects of a range of ids in pages, beginning in the middle of the list.
 
         Raises:
             NotPositionalError: HubSpot's list cannot be entered at an id.
         """
-        params, is_wide = self._list_params(kind, properties)
+        params, listed = self._list_params(kind, wanted)
         where = path("list", self._version, type=kind.type_id)
         above = span.above
         while True:
             try:
-                reply = self._get(where, {**params, "after": str(above + 1)} if above else params)
+                shifted = {**params, "after": str(above + 1)} if above else params
+                reply = self._get(where, shifted, decoded=listed.decode)
             except RequestError as error:
                 if above and error.status == 400:
                     raise NotPositionalError(str(error)) from error
                 raise
             results, last = checked_page(reply, above)
             page = [each for each in results if span.through is None or int(each["id"]) <= span.through]
-            yield self._batch_read(kind, page, properties) if is_wide else page
+            yield page if listed is wanted else self._batch_read(kind, page, wanted)
             if not reply.get("paging") or len(page) < len(results) or last == span.through:
                 return
             if last == above:
@@ -137,7 +139,7 @@ class Portal:
             yield from reply["results"]
 
     def changed(
-        self, kind: ObjectType, window: Window, properties: Sequence[str], span: Range = EVERYTHING
+        self, kind: ObjectType, window: Window, wanted: Wanted, span: Range = EVERYTHING
     ) -> Iterator[tuple[Page, int]]:
         """Yield the live objects of a range of ids modified in the window, by ascending id.
 
@@ -148,8 +150,8 @@ class Portal:
         """
         url = path("search", self._version, type=kind.type_id)
         while True:
-            body = search_body(kind.modified_property, window, properties, span, 2 * self._page_size)
-            reply = self._first_page(url, body)
+            body = search_body(kind.modified_property, window, wanted.names, span, 2 * self._page_size)
+            reply = self._first_page(url, body, wanted)
             ids = ascending_ids(reply["results"], span.above)
             yield reply["results"], int(reply.get("total", len(ids)))
             if is_last(reply) or not ids:
@@ -159,13 +161,13 @@ class Portal:
     def changed_ids(self, kind: ObjectType, window: Window) -> Iterator[list[int]]:
         """Yield the ids of the live objects modified in the window, some perhaps twice."""
         try:
-            for page, _ in self.changed(kind, window, ["hs_object_id"]):
+            for page, _ in self.changed(kind, window, IDS_ONLY):
                 yield [int(each["id"]) for each in page]
         except UnsortedError:
-            for page in self.changed_in_slices(kind, window, ["hs_object_id"]):
+            for page in self.changed_in_slices(kind, window, IDS_ONLY):
                 yield [int(each["id"]) for each in page]
 
-    def changed_in_slices(self, kind: ObjectType, window: Window, properties: Sequence[str]) -> Iterator[Page]:
+    def changed_in_slices(self, kind: ObjectType, window: Window, wanted: Wanted) -> Iterator[Page]:
         """Yield the live objects modified in the window, in any order: halve it until a page holds a slice.
 
         Raises:
@@ -175,8 +177,8 @@ class Portal:
         slices = [window]
         while slices:
             part = slices.pop()
-            body = search_body(kind.modified_property, part, properties, EVERYTHING, 2 * self._page_size)
-            reply = self._first_page(url, body)
+            body = search_body(kind.modified_property, part, wanted.names, EVERYTHING, 2 * self._page_size)
+            reply = self._first_page(url, body, wanted)
             total = int(reply.get("total", 0))
             if is_last(reply):
                 yield reply["results"]
@@ -192,14 +194,14 @@ class Portal:
                 while reply.get("paging"):
                     yield reply["results"]
                     read += len(reply["results"])  # not its `after`, which steps over what a short page hides
-                    reply = self._first_page(url, {**body, "after": str(read)})
+                    reply = self._first_page(url, {**body, "after": str(read)}, wanted)
                 yield reply["results"]
 
-    def live(self, kind: ObjectType, ids: Sequence[int], properties: Sequence[str]) -> Iterator[Page]:
+    def live(self, kind: ObjectType, ids: Sequence[int], wanted: Wanted) -> Iterator[Page]:
         """Yield those of the objects that are live, in pages; archived and deleted ones are left out."""
         for start in range(0, len(ids), LIST_PAGE_SIZE):
             page: Page = [{"id": str(each)} for each in ids[start : start + LIST_PAGE_SIZE]]
-            yield self._batch_read(kind, page, properties)
+            yield self._batch_read(kind, page, wanted)
 
     def total(self, kind: ObjectType) -> int | None:
         """Return how many live objects the search index counts: it may lag (documented); None where it is refused."""
@@ -261,7 +263,7 @@ class Portal:
                 if error.status == 404:
                     raise
                 if len(inputs) == 1:
-                    if self._batch_read(from_kind, inputs, ["hs_object_id"]):
+                    if self._batch_read(from_kind, inputs, IDS_ONLY):
                         raise  # its record is there: it is not the id that is wrong
                     self._logger.warning(
                         "Associations of %s %s to %s: skipped: %s", from_kind.name, inputs[0]["id"], to_kind.name, error
@@ -291,17 +293,24 @@ class Portal:
                 self._described[where] = self._get(where)["results"]
             return self._described[where]
 
-    def _get(self, where: str, params: dict[str, str] | None = None, *, budget: str = OBJECTS) -> Reply:
-        return self.client.get(where, params, budget, traffic=self._traffic)
+    def _get(
+        self,
+        where: str,
+        params: dict[str, str] | None = None,
+        *,
+        budget: str = OBJECTS,
+        decoded: Decode = decode,
+    ) -> Reply:
+        return self.client.get(where, params, budget, traffic=self._traffic, decoded=decoded)
 
-    def _post(self, where: str, body: dict[str, Any], budget: str = OBJECTS) -> Reply:
-        return self.client.post(where, body, budget, traffic=self._traffic)
+    def _post(self, where: str, body: dict[str, Any], budget: str = OBJECTS, *, decoded: Decode = decode) -> Reply:
+        return self.client.post(where, body, budget, traffic=self._traffic, decoded=decoded)
 
-    def _pages(self, where: str, params: dict[str, str]) -> Iterator[Reply]:
+    def _pages(self, where: str, params: dict[str, str], decoded: Decode = decode) -> Iterator[Reply]:
         """Yield replies until one has no `paging`; pages before that may be short or empty (observed)."""
         after = None
         while True:
-            reply = self._get(where, {**params, "after": after} if after else params)
+            reply = self._get(where, {**params, "after": after} if after else params, decoded=decoded)
             yield reply
             following = (reply.get("paging") or {}).get("next", {}).get("after")
             if not following:
@@ -310,18 +319,19 @@ class Portal:
                 raise ReplyError(f"HubSpot's list at {where} does not advance beyond {after}: run again later.")
             after = following
 
-    def _list_params(self, kind: ObjectType, properties: Sequence[str]) -> tuple[dict[str, str], bool]:
-        """Return a list's parameters, and whether it gives ids only because the URL would be too long.
+    def _list_params(self, kind: ObjectType, wanted: Wanted) -> tuple[dict[str, str], Wanted]:
+        """Return a list's parameters, and what it gives: ids only where the URL would be too long.
 
         Then batch read gives the properties; an object that is archived between the two is left to the sweep of
         archived objects.
         """
-        names = ",".join(properties)
+        names = ",".join(wanted.names)
         is_wide = len(path("list", self._version, type=kind.type_id)) + len(names) > _LONGEST_URL
-        shown = "hs_object_id" if is_wide else names
-        return {"limit": str(self._page_size), "archived": "false", "properties": shown}, is_wide
+        listed = IDS_ONLY if is_wide else wanted
+        params = {"limit": str(self._page_size), "archived": "false", "properties": ",".join(listed.names)}
+        return params, listed
 
-    def _batch_read(self, kind: ObjectType, page: Page, properties: Sequence[str]) -> Page:
+    def _batch_read(self, kind: ObjectType, page: Page, wanted: Wanted) -> Page:
         """Return the listed objects with their properties, in the page's order.
 
         An id that was merged meanwhile gives the survivor (observed), which has its own place in the list.
@@ -330,7 +340,8 @@ class Portal:
             return []
         reply = self._post(
             path("batch_read", self._version, type=kind.type_id),
-            {"inputs": [{"id": each["id"]} for each in page], "properties": list(properties)},
+            {"inputs": [{"id": each["id"]} for each in page], "properties": wanted.names},
+            decoded=wanted.decode,
         )
         for error in reply.get("errors") or []:
             if error.get("category") != "OBJECT_NOT_FOUND":
@@ -338,7 +349,7 @@ class Portal:
         read = {each["id"]: each for each in reply["results"]}
         return [read[each["id"]] for each in page if each["id"] in read]
 
-    def _first_page(self, url: str, body: dict[str, Any]) -> Reply:
+    def _first_page(self, url: str, body: dict[str, Any], wanted: Wanted) -> Reply:
         """Return a search's reply, asking again while it is an empty page that announces another (observed).
 
         Following its `after` would step over whatever the empty page hides.
@@ -347,7 +358,7 @@ class Portal:
             ReplyError: it stays empty.
         """
         for seconds in (*_EMPTY_PAGE_WAITS, None):
-            reply = self._post(url, body, SEARCH)
+            reply = self._post(url, body, SEARCH, decoded=wanted.decode)
             if reply["results"] or is_last(reply):
                 return reply
             if seconds is not None:

@@ -27,6 +27,7 @@ from tap_hubspot_dw.seen import SeenIds
 from tap_hubspot_dw.state import FullPass, StreamState
 from tap_hubspot_dw.streams.base import HubSpotStream, described
 from tap_hubspot_dw.timestamps import epoch_ms
+from tap_hubspot_dw.wanted import IDS_ONLY
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -222,7 +223,7 @@ class AssociationStream(HubSpotStream):
             yield from seen.arriving(ASSOCIATION_INPUTS)
             if seen.is_complete():
                 return
-        yield from _chunks(int(each["id"]) for page in self.portal.listed(kind, ["hs_object_id"]) for each in page)
+        yield from _chunks(int(each["id"]) for page in self.portal.listed(kind, IDS_ONLY) for each in page)
 
     def _changed_ids(self, pair: Pair, window: Window) -> Iterator[list[int]]:
         """Yield the ids on the pair's first side that changed, or are associated with one that changed."""

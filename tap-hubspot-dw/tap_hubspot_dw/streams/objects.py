@@ -23,6 +23,7 @@ from tap_hubspot_dw.seen import SeenIds
 from tap_hubspot_dw.state import FullPass, StreamState
 from tap_hubspot_dw.streams.base import HubSpotStream
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
+from tap_hubspot_dw.wanted import Wanted
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -58,8 +59,8 @@ class ObjectStream(HubSpotStream):
         wanted = {column.property_name for column in chosen}
         if self._is_json:
             wanted |= {str(each["name"]) for each in self.run.chosen_properties(self.kind)}
-        self._record = RecordMaker(chosen, all_in=ALL_PROPERTIES if self._is_json else None)
-        self._properties = sorted(wanted | {self.kind.modified_property, "hs_object_id", "hs_merged_object_ids"})
+        self._wanted = Wanted({*wanted, self.kind.modified_property})
+        self._record = RecordMaker(chosen, self._wanted, all_in=ALL_PROPERTIES if self._is_json else None)
         self.done.hubspot_total = self.portal.total(self.kind)
         state = self.load_state()
         settings = self.run.settings
@@ -94,13 +95,13 @@ class ObjectStream(HubSpotStream):
             self.logger.warning("%s: the list is read by its cursor alone: %s.", self.name, error)
             full_pass = state.full_pass = replace(full_pass, ranges=())
             yield self.checkpoint(state)
-            for page in self.portal.listed(self.kind, self._properties):
+            for page in self.portal.listed(self.kind, self._wanted):
                 yield self._page(page)
         yield from self._archived(state, since=last_bookmark)
         self._seen.end(complete=True)
         yield Activation(full_pass.version)
         state.end_full_pass()
-        state.properties = _checksums(self._properties)
+        state.properties = _checksums(self._wanted.names)
         state.bookmark = full_pass.started_at
         yield self.checkpoint(state)
         if is_continued:  # what changed since it began is not in the ranges that were finished then
@@ -114,7 +115,7 @@ class ObjectStream(HubSpotStream):
         )
 
         def blocks(span: Range) -> Iterator[Block]:
-            for page in self.portal.listed_range(self.kind, self._properties, span):
+            for page in self.portal.listed_range(self.kind, self._wanted, span):
                 yield self._page(page)
 
         for span, block in in_parallel(spans, blocks, self.run.settings.workers, self.run.permits[OBJECTS]):
@@ -144,7 +145,7 @@ class ObjectStream(HubSpotStream):
                 self.name,
                 error,
             )
-            for page in self.portal.changed_in_slices(self.kind, window, self._properties):
+            for page in self.portal.changed_in_slices(self.kind, window, self._wanted):
                 yield self._page(page, bookmark)
         yield from self._archived(state, since=window.since)
         self._seen.end(complete=True)
@@ -166,7 +167,7 @@ class ObjectStream(HubSpotStream):
         since = format_timestamp(state.bookmark) if state.bookmark and state.properties else ""
         late = [
             name
-            for name in self._properties
+            for name in self._wanted.names
             if (created.get(name) or "") < since and not _checksums([name]) <= state.properties
         ]
         if late:
@@ -176,11 +177,11 @@ class ObjectStream(HubSpotStream):
                 self.name,
                 ", ".join(late),
             )
-        state.properties = _checksums(self._properties)
+        state.properties = _checksums(self._wanted.names)
 
     def _window(self, window: Window, bookmark: datetime) -> Iterator[Block]:
         """Yield the objects modified in the window; a long one is read in several ranges of ids at once."""
-        pages = self.portal.changed(self.kind, window, self._properties)
+        pages = self.portal.changed(self.kind, window, self._wanted)
         first, self.done.expected = next(pages)
         yield self._page(first, bookmark)
         if self.done.expected <= RANGE_RECORDS or not first:
@@ -190,7 +191,7 @@ class ObjectStream(HubSpotStream):
         above = int(first[-1]["id"])
 
         def blocks(span: Range) -> Iterator[Block]:
-            for page, _ in self.portal.changed(self.kind, window, self._properties, span):
+            for page, _ in self.portal.changed(self.kind, window, self._wanted, span):
                 yield self._page(page, bookmark)
 
         spans = cut(Range(above), self.portal.boundaries(self.kind, above, window))
@@ -211,7 +212,7 @@ class ObjectStream(HubSpotStream):
         for each in page:
             record = self._record(each)
             records.append(record)
-            records.extend(merged_records(each))
+            records.extend(merged_records(record, self._wanted.merged_ids(each["properties"])))
             invalid += record["invalid_properties"] or ()
             repeated += (record["updated_at"] or before) < before
         self._seen.add(int(each["id"]) for each in page)
@@ -245,7 +246,7 @@ class ObjectStream(HubSpotStream):
             )
         yield self.block(records, deletes=len(records))
         if self.done.mode == "incremental":
-            for page in self.portal.live(self.kind, sorted(state.archived - archived), self._properties):
+            for page in self.portal.live(self.kind, sorted(state.archived - archived), self._wanted):
                 yield self._page(page)
         state.archived = archived if len(archived) <= MOST_ARCHIVED else set()
 
