@@ -144,9 +144,9 @@ class Client:
         next(waits)  # the generator starts with an empty step
         tries = throttled = renewed = 0
         while True:
-            self._await_budget(budget)
             token = self._token.value()
-            response, trouble = self._send(method, path, body, token, traffic)
+            self._await_budget(budget)
+            response, trouble = self._send(method, path, body, token, budget, traffic)
             if response is not None:
                 if response.status_code in {200, 201, 207}:
                     self._answered = True
@@ -174,7 +174,7 @@ class Client:
             self.wait(seconds)
 
     def _send(
-        self, method: str, path: str, body: bytes | None, token: str, traffic: Traffic
+        self, method: str, path: str, body: bytes | None, token: str, budget: str, traffic: Traffic
     ) -> tuple[Answer | None, str]:
         headers = {"Authorization": f"Bearer {token}"}
         if body is not None:
@@ -182,11 +182,14 @@ class Client:
         started, sent_at = time.monotonic(), datetime.now(UTC)
         traffic.add(requests=1)
         try:
-            with self._session().request(
-                method, self._api_url + path, data=body, headers=headers, timeout=self._timeout, stream=True
-            ) as reply:
-                # In one piece: requests would put it together from a hundred.
-                content = reply.raw.read(decode_content=True)
+            try:
+                reply = self._session().request(
+                    method, self._api_url + path, data=body, headers=headers, timeout=self._timeout, stream=True
+                )
+            finally:
+                self._budgets[budget].answered(time.monotonic() - started)
+            with reply:
+                content = reply.raw.read(decode_content=True)  # in one piece: requests would join a hundred
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if isinstance(error, ValueError):  # a URL or a header that cannot be sent: no other try will help
                 raise

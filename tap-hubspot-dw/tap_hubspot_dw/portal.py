@@ -16,7 +16,15 @@ from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH
 from tap_hubspot_dw.client import Client, Decode, Traffic
 from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError, UnknownPairError
 from tap_hubspot_dw.object_types import ObjectType
-from tap_hubspot_dw.ranges import EVERYTHING, RANGE_RECORDS, NotPositionalError, Range, checked_page
+from tap_hubspot_dw.ranges import (
+    EVERYTHING,
+    LEAST_TO_SHARE,
+    RANGE_RECORDS,
+    NotPositionalError,
+    Range,
+    Share,
+    checked_page,
+)
 from tap_hubspot_dw.replies import Reply, decode
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.search import MOST_RESULTS, UnsortedError, Window, ascending_ids, is_last, search_body
@@ -85,7 +93,7 @@ class Portal:
         for reply in self._pages(path("list", self._version, type=kind.type_id), params, listed.decode):
             yield reply["results"] if listed is wanted else self._batch_read(kind, reply["results"], wanted)
 
-    def listed_range(self, kind: ObjectType, wanted: Wanted, span: Range) -> Iterator[Page]:
+    def listed_range(self, kind: ObjectType, wanted: Wanted, share: Share) -> Iterator[Page]:
         """Yield the live objects of a range of ids in pages, beginning in the middle of the list.
 
         Raises:
@@ -93,7 +101,7 @@ class Portal:
         """
         params, listed = self._list_params(kind, wanted)
         where = path("list", self._version, type=kind.type_id)
-        above = span.above
+        above = share.span.above
         while True:
             try:
                 shifted = {**params, "after": str(above + 1)} if above else params
@@ -103,30 +111,38 @@ class Portal:
                     raise NotPositionalError(str(error)) from error
                 raise
             results, last = checked_page(reply, above)
-            page = [each for each in results if span.through is None or int(each["id"]) <= span.through]
+            through = share.reach(last, len(results))
+            page = [each for each in results if through is None or int(each["id"]) <= through]
             yield page if listed is wanted else self._batch_read(kind, page, wanted)
-            if not reply.get("paging") or len(page) < len(results) or last == span.through:
+            if not reply.get("paging") or (through is not None and last >= through):
                 return
             if last == above:
                 raise NotPositionalError(f"an empty page at id {above} announces another")
             above = last
 
     def boundaries(self, kind: ObjectType, above: int, window: Window | None = None) -> Iterator[int]:
-        """Yield the id of every 10,000th object above an id, of those modified in the window if there is one.
+        """Yield the id of every 10,000th object above an id and of the last, of those modified in the window, if any.
 
         Hints only: the search index lags and may lack some.
         """
         url = path("search", self._version, type=kind.type_id)
+        offset = RANGE_RECORDS - 1
         while True:
             body = search_body(kind.modified_property, window, ["hs_object_id"], Range(above), 1)
             try:
-                results = self._post(url, {**body, "after": str(RANGE_RECORDS - 1)}, SEARCH)["results"]
+                reply = self._post(url, {**body, "after": str(offset)}, SEARCH)
             except RequestError:  # not searchable: the list is one range
                 return
-            if not results or int(results[0]["id"]) <= above:
+            results, total = reply["results"], int(reply.get("total", 0))
+            if results and int(results[0]["id"]) > above:
+                above = int(results[0]["id"])
+                yield above
+                if offset < RANGE_RECORDS - 1:
+                    return
+            elif not results and LEAST_TO_SHARE <= total <= offset:
+                offset = total - 1  # the last one
+            else:
                 return
-            above = int(results[0]["id"])
-            yield above
 
     def archived(self, kind: ObjectType) -> Iterator[HubSpotObject]:
         """Yield every object archived in the last 90 days (documented), its id and `archivedAt`.

@@ -14,7 +14,7 @@ from tap_hubspot_dw.client import Client
 from tap_hubspot_dw.errors import HubSpotError
 from tap_hubspot_dw.object_types import STANDARD_TYPES
 from tap_hubspot_dw.portal import Portal
-from tap_hubspot_dw.ranges import NotPositionalError, Range
+from tap_hubspot_dw.ranges import NotPositionalError, Range, Shares
 from tap_hubspot_dw.search import Window
 from tap_hubspot_dw.timestamps import parse_timestamp
 from tap_hubspot_dw.wanted import Wanted
@@ -92,7 +92,7 @@ def test_a_record_that_is_gone_between_list_and_batch_read_is_left_out(portal, a
 @pytest.mark.parametrize("paging", [None, {}])
 def test_an_empty_paging_ends_a_list(portal, answer, paging):
     calls = answer({"results": [contact(1)], "paging": paging})
-    assert ids(portal.listed_range(CONTACTS, EMAIL, Range(0))) == [[1]]
+    assert ids(portal.listed_range(CONTACTS, EMAIL, next(Shares([Range(0)], 1)))) == [[1]]
     assert len(calls) == 1
 
 
@@ -111,7 +111,7 @@ def test_a_search_that_counts_more_than_it_shows_is_asked_again(portal, answer):
 def test_a_range_whose_cursor_does_not_move_is_refused(portal, answer):
     answer({"results": [], "paging": {"next": {"after": "11"}}})
     with pytest.raises((HubSpotError, NotPositionalError)):
-        list(portal.listed_range(CONTACTS, EMAIL, Range(10)))
+        list(portal.listed_range(CONTACTS, EMAIL, next(Shares([Range(10)], 1))))
 
 
 def test_an_association_cursor_that_does_not_move_is_refused(portal, answer):

@@ -14,7 +14,7 @@ from tap_hubspot_dw.events import Activation, Block, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import Page
-from tap_hubspot_dw.ranges import RANGE_RECORDS, NotPositionalError, Range, cut, gaps, merged
+from tap_hubspot_dw.ranges import RANGE_RECORDS, NotPositionalError, Range, Share, Shares, cut, gaps, merged
 from tap_hubspot_dw.records import Record, RecordMaker, archived_record, merged_records
 from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import ALL_PROPERTIES, columns
@@ -114,15 +114,17 @@ class ObjectStream(HubSpotStream):
             span for gap in gaps(full_pass.ranges) for span in cut(gap, self.portal.boundaries(self.kind, gap.above))
         )
 
-        def blocks(span: Range) -> Iterator[Block]:
-            for page in self.portal.listed_range(self.kind, self._wanted, span):
+        shares = Shares(spans, min(RANGE_RECORDS, self.done.hubspot_total or RANGE_RECORDS))
+
+        def blocks(share: Share) -> Iterator[Block]:
+            for page in self.portal.listed_range(self.kind, self._wanted, share):
                 yield self._page(page)
 
-        for span, block in in_parallel(spans, blocks, self.run.settings.workers, self.run.permits[OBJECTS]):
+        for share, block in in_parallel(shares, blocks, self.run.settings.workers, self.run.permits[OBJECTS]):
             if block is not None:
                 yield block
             else:
-                full_pass = state.full_pass = replace(full_pass, ranges=merged([*full_pass.ranges, span]))
+                full_pass = state.full_pass = replace(full_pass, ranges=merged([*full_pass.ranges, share.span]))
                 yield self.checkpoint(state)
 
     def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Event]:
