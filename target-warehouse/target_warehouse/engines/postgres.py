@@ -15,9 +15,10 @@ import adbc_driver_postgresql.dbapi
 import paramiko
 import pyarrow as pa
 import sqlalchemy
+from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
-from target_postgres.connector import PostgresConnector
 
+from target_warehouse.engines.postgres_connector import WarehouseConnector
 from target_warehouse.engines.postgres_errors import first_line, primary_message, refusal
 from target_warehouse.engines.postgres_tables import Existing, existing_table, prepare, widen
 from target_warehouse.engines.sql import SqlTransaction
@@ -37,19 +38,6 @@ _WIDER_TYPES = {"number": "numeric", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
 
 
-class WarehouseConnector(PostgresConnector):  # type: ignore[misc]  # it has no type marker
-    """target-postgres' connector, which also takes the setting `warehouse` as its URL."""
-
-    def get_sqlalchemy_url(self, config: Mapping[str, Any]) -> str:
-        """The URL of `warehouse`, with the ssl settings applied, or target-postgres' own."""
-        if config["warehouse"]:
-            url = make_url(config["warehouse"]).set(drivername="postgresql+psycopg")
-            url = url.update_query_dict(self.get_sqlalchemy_query(config))
-        else:
-            url = make_url(super().get_sqlalchemy_url(config))
-        return str(url.render_as_string(hide_password=False))
-
-
 class PostgresEngine:
     """An open PostgreSQL database."""
 
@@ -67,8 +55,10 @@ class PostgresEngine:
         try:
             with self._engine.connect():
                 pass
-            libpq_url = url.set(drivername="postgresql").render_as_string(hide_password=False)
-            self._connection = adbc_driver_postgresql.dbapi.connect(libpq_url)
+            # Not as a URL: libpq reads spaces and plus signs in one differently, and repeats what it cannot read.
+            _, parameters = self._engine.dialect.create_connect_args(url)
+            parameters.pop("context", None)  # psycopg's own
+            self._connection = adbc_driver_postgresql.dbapi.connect(make_conninfo(**parameters))
         except (sqlalchemy.exc.DBAPIError, adbc_driver_manager.Error) as error:
             cause = getattr(error, "orig", None) or error
             msg = (
