@@ -52,6 +52,7 @@ class PostgresEngine:
         url = make_url(self._connector.sqlalchemy_url)
         self._where = f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
         self._engine = self._connector.create_engine()
+        self._lock_timeout = max(round(config["lock_timeout_seconds"] * 1000), 1)  # to PostgreSQL 0 is for ever
         try:
             with self._engine.connect():
                 pass
@@ -69,6 +70,7 @@ class PostgresEngine:
         with self._connection.cursor() as cursor:
             cursor.execute("SET TIME ZONE 'UTC'")
             cursor.execute("SET DateStyle = 'ISO, YMD'")
+            cursor.execute(f"SET lock_timeout = {self._lock_timeout}")
         self._connection.commit()
         self._tables: dict[tuple[str | None, str], Existing] = {}
 
@@ -132,6 +134,7 @@ class PostgresEngine:
         """A transaction that changes tables; one run at a time."""
         try:
             with self._engine.connect() as connection, connection.begin():
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {self._lock_timeout}")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_DDL_LOCK})")
                 yield connection
         except sqlalchemy.exc.DBAPIError as error:
