@@ -34,7 +34,14 @@ _CATALOG = "target"  # the name under which the file is attached; users never se
 _STAGE = "stage"
 _RETRY_SECONDS = 0.2
 
+#: What to do about a file that cannot be read or written.
+_REMEDY = (
+    "Make room if the disk is full; if the file is damaged, restore a backup or name another file in the setting "
+    "warehouse."
+)
+
 _ABOUT_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ConversionException)
+_ABOUT_FILE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
 
 COLUMN_TYPES = {
     "integer": "BIGINT",
@@ -173,10 +180,12 @@ class DuckDBEngine:
         except duckdb.Error as error:
             # Conversion and constraint errors quote values; only errors of the file and the machine are passed on.
             is_about_data = isinstance(error, _ABOUT_DATA)
-            reason = type(error).__name__ if is_about_data else str(error).splitlines()[0]
+            reason = type(error).__name__ if is_about_data else str(error).splitlines()[0].rstrip(".")
             msg = f"DuckDB file {self._path}: {what}: {reason}. Nothing of this batch was kept."
             if is_about_data:
                 raise RefusedDataError(msg, f"DuckDB refuses a value of it ({reason})") from error
+            if isinstance(error, _ABOUT_FILE):
+                msg = f"{msg} {_REMEDY}"
             raise LoadError(msg) from error
 
 
@@ -269,4 +278,4 @@ def _why_not(path: str, error: duckdb.Error, *, is_locked: bool) -> str:
         )
     if "not a valid DuckDB" in str(error):
         return f"The file {path} is not a DuckDB database: name another file in the setting warehouse."
-    return f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0]}."
+    return f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0].rstrip('.')}. {_REMEDY}"
