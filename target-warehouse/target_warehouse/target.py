@@ -269,6 +269,9 @@ class TargetWarehouse(Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
         self._assert_known(message_dict["stream"], "BATCH")
+        from target_warehouse.batch_files import check_encoding
+
+        check_encoding(message_dict["stream"], message_dict["encoding"], message_dict["manifest"])
         super()._process_batch_message(message_dict)
 
     def _assert_known(self, stream: str, kind: str) -> None:
