@@ -63,6 +63,8 @@ class StreamRun:
     rejected: int = 0
     first_reason: str = ""
     counts: Counts = field(default_factory=Counts)
+    #: Whether the rows of earlier runs are gone, as the load method `overwrite` wants.
+    is_cleared: bool = False
 
     def reject(self, reason: str) -> None:
         """A record was rejected."""
