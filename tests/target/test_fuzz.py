@@ -106,9 +106,9 @@ def _tables(warehouse: Warehouse) -> set[tuple[str, str]]:
 def test_any_names_and_values_make_one_table_that_holds_them(canary: Warehouse, stream: dict[str, Any]) -> None:
     """A record that is no Unicode is rejected; everything else is there, exactly."""
     one, two, three = stream["names"]
-    schema = {"id": TEXT, one: TEXT, two: {"type": ["array", "null"]}, three: {}}
+    properties = {"id": TEXT, one: TEXT, two: {"type": ["array", "null"]}, three: {}}
     lines: list[dict[str, Any]] = [
-        {"type": "SCHEMA", "stream": stream["stream"], "key_properties": ["id"], "schema": {"properties": schema}}
+        {"type": "SCHEMA", "stream": stream["stream"], "key_properties": ["id"], "schema": {"properties": properties}}
     ]
     expected = {}
     for key, first, second, third in stream["records"]:
@@ -120,9 +120,11 @@ def test_any_names_and_values_make_one_table_that_holds_them(canary: Warehouse, 
                 stored[3] = json.dumps(stored[3], separators=(",", ":"), ensure_ascii=False)
             expected[stored[0]] = stored
     before = _tables(canary)
+    # What no database takes as a schema is refused (see test_names.py), so it is made one here.
+    schema = stream["schema"].replace("\0", "").encode(errors="ignore")[:50].decode(errors="ignore")
     config = {
         "warehouse": canary.url,
-        "default_target_schema": f"{next(NUMBERS)}{stream['schema']}",
+        "default_target_schema": f"{next(NUMBERS)}{schema}",
         "max_rejected": 9,
         "add_record_metadata": False,
         "activate_version": False,

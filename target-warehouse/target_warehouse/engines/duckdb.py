@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_warehouse.engines.sql import SqlTransaction
-from target_warehouse.engines.tables import named, report_wider, stored_as
+from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
 from target_warehouse.engines.types import widened
 from target_warehouse.errors import ConnectionFailedError, LoadError, RefusedDataError
 from target_warehouse.statements import identifier
@@ -70,6 +70,7 @@ class DuckDBEngine:
     def prepare(self, table: Table) -> Table:
         """Create the table, add its missing columns, widen its narrow ones; see the protocol."""
         with self._errors(f"the table {table.name} cannot be prepared"):
+            check_schema(table, None)
             if table.schema:
                 self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(_CATALOG, table.schema)}")
             table = named(
