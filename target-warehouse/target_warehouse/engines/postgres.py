@@ -192,11 +192,21 @@ class PostgresTransaction(SqlTransaction):
     def can_replace(self, table: Table, columns: list[str]) -> bool:
         """Whether the batch has every column, and nothing else hangs on the table's rows."""
         existing = self._tables[table.schema, table.name]
-        return not existing.has_dependents and set(columns).issuperset(existing.types)
+        is_complete = set(columns).issuperset(existing.types)
+        return is_complete and not existing.has_dependents and not self._has_more_columns(table)
 
     def lock(self, table: Table) -> None:
         """Readers go on; a second writer waits until this transaction ends, instead of failing on a key."""
         self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN SHARE ROW EXCLUSIVE MODE")
+
+    def _has_more_columns(self, table: Table) -> bool:
+        """Whether another run has added columns since the table was prepared; asked under its lock."""
+        name = self.table_name(table).replace("'", "''")
+        sql = (
+            "SELECT count(*) FROM pg_attribute "  # noqa: S608 - quoted
+            f"WHERE attrelid = CAST('{name}' AS regclass) AND attnum > 0 AND NOT attisdropped"
+        )
+        return self.count(sql) > len(self._tables[table.schema, table.name].types)
 
     @contextmanager
     def by_key(self, table: Table) -> Iterator[None]:
