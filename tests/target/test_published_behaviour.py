@@ -6,6 +6,7 @@ More of it is in `streams/` (versions, schema changes, missing values, large int
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -152,3 +153,91 @@ def test_a_schema_without_properties_is_a_table_of_metadata_or_a_sentence(wareho
     assert len(warehouse.rows("t")) == 1
     with pytest.raises(Exception, match="has no properties, so there is no table to make"):
         _run(warehouse, empty.replace('"t"', '"u"'), add_record_metadata=False, activate_version=False)
+
+
+ENUM = {"type": ["string", "null"], "enum": ["a", None]}
+OBJECT = {"type": ["object", "null"], "properties": {"b": TEXT, "c": {"type": "object", "properties": {"d": TEXT}}}}
+
+#: A setting, what is sent, and the row that it makes; what a setting does not do is a setting's meaning, too.
+SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "validate_records": ({"validate_records": False}, {"v": ENUM}, {"v": "z"}, {"v": "z"}),
+    "use_copy": ({"use_copy": True}, {"v": TEXT}, {"v": "1,2\t\\N\"'"}, {"v": "1,2\t\\N\"'"}),
+    "dialect+driver": ({"dialect+driver": "postgresql+psycopg"}, {"v": TEXT}, {"v": "x"}, {"v": "x"}),
+    "flattening": (
+        {"flattening_enabled": True, "flattening_max_depth": 2},
+        {"v": OBJECT},
+        {"v": {"b": "x", "c": {"d": "y"}}},
+        {"v__b": "x", "v__c__d": "y"},
+    ),
+    "stream_maps": (
+        {"stream_maps": {"t": {"v": "v.upper()", "w": "v"}}},
+        {"v": TEXT},
+        {"v": "x"},
+        {"v": "X", "w": "x"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "properties", "sent", "row"), SETTINGS.values(), ids=SETTINGS)
+def test_a_setting_of_the_sdk_or_of_target_postgres_means_what_it_says(
+    config: dict[str, Any], properties: dict[str, Any], sent: dict[str, Any], row: dict[str, Any], warehouse: Warehouse
+) -> None:
+    _run(warehouse, _lines({"id": 1, **sent}, **properties), **config)
+    assert [{name: value for name, value in each.items() if name != "id"} for each in warehouse.rows("t")] == [row]
+
+
+@pytest.mark.parametrize("setting", ["activate_version", "process_activate_version_messages"])
+def test_versions_are_ignored_if_asked(setting: str, warehouse: Warehouse) -> None:
+    lines = _lines().splitlines()
+    for version, key in ((1, 1), (2, 2)):
+        lines.append(json.dumps({"type": "RECORD", "stream": "t", "record": {"id": key}, "version": version}))
+    lines.append(json.dumps({"type": "ACTIVATE_VERSION", "stream": "t", "version": 2}))
+    _run(warehouse, "\n".join(lines), hard_delete=True, **{setting: False})
+    assert [row["id"] for row in warehouse.rows("t")] == [1, 2]
+    _run(warehouse, "\n".join(lines), hard_delete=True)
+    assert [row["id"] for row in warehouse.rows("t")] == [2]
+
+
+def test_metadata_columns_mean_what_the_sdk_says(warehouse: Warehouse) -> None:
+    """Times of extraction, reception and batch in UTC, the version, a sequence in milliseconds, and no mark."""
+    before = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    record = {"id": 1}
+    line = {
+        "type": "RECORD",
+        "stream": "t",
+        "record": record,
+        "version": 7,
+        "time_extracted": "2026-01-01T02:00:00+02:00",
+    }
+    _run(warehouse, _lines() + json.dumps(line) + "\n")
+    after = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    (row,) = warehouse.query('SELECT * FROM "melty"."t"')
+    assert row["_sdc_extracted_at"] == dt.datetime(2026, 1, 1)
+    assert all(before <= row[f"_sdc_{name}_at"] <= after for name in ("received", "batched"))
+    assert (row["_sdc_table_version"], row["_sdc_deleted_at"]) == (7, None)
+    epoch = dt.datetime(1970, 1, 1)
+    assert before <= epoch + dt.timedelta(milliseconds=row["_sdc_sequence"] + 1) <= after + dt.timedelta(milliseconds=1)
+    assert before <= epoch + dt.timedelta(milliseconds=row["_sdc_sync_started_at"] + 10_000)
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_times_do_not_depend_on_the_time_zone_of_the_database(warehouse: Warehouse) -> None:
+    """Where target-postgres stores a UTC time five hours off in a database of New York, ours do not move."""
+    import psycopg
+
+    with psycopg.connect(warehouse.url, autocommit=True) as connection:
+        name = warehouse.url.rsplit("/", 1)[1]
+        connection.execute(f"ALTER DATABASE {name} SET timezone = 'America/New_York'")
+        connection.execute(f"ALTER DATABASE {name} SET datestyle = 'German, DMY'")
+    time = {"type": ["string", "null"], "format": "date-time"}
+    values = {"at": "2026-07-01T12:00:00Z", "offset": "2026-07-01T14:00:00+02:00", "bare": "2026-07-01T12:00:00"}
+    text = _lines({"id": 1, **values}, **dict.fromkeys(values, time))
+    _run(warehouse, text)
+    assert warehouse.rows("t") == [{"id": 1, **dict.fromkeys(values, "2026-07-01T12:00:00")}]
+    _run(
+        warehouse,
+        _lines({"id": 1, "at": "text"}, at=TEXT)
+        + json.dumps({"type": "ACTIVATE_VERSION", "stream": "t", "version": 9}),
+    )
+    (row,) = warehouse.query("SELECT * FROM melty.t")
+    assert abs(row["_sdc_deleted_at"] - dt.datetime.now(dt.UTC).replace(tzinfo=None)) < dt.timedelta(minutes=1)
