@@ -44,7 +44,7 @@ def _run(warehouse: DuckDBWarehouse, lines: list[str], **config: Any) -> None:
 @pytest.mark.timeout(1800 if LONG else 120)
 def test_a_file_whose_writer_is_killed_is_readable_every_time(file: DuckDBWarehouse, start_target: StartTarget) -> None:
     """At random moments of commits that come as fast as they can; every run continues on what the last one left."""
-    total, state = 40_000, 0
+    total, state = 20_000, 0
     lines = numbers(total)
     for kill in range(KILLS):
         process = start_target(warehouse=file.url, commit_interval_seconds=0, batch_size_rows=300)

@@ -116,6 +116,7 @@ def _load(encrypted: Encrypted, config: dict[str, Any]) -> None:
         ("verify-full", "text"),
         ("verify-full", "file"),
         ("verify-full", "URL"),
+        ("verify-full", "sqlalchemy_url"),
     ],
 )
 def test_the_server_is_verified_by_its_authority(
@@ -124,6 +125,12 @@ def test_the_server_is_verified_by_its_authority(
     """The authority's certificate is a file's path or the text itself; the settings apply to a URL too."""
     file = tmp_path / "authority.pem"
     file.write_text(authority.certificate)
+    if by == "sqlalchemy_url":  # whose own parameters count, and no others
+        parameters = f"?sslmode={mode}&sslrootcert={file}"
+        url = f"postgresql+psycopg://postgres:{PASSWORD}@127.0.0.1:{encrypted.port}/postgres{parameters}"
+        own = {"sqlalchemy_url": url, "default_target_schema": config["default_target_schema"]}
+        _load(encrypted, {**own, "ssl_enable": True, "ssl_mode": "disable"})
+        return
     if by == "URL":
         config = {
             "warehouse": f"postgresql://postgres:{PASSWORD}@127.0.0.1:{encrypted.port}/postgres",
