@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import adbc_driver_manager
+import adbc_driver_manager.dbapi
 import adbc_driver_postgresql.dbapi
 import paramiko
 import pyarrow as pa
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from target_warehouse.columns import Table
+
+# ADBC takes SIGINT for itself while a call is under way: it cancels the statement, or, if that had just ended, nothing
+# happens at all and Python never hears of the signal. Called plainly, its functions leave signals to the target.
+adbc_driver_manager.dbapi._blocking_call = (  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
+    lambda call, args, kwargs, _cancel: call(*args, **kwargs)  # type: ignore[assignment]
+)
 
 _COPY_ROWS = 8192  # small record batches let encoding here and writing there overlap
 _STAGE = "target_warehouse_stage"
