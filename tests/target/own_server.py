@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import resource
 import shutil
 import signal
 import socket
@@ -23,7 +22,7 @@ import psutil
 import psycopg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 PASSWORD = "s3cret-of-the-server"
 _USER = "embedded_postgres"  # PostgreSQL does not run as root
@@ -51,6 +50,11 @@ def installed_programs_with_tls() -> Path | None:
         if (folder / "initdb").exists() and ("openssl" in found.stdout):
             return folder
     return None
+
+
+def limited_to(most_bytes_in_a_file: int) -> list[str]:
+    """What to put before a command so that it and what it starts can make no file larger than this."""
+    return ["sh", "-c", f'ulimit -f {most_bytes_in_a_file // 512} && exec "$@"', "sh"]
 
 
 class OwnServer:
@@ -90,12 +94,8 @@ class OwnServer:
 
     def start(self, *, most_bytes_in_a_file: int | None = None) -> None:
         """Start, and wait until it answers; a file at its limit refuses to grow, like one on a full disk."""
-
-        def limit() -> None:
-            if most_bytes_in_a_file:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes_in_a_file, most_bytes_in_a_file))
-
-        self._run("pg_ctl", "-w", "-l", str(self.data / "log"), "start", preexec_fn=limit)
+        limit = limited_to(most_bytes_in_a_file) if most_bytes_in_a_file else []
+        self._run("pg_ctl", "-w", "-l", str(self.data / "log"), "start", before=limit)
 
     def stop(self) -> None:
         """Stop in order."""
@@ -128,11 +128,11 @@ class OwnServer:
             connection.execute(f'CREATE DATABASE "{name}"')
         return self.url.rsplit("/", 1)[0] + f"/{name}"
 
-    def _run(self, program: str, *arguments: str, **options: Any) -> None:
-        command = [self._programs / program, "-D", self.data, *arguments]
+    def _run(self, program: str, *arguments: str, before: Sequence[str] = ()) -> None:
+        command = [*before, self._programs / program, "-D", self.data, *arguments]
         with tempfile.TemporaryFile("w+") as told:  # not a pipe: the server that is started would keep it open
             code = subprocess.run(
-                command, user=self._user, cwd="/", stdout=told, stderr=told, timeout=60, check=False, **options
+                command, user=self._user, cwd="/", stdout=told, stderr=told, timeout=60, check=False
             ).returncode
             told.seek(0)
             assert code == 0, f"{program} failed: {told.read()}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import random
-import resource
 import select
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from target_warehouse.errors import ConnectionFailedError, LoadError
 from target_warehouse.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse
 from tests.target.feeding import assert_consistent, feed, last_state, numbers
+from tests.target.own_server import limited_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,10 +60,6 @@ def test_a_file_whose_writer_is_killed_is_readable_every_time(file: DuckDBWareho
     assert assert_consistent(file, total) == total
 
 
-def _write_at_most(size: int) -> Callable[[], None]:
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
 @pytest.mark.parametrize("size_mb", [1, 3, 6])
 def test_a_full_disk_leaves_a_readable_file_and_the_next_run_heals(
     size_mb: int, file: DuckDBWarehouse, tmp_path: Path
@@ -73,12 +69,11 @@ def test_a_full_disk_leaves_a_readable_file_and_the_next_run_heals(
     lines = numbers(total, filler=FILLER)
     config = tmp_path / "config.json"
     config.write_text(f'{{"warehouse": "{file.url}", "commit_interval_seconds": 0.05, "batch_size_rows": 1000}}')
-    command = [Path(sys.executable).parent / "target-warehouse", "--config", config]
+    command = [*limited_to(size_mb << 20), Path(sys.executable).parent / "target-warehouse", "--config", config]
     done = subprocess.run(
         command,
         input="".join(lines).encode(),
         capture_output=True,
-        preexec_fn=_write_at_most(size_mb << 20),
         timeout=60,
         check=False,
     )
