@@ -16,7 +16,7 @@ from tap_hubspot_dw.timestamps import format_timestamp, parse_timestamp
 
 Converter = Callable[[str], object]
 
-_MOST_KNOWN = 20_000  # texts: a few megabytes at the most
+_MOST_KNOWN = 5_000  # texts of a type: about a megabyte
 
 # Each converter tries first what nearly every value looks like: it runs for every value of every record.
 _PLAIN_NUMBER = re.compile(r"-?\d{1,18}\.\d{1,18}", re.ASCII)
