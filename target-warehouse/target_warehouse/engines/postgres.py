@@ -1,8 +1,9 @@
 """The PostgreSQL engine.
 
 Connection, TLS, SSH tunnel and the mapping of JSON schemas to column types are meltanolabs-target-postgres' own
-connector, so an existing warehouse of that target carries on. Rows travel by ADBC: a binary COPY into a temporary
-table, then one merge, in one transaction per batch.
+connector, so an existing warehouse of that target carries on. Rows travel by ADBC, in one transaction per batch: the
+keys go to a temporary table, the rows they name are deleted, and a binary COPY writes the batch straight into its
+table, each row once. A batch that COPY cannot take as it is goes to a temporary table as a whole, to be merged.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ import sqlalchemy
 from sqlalchemy.engine import make_url
 from target_postgres.connector import PostgresConnector
 
+from target_warehouse import statements
+from target_warehouse.engines.postgres_copy import as_stored
 from target_warehouse.engines.postgres_errors import first_line, primary_message, refusal
 from target_warehouse.engines.postgres_tables import Existing, existing_table, prepare, widen
-from target_warehouse.engines.sql import SqlTransaction
+from target_warehouse.engines.protocol import Counts
+from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import stored_as
 from target_warehouse.engines.types import TEXT
-from target_warehouse.errors import ConnectionFailedError
+from target_warehouse.errors import AgainError, ConnectionFailedError
 from target_warehouse.statements import identifier
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 
 _COPY_ROWS = 8192  # small record batches let encoding here and writing there overlap
 _STAGE = "target_warehouse_stage"
+_UNIQUE_VIOLATION = "23505"
+_MANY_ROWS = 1_000  # fewer are looked up by key in no time
 _WIDER_TYPES = {"number": "numeric", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
 
@@ -168,6 +174,57 @@ class PostgresTransaction(SqlTransaction):
         self._cursor = cursor
         self._tables = tables
 
+    def append(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert every row; see the protocol."""
+        exact = self._as_stored(table, rows)
+        if exact is None:
+            return super().append(table, rows)
+        self._copy(table, exact)
+        return Counts(inserted=rows.num_rows)
+
+    def upsert(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert or overwrite by key; see the protocol."""
+        exact = self._as_stored(table, rows) if self.can_replace(table, rows.schema.names) else None
+        if exact is None or marks_deleted(rows):
+            return super().upsert(table, rows)
+        self.lock(table)
+        target, keys = self.table_name(table), table.key_names
+        existing = self._tables[table.schema, table.name]
+        if existing.has_only_new_keys is None:
+            existing.has_only_new_keys = self.count(statements.count_any(target)) == 0
+        if existing.has_only_new_keys and rows.num_rows >= _MANY_ROWS:
+            self._copy_new(table, exact)
+            return Counts(inserted=rows.num_rows)
+        with self.staged(exact.select(keys)) as stage, self.by_key(table):
+            values = {key: f"s.{identifier(key)}" for key in keys}
+            matched = self.execute(statements.delete_matching(target, stage, keys, values))
+        existing.has_only_new_keys &= matched == 0
+        self._copy(table, exact)
+        return Counts(inserted=max(rows.num_rows - matched, 0), updated=matched)
+
+    def _copy_new(self, table: Table, rows: pa.Table) -> None:
+        """Copy rows whose keys are thought to be new, as all of this run were so far."""
+        try:
+            self._copy(table, rows)
+        except adbc_driver_manager.Error as error:
+            if error.sqlstate != _UNIQUE_VIOLATION:
+                raise
+            self._tables[table.schema, table.name].has_only_new_keys = False
+            msg = f"The keys of a batch were thought to be new in the table {table.name}, and are not."
+            raise AgainError(msg) from error  # ADBC cannot go on from a savepoint
+
+    def _copy(self, table: Table, rows: pa.Table) -> None:
+        reader = rows.to_reader(max_chunksize=_COPY_ROWS)
+        self._cursor.adbc_ingest(table.name, reader, mode="append", db_schema_name=table.schema)
+
+    def _as_stored(self, table: Table, rows: pa.Table) -> pa.Table | None:
+        """The rows in the very types of their columns, as a binary COPY needs them; None if it cannot be."""
+        existing = self._tables[table.schema, table.name].types
+        columns = [as_stored(rows[name], existing[name]) for name in rows.schema.names]
+        if any(column is None for column in columns):
+            return None
+        return pa.table(columns, names=rows.schema.names)
+
     def table_name(self, table: Table) -> str:
         """Schema and table."""
         return identifier(table.schema, table.name)
@@ -228,6 +285,8 @@ def _value(staged: str, arrow: pa.DataType, column: str) -> str:
     if column == "bytea":
         return f"decode({staged}, 'hex')"
     is_text = column.startswith(TEXT)
+    if pa.types.is_decimal(arrow) and column == "numeric":
+        return f"trim_scale({staged})"
     if arrow == pa.string() and not is_text:
         return f"CAST({staged} AS {column})"
     if arrow != pa.string() and is_text:
