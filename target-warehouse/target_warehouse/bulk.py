@@ -44,7 +44,7 @@ class Bulk:
 
     def rows(self) -> pa.Table:
         """The rows to write: unique by key, if there are keys."""
-        rows = pa.Table.from_batches(self._batches)
+        rows = pa.Table.from_batches(self._batches).combine_chunks()  # many small chunks are read slowly
         self._batches = []
         if self._table.keys and len(self._last) < self._count:
             rows = rows.take(pa.array(sorted(self._last.values()), pa.int64()))

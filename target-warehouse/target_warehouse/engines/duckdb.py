@@ -258,6 +258,8 @@ def _attach(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duckd
             connection.close()
             raise ConnectionFailedError(_why_not(path, error, is_locked=is_locked)) from error
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET checkpoint_threshold = '256MB'")
+        connection.execute("SET memory_limit = '128MB'")
         return connection
 
 
