@@ -7,6 +7,7 @@ STATE that is not ahead of them; SIGTERM and SIGINT end it after the batch being
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 import uuid
@@ -60,6 +61,8 @@ SDK_ERRORS = (
     sdk_errors.MapExpressionError,
     sdk_errors.StreamMapConfigError,
 )
+#: Records are many objects and no cycles; looking for these after every 700 took a fifth of the time of decoding.
+_GARBAGE_THRESHOLD = 100_000
 _state_json = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -133,6 +136,7 @@ class TargetWarehouse(Target):
 
     def run(self, file_input: IO[str] | None = None) -> None:
         """Read to the end of the input; on any way out, print the STATE of what is committed and close."""
+        gc.set_threshold(_GARBAGE_THRESHOLD)
         try:
             _ = self.engine  # a warehouse that cannot be opened is an error before the first line is read
             self.listen(file_input)
