@@ -27,7 +27,7 @@ class Bulk:
         self.replaced: Counter[str] = Counter()
         self._table = table
         self._started_at = dt.datetime.now(dt.UTC)
-        self._batches: list[pa.RecordBatch] = []
+        self._parts: list[list[pa.Array]] = [[] for _ in table.columns]
         self._last: dict[Any, int] = {}  # of each key the number of its last row
         self._count = 0
 
@@ -37,15 +37,19 @@ class Bulk:
         run.decoded = None
         self.runs.append(run)
         self.replaced.update(decoded.replaced)
-        self._batches.append(decoded.rows)
+        for parts, array in zip(self._parts, decoded.rows.columns, strict=True):
+            parts.append(array)
         if self._table.keys:
             self._last.update(zip(decoded.keys, range(self._count, self._count + run.rows), strict=True))
         self._count += run.rows
 
     def rows(self) -> pa.Table:
         """The rows to write: unique by key, if there are keys."""
-        rows = pa.Table.from_batches(self._batches).combine_chunks()  # many small chunks are read slowly
-        self._batches = []
+        columns = []
+        for parts in self._parts:
+            columns.append(pa.concat_arrays(parts))  # databases read many small chunks slowly
+            parts.clear()  # so that only one column is there twice at a time
+        rows = pa.table(columns, names=[column.name for column in self._table.columns])
         if self._table.keys and len(self._last) < self._count:
             rows = rows.take(pa.array(sorted(self._last.values()), pa.int64()))
         column = self._table.by_property.get(BATCHED_AT)
