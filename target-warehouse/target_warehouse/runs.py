@@ -4,11 +4,11 @@
 
     R1a R1b S1 R2a R1c S2 V1 R1d        R: record of stream 1 or 2, S: STATE, V: anything else
 
-    run of stream 1: a b c · run of stream 2: a · S1 · S2 · V1 · run of stream 1: d
+    run of stream 1: a b c · S1 · run of stream 2: a · S2 · V1 · run of stream 1: d
 
-A record may go before a STATE that it came after, never the other way round: the STATE then waits for a row more
-than it must. Every other line keeps its place. What a line is, is judged by how it begins; that it is so is proved
-when it is decoded. Pure: standard library only.
+A record joins the run of its stream even if a STATE came in between, which then waits for a row more than it must; it
+never waits for a stream of which nothing came before it. Every other line keeps its place. What a line is, is judged
+by how it begins; that it is so is proved when it is decoded. Pure: standard library only.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Line:
 def pieces(block: bytes, number: int) -> Iterator[Run | Line]:
     """The runs and the other lines of a block whose first line has this number."""
     runs: dict[str, Run] = {}
-    states: list[Line] = []
+    waiting: list[Run | Line] = []
     position, end = 0, len(block)
     while position < end:
         record = _RECORD.match(block, position)
@@ -83,22 +83,23 @@ def pieces(block: bytes, number: int) -> Iterator[Run | Line]:
                 position = _next_line(block, position)
                 rows += 1
             stream = (record[1] or record[2]).decode(errors="replace")
-            runs.setdefault(stream, Run(stream)).add(number, block[start:position], rows)
+            if stream not in runs:
+                runs[stream] = Run(stream)
+                waiting.append(runs[stream])
+            runs[stream].add(number, block[start:position], rows)
             number += rows
             continue
         following = _next_line(block, position)
         line = Line(number, block[position:following])
         if _STATE.match(line.text):
-            states.append(line)
+            waiting.append(line)
         elif line.text.strip():
-            yield from runs.values()
-            yield from states
+            yield from waiting
             yield line
-            runs, states = {}, []
+            runs, waiting = {}, []
         position = following
         number += 1
-    yield from runs.values()
-    yield from states
+    yield from waiting
 
 
 def _next_line(block: bytes, position: int) -> int:
