@@ -19,6 +19,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from measurement import processor_seconds
+from results import commit, processor
+
 HEADERS = {"Authorization": "Bearer pat-sandbox-not-a-secret"}
 
 
@@ -58,12 +61,12 @@ def _start(arguments: list[str]) -> tuple[subprocess.Popen[str], int, float]:
 def _rate(pid: int, pages: Iterator[bytes], seconds: float) -> tuple[float, float, float]:
     """Pages a second of the clock, pages a second of the server's processor time, megabytes a second."""
     count = size = 0
-    before = _processor_seconds(pid)
+    before = processor_seconds(pid)
     started = time.perf_counter()
     while (passed := time.perf_counter() - started) < seconds:
         size += len(next(pages))
         count += 1
-    return count / passed, count / (_processor_seconds(pid) - before), size / passed / 1e6
+    return count / passed, count / (processor_seconds(pid) - before), size / passed / 1e6
 
 
 def _lists(client: Client, names: str) -> Iterator[bytes]:
@@ -125,11 +128,6 @@ def _peak_megabytes(pid: int) -> float:
     raise SystemExit("This system does not say how much memory a process took.")
 
 
-def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def _timed(action: Callable[[], object]) -> float:
     started = time.perf_counter()
     action()
@@ -164,10 +162,8 @@ def main() -> None:
     finally:
         process.terminate()
         process.wait(10)
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
     lines = [
-        f"Commit {commit.stdout.strip()}, Python {platform.python_version()}, {_processor()}",
+        f"Commit {commit()}, Python {platform.python_version()}, {processor()}",
         f"{args.contacts:,} contacts",
         "",
         "| what | figure |",
@@ -180,13 +176,6 @@ def main() -> None:
         lines.append(f"| {what} | {pages:.0f} a second, {pages_cpu:.0f} a processor second ({megabytes:.0f} MB/s) |")
     lines.append(f"| peak memory of the server | {memory:.0f} MB |")
     print("\n".join(lines))  # noqa: T201 - the benchmark's result
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 if __name__ == "__main__":

@@ -86,12 +86,12 @@ def list_objects(call: Call) -> Reply:
         if wanted:
             extra += inline_associations(call, records.type, number, wanted)
         parts.append(records.record_json(number, plan, extra))
-    body = b'{"results":[' + b",".join(parts) + b"]"
+    paging = b""
     if more:
         after = call.sandbox.quirks.write_cursor(records.id_of(page[-1]) + 1)
-        body += b',"paging":' + encode({"next": {"after": after, "link": next_link(call, after)}})
+        paging = b',"paging":' + encode({"next": {"after": after, "link": next_link(call, after)}})
     call.sandbox.page_served(records, page)
-    return Reply(200, body + b"}")
+    return Reply(200, b"".join((b'{"results":[', b",".join(parts), b"]", paging, b"}")))
 
 
 def _surviving(records: Records, number: int) -> int:
@@ -202,9 +202,7 @@ def search(call: Call) -> Reply:
     if reached < total:
         page = call.sandbox.quirks.short_search_page(page)
     plan = records.plan(_asked(records, request.properties or ()))
-    body = b'{"total":%d,"results":[' % total
-    body += b",".join(records.record_json(n, plan) for n in page) + b"]"
-    if reached < total:
-        body += b',"paging":' + encode({"next": {"after": str(reached)}})
+    results = b",".join(records.record_json(n, plan) for n in page)
+    paging = b',"paging":' + encode({"next": {"after": str(reached)}}) if reached < total else b""
     call.sandbox.page_served(records, page)
-    return Reply(200, body + b"}")
+    return Reply(200, b"".join((b'{"total":%d,"results":[' % total, results, b"]", paging, b"}")))

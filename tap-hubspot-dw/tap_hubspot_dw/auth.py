@@ -12,6 +12,7 @@ from tap_hubspot_dw.errors import AuthenticationError, UnreachableError
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.settings import Settings
 
+_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0)
 _RENEW_AT = 0.8  # of a token's life: the rest is for requests already under way
 
 
@@ -75,10 +76,7 @@ class OAuthToken:
             return self._token != rejected
 
     def _fetch(self) -> None:
-        try:
-            response = requests.post(self._url, data=self._form, timeout=self._timeout_seconds)
-        except requests.RequestException as error:
-            raise UnreachableError(f"HubSpot gave no token at {self._url}: {type(error).__name__}.") from error
+        response = self._answer()
         try:
             reply = response.json()
         except requests.JSONDecodeError:
@@ -92,6 +90,20 @@ class OAuthToken:
         self._token = str(reply["access_token"])
         self._form["refresh_token"] = reply.get("refresh_token") or self._form["refresh_token"]
         self._renew_after = time.monotonic() + _RENEW_AT * float(reply.get("expires_in", 1800))
+
+    def _answer(self) -> requests.Response:
+        """Ask until there is an answer that is no trouble of HubSpot's own, a few times."""
+        for seconds in (*_WAITS_SECONDS, None):
+            try:
+                response = requests.post(self._url, data=self._form, timeout=self._timeout_seconds)
+                trouble = f"HTTP {response.status_code}"
+                if response.status_code < 500 and response.status_code not in {423, 429, 477}:
+                    return response
+            except requests.RequestException as error:
+                trouble = type(error).__name__
+            if seconds is not None:
+                time.sleep(seconds)
+        raise UnreachableError(f"HubSpot gave no token at {self._url} ({trouble}): run again later.")
 
 
 def token_for(settings: Settings) -> Token:

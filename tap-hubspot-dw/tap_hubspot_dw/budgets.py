@@ -12,21 +12,28 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-OBJECTS, SEARCH, ASSOCIATIONS = "objects", "search", "associations"
+OBJECTS, SEARCH, ASSOCIATIONS = BUDGETS = "objects", "search", "associations"
 
-_MARGIN_SECONDS = 0.25  # a request arrives later than it was sent: let the window have passed at HubSpot's end too
+_LOOK_SECONDS = 0.02  # how soon one looks again when all of a window's requests wait for their answers
 _SEARCH_LIMIT = 5
 _ASSOCIATIONS_BY_OBJECTS = {100: 100, 110: 100, 190: 150, 250: 200}  # the tiers' limits (documented)
 
 
 class Budget:
-    """At most `limit` requests (None: any number) begin in any `window_seconds`; safe from several threads."""
+    """At most `limit` requests (None: any number) reach HubSpot in any `window_seconds`; safe from several threads.
+
+    When a request reaches HubSpot nobody here knows: between its sending and its answer. It counts from the answer,
+    less half of the shortest time that one took, which is the least that the way back took. A margin by guess would
+    be too much when all is quiet, and too little when this machine is busy.
+    """
 
     def __init__(self, limit: int | None, window_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
-        self._window_seconds = window_seconds + _MARGIN_SECONDS
+        self._window_seconds = window_seconds
         self._clock = clock
-        self._begun: deque[float] = deque()
+        self._under_way = 0
+        self._counted: deque[float] = deque()
+        self._shortest = window_seconds
         self._closed_until = 0.0
         self._lock = threading.Lock()
 
@@ -34,14 +41,24 @@ class Budget:
         """Take one request if there is one: return 0, or the seconds after which to ask again."""
         with self._lock:
             now = self._clock()
-            while self._begun and self._begun[0] <= now - self._window_seconds:
-                self._begun.popleft()
+            while self._counted and self._counted[0] <= now - self._window_seconds:
+                self._counted.popleft()
             if now < self._closed_until:
                 return self._closed_until - now
-            if self.limit is not None and len(self._begun) >= self.limit:
-                return self._begun[len(self._begun) - self.limit] + self._window_seconds - now
-            self._begun.append(now)
+            excess = 0 if self.limit is None else self._under_way + len(self._counted) + 1 - self.limit
+            if excess > 0:
+                if excess > len(self._counted):
+                    return _LOOK_SECONDS
+                return max(self._counted[excess - 1] + self._window_seconds - now, 0.001)
+            self._under_way += 1
             return 0.0
+
+    def answered(self, seconds: float) -> None:
+        """Say that a request which was taken has its answer, or is given up, so many seconds after its sending."""
+        with self._lock:
+            self._under_way -= 1
+            self._shortest = min(self._shortest, seconds)
+            self._counted.append(self._clock() - self._shortest / 2)
 
     def close(self, seconds: float) -> None:
         """Let nobody begin for a while: HubSpot said that the budget is used up, by us or by others."""

@@ -10,23 +10,27 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, cast
+from urllib.parse import quote
 
 import backoff
 import msgspec
 import requests
+import urllib3
 
 from tap_hubspot_dw.auth import Token
 from tap_hubspot_dw.budgets import OBJECTS, Budgets
 from tap_hubspot_dw.errors import DailyLimitError, RunStoppedError, UnreachableError
 from tap_hubspot_dw.replies import (
+    Answer,
     Reply,
     decode,
     error_reply,
     gave_up,
+    header_date,
     header_number,
     refusal,
     retry_after_seconds,
@@ -37,15 +41,19 @@ from tap_hubspot_dw.replies import (
 _RETRIED = frozenset({423, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
 _MAX_TRIES = 10
 _MAX_THROTTLED = 200  # 429s: others may use the budget too, and each waits for a second or two
+_MAX_RENEWED = 6  # tokens for one request: others that run at the same time may see theirs end too
 _MAX_TRIES_UNSEEN = 3  # while HubSpot has never answered: a wrong URL should not take minutes to say so
 _MAX_WAIT_SECONDS = 30.0
 _SHORTEST_WAIT_SECONDS = {423: 2.0}  # documented: wait two seconds while an object is locked
 _LONGEST_RETRY_AFTER_SECONDS = 300.0  # 477 (portal migration) may ask for a day: end the run instead
 
 
+Decode = Callable[[bytes], Reply]
+
+
 @dataclass
 class Traffic:
-    """What the client has done so far. Counters only grow."""
+    """What was asked of HubSpot on somebody's behalf. Counters only grow."""
 
     requests: int = 0
     retries: int = 0
@@ -75,7 +83,6 @@ class Client:
         logger: logging.Logger,
         daily_reserve: float = 0.0,
     ) -> None:
-        self.traffic = Traffic()
         self._api_url = api_url
         self._token = token
         self._timeout = (min(10.0, timeout_seconds), timeout_seconds)
@@ -85,6 +92,8 @@ class Client:
         self._local = threading.local()
         self._stop = threading.Event()
         self._answered = False
+        self._first_reply = threading.Lock()
+        self._warned = False
         self.clock_ahead: timedelta | None = None  # of HubSpot's, by its first reply
         self._budgets = Budgets()
 
@@ -97,16 +106,34 @@ class Client:
         if self._stop.wait(seconds):
             raise RunStoppedError("The run was stopped.")
 
-    def get(self, path: str, params: dict[str, str] | None = None) -> Reply:
-        """Return the reply to a GET; commas in parameters stay literal, which keeps long URLs short."""
-        query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
-        return self._reply("GET", f"{path}?{query}" if query else path, None, OBJECTS)
+    def get(
+        self,
+        path: str,
+        params: dict[str, str] | None = None,
+        budget: str = OBJECTS,
+        *,
+        traffic: Traffic,
+        decoded: Decode = decode,
+    ) -> Reply:
+        """Return the reply to a GET, paid from the budget of that name; commas stay literal: shorter URLs."""
+        query = "&".join(f"{name}={quote(value, safe=',')}" for name, value in (params or {}).items())
+        return self._reply("GET", f"{path}?{query}" if query else path, None, budget, traffic, decoded)
 
-    def post(self, path: str, body: dict[str, Any], budget: str = OBJECTS) -> Reply:
+    def post(
+        self,
+        path: str,
+        body: dict[str, Any],
+        budget: str = OBJECTS,
+        *,
+        traffic: Traffic,
+        decoded: Decode = decode,
+    ) -> Reply:
         """Return the reply (200 or 207) to a POST that reads, paid from the budget of that name."""
-        return self._reply("POST", path, msgspec.json.encode(body), budget)
+        return self._reply("POST", path, msgspec.json.encode(body), budget, traffic, decoded)
 
-    def _reply(self, method: str, path: str, body: bytes | None, budget: str) -> Reply:
+    def _reply(
+        self, method: str, path: str, body: bytes | None, budget: str, traffic: Traffic, decoded: Decode
+    ) -> Reply:
         """Send until there is a reply, at most `_MAX_TRIES` times.
 
         Raises:
@@ -115,21 +142,20 @@ class Client:
         request = f"{method} {self._api_url}{path.partition('?')[0]}"
         waits = backoff.expo(base=2, factor=0.5, max_value=_MAX_WAIT_SECONDS)
         next(waits)  # the generator starts with an empty step
-        renewed = False
-        tries = throttled = 0
+        tries = throttled = renewed = 0
         while True:
-            self._await_budget(budget)
             token = self._token.value()
-            response, trouble = self._send(method, path, body, token)
+            self._await_budget(budget)
+            response, trouble = self._send(method, path, body, token, budget, traffic)
             if response is not None:
                 if response.status_code in {200, 201, 207}:
                     self._answered = True
                     if budget == OBJECTS:
                         self._budgets.learn(header_number(response, "X-HubSpot-RateLimit-Max"))
                     self._keep_daily_reserve(response)
-                    return decode(response.content)
-                if response.status_code == 401 and not renewed and self._token.renew(token):
-                    renewed = True
+                    return decoded(response.content)
+                if response.status_code == 401 and renewed < _MAX_RENEWED and self._token.renew(token):
+                    renewed += 1
                     continue
                 if response.status_code not in _RETRIED:
                     self._answered = True
@@ -141,31 +167,37 @@ class Client:
                 tries += 1
             if tries >= (_MAX_TRIES if self._answered else _MAX_TRIES_UNSEEN) or throttled >= _MAX_THROTTLED:
                 raise gave_up(response, request, tries + throttled, trouble)
-            self._wait(response, float(next(waits) or 0), trouble, budget)
+            self._wait(response, float(next(waits) or 0), trouble, budget, traffic)
 
     def _await_budget(self, budget: str) -> None:
         while seconds := self._budgets[budget].take():
             self.wait(seconds)
 
-    def _send(self, method: str, path: str, body: bytes | None, token: str) -> tuple[requests.Response | None, str]:
+    def _send(
+        self, method: str, path: str, body: bytes | None, token: str, budget: str, traffic: Traffic
+    ) -> tuple[Answer | None, str]:
         headers = {"Authorization": f"Bearer {token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        started = time.monotonic()
-        self.traffic.add(requests=1)
+        started, sent_at = time.monotonic(), datetime.now(UTC)
+        traffic.add(requests=1)
         try:
-            response = self._session().request(
-                method, self._api_url + path, data=body, headers=headers, timeout=self._timeout
-            )
-        except (
-            requests.ConnectionError,
-            requests.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-        ) as error:
+            try:
+                reply = self._session().request(
+                    method, self._api_url + path, data=body, headers=headers, timeout=self._timeout, stream=True
+                )
+            finally:
+                self._budgets[budget].answered(time.monotonic() - started)
+            with reply:
+                content = reply.raw.read(decode_content=True)  # in one piece: requests would join a hundred
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            if isinstance(error, ValueError):  # a URL or a header that cannot be sent: no other try will help
+                raise
             return None, type(error).__name__
-        self.traffic.add(received=len(response.content))
-        if self.clock_ahead is None and "Date" in response.headers:
-            self.clock_ahead = datetime.now(UTC) - parsedate_to_datetime(response.headers["Date"])
+        response = Answer(reply.status_code, reply.headers, content)
+        traffic.add(received=len(response.content))
+        self._learn_clock(response, sent_at)
+        self._warn_of_sunset(response, f"{method} {path.partition('?')[0]}")
         self._logger.debug(
             "%s %s: %d, %d bytes, %.0f ms",
             method,
@@ -176,7 +208,20 @@ class Client:
         )
         return response, ""
 
-    def _keep_daily_reserve(self, response: requests.Response) -> None:
+    def _learn_clock(self, response: Answer, sent_at: datetime) -> None:
+        """Take HubSpot's clock from the first reply that tells it, but for the time that it took."""
+        if self.clock_ahead is None and (date := header_date(response)):
+            with self._first_reply:
+                self.clock_ahead = sent_at - date if self.clock_ahead is None else self.clock_ahead
+
+    def _warn_of_sunset(self, response: Answer, request: str) -> None:
+        """Tell once that HubSpot is about to retire what is asked (headers of RFC 9745 and RFC 8594)."""
+        end = response.headers.get("Sunset") or response.headers.get("Deprecation")
+        if end and not self._warned:
+            self._warned = True
+            self._logger.warning("HubSpot is going to retire %s (%s): see the setting api_version.", request, end)
+
+    def _keep_daily_reserve(self, response: Answer) -> None:
         """Raise once less of the account's daily requests is left than the reserve (OAuth apps have no limit)."""
         limit = header_number(response, "X-HubSpot-RateLimit-Daily")
         left = header_number(response, "X-HubSpot-RateLimit-Daily-Remaining")
@@ -194,7 +239,14 @@ class Client:
             session.headers["User-Agent"] = self._user_agent
         return cast("requests.Session", session)
 
-    def _wait(self, response: requests.Response | None, wait_seconds: float, trouble: str, budget: str) -> None:
+    def _wait(
+        self,
+        response: Answer | None,
+        wait_seconds: float,
+        trouble: str,
+        budget: str,
+        traffic: Traffic,
+    ) -> None:
         """Wait as HubSpot asks, or exponentially with jitter; raise when waiting does not help."""
         seconds = random.uniform(wait_seconds / 2, wait_seconds)  # noqa: S311  jitter is no secret
         throttled = response is not None and response.status_code == 429
@@ -209,7 +261,7 @@ class Client:
                 asked = max(asked, throttle_seconds(error_reply(response)))
                 self._budgets[budget].close(asked)
             seconds = max(seconds, asked)
-        self.traffic.add(retries=1, throttled=seconds if throttled else 0.0)
+        traffic.add(retries=1, throttled=seconds if throttled else 0.0)
         level = logging.INFO if throttled else logging.WARNING
         self._logger.log(level, "HubSpot: %s; trying again in %.1f s.", trouble, seconds)
         self.wait(seconds)

@@ -58,5 +58,9 @@ class RequestError(HubSpotError):
         super().__init__(message, reply=reply)
 
 
+class UnknownPairError(HubSpotError):
+    """HubSpot defines no associations from one object type to the other."""
+
+
 class ReplyError(HubSpotError):
     """A reply breaks a promise that the tap's completeness rests on."""

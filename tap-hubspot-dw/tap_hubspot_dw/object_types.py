@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_hubspot_dw.errors import SettingsError
@@ -93,7 +93,7 @@ def resolve(name: str, type_ids: Mapping[str, str], schemas: Iterable[Mapping[st
             return ObjectType(name, pinned, standard.modified_property, standard.has_pipelines, rank=standard.rank)
         return ObjectType(name, pinned, has_pipelines=None, rank=_CUSTOM_RANK)
     if standard := STANDARD_TYPES.get(name.lower()):
-        return standard
+        return replace(standard, name=name)
     custom = list(schemas)
     found = [schema for schema in custom if name.lower() in _names(schema)]
     if len(found) == 1:

@@ -6,18 +6,29 @@ and kept for the run.
 
 from __future__ import annotations
 
+import copy
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tap_hubspot_dw.budgets import ASSOCIATIONS, SEARCH
-from tap_hubspot_dw.client import Client
-from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError
+from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH
+from tap_hubspot_dw.client import Client, Decode, Traffic
+from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError, UnknownPairError
 from tap_hubspot_dw.object_types import ObjectType
-from tap_hubspot_dw.ranges import RANGE_RECORDS, NotPositionalError, Range, checked_page
-from tap_hubspot_dw.replies import Reply
+from tap_hubspot_dw.ranges import (
+    EVERYTHING,
+    LEAST_TO_SHARE,
+    RANGE_RECORDS,
+    NotPositionalError,
+    Range,
+    Share,
+    checked_page,
+)
+from tap_hubspot_dw.replies import Reply, decode
 from tap_hubspot_dw.routes import path
-from tap_hubspot_dw.search import MOST_RESULTS, Window, ascending_ids, is_last, search_body
+from tap_hubspot_dw.search import MOST_RESULTS, UnsortedError, Window, ascending_ids, is_last, search_body
+from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
 
 HubSpotObject = dict[str, Any]
 Page = list[HubSpotObject]
@@ -39,7 +50,16 @@ class Portal:
         self._version = api_version
         self._logger = logger
         self._page_size = page_size
+        self._traffic = Traffic()
         self._described: dict[str, list[dict[str, Any]]] = {}
+        self._describing: dict[str, threading.Lock] = {}
+        self._known_pairs: dict[str, bool] = {}
+
+    def counted_by(self, traffic: Traffic) -> Portal:
+        """Return the same portal, whose requests from here on count as this traffic."""
+        portal = copy.copy(self)
+        portal._traffic = traffic  # noqa: SLF001  our own class
+        return portal
 
     def schemas(self) -> list[dict[str, Any]]:
         """Return the portal's custom objects."""
@@ -67,56 +87,62 @@ class Portal:
             for reply in self._pages(path("owners", self._version), params):
                 yield from reply["results"]
 
-    def listed(self, kind: ObjectType, properties: Sequence[str]) -> Iterator[Page]:
+    def listed(self, kind: ObjectType, wanted: Wanted) -> Iterator[Page]:
         """Yield every live object in pages, by HubSpot's own cursor."""
-        params, is_wide = self._list_params(kind, properties)
-        for reply in self._pages(path("list", self._version, type=kind.type_id), params):
-            yield self._batch_read(kind, reply["results"], properties) if is_wide else reply["results"]
+        params, listed = self._list_params(kind, wanted)
+        for reply in self._pages(path("list", self._version, type=kind.type_id), params, listed.decode):
+            yield reply["results"] if listed is wanted else self._batch_read(kind, reply["results"], wanted)
 
-    def listed_range(self, kind: ObjectType, properties: Sequence[str], span: Range) -> Iterator[Page]:
+    def listed_range(self, kind: ObjectType, wanted: Wanted, share: Share) -> Iterator[Page]:
         """Yield the live objects of a range of ids in pages, beginning in the middle of the list.
 
         Raises:
             NotPositionalError: HubSpot's list cannot be entered at an id.
         """
-        params, is_wide = self._list_params(kind, properties)
+        params, listed = self._list_params(kind, wanted)
         where = path("list", self._version, type=kind.type_id)
-        above = span.above
+        above = share.span.above
         while True:
             try:
-                reply = self.client.get(where, {**params, "after": str(above + 1)} if above else params)
+                shifted = {**params, "after": str(above + 1)} if above else params
+                reply = self._get(where, shifted, decoded=listed.decode)
             except RequestError as error:
                 if above and error.status == 400:
                     raise NotPositionalError(str(error)) from error
                 raise
             results, last = checked_page(reply, above)
-            page = [each for each in results if span.through is None or int(each["id"]) <= span.through]
-            yield self._batch_read(kind, page, properties) if is_wide else page
-            if "paging" not in reply or len(page) < len(results) or last == span.through:
+            through = share.reach(last, len(results))
+            page = [each for each in results if through is None or int(each["id"]) <= through]
+            yield page if listed is wanted else self._batch_read(kind, page, wanted)
+            if not reply.get("paging") or (through is not None and last >= through):
                 return
+            if last == above:
+                raise NotPositionalError(f"an empty page at id {above} announces another")
             above = last
 
-    def boundaries(self, kind: ObjectType, above: int) -> Iterator[int]:
-        """Yield the id of every 10,000th object above an id: hints, as the search index lags and may lack some."""
+    def boundaries(self, kind: ObjectType, above: int, window: Window | None = None) -> Iterator[int]:
+        """Yield the id of every 10,000th object above an id and of the last, of those modified in the window, if any.
+
+        Hints only: the search index lags and may lack some.
+        """
         url = path("search", self._version, type=kind.type_id)
+        offset = RANGE_RECORDS - 1
         while True:
-            body = {
-                "filterGroups": [
-                    {"filters": [{"propertyName": "hs_object_id", "operator": "GT", "value": str(above)}]}
-                ],
-                "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-                "properties": ["hs_object_id"],
-                "limit": 1,
-                "after": str(RANGE_RECORDS - 1),
-            }
+            body = search_body(kind.modified_property, window, ["hs_object_id"], Range(above), 1)
             try:
-                results = self.client.post(url, body, SEARCH)["results"]
+                reply = self._post(url, {**body, "after": str(offset)}, SEARCH)
             except RequestError:  # not searchable: the list is one range
                 return
-            if not results or int(results[0]["id"]) <= above:
+            results, total = reply["results"], int(reply.get("total", 0))
+            if results and int(results[0]["id"]) > above:
+                above = int(results[0]["id"])
+                yield above
+                if offset < RANGE_RECORDS - 1:
+                    return
+            elif not results and LEAST_TO_SHARE <= total <= offset:
+                offset = total - 1  # the last one
+            else:
                 return
-            above = int(results[0]["id"])
-            yield above
 
     def archived(self, kind: ObjectType) -> Iterator[HubSpotObject]:
         """Yield every object archived in the last 90 days (documented), its id and `archivedAt`.
@@ -128,41 +154,50 @@ class Portal:
         for reply in self._pages(path("list", self._version, type=kind.type_id), params):
             yield from reply["results"]
 
-    def changed(self, kind: ObjectType, window: Window, properties: Sequence[str]) -> Iterator[tuple[Page, int]]:
-        """Yield the live objects modified in the window, by ascending id, each page with the total yet to come."""
-        above_id = 0
+    def changed(
+        self, kind: ObjectType, window: Window, wanted: Wanted, span: Range = EVERYTHING
+    ) -> Iterator[tuple[Page, int]]:
+        """Yield the live objects of a range of ids modified in the window, by ascending id.
+
+        Each page comes with the number of those that are in it or follow it.
+
+        Raises:
+            UnsortedError: HubSpot does not sort this search by id.
+        """
         url = path("search", self._version, type=kind.type_id)
         while True:
-            body = search_body(window, kind.modified_property, properties, above_id, 2 * self._page_size)
-            reply = self._first_page(url, body)
-            try:
-                ids = ascending_ids(reply["results"], above_id)
-            except ValueError as error:
-                self._logger.warning(
-                    "%s: HubSpot's search is not sorted by id (%s): the window is read in slices of time instead.",
-                    kind.name,
-                    error,
-                )
-                yield from self._changed_in_slices(kind, window, properties)
-                return
+            body = search_body(kind.modified_property, window, wanted.names, span, 2 * self._page_size)
+            reply = self._first_page(url, body, wanted)
+            ids = ascending_ids(reply["results"], span.above)
             yield reply["results"], int(reply.get("total", len(ids)))
             if is_last(reply) or not ids:
                 return
-            above_id = ids[-1]
+            span = Range(ids[-1], span.through)
 
-    def _changed_in_slices(
-        self, kind: ObjectType, window: Window, properties: Sequence[str]
-    ) -> Iterator[tuple[Page, int]]:
-        """Yield the live objects modified in the window, in any order: halve it until a page holds a slice."""
+    def changed_ids(self, kind: ObjectType, window: Window) -> Iterator[list[int]]:
+        """Yield the ids of the live objects modified in the window, some perhaps twice."""
+        try:
+            for page, _ in self.changed(kind, window, IDS_ONLY):
+                yield [int(each["id"]) for each in page]
+        except UnsortedError:
+            for page in self.changed_in_slices(kind, window, IDS_ONLY):
+                yield [int(each["id"]) for each in page]
+
+    def changed_in_slices(self, kind: ObjectType, window: Window, wanted: Wanted) -> Iterator[Page]:
+        """Yield the live objects modified in the window, in any order: halve it until a page holds a slice.
+
+        Raises:
+            ReplyError: more objects share a millisecond than a search gives.
+        """
         url = path("search", self._version, type=kind.type_id)
         slices = [window]
         while slices:
             part = slices.pop()
-            body = search_body(part, kind.modified_property, properties, 0, 2 * self._page_size)
-            reply = self._first_page(url, body)
+            body = search_body(kind.modified_property, part, wanted.names, EVERYTHING, 2 * self._page_size)
+            reply = self._first_page(url, body, wanted)
             total = int(reply.get("total", 0))
             if is_last(reply):
-                yield reply["results"], total
+                yield reply["results"]
             elif halves := part.halves():
                 slices += reversed(halves)
             elif total > MOST_RESULTS:
@@ -171,20 +206,46 @@ class Portal:
                     "run with --full-refresh."
                 )
             else:
-                while "paging" in reply:
-                    yield reply["results"], total
-                    reply = self.client.post(url, {**body, "after": reply["paging"]["next"]["after"]}, SEARCH)
-                yield reply["results"], total
+                read = 0
+                while reply.get("paging"):
+                    yield reply["results"]
+                    read += len(reply["results"])  # not its `after`, which steps over what a short page hides
+                    reply = self._first_page(url, {**body, "after": str(read)}, wanted)
+                yield reply["results"]
 
-    def total(self, kind: ObjectType) -> int:
-        """Return how many live objects HubSpot's search index counts; it may lag behind the store (documented)."""
+    def live(self, kind: ObjectType, ids: Sequence[int], wanted: Wanted) -> Iterator[Page]:
+        """Yield those of the objects that are live, in pages; archived and deleted ones are left out."""
+        for start in range(0, len(ids), LIST_PAGE_SIZE):
+            page: Page = [{"id": str(each)} for each in ids[start : start + LIST_PAGE_SIZE]]
+            yield self._batch_read(kind, page, wanted)
+
+    def total(self, kind: ObjectType) -> int | None:
+        """Return how many live objects the search index counts: it may lag (documented); None where it is refused."""
         body = {"limit": 1, "properties": ["hs_object_id"]}
-        return int(self.client.post(path("search", self._version, type=kind.type_id), body, SEARCH)["total"])
+        try:
+            return int(self._post(path("search", self._version, type=kind.type_id), body, SEARCH)["total"])
+        except RequestError:
+            return None
 
     def is_pair_known(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
-        """Tell whether HubSpot defines any association type from one object type to the other."""
+        """Tell whether HubSpot has associations from one object type to the other; asked once.
+
+        It refuses to read those of a pair that it does not know; a pair with association types it knows all the same.
+        """
+        url = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
+        with self._describing.setdefault(url, threading.Lock()):
+            if url not in self._known_pairs:
+                try:
+                    self._post(url, {"inputs": [{"id": "1"}]}, ASSOCIATIONS)
+                    self._known_pairs[url] = True
+                except RequestError:
+                    self._known_pairs[url] = self._has_types(from_kind, to_kind)
+            return self._known_pairs[url]
+
+    def _has_types(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
+        labels = path("labels", self._version, type=from_kind.type_id, to=to_kind.type_id)
         try:
-            return bool(self._describe("labels", {"type": from_kind.type_id, "to": to_kind.type_id}))
+            return bool(self._get(labels, budget=ASSOCIATIONS)["results"])
         except RequestError:
             return False
 
@@ -198,7 +259,7 @@ class Portal:
         with a warning.
 
         Raises:
-            RequestError: HubSpot knows no associations between these object types.
+            UnknownPairError: HubSpot knows no associations between these object types.
         """
         inputs: list[dict[str, str]] = [{"id": str(each)} for each in ids]
         yield from self._associated(from_kind, to_kind, inputs)
@@ -209,11 +270,17 @@ class Portal:
         url = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
         while inputs:
             try:
-                reply = self.client.post(url, {"inputs": inputs}, ASSOCIATIONS)
+                reply = self._post(url, {"inputs": inputs}, ASSOCIATIONS)
             except RequestError as error:
-                if error.status != 400 or not self.is_pair_known(from_kind, to_kind):
+                if error.status not in {400, 404}:
+                    raise
+                if not self.is_pair_known(from_kind, to_kind):
+                    raise UnknownPairError(str(error)) from error
+                if error.status == 404:
                     raise
                 if len(inputs) == 1:
+                    if self._batch_read(from_kind, inputs, IDS_ONLY):
+                        raise  # its record is there: it is not the id that is wrong
                     self._logger.warning(
                         "Associations of %s %s to %s: skipped: %s", from_kind.name, inputs[0]["id"], to_kind.name, error
                     )
@@ -224,23 +291,42 @@ class Portal:
                 return
             _check_association_errors(reply, from_kind, to_kind)
             yield reply["results"]
-            inputs = [
+            following = [
                 {"id": str(result["from"]["id"]), "after": result["paging"]["next"]["after"]}
                 for result in reply["results"]
                 if result.get("paging")
             ]
+            if following == inputs:
+                raise ReplyError(f"HubSpot's associations at {url} do not advance: run again later.")
+            inputs = following
 
     def _describe(self, need: str, parts: Mapping[str, str]) -> list[dict[str, Any]]:
         where = path(need, self._version, **parts)
-        if where not in self._described:
-            self._described[where] = self.client.get(where)["results"]
-        return self._described[where]
+        with self._describing.setdefault(
+            where, threading.Lock()
+        ):  # several streams may want it at once: it is asked for once
+            if where not in self._described:
+                self._described[where] = self._get(where)["results"]
+            return self._described[where]
 
-    def _pages(self, where: str, params: dict[str, str]) -> Iterator[Reply]:
+    def _get(
+        self,
+        where: str,
+        params: dict[str, str] | None = None,
+        *,
+        budget: str = OBJECTS,
+        decoded: Decode = decode,
+    ) -> Reply:
+        return self.client.get(where, params, budget, traffic=self._traffic, decoded=decoded)
+
+    def _post(self, where: str, body: dict[str, Any], budget: str = OBJECTS, *, decoded: Decode = decode) -> Reply:
+        return self.client.post(where, body, budget, traffic=self._traffic, decoded=decoded)
+
+    def _pages(self, where: str, params: dict[str, str], decoded: Decode = decode) -> Iterator[Reply]:
         """Yield replies until one has no `paging`; pages before that may be short or empty (observed)."""
         after = None
         while True:
-            reply = self.client.get(where, {**params, "after": after} if after else params)
+            reply = self._get(where, {**params, "after": after} if after else params, decoded=decoded)
             yield reply
             following = (reply.get("paging") or {}).get("next", {}).get("after")
             if not following:
@@ -249,32 +335,37 @@ class Portal:
                 raise ReplyError(f"HubSpot's list at {where} does not advance beyond {after}: run again later.")
             after = following
 
-    def _list_params(self, kind: ObjectType, properties: Sequence[str]) -> tuple[dict[str, str], bool]:
-        """Return a list's parameters, and whether it gives ids only because the URL would be too long.
+    def _list_params(self, kind: ObjectType, wanted: Wanted) -> tuple[dict[str, str], Wanted]:
+        """Return a list's parameters, and what it gives: ids only where the URL would be too long.
 
         Then batch read gives the properties; an object that is archived between the two is left to the sweep of
         archived objects.
         """
-        names = ",".join(properties)
+        names = ",".join(wanted.names)
         is_wide = len(path("list", self._version, type=kind.type_id)) + len(names) > _LONGEST_URL
-        shown = "hs_object_id" if is_wide else names
-        return {"limit": str(self._page_size), "archived": "false", "properties": shown}, is_wide
+        listed = IDS_ONLY if is_wide else wanted
+        params = {"limit": str(self._page_size), "archived": "false", "properties": ",".join(listed.names)}
+        return params, listed
 
-    def _batch_read(self, kind: ObjectType, page: Page, properties: Sequence[str]) -> Page:
+    def _batch_read(self, kind: ObjectType, page: Page, wanted: Wanted) -> Page:
         """Return the listed objects with their properties, in the page's order.
 
         An id that was merged meanwhile gives the survivor (observed), which has its own place in the list.
         """
         if not page:
             return []
-        reply = self.client.post(
+        reply = self._post(
             path("batch_read", self._version, type=kind.type_id),
-            {"inputs": [{"id": each["id"]} for each in page], "properties": list(properties)},
+            {"inputs": [{"id": each["id"]} for each in page], "properties": wanted.names},
+            decoded=wanted.decode,
         )
+        for error in reply.get("errors") or []:
+            if error.get("category") != "OBJECT_NOT_FOUND":
+                raise ReplyError(f"HubSpot could not read some {kind.name} in a batch: run again later.", reply=error)
         read = {each["id"]: each for each in reply["results"]}
         return [read[each["id"]] for each in page if each["id"] in read]
 
-    def _first_page(self, url: str, body: dict[str, Any]) -> Reply:
+    def _first_page(self, url: str, body: dict[str, Any], wanted: Wanted) -> Reply:
         """Return a search's reply, asking again while it is an empty page that announces another (observed).
 
         Following its `after` would step over whatever the empty page hides.
@@ -283,8 +374,8 @@ class Portal:
             ReplyError: it stays empty.
         """
         for seconds in (*_EMPTY_PAGE_WAITS, None):
-            reply = self.client.post(url, body, SEARCH)
-            if reply["results"] or "paging" not in reply:
+            reply = self._post(url, body, SEARCH, decoded=wanted.decode)
+            if reply["results"] or is_last(reply):
                 return reply
             if seconds is not None:
                 self.client.wait(seconds)

@@ -7,10 +7,35 @@ from datetime import datetime
 
 from tap_hubspot_dw.run import StreamRun
 
-_HEADINGS = ("stream", "mode", "records", "deletes", "invalid", "requests", "throttled", "seconds", "records/s", "")
+_HEADINGS = (
+    "stream",
+    "mode",
+    "records",
+    "deletes",
+    "repeated",
+    "invalid",
+    "requests",
+    "throttled",
+    "seconds",
+    "records/s",
+    "",
+)
 
 
-def progress_line(done: StreamRun, now: datetime, requests: int, throttled_seconds: float) -> str:
+def outcome(done: StreamRun) -> str:
+    """Return what was read, when it is."""
+    parts = [f"{done.records:,} records"]
+    if done.deletes:
+        parts.append(f"{done.deletes:,} deletes")
+    if done.repeated:
+        parts.append(f"{done.repeated:,} of them read before")
+    parts.append(f"{done.traffic.requests:,} requests")
+    if done.traffic.throttled_seconds:
+        parts.append(f"{done.traffic.throttled_seconds:.1f} s throttled")
+    return f"{done.mode or 'read'}: {', '.join(parts)}"
+
+
+def progress_line(done: StreamRun, now: datetime) -> str:
     """Return one line on a stream that is being read: how far, how fast, how long still."""
     read = done.records + done.deletes
     seconds = max((now - done.started_at).total_seconds(), 0.001)
@@ -18,9 +43,9 @@ def progress_line(done: StreamRun, now: datetime, requests: int, throttled_secon
     parts = [f"{read:,} of {done.expected:,} records" if done.expected else f"{read:,} records", f"{rate:,.0f}/s"]
     if done.expected and rate and done.expected > read:
         parts.append(f"{_duration((done.expected - read) / rate)} left")
-    parts.append(f"{requests:,} requests")
-    if throttled_seconds >= 1:
-        parts.append(f"{throttled_seconds:.0f} s throttled")
+    parts.append(f"{done.traffic.requests:,} requests")
+    if done.traffic.throttled_seconds >= 1:
+        parts.append(f"{done.traffic.throttled_seconds:.0f} s throttled")
     return ", ".join(parts)
 
 
@@ -44,9 +69,10 @@ def _row(done: StreamRun) -> tuple[str, ...]:
         done.mode,
         f"{done.records:,}",
         f"{done.deletes:,}",
+        f"{done.repeated:,}",
         f"{sum(done.invalid_values.values()):,}",
-        f"{done.requests:,}",
-        f"{done.throttled_seconds:.1f} s",
+        f"{done.traffic.requests:,}",
+        f"{done.traffic.throttled_seconds:.1f} s",
         f"{seconds:.1f}",
         f"{(done.records + done.deletes) / seconds:,.0f}",
         "FAILED" if done.error else "",

@@ -1,16 +1,21 @@
 """Cutting a full pass into ranges of ids that can be read at the same time and finished in any order.
 
+A page takes its time, so a range has a speed; when only a few are left, HubSpot's limit would not be used. Then who
+has nothing to read takes half of what somebody else has still before him.
+
 HubSpot's list comes in ascending ids, and its cursor `after` is the last id + 1 (observed, not documented). So every
 page of a range is checked; if one breaks the rule, the whole list is read by its own cursor instead.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 RANGE_RECORDS = 10_000  # as far as one search request reaches (documented)
+LEAST_TO_SHARE = 2_000  # records that are worth a second reader: twenty pages
 
 
 class NotPositionalError(Exception):
@@ -23,6 +28,9 @@ class Range:
 
     above: int
     through: int | None = None
+
+
+EVERYTHING = Range(0)
 
 
 def gaps(finished: Iterable[Range]) -> list[Range]:
@@ -59,6 +67,80 @@ def cut(gap: Range, boundaries: Iterable[int]) -> Iterator[Range]:
         yield Range(above, boundary)
         above = boundary
     yield Range(above, gap.through)
+
+
+class Share:
+    """A range of ids that one reader reads; another one may take over its end, but never what was reached."""
+
+    def __init__(self, span: Range, expected: int, lock: threading.Lock) -> None:
+        self._span = span
+        self._lock = lock
+        self._reached = span.above
+        self._read = 0
+        self._expected = expected
+
+    @property
+    def span(self) -> Range:
+        """The range as it is now; when it has been read, what was read."""
+        return self._span
+
+    def reach(self, last: int, records: int) -> int | None:
+        """Say how far one has come, with how many records in this step; returns where the range ends now."""
+        with self._lock:
+            self._reached = last
+            self._read += records
+            return self._span.through
+
+    def remaining(self) -> float:
+        """Return about how many records are still to come, as if ids were spread evenly; 0 for an open range."""
+        above, through = self._span.above, self._span.through
+        if through is None or through <= self._reached:
+            return 0
+        done = self._reached - above
+        spread = self._read / done if done else min(self._expected / (through - above), 1)
+        return (through - self._reached) * spread
+
+    def halve(self) -> Range:
+        """Return the second half of what is to come, and leave the first to the reader."""
+        above, through = self._span.above, self._span.through
+        if through is None or through - self._reached < 2:
+            raise ValueError("nothing to halve")
+        middle = (self._reached + through) // 2
+        self._span = Range(above, middle)
+        self._expected //= 2
+        return Range(middle, through)
+
+
+class Shares:
+    """Gives readers ranges of ids: first those of `spans`, then halves of what others have still before them.
+
+    An iterator that one thread at a time advances, while the readers of what it gave go on. `expected` says how many
+    records a range has, about.
+    """
+
+    def __init__(self, spans: Iterable[Range], expected: int) -> None:
+        self._spans = iter(spans)
+        self._expected = expected
+        self._lock = threading.Lock()
+        self._given: list[Share] = []
+
+    def __iter__(self) -> Iterator[Share]:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Share:
+        """Return a range that nobody reads yet."""
+        span, expected = next(self._spans, None), self._expected
+        with self._lock:
+            if span is None:
+                longest = max(self._given, key=Share.remaining, default=None)
+                if longest is None or longest.remaining() < LEAST_TO_SHARE:
+                    raise StopIteration
+                expected = int(longest.remaining() / 2)
+                span = longest.halve()
+            share = Share(span, expected, self._lock)
+            self._given = [each for each in self._given if each.remaining()] + [share]
+            return share
 
 
 def checked_page(reply: Mapping[str, Any], above: int) -> tuple[list[dict[str, Any]], int]:

@@ -6,23 +6,36 @@ of the deletion, and nothing else, so that a target can mark the row and leave i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from tap_hubspot_dw.schemas import Column
-from tap_hubspot_dw.values import to_date_time
+from tap_hubspot_dw.values import Known, to_date_time
+from tap_hubspot_dw.wanted import Wanted
 
 Record = dict[str, Any]
 
+_NO_MOMENT = "1970-01-01T00:00:00.000Z"  # HubSpot's moments are there always; without the mark a row would be live
+
 
 class RecordMaker:
-    """Makes full records with the given columns; this is the work that every record costs."""
+    """Makes full records with the given columns; this is the work that every record costs. Safe to use from threads."""
 
-    def __init__(self, columns: Sequence[Column], *, all_in: str | None = None) -> None:
-        """Take the columns, and the name of a column that gets all properties as HubSpot's texts (None: none)."""
+    def __init__(self, columns: Sequence[Column], wanted: Wanted, *, all_in: str | None = None) -> None:
+        """Take the columns, the properties that objects come with, and a column for all of these as texts, if any."""
+        self._wanted = wanted
         self._all_in = all_in
-        self._names = [(column.name, column.property_name) for column in columns]
-        self._typed = [(column.name, column.property_name, column.convert) for column in columns if column.convert]
+        self._names = [column.name for column in columns]
+        places = [wanted.names.index(column.property_name) for column in columns]
+        self._pick = itemgetter(*places, 0, 0)  # of one place alone it would give no tuple
+        converters = {column.convert for column in columns if column.convert} | {to_date_time}
+        known = {convert: Known(convert) for convert in converters}
+        self._typed = [
+            ("created_at", "createdAt", known[to_date_time]),
+            ("updated_at", "updatedAt", known[to_date_time]),
+            *((column.name, column.property_name, known[column.convert]) for column in columns if column.convert),
+        ]
 
     def __call__(self, hubspot_object: Mapping[str, Any]) -> Record:
         """Return the full record of a live object.
@@ -30,12 +43,11 @@ class RecordMaker:
         `""` is how HubSpot writes a cleared value (observed): null for everything but text. A value that does not
         convert is null, and its text stands in `invalid_properties` under HubSpot's property name.
         """
-        value_of = hubspot_object["properties"].get
-        invalid: dict[str, str] = {}
+        values = hubspot_object["properties"]
         record: Record = {
             "id": str(hubspot_object["id"]),
-            "created_at": _moment(hubspot_object.get("createdAt"), "createdAt", invalid),
-            "updated_at": _moment(hubspot_object.get("updatedAt"), "updatedAt", invalid),
+            "created_at": hubspot_object.get("createdAt"),
+            "updated_at": hubspot_object.get("updatedAt"),
             "archived": bool(hubspot_object.get("archived", False)),
             "archived_at": None,
             "merged_into_id": None,
@@ -43,21 +55,19 @@ class RecordMaker:
             "invalid_properties": None,
             "_sdc_deleted_at": None,
         }
-        record.update([(name, value_of(property_name)) for name, property_name in self._names])
-        for name, property_name, convert in self._typed:
+        record.update(zip(self._names, self._pick(values), strict=False))
+        invalid: dict[str, str] = {}
+        for name, property_name, known in self._typed:
             text = record[name]
             if text is None:
                 continue
-            if text == "":
-                record[name] = None
-                continue
             try:
-                record[name] = convert(text)
+                record[name] = known[text]
             except ValueError:
                 invalid[property_name] = text
                 record[name] = None
         if self._all_in:
-            record[self._all_in] = dict(hubspot_object["properties"])
+            record[self._all_in] = dict(zip(self._wanted.names, values, strict=True))
         if invalid:
             record["invalid_properties"] = invalid
         return record
@@ -65,7 +75,7 @@ class RecordMaker:
 
 def archived_record(hubspot_object: Mapping[str, Any]) -> Record:
     """Return the delete record of an object from the archived list."""
-    archived_at = to_date_time(hubspot_object["archivedAt"])
+    archived_at = to_date_time(hubspot_object.get("archivedAt") or hubspot_object["updatedAt"])
     return {
         "id": str(hubspot_object["id"]),
         "archived": True,
@@ -74,26 +84,11 @@ def archived_record(hubspot_object: Mapping[str, Any]) -> Record:
     }
 
 
-def merged_records(hubspot_object: Mapping[str, Any]) -> Iterator[Record]:
-    """Yield a delete record for every object that was merged into this one.
+def merged_records(survivor: Record, merged_ids: Iterable[str]) -> Iterator[Record]:
+    """Yield a delete record for every object that was merged into the one of this record.
 
     HubSpot does not say when each was merged; the survivor's last change stands for it.
     """
-    survivor = str(hubspot_object["id"])
-    merged_ids = hubspot_object["properties"].get("hs_merged_object_ids") or ""
-    for merged_id in filter(None, (each.strip() for each in merged_ids.split(";"))):
-        yield {
-            "id": merged_id,
-            "merged_into_id": survivor,
-            "_sdc_deleted_at": to_date_time(hubspot_object["updatedAt"]),
-        }
-
-
-def _moment(text: str | None, name: str, invalid: dict[str, str]) -> str | None:
-    if text is None:
-        return None
-    try:
-        return to_date_time(text)
-    except ValueError:
-        invalid[name] = text
-        return None
+    moment = survivor["updated_at"] or survivor["created_at"] or _NO_MOMENT
+    for merged_id in merged_ids:
+        yield {"id": merged_id, "merged_into_id": survivor["id"], "_sdc_deleted_at": moment}

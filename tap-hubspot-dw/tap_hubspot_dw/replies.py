@@ -1,15 +1,15 @@
-"""What HubSpot's replies say: JSON, refusals and how long to wait.
-
-Pure but for the type of a response; no request is made here.
-"""
+"""What HubSpot's replies say: JSON, refusals and how long to wait. No request is made here."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
-import requests
 
 from tap_hubspot_dw.errors import (
     AuthenticationError,
@@ -21,6 +21,15 @@ from tap_hubspot_dw.errors import (
 )
 
 Reply = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for a request. Header names are found in any case."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 def decode(content: bytes) -> Reply:
@@ -42,7 +51,7 @@ def decode(content: bytes) -> Reply:
     return reply
 
 
-def error_reply(response: requests.Response) -> Reply:
+def error_reply(response: Answer) -> Reply:
     """Return the JSON body of an error, or nothing: proxies before HubSpot answer in HTML (observed)."""
     try:
         reply = json.loads(response.content)
@@ -51,7 +60,7 @@ def error_reply(response: requests.Response) -> Reply:
     return reply if isinstance(reply, dict) else {}
 
 
-def refusal(response: requests.Response, request: str) -> HubSpotError:
+def refusal(response: Answer, request: str) -> HubSpotError:
     """Return the error for a reply that no retry will change."""
     reply = error_reply(response)
     status = response.status_code
@@ -72,7 +81,7 @@ def refusal(response: requests.Response, request: str) -> HubSpotError:
     return RequestError(f'HubSpot refuses {request} (HTTP {status}): "{said[:300]}".', status=status, reply=reply)
 
 
-def gave_up(response: requests.Response | None, request: str, tries: int, trouble: str) -> HubSpotError:
+def gave_up(response: Answer | None, request: str, tries: int, trouble: str) -> HubSpotError:
     """Return the error for a request that was tried in vain; without any response nothing else will work either."""
     if response is None:
         return UnreachableError(
@@ -93,13 +102,22 @@ def _scopes(reply: Reply) -> list[str]:
     return scopes
 
 
-def header_number(response: requests.Response, name: str) -> int | None:
+def header_number(response: Answer, name: str) -> int | None:
     """Return the whole number in a header, or None: HubSpot promises none of them."""
     text = response.headers.get(name, "")
     return int(text) if text.isdigit() else None
 
 
-def retry_after_seconds(response: requests.Response) -> float:
+def header_date(response: Answer) -> datetime | None:
+    """Return HubSpot's clock when it replied; None where the header says none."""
+    try:
+        moment = parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def retry_after_seconds(response: Answer) -> float:
     """Return what a Retry-After in seconds asks for; 0 without one."""
     text = response.headers.get("Retry-After", "")
     return float(text) if text.isdigit() else 0.0

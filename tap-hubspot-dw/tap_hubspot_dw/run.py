@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
-from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tap_hubspot_dw.budgets import BUDGETS
+from tap_hubspot_dw.client import Traffic
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.schemas import chosen_properties
+from tap_hubspot_dw.seen import SeenIds
 from tap_hubspot_dw.settings import Settings
 from tap_hubspot_dw.timestamps import format_timestamp
 
@@ -31,10 +34,9 @@ class StreamRun:
     expected: int | None = None
     records: int = 0
     deletes: int = 0
+    repeated: int = 0
     invalid_values: Counter[str] = field(default_factory=Counter)
-    requests: int = 0
-    retries: int = 0
-    throttled_seconds: float = 0.0
+    traffic: Traffic = field(default_factory=Traffic)
     hubspot_total: int | None = None
     finished_at: datetime | None = None
     error: str | None = None
@@ -51,23 +53,16 @@ class StreamRun:
             "finished_at": format_timestamp(self.finished_at) if self.finished_at else None,
             "records": self.records,
             "deletes": self.deletes,
+            "repeated": self.repeated,
             "invalid_values": sum(self.invalid_values.values()),
             "invalid_properties": dict(self.invalid_values) or None,
-            "requests": self.requests,
-            "retries": self.retries,
-            "throttled_seconds": round(self.throttled_seconds, 3),
+            "requests": self.traffic.requests,
+            "retries": self.traffic.retries,
+            "throttled_seconds": round(self.traffic.throttled_seconds, 3),
             "hubspot_total": self.hubspot_total,
-            "status": "failed" if self.error else "success",
+            "status": "failed" if self.error else "success" if self.finished_at else "interrupted",
             "error": self.error,
         }
-
-
-@dataclass
-class SeenIds:
-    """Ids of one object type that this run has read: those changed since a moment, or all (`since` is None)."""
-
-    since: datetime | None
-    ids: array[int] = field(default_factory=lambda: array("q"))
 
 
 @dataclass
@@ -100,6 +95,11 @@ class Run:
     failures: dict[str, str] = field(default_factory=dict)
     history: list[StreamRun] = field(default_factory=list)
     stop: Stop = field(default_factory=Stop)
+    permits: dict[str, threading.Semaphore] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let so many replies of each budget be worked on at once as there may be workers, over all streams."""
+        self.permits = {budget: threading.Semaphore(self.settings.workers) for budget in BUDGETS}
 
     @property
     def clock_ahead(self) -> timedelta:

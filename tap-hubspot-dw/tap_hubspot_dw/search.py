@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from tap_hubspot_dw.ranges import Range
 from tap_hubspot_dw.timestamps import EPOCH, epoch_ms
 
-PAGE_SIZE = 200
 MOST_RESULTS = 10_000  # of one search, over all its pages (documented)
 _EARLIEST = EPOCH + timedelta(seconds=1)  # a filter from 0 has been answered with 500 (observed)
 
@@ -50,18 +50,26 @@ def change_window(bookmark: datetime, lookback: timedelta, started_at: datetime)
     return Window(min(max(bookmark - lookback, _EARLIEST), started_at), started_at)
 
 
+class UnsortedError(Exception):
+    """A page's ids do not ascend strictly by number: reading on above the last one could lose records."""
+
+
 def search_body(
-    window: Window, modified_property: str, properties: Sequence[str], above_id: int, limit: int = PAGE_SIZE
+    modified_property: str, window: Window | None, properties: Sequence[str], span: Range, limit: int
 ) -> dict[str, Any]:
-    """Return the request for the page of objects in the window with ids above `above_id`."""
-    filters: list[dict[str, str]] = [
-        {"propertyName": modified_property, "operator": "GTE", "value": str(epoch_ms(window.since))},
-        {"propertyName": modified_property, "operator": "LT", "value": str(epoch_ms(window.until))},
-    ]
-    if above_id:
-        filters.append({"propertyName": "hs_object_id", "operator": "GT", "value": str(above_id)})
+    """Return the request for the first objects of a range of ids, of those modified in the window if there is one."""
+    filters: list[dict[str, str]] = []
+    if window:
+        filters += [
+            {"propertyName": modified_property, "operator": "GTE", "value": str(epoch_ms(window.since))},
+            {"propertyName": modified_property, "operator": "LT", "value": str(epoch_ms(window.until))},
+        ]
+    if span.above:
+        filters.append({"propertyName": "hs_object_id", "operator": "GT", "value": str(span.above)})
+    if span.through is not None:
+        filters.append({"propertyName": "hs_object_id", "operator": "LTE", "value": str(span.through)})
     return {
-        "filterGroups": [{"filters": filters}],
+        "filterGroups": [{"filters": filters}] if filters else [],
         "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
         "properties": list(properties),
         "limit": limit,
@@ -72,16 +80,15 @@ def ascending_ids(results: Sequence[Mapping[str, Any]], above_id: int) -> list[i
     """Return the ids of a page.
 
     Raises:
-        ValueError: they do not ascend strictly by number from above `above_id`, so reading on above the last one
-            could lose records.
+        UnsortedError: they do not ascend strictly by number from above `above_id`.
     """
     ids = [int(result["id"]) for result in results]
     for previous, current in zip([above_id, *ids], ids, strict=False):
         if current <= previous:
-            raise ValueError(f"id {current} follows {previous}")
+            raise UnsortedError(f"id {current} follows {previous}")
     return ids
 
 
 def is_last(reply: Mapping[str, Any]) -> bool:
     """Tell whether a page is the last: it says so itself, and counts no more results than it holds."""
-    return "paging" not in reply and int(reply.get("total", 0)) <= len(reply["results"])
+    return not reply.get("paging") and int(reply.get("total", 0)) <= len(reply["results"])

@@ -139,6 +139,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             th.IntegerType,
             default=60,
             minimum=0,
+            maximum=525_600,
             title="Look-back (minutes)",
             description="How far before its bookmark a run reads again: "
             "HubSpot's search index has been seen an hour late.",
@@ -147,6 +148,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             "full_refresh_hours",
             th.NumberType,
             default=168,
+            maximum=1_000_000,
             title="Full refresh (hours)",
             description="A stream whose last full pass is older is read in full again, "
             "which shows permanently deleted records. 0: never.",
@@ -155,6 +157,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             "association_refresh_hours",
             th.NumberType,
             default=24,
+            maximum=1_000_000,
             title="Association refresh (hours)",
             description="Associations whose last full pass is older are read in full again, "
             "which shows removed ones. 0: never.",
@@ -205,6 +208,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             "request_timeout_seconds",
             th.NumberType,
             default=60,
+            minimum=1,
             title="Request timeout (seconds)",
             description="How long a reply may stay silent before the request is tried again.",
         ),
@@ -260,6 +264,10 @@ class Settings:
                 "No token: set access_token (in the Meltano project: HUBSPOT_ACCESS_TOKEN in .env), "
                 "or client_id, client_secret and refresh_token."
             )
+        for name in ("access_token", *_OAUTH):
+            secret = str(config.get(name) or "")
+            if not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
+                raise SettingsError(f"The setting {name} has characters that no token has: paste it anew.")
         return cls(
             access_token=token,
             client_id=config.get("client_id"),
@@ -282,10 +290,10 @@ class Settings:
             association_refresh=_hours(config["association_refresh_hours"]),
             activate_versions=config["activate_versions"],
             page_size=config["page_size"],
-            daily_reserve=config["daily_reserve_percent"] / 100,
-            progress_seconds=config["progress_seconds"],
+            daily_reserve=float(config["daily_reserve_percent"]) / 100,
+            progress_seconds=float(config["progress_seconds"]),
             workers=config["workers"],
-            request_timeout_seconds=config["request_timeout_seconds"],
+            request_timeout_seconds=float(config["request_timeout_seconds"]),
         )
 
 
@@ -355,4 +363,4 @@ def _moment(setting: str, config: Mapping[str, Any]) -> datetime | None:
 
 
 def _hours(hours: float) -> timedelta | None:
-    return timedelta(hours=hours) if hours > 0 else None
+    return timedelta(hours=float(hours)) if hours > 0 else None  # the SDK reads fractions as Decimal

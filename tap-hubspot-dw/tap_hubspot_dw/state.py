@@ -5,8 +5,11 @@
         "replication_key_value": "2026-11-23T20:00:00.000Z",   the end of the last window read
         "version": 1795464000000,                              the table version its records carry
         "full_pass_at": "2026-11-23T20:00:00.000Z",            the start of the last complete full pass
+        "archived": "eJxj5GZk…",                                  the ids that were archived then, see `id_sets`
+        "properties": "eJwBrwX…",                              the checksums of the properties' names it has read
         "full_pass": {"version": …, "started_at": …, "ranges": [[0, 20000]]}   one that is under way
-    }, "associations": {… "pairs": {"deals:contacts": "2026-11-23T20:00:00.000Z"}}}}
+    }, "associations": {… "pairs": {"deals:contacts": "2026-11-23T20:00:00.000Z"}},
+    "properties": {"objects": ["contacts", "deals"]}}}                         the objects that its rows belong to
 
 State that another tap left with a `replication_key_value` is read as it is. Meltano merges the state of a run with
 `--full-refresh` into the old one, so a `full_pass` that is not newer than `version` is a leftover and ignored.
@@ -18,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from tap_hubspot_dw.id_sets import pack, unpack
 from tap_hubspot_dw.ranges import Range
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
 
@@ -44,6 +48,9 @@ class StreamState:
     full_pass_at: datetime | None = None
     full_pass: FullPass | None = None
     pairs: dict[str, datetime] = field(default_factory=dict)
+    archived: set[int] = field(default_factory=set)
+    objects: tuple[str, ...] = ()
+    properties: set[int] = field(default_factory=set)
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> StreamState:
@@ -68,6 +75,9 @@ class StreamState:
             full_pass_at=_moment(saved.get("full_pass_at")),
             full_pass=full_pass,
             pairs={pair: parse_timestamp(text) for pair, text in saved.get("pairs", {}).items()},
+            objects=tuple(saved.get("objects", ())),
+            archived=unpack(saved["archived"]) if "archived" in saved else set(),
+            properties=unpack(saved["properties"]) if "properties" in saved else set(),
         )
 
     def to_json(self, replication_key: str | None) -> dict[str, Any]:
@@ -82,13 +92,20 @@ class StreamState:
             saved["full_pass_at"] = format_timestamp(self.full_pass_at)
         if self.pairs:
             saved["pairs"] = {pair: format_timestamp(moment) for pair, moment in self.pairs.items()}
+        if self.objects:
+            saved["objects"] = list(self.objects)
+        if self.archived:
+            saved["archived"] = pack(self.archived)
+        if self.properties:
+            saved["properties"] = pack(self.properties)
         if self.full_pass:
             ranges = self.full_pass.ranges
             saved["full_pass"] = {
                 "version": self.full_pass.version,
                 "started_at": format_timestamp(self.full_pass.started_at),
-                **({"ranges": [[each.above, each.through] for each in ranges]} if ranges else {}),
-                **({"finished": list(self.full_pass.finished)} if self.full_pass.finished else {}),
+                # Empty ones too: Meltano may merge this into a state that has those of an older pass.
+                "ranges": [[each.above, each.through] for each in ranges],
+                "finished": list(self.full_pass.finished),
             }
         return saved
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Stream, Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
@@ -17,18 +17,21 @@ from tap_hubspot_dw.errors import HubSpotError, RunStoppedError
 from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
 from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.progress import summary
-from tap_hubspot_dw.run import Run, now
+from tap_hubspot_dw.run import Run, StreamRun, now
 from tap_hubspot_dw.schemas import json_schema_of_all, object_schema
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
 from tap_hubspot_dw.streams.associations import AssociationStream
 from tap_hubspot_dw.streams.history import HistoryStream
 from tap_hubspot_dw.streams.objects import ObjectStream
 from tap_hubspot_dw.streams.reference import REFERENCES, ReferenceStream
+from tap_hubspot_dw.together import Together
 
 if TYPE_CHECKING:
     from types import FrameType
 
     import click
+
+    from tap_hubspot_dw.streams.base import HubSpotStream
 
 
 class StreamsFailedError(HubSpotError):
@@ -70,32 +73,50 @@ class TapHubSpotDW(Tap):
             )
         return self._streams
 
-    def sync_all(self) -> None:  # type: ignore[misc]  # final for typing only: the end of a run is ours to judge
-        """Read all selected streams.
+    def sync_all(self) -> None:  # type: ignore[misc]  # final for typing only: how a run goes and ends is ours
+        """Read all selected streams at the same time, then the run's history.
 
         Raises:
             HubSpotError: HubSpot stopped answering, or some streams failed; all others are complete.
         """
+        streams = [stream for stream in cast("Iterable[HubSpotStream]", self.streams.values()) if stream.selected]
+        run = self._run
         try:
-            super().sync_all()
+            if any(stream.in_batches for stream in streams):  # the SDK makes the files
+                super().sync_all()
+            else:
+                self._sync_together(streams)
         except SystemExit:
             self.logger.error("Stopped by a signal; the state so far is kept.")
-            self.state_writer.write_state(self.state)
             raise
         finally:
-            if ahead := self._run.clock_ahead.total_seconds():
+            if ahead := run.clock_ahead.total_seconds():
                 told = (
                     "This machine's clock is %.0f s ahead of HubSpot's; the run counted from HubSpot's: set the clock."
                 )
                 self.logger.warning(told, ahead)
-            if self._run.history:
-                self.logger.info("What this run read:\n%s", summary(self._run.history))
-        if self._run.failures:
-            names = ", ".join(self._run.failures)
+            if run.history:
+                self.logger.info("What this run read:\n%s", summary(run.history))
+        if run.failures:
+            names = ", ".join(run.failures)
             raise StreamsFailedError(
-                f"{len(self._run.failures)} stream(s) could not be read: {names}. The reasons stand above; "
+                f"{len(run.failures)} stream(s) could not be read: {names}. The reasons stand above; "
                 "every other stream is complete."
             )
+
+    def _sync_together(self, streams: Sequence[HubSpotStream]) -> None:
+        """Read the streams at the same time and the history after them, whatever becomes of them."""
+        together = Together(self, self._run)
+        readers = [stream for stream in streams if not isinstance(stream, HistoryStream)]
+        history = [stream for stream in streams if isinstance(stream, HistoryStream)]
+        try:
+            together.sync(readers)
+        except BrokenPipeError:  # nobody listens any more
+            raise
+        except BaseException:
+            together.finish(history)
+            raise
+        together.finish(history)
 
     def _start_run(self) -> Run:
         settings = Settings.from_config(self.config)
@@ -115,12 +136,15 @@ class TapHubSpotDW(Tap):
         for name in run.settings.objects:
             try:
                 kind = self._resolve(run, name)
-                entry = self.input_catalog.get_stream(name) if self.input_catalog else None
+                entry = self.input_catalog.get_stream(kind.name) if self.input_catalog else None
+                if self.input_catalog and entry is None:
+                    raise HubSpotError("the catalog lacks it: discover anew, or take it out of the setting objects.")
                 schema = entry.schema.to_dict() if entry else self._schema(run, kind)
             except RunStoppedError:
                 raise
             except HubSpotError as error:
                 run.failures[name] = str(error)
+                run.history.append(StreamRun(name, now(), finished_at=now(), error=str(error)))
                 self.logger.error("%s: left out: %s", name, error)
             else:
                 yield ObjectStream(self, run, kind, schema)

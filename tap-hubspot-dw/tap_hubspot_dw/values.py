@@ -10,16 +10,42 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from tap_hubspot_dw.timestamps import format_timestamp, parse_timestamp
 
 Converter = Callable[[str], object]
+
+_MOST_KNOWN = 20_000  # texts: a few megabytes at the most
 
 # Each converter tries first what nearly every value looks like: it runs for every value of every record.
 _PLAIN_NUMBER = re.compile(r"-?\d{1,18}\.\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d{1,1000}(\.\d{0,1000})?|\.\d{1,1000})([eE][+-]?\d{1,3})?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
+
+
+class Known(dict[str | None, Any]):
+    """A converter by subscript, which remembers: texts of a CRM repeat, in a column and from one to the other.
+
+    No text (None, or `""`, which is how HubSpot writes a cleared value) gives None. Safe to use from threads.
+    """
+
+    def __init__(self, convert: Converter) -> None:
+        super().__init__()
+        self._convert = convert
+
+    def __missing__(self, text: str | None) -> object:
+        """Convert a text that is not known.
+
+        Raises:
+            ValueError: it does not convert.
+        """
+        value = self._convert(text) if text else None
+        if len(self) >= _MOST_KNOWN:
+            self.clear()
+        self[text] = value
+        return value
 
 
 def to_number(text: str) -> int | Decimal:

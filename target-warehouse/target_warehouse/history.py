@@ -14,6 +14,7 @@ from typing import Any
 
 from target_warehouse.columns import Table, table_of
 from target_warehouse.engines.protocol import Counts
+from target_warehouse.values import storable
 
 TABLE_NAME = "_load_history"
 KEYS = ("run_id", "stream")
@@ -62,6 +63,8 @@ class StreamRun:
     rejected: int = 0
     first_reason: str = ""
     counts: Counts = field(default_factory=Counts)
+    #: Whether the rows of earlier runs are gone, as the load method `overwrite` wants.
+    is_cleared: bool = False
 
     def reject(self, reason: str) -> None:
         """A record was rejected."""
@@ -74,7 +77,7 @@ class StreamRun:
         seconds = round((now - self.started_at).total_seconds(), 3)
         return {
             "run_id": run_id,
-            "stream": self.stream,
+            "stream": storable(self.stream),
             "table_schema": self.table.schema,
             "table_name": self.table.name,
             "started_at": self.started_at,
@@ -89,7 +92,7 @@ class StreamRun:
             "bytes": self.size,
             "peak_memory_mb": peak_memory_mb(),
             "status": status,
-            "error": error,
+            "error": storable(error) if error else None,
         }
 
 

@@ -30,7 +30,7 @@ def fit(names: Iterable[str], existing: Iterable[str], *, most_bytes: int | None
     for name in wanted:
         if name in fitted:
             continue
-        if _is_usable(name, most_bytes) and _folded(name, ignores_case=ignores_case) not in taken:
+        if is_usable(name, most_bytes) and _folded(name, ignores_case=ignores_case) not in taken:
             fitted[name] = name
         else:
             fitted[name] = _shortened(name, most_bytes)
@@ -38,16 +38,17 @@ def fit(names: Iterable[str], existing: Iterable[str], *, most_bytes: int | None
     return {name: fitted[name] for name in wanted}
 
 
-def _folded(name: str, *, ignores_case: bool) -> str:
-    return name.casefold() if ignores_case else name
-
-
-def _is_usable(name: str, most_bytes: int | None) -> bool:
+def is_usable(name: str, most_bytes: int | None) -> bool:
+    """Whether a database takes this name as it is."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
         return False
     return bool(name) and "\0" not in name and (most_bytes is None or size <= most_bytes)
+
+
+def _folded(name: str, *, ignores_case: bool) -> str:
+    return name.casefold() if ignores_case else name
 
 
 def _shortened(name: str, most_bytes: int | None) -> str:

@@ -10,7 +10,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.columns import Table, table_of
-from target_warehouse.values import json_line, without_nul
+from target_warehouse.values import json_line, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,9 +40,9 @@ def rejected(run_id: str, stream: str, record: Record, reason: str) -> dict[str,
     """The rejected record as a record of `SCHEMA`."""
     return {
         "run_id": run_id,
-        "stream": stream,
+        "stream": storable(stream),
         "rejected_at": dt.datetime.now(dt.UTC),
-        "reason": _storable(reason),
+        "reason": storable(reason),
         "record": json_line(record),
     }
 
@@ -51,11 +51,7 @@ def sentence(counts: Iterable[tuple[str, int]], first: str, table: str, limit: i
     """What to tell the user at the end of a run with rejected records: of which streams, why, and where they are."""
     streams = ", ".join(f"{stream} {count:,}" for stream, count in counts if count)
     return (
-        f"Records that could not be loaded: {streams}. The first: {_storable(first)}. They are kept, with their "
+        f"Records that could not be loaded: {streams}. The first: {storable(first)}. They are kept, with their "
         f"reasons, in the table {table}, and everything else is loaded. Correct them at the source, deselect the "
         f"property in the tap, or raise the setting max_rejected (now {limit})."
     )
-
-
-def _storable(text: str) -> str:
-    return str(without_nul(text)).encode(errors="replace").decode()

@@ -107,7 +107,8 @@ SETTINGS = (
         "lock_timeout_seconds",
         "number",
         "Lock timeout, seconds",
-        "How long to wait for a DuckDB file that another process has open.",
+        "How long to wait for a DuckDB file that another process has open, or for a lock that another session holds in "
+        "PostgreSQL.",
         default=10,
     ),
     Setting(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.sinks import BatchSink
 
+from target_warehouse.batch_files import read_records
 from target_warehouse.batches import settle
 from target_warehouse.bulk import Bulk
 from target_warehouse.columns import DELETED_AT, TABLE_VERSION, needs_validator, table_of
@@ -270,9 +271,13 @@ class WarehouseSink(BatchSink):
         )
 
     def process_batch_files(self, encoding: BaseBatchFileEncoding, files: Sequence[str]) -> None:
-        """Load the files of a BATCH message after the records that came before it."""
+        """Load the files of a BATCH message after the records that came before it, each in a transaction."""
         self._target.drain_one(self)
-        super().process_batch_files(encoding, files)
+        storage = self.batch_config.storage if self.batch_config else None
+        for url in files:
+            records = read_records(self.stream_name, encoding, url, storage)
+            self.record_counter_metric.increment(len(records))
+            self.process_batch({"records": records})
 
     def clean_up(self) -> None:
         """Say how often a NUL was replaced."""

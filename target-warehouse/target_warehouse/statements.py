@@ -72,6 +72,11 @@ def count_newly_deleted(table: str, stage: str, keys: Iterable[str], values: Map
     )
 
 
+def delete_all(table: str) -> str:
+    """Delete every row."""
+    return f"DELETE FROM {table}"  # noqa: S608 - quoted
+
+
 def activate_version(table: str, version: int, *, hard_delete: bool) -> str:
     """Delete the rows of older versions, and those without one; nothing if a newer version is in the table.
 

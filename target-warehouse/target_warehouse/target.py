@@ -260,20 +260,27 @@ class TargetWarehouse(Target):
         refused = self._rejected_by(sink) if is_last else None
         with self._uninterrupted():
             try:
-                counts = self._written(run, work, refused)
+                counts = self._written(run, sink, work, refused)
             except AgainError:
-                counts = self._written(run, work, refused)
-            run.counts = counts
+                counts = self._written(run, sink, work, refused)
+            run.counts, run.is_cleared = counts, True
             if is_last:
                 sink.rejected.clear()
                 self._pending_bytes -= sink.pending_bytes
                 self._watermark.committed(sink.stream_name)
 
     def _written(
-        self, run: StreamRun, work: Callable[[Transaction], Counts], refused: tuple[Table, pa.Table] | None
+        self,
+        run: StreamRun,
+        sink: WarehouseSink,
+        work: Callable[[Transaction], Counts],
+        refused: tuple[Table, pa.Table] | None,
     ) -> Counts:
         with self.engine.transaction() as transaction:
-            counts = run.counts + work(transaction)
+            counts = run.counts
+            if self.config.get("load_method") == "overwrite" and not run.is_cleared:
+                counts += transaction.clear(sink.table)
+            counts += work(transaction)
             if refused:
                 transaction.append(*refused)
             self._write_history(transaction, [run.row(self.run_id, "running", counts)])
@@ -344,6 +351,9 @@ class TargetWarehouse(Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
         self._assert_known(message_dict["stream"], "BATCH")
+        from target_warehouse.batch_files import check_encoding
+
+        check_encoding(message_dict["stream"], message_dict["encoding"], message_dict["manifest"])
         super()._process_batch_message(message_dict)
 
     def _assert_known(self, stream: str, kind: str) -> None:

@@ -83,6 +83,11 @@ def json_line(value: Any) -> str:
         return json.dumps(value, default=str)
 
 
+def storable(text: str) -> str:
+    """The text of a name or a message as every database stores it: no NUL, half surrogate pairs as their escape."""
+    return str(without_nul(text)).encode(errors="backslashreplace").decode()
+
+
 def without_nul(value: Any) -> Any:
     """The value with every NUL, also in nested values and keys, replaced by U+FFFD; no two keys become one."""
     if isinstance(value, str):

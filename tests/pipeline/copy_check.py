@@ -51,6 +51,12 @@ _EXPECTED: dict[str, Callable[[str], object]] = {
 }
 
 
+def typed(kind: str, text: str) -> object:
+    """Return the value of a property's text by its HubSpot type; INVALID for one that it cannot have."""
+    convert = _EXPECTED.get(kind)
+    return convert(text) if convert else text
+
+
 def object_differences(truth: Iterable[dict[str, Any]], rows: Iterable[Row], types: dict[str, str]) -> Iterator[str]:
     """Yield a sentence for every difference between live objects and live rows.
 

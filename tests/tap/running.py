@@ -1,4 +1,7 @@
-"""Running the tap as users do: a process of its own, Singer messages on its standard output."""
+"""Running the tap as users do: a process of its own, Singer messages on its standard output.
+
+WAREHOUSE_TEST_API_VERSION (`v3`, `2026-03`) runs every test that names no version on that one.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Any
 TAP = Path(sys.executable).with_name("tap-hubspot-dw")
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["tap_hubspot_dw.tap"])
+VERSION = {"api_version": version} if (version := os.environ.get("WAREHOUSE_TEST_API_VERSION")) else {}
 CLEAN = {name: text for name, text in os.environ.items() if not name.startswith("TAP_HUBSPOT_DW_")}
 
 
@@ -65,13 +69,13 @@ def run_tap(
     timeout: float = 120,
 ) -> TapRun:
     """Run the tap with files in `folder`; it fails the test only if it takes too long."""
-    command = ["--config", _file(folder, "config", config)]
+    command = ["--config", _file(folder, "config", VERSION | config)]
     if state is not None:
         command += ["--state", _file(folder, "state", state)]
     if catalog is not None:
         command += ["--catalog", _file(folder, "catalog", catalog)]
     code, out, log = _in_own_process(folder, [*command, *arguments], CLEAN | (env or {}), timeout)
-    lines = [line for line in out.splitlines() if line.startswith('{"type"')]
+    lines = [line for line in out.split("\n") if line.startswith('{"type"')]
     return TapRun(code, log, [json.loads(line) for line in lines])
 
 
@@ -102,7 +106,7 @@ def _command(arguments: list[str], env: dict[str, str], out: str, log: str) -> N
 
 def discover(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     """Return the catalog that the tap discovers."""
-    command = ["--config", _file(folder, "config", config), "--discover"]
+    command = ["--config", _file(folder, "config", VERSION | config), "--discover"]
     code, out, log = _in_own_process(folder, command, CLEAN, 60)
     assert code == 0, log
     return json.loads(out)

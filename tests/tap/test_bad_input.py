@@ -41,3 +41,18 @@ def test_a_mistake_is_said_in_one_sentence(tmp_path, config, said, arguments):
     assert run.messages == []
     assert "Traceback" not in run.log
     assert SECRET not in run.log
+
+
+@pytest.mark.parametrize("token", [f"{SECRET}\n", f"{SECRET}\u2019"], ids=["newline", "curly quote"])
+def test_a_token_with_something_pasted_to_it_is_said_and_never_shown(tmp_path, token):
+    run = run_tap(tmp_path, GOOD | {"access_token": token})
+    assert run.returncode != 0
+    assert "Traceback" not in run.log
+    assert SECRET not in run.log
+
+
+@pytest.mark.parametrize("setting", [{"request_timeout_seconds": 0}, {"full_refresh_hours": 10**14}])
+def test_a_number_that_makes_no_sense_is_said_in_one_sentence(tmp_path, setting):
+    run = run_tap(tmp_path, GOOD | setting)
+    assert run.returncode != 0
+    assert "Traceback" not in run.log

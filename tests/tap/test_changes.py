@@ -174,3 +174,24 @@ def test_a_wrong_token_is_one_sentence(settings, tmp_path):
     assert "HubSpot does not accept the token" in run.log
     assert "Traceback" not in run.log
     assert "pat-wrong" not in run.log
+
+
+def test_a_bookmark_in_the_future_is_not_trusted_in_silence(sandbox, settings, tmp_path):
+    state = {"bookmarks": {"contacts": {"replication_key_value": "2037-01-01T00:00:00.000Z"}}}
+    run = run_tap(tmp_path, settings | {"objects": ["contacts"]}, state=state)
+    assert len(run.records("contacts")) == SMALL["contacts"] or "2037-01-01" in run.log
+
+
+def test_the_history_has_a_failed_row_for_an_object_that_was_left_out(sandbox, settings, tmp_path):
+    sandbox.settings(withoutScopes=["crm.objects.deals.read", "crm.schemas.deals.read"])
+    run = run_tap(tmp_path, settings)
+    history = {each["stream"]: each["status"] for each in run.records("sync_history")}
+    assert history.get("deals") == "failed"
+
+
+def test_a_run_that_had_to_stop_still_writes_its_history(sandbox, settings, tmp_path):
+    sandbox.faults([{"match": "list contacts", "status": 429, "policy": "DAILY"}])
+    run = run_tap(tmp_path, settings)
+    history = {each["stream"]: each["status"] for each in run.records("sync_history")}
+    assert run.returncode == 75
+    assert history.get("contacts") == "failed"

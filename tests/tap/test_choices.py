@@ -54,6 +54,19 @@ def test_progress_is_told_as_often_as_wished(contacts, tmp_path, seconds, told):
     assert (" of 450 records, " in run.log) is told
 
 
+def test_progress_is_told_while_no_record_comes(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(contacts=1500, deals=1, associations=1, contact_properties=20, tier="unlimited")
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
+    ids = [each["id"] for each in sandbox.truth("0-1")]
+    sandbox.mutate([{"kind": "archive", "type": "0-1", "id": each, "daysAgo": 30} for each in ids])
+    sandbox.settings(latencyMs=100)
+    state = {"bookmarks": {"contacts": {"replication_key_value": sandbox.clock.now()}}}
+    run = run_tap(tmp_path, settings | {"progress_seconds": 0.3}, state=state)
+    sandbox.stop()
+    assert run.returncode == 0, run.log
+    assert len([line for line in run.log.splitlines() if "contacts: 0 records, 0/s" in line]) >= 2
+
+
 def test_patterns_choose_the_properties(config, tmp_path):
     patterns = {"include_properties": {"contacts": ["email", "hs_*", "*name"]}, "exclude_properties": {"*": ["hs_l*"]}}
     catalog = discover(tmp_path, config | patterns)
@@ -87,8 +100,8 @@ def test_changes_since_a_date_are_read_again_and_the_bookmark_moves_on(portal, c
 
 
 def test_debug_shows_each_request_and_no_secret(portal, contacts, tmp_path):
-    run = run_tap(tmp_path, contacts, env={"TAP_HUBSPOT_DW_LOGLEVEL": "DEBUG"})
-    assert "GET /crm/objects/2026-09/0-1: 200" in run.log
+    run = run_tap(tmp_path, contacts | {"api_version": "2026-03"}, env={"TAP_HUBSPOT_DW_LOGLEVEL": "DEBUG"})
+    assert "GET /crm/objects/2026-03/0-1: 200" in run.log
     assert portal.token not in run.log
     assert "GET /crm" not in run_tap(tmp_path, contacts).log
 
@@ -107,3 +120,42 @@ def test_the_daily_reserve_ends_the_run_with_its_own_exit_code(sandbox_factory, 
     assert "less than the reserve" in run.log
     assert run_tap(tmp_path, settings | {"daily_reserve_percent": 1}, state=run.state).returncode == 0
     sandbox.stop()
+
+
+def test_objects_may_be_named_in_any_case_throughout_the_settings(config, tmp_path):
+    named = {"objects": ["Contacts", "Deals"], "association_pairs": ["Contacts:Deals"]}
+    run = run_tap(tmp_path, config | named | {"include_properties": {"Contacts": ["email"]}})
+    assert run.returncode == 0, run.log
+    assert run.records("associations")
+    contacts = run.records("contacts") or run.records("Contacts")
+    assert "phone" not in contacts[0]
+
+
+@pytest.mark.parametrize("setting", ["full_refresh_hours", "association_refresh_hours", "request_timeout_seconds"])
+def test_hours_and_seconds_may_have_fractions(contacts, tmp_path, setting):
+    run = run_tap(tmp_path, contacts | {setting: 1.5})
+    assert run.returncode == 0
+
+
+def test_whatever_columns_are_chosen_a_delete_record_says_that_it_is_one(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(contacts=20, contact_properties=20, deals=1, associations=1, tier="unlimited")
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
+    catalog = discover(tmp_path, settings)
+    for stream in catalog["streams"]:
+        for each in stream["metadata"]:
+            each["metadata"]["selected"] = each["breadcrumb"][-1:] in ([], ["id"], ["email"])
+    first = run_tap(tmp_path, settings, catalog=catalog)
+    victim = next(sandbox.truth("0-1"))["id"]
+    sandbox.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
+    run = run_tap(tmp_path, settings, catalog=catalog, state=first.state)
+    sandbox.stop()
+    assert run.returncode == 0, run.log
+    assert [each["id"] for each in run.deletes("contacts")] == [victim]
+    assert run.records("contacts") == []
+
+
+def test_a_column_that_is_chosen_later_is_read_for_every_record_or_named(contacts, tmp_path):
+    first = run_tap(tmp_path, contacts | {"include_properties": {"contacts": ["email"]}})
+    run = run_tap(tmp_path, contacts | {"include_properties": {"contacts": ["email", "phone"]}}, state=first.state)
+    assert run.returncode == 0, run.log
+    assert len(run.records("contacts")) == 450 or "phone" in run.log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -11,7 +12,7 @@ import requests
 import responses
 
 from tap_hubspot_dw.auth import StaticToken
-from tap_hubspot_dw.client import Client
+from tap_hubspot_dw.client import Client, Traffic
 from tap_hubspot_dw.errors import (
     AuthenticationError,
     DailyLimitError,
@@ -29,6 +30,11 @@ URL = "http://hubspot.test"
 DEFAULTS = {name: each["default"] for name, each in CONFIG_JSONSCHEMA["properties"].items() if "default" in each}
 SECRET = "pat-not-a-real-token"
 HTML = "<html><body>502 Bad Gateway</body></html>"
+
+
+@pytest.fixture
+def traffic():
+    return Traffic()
 
 
 @pytest.fixture
@@ -64,43 +70,43 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("status", "body", "error", "said"), REFUSALS)
-def test_a_refusal_says_what_to_do_and_keeps_hubspots_category(client, hubspot, status, body, error, said):
+def test_a_refusal_says_what_to_do_and_keeps_hubspots_category(client, hubspot, status, body, error, said, traffic):
     hubspot.get(f"{URL}/x", status=status, **({"body": body} if isinstance(body, str) else {"json": body}))
     with pytest.raises(error, match=said) as raised:
-        client.get("/x")
+        client.get("/x", traffic=traffic)
     assert SECRET not in str(raised.value)
-    assert client.traffic.requests == 1
+    assert traffic.requests == 1
 
 
 TROUBLES = [{"status": 502, "body": HTML}, {"status": 423, "json": {}}, {"body": requests.ConnectionError("cut")}]
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_passing_trouble_is_tried_again(client, hubspot, trouble):
+def test_a_passing_trouble_is_tried_again(client, hubspot, trouble, traffic):
     hubspot.get(f"{URL}/x", **trouble)
     hubspot.get(f"{URL}/x", json={"results": []})
-    assert client.get("/x") == {"results": []}
-    assert (client.traffic.requests, client.traffic.retries) == (2, 1)
+    assert client.get("/x", traffic=traffic) == {"results": []}
+    assert (traffic.requests, traffic.retries) == (2, 1)
 
 
-def test_throttled_time_is_counted(client, hubspot):
+def test_throttled_time_is_counted(client, hubspot, traffic):
     hubspot.get(f"{URL}/x", status=429, json={"message": "You have reached your secondly limit."})
     hubspot.get(f"{URL}/x", json={"results": []})
-    client.get("/x")
-    assert client.traffic.throttled_seconds >= 1
+    client.get("/x", traffic=traffic)
+    assert traffic.throttled_seconds >= 1
 
 
-def test_a_wait_of_hours_ends_the_run_instead(client, hubspot):
+def test_a_wait_of_hours_ends_the_run_instead(client, hubspot, traffic):
     hubspot.get(f"{URL}/x", status=477, headers={"Retry-After": "86400"}, json={})
     with pytest.raises(UnreachableError, match="wait 86400 seconds"):
-        client.get("/x")
+        client.get("/x", traffic=traffic)
 
 
-def test_a_server_that_never_answered_is_given_up_soon(client, hubspot):
+def test_a_server_that_never_answered_is_given_up_soon(client, hubspot, traffic):
     hubspot.get(f"{URL}/x", status=503, body=HTML)
     with pytest.raises(HubSpotError, match="HTTP 503"):
-        client.get("/x")
-    assert client.traffic.requests == 3
+        client.get("/x", traffic=traffic)
+    assert traffic.requests == 3
 
 
 @pytest.mark.parametrize(
@@ -122,11 +128,22 @@ def test_a_reply_that_is_not_json_is_an_error(content):
 
 
 @pytest.mark.parametrize(("minutes", "moved"), [(120, 120), (0, 0), (-120, 0)])
-def test_a_clock_ahead_of_hubspots_moves_the_start_of_the_run_back(client, hubspot, minutes, moved):
+def test_a_clock_ahead_of_hubspots_moves_the_start_of_the_run_back(client, hubspot, minutes, moved, traffic):
     started_at = datetime.now(UTC)
     date = format_datetime(started_at - timedelta(minutes=minutes), usegmt=True)
     hubspot.get(f"{URL}/x", json={"results": []}, headers={"Date": date})
-    client.get("/x")
+    client.get("/x", traffic=traffic)
     settings = Settings.from_config(DEFAULTS | {"access_token": SECRET})
     run = Run(settings, Portal(client, "2026-09", logging.getLogger("test")), started_at)
     assert abs(started_at - run.started_at - timedelta(minutes=moved)) < timedelta(seconds=5)
+
+
+def test_a_slow_reply_is_not_taken_for_a_fast_clock(client, hubspot):
+    def slow(_request):
+        date = format_datetime(datetime.now(UTC), usegmt=True)
+        time.sleep(1.5)
+        return 200, {"Date": date}, '{"results": []}'
+
+    hubspot.add_callback("GET", f"{URL}/crm", callback=slow)
+    client.get("/crm", traffic=Traffic())
+    assert client.clock_ahead < timedelta(seconds=1.2)

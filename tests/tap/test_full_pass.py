@@ -156,7 +156,7 @@ def test_a_deselected_property_is_neither_emitted_nor_asked_for(wide, tmp_path):
     run = run_tap(tmp_path, settings, catalog=catalog)
     assert run.returncode == 0, run.log
     assert run.by_stream() == {"contacts": 150}
-    assert all(record.keys() == {"id", "email"} for record in run.records("contacts"))
+    assert all(record.keys() == {"id", "email", "_sdc_deleted_at"} for record in run.records("contacts"))
     # All 2,000 names would not fit into the URL, and the tap would have had to use batch read.
     assert not any(endpoint.startswith("batch read") for endpoint in wide.log()["byEndpoint"])
 
@@ -175,3 +175,30 @@ def test_a_test_run_reads_a_record_of_each_stream(config, tmp_path):
     assert run.returncode == 0, run.log
     assert run.by_stream().keys() >= {*TYPES, "associations", "owners"}
     assert all(count <= 2 for count in run.by_stream().values())
+
+
+def test_each_property_with_values_that_do_not_fit_is_counted_in_the_log_and_in_the_history(run):
+    counts = Counter(name for each in run.records("contacts") for name in each["invalid_properties"] or ())
+    assert counts
+    (told,) = (line for line in run.log.splitlines() if "contacts: values that do not fit" in line)
+    assert all(f"{name} ({count:,})" in told for name, count in counts.items())
+    (history,) = (each for each in run.records("sync_history") if each["stream"] == "contacts")
+    assert history["invalid_properties"] == counts
+
+
+@pytest.mark.parametrize("count", [1_200, 3_000])
+def test_no_property_of_a_wide_portal_is_lost(sandbox_factory, tmp_path, count):
+    sandbox = sandbox_factory(contacts=12, deals=1, associations=1, contact_properties=count, tier="unlimited")
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
+    first = run_tap(tmp_path, settings)
+    sandbox.mutate([{"kind": "bulk-touch", "type": "0-1", "count": 12}])
+    second = run_tap(tmp_path, settings, state=first.state)
+    for run in (first, second):
+        assert run.returncode == 0, run.log
+        records = {each["id"]: each for each in run.records("contacts")}
+        for each in sandbox.truth("0-1"):
+            given = {name for name, text in each["properties"].items() if text}
+            record = records[each["id"]]
+            assert {name for name in given if record[name] is None} == (record["invalid_properties"] or {}).keys()
+    assert "414" not in sandbox.log()["byStatus"]
+    sandbox.stop()

@@ -9,6 +9,11 @@ from tests.tap.running import run_tap
 TYPES = {"contacts": "0-1", "appointments": "0-421", "divisions": "divisions", "deals": "0-3"}
 TINY = {"contacts": 330, "appointments": 110, "divisions": 4, "deals": 120, "associations": 700}
 TINY |= {"contact_properties": 25, "tier": "unlimited"}
+OAUTH = {
+    "client_id": "sandbox-client-id",
+    "client_secret": "sandbox-client-secret-not-a-secret",
+    "refresh_token": "sandbox-refresh-not-a-secret",
+}
 
 
 def quirk(*settings: str) -> dict[str, object]:
@@ -97,18 +102,13 @@ def test_a_missing_scope_costs_its_stream_only_and_is_named(sandbox_factory, tmp
 def test_an_oauth_token_that_ends_in_the_middle_is_renewed(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(**TINY)
     sandbox.faults([{"match": "list", "every": 3, "expireTokens": True}])
-    oauth = {
-        "client_id": "sandbox-client-id",
-        "client_secret": "sandbox-client-secret-not-a-secret",
-        "refresh_token": "sandbox-refresh-not-a-secret",
-    }
-    run = run_tap(tmp_path, {"api_url": sandbox.url, **oauth})
+    run = run_tap(tmp_path, {"api_url": sandbox.url, **OAUTH})
     assert run.returncode == 0, run.log
     for stream, ids in records_by_id(sandbox).items():
         assert {each["id"] for each in run.records(stream)} == ids
     log = sandbox.log()["byStatus"]
     assert log.get("401", 0) >= 2, "no token ended"
-    wrong = run_tap(tmp_path, {"api_url": sandbox.url, **oauth, "refresh_token": "wrong"})
+    wrong = run_tap(tmp_path, {"api_url": sandbox.url, **OAUTH, "refresh_token": "wrong"})
     assert wrong.returncode == 1
     assert "HubSpot refused the refresh token (HTTP 400, BAD_REFRESH_TOKEN)" in wrong.log
     sandbox.stop()
@@ -131,3 +131,35 @@ def test_a_long_list_is_read_completely_in_ranges_or_by_its_cursor(sandbox_facto
         assert requests <= 31_000 / 100 + 10
         assert ids != sorted(ids, key=int), "the ranges were not read at the same time"
     sandbox.stop()
+
+
+def test_objects_that_cannot_be_searched_are_read_by_their_list(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(**TINY)
+    sandbox.faults([{"match": "search deals", "status": 400}])
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["deals"], "associations": False}
+    run = run_tap(tmp_path, settings)
+    sandbox.stop()
+    assert run.returncode == 0
+    assert len(run.records("deals")) == TINY["deals"]
+
+
+@pytest.mark.parametrize("trouble", [{"status": 502}, {"status": 429}, {"cut": "before"}], ids=["502", "429", "cut"])
+def test_a_token_endpoint_in_trouble_is_asked_again(sandbox_factory, tmp_path, trouble):
+    sandbox = sandbox_factory(**TINY)
+    sandbox.faults([{"match": "oauth token", "nth": 1, **trouble}])
+    run = run_tap(tmp_path, {"api_url": sandbox.url, "objects": ["deals"], **OAUTH})
+    sandbox.stop()
+    assert run.returncode == 0
+    assert len(run.records("deals")) == TINY["deals"]
+
+
+def test_an_archived_list_that_breaks_off_is_not_taken_for_none(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(**TINY)
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
+    first = run_tap(tmp_path, settings)
+    archived = [each["id"] for each in sandbox.truth("0-1")][:150]
+    sandbox.mutate([{"kind": "archive", "type": "0-1", "id": each} for each in archived])
+    sandbox.faults([{"match": "list contacts", "nth": 2, "status": 404}])
+    run = run_tap(tmp_path, settings, state=first.state)
+    sandbox.stop()
+    assert run.returncode != 0 or {each["id"] for each in run.deletes("contacts")} == set(archived)

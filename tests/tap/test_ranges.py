@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from random import Random
 
-from tap_hubspot_dw.ranges import NotPositionalError, Range, checked_page, cut, gaps, merged
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_hubspot_dw.ranges import NotPositionalError, Range, Shares, checked_page, cut, gaps, merged
 
 FINISHED = [
     ([], [], [Range(0)]),
@@ -54,3 +58,52 @@ def test_a_page_that_keeps_the_rule_is_taken(reply):
 def test_a_page_that_breaks_the_rule_is_refused(reply):
     with pytest.raises(NotPositionalError):
         checked_page(reply, above=7)
+
+
+def test_who_has_nothing_to_read_takes_half_of_what_the_slowest_has_before_him():
+    shares = Shares(iter([Range(0, 1_000), Range(1_000, 101_000)]), expected=10_000)
+    short, long = next(shares), next(shares)
+    assert short.reach(1_000, 900) == 1_000
+    assert long.reach(21_000, 2_000) == 101_000
+    third = next(shares)
+    assert (long.span, third.span) == (Range(1_000, 61_000), Range(61_000, 101_000))
+    assert long.reach(41_000, 2_000) == 61_000
+    assert next(shares).span == Range(81_000, 101_000)
+
+
+def test_a_range_that_nobody_has_begun_to_read_is_not_halved_for_ever():
+    shares = Shares(iter([Range(0, 30_000)]), expected=10_000)
+    assert len(list(shares)) <= 8
+
+
+def test_nothing_is_shared_that_is_short_or_open():
+    shares = Shares(iter([Range(0, 1_900), Range(1_900)]), expected=1_900)
+    next(shares), next(shares)
+    with pytest.raises(StopIteration):
+        next(shares)
+
+
+@given(seed=st.integers(0, 10**6), count=st.integers(0, 3_000))
+def test_whoever_takes_over_from_whom_every_id_is_read_once(seed, count):
+    """Readers take pages of ten in a random order; each of them may end, and take a share again."""
+    random = Random(seed)
+    ordered = sorted(random.sample(range(1, 60_000), count))
+    shares = Shares(cut(Range(0), ordered[999::1_000]), expected=20_000)
+    read, readers, done = [], [], []
+    while True:
+        if random.random() < 0.2 or not readers:
+            share = next(shares, None)
+            if share is None and not readers:
+                break
+            readers += [(share, share.span.above)] if share else []
+            continue
+        share, above = readers.pop(random.randrange(len(readers)))
+        page = [each for each in ordered if each > above][:10]
+        through = share.reach(page[-1] if page else above, len(page))
+        read += [each for each in page if through is None or each <= through]
+        if page and (through is None or page[-1] < through):
+            readers.append((share, page[-1]))
+        else:
+            done.append(share.span)
+    assert sorted(read) == ordered
+    assert merged(done) == (Range(0),)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
 
 from tap_hubspot_dw.records import RecordMaker, archived_record, merged_records
 from tap_hubspot_dw.schemas import OBJECT_COLUMNS, column_name, columns, object_schema, property_name
+from tap_hubspot_dw.wanted import Wanted
 
 DEFINITIONS = [
     {"name": "email", "type": "string", "label": "Email", "description": "Where to write"},
@@ -36,7 +38,10 @@ def hubspot_object(**properties):
 
 
 def record_of(**properties):
-    return RecordMaker(columns(SCHEMA, SCHEMA["properties"]))(hubspot_object(**properties))
+    chosen = columns(SCHEMA, SCHEMA["properties"])
+    wanted = Wanted(column.property_name for column in chosen)
+    reply = wanted.decode(json.dumps({"results": [hubspot_object(**properties)]}).encode())
+    return RecordMaker(chosen, wanted)(reply["results"][0])
 
 
 def test_every_property_lands_in_its_own_column_with_its_own_type():
@@ -104,7 +109,11 @@ def test_a_delete_record_says_nothing_but_the_deletion():
 
 @pytest.mark.parametrize(("merged_ids", "losers"), [(None, []), ("", []), ("7", ["7"]), ("7;8 ; 9", ["7", "8", "9"])])
 def test_each_merged_away_id_becomes_a_delete_record_that_names_the_survivor(merged_ids, losers):
-    assert list(merged_records(hubspot_object(hs_merged_object_ids=merged_ids))) == [
+    wanted = Wanted(["email"])
+    reply = {"results": [hubspot_object(hs_merged_object_ids=merged_ids)]}
+    (each,) = wanted.decode(json.dumps(reply).encode())["results"]
+    survivor = RecordMaker([], wanted)(each)
+    assert list(merged_records(survivor, wanted.merged_ids(each["properties"]))) == [
         {"id": loser, "merged_into_id": "51", "_sdc_deleted_at": "2022-02-17T18:00:01.000Z"} for loser in losers
     ]
 
@@ -125,3 +134,23 @@ def test_a_schema_says_what_hubspot_calls_a_property():
 
 def test_only_selected_columns_are_read():
     assert [column.name for column in columns(SCHEMA, ["id", "email", "vip"])] == ["email", "vip"]
+
+
+def test_an_archived_object_without_its_time_is_deleted_all_the_same():
+    record = archived_record(hubspot_object() | {"archived": True})
+    assert record["_sdc_deleted_at"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("a", "a"), (None, None), (17, "17"), (True, "true"), ({"a": [1]}, '{"a": [1]}'), ("\ud800", "\ufffd")],
+)
+def test_a_value_that_is_no_text_becomes_its_json(value, text):
+    wanted = Wanted(["email"])
+    reply = wanted.decode(json.dumps({"results": [hubspot_object(email=value)], "paging": {"next": {}}}).encode())
+    assert reply["results"][0]["properties"] == (text, None, "51")
+    assert reply["paging"] == {"next": {}}
+
+
+def test_an_object_without_properties_has_none_of_them():
+    assert Wanted(["email"]).decode(b'{"results": [{"id": "1"}]}')["results"][0]["properties"] == (None,) * 3

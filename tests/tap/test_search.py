@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tap_hubspot_dw.search import Window, ascending_ids, change_window, is_last, search_body
+from tap_hubspot_dw.ranges import Range
+from tap_hubspot_dw.search import UnsortedError, Window, ascending_ids, change_window, is_last, search_body
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -32,7 +33,7 @@ def test_a_window_that_ends_before_it_begins_is_refused():
 
 
 def test_the_request_names_the_window_the_last_id_and_never_an_offset():
-    body = search_body(Window(NOON - HOUR, NOON), "lastmodifieddate", ["email"], above_id=51)
+    body = search_body("lastmodifieddate", Window(NOON - HOUR, NOON), ["email"], Range(51, 900), 200)
     assert body == {
         "filterGroups": [
             {
@@ -40,6 +41,7 @@ def test_the_request_names_the_window_the_last_id_and_never_an_offset():
                     {"propertyName": "lastmodifieddate", "operator": "GTE", "value": "1795431600000"},
                     {"propertyName": "lastmodifieddate", "operator": "LT", "value": "1795435200000"},
                     {"propertyName": "hs_object_id", "operator": "GT", "value": "51"},
+                    {"propertyName": "hs_object_id", "operator": "LTE", "value": "900"},
                 ]
             }
         ],
@@ -56,7 +58,7 @@ def test_ids_ascend_by_number(ids):
 
 @pytest.mark.parametrize("ids", [["8"], ["9", "9"], ["10", "11", "9"], ["10", "100", "11"]])
 def test_ids_that_do_not_ascend_are_refused(ids):
-    with pytest.raises(ValueError, match="follows"):
+    with pytest.raises(UnsortedError, match="follows"):
         ascending_ids([{"id": each} for each in ids], above_id=8)
 
 

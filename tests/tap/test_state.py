@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from meltano.core.utils import merge
 
 from tap_hubspot_dw.ranges import Range
 from tap_hubspot_dw.state import FullPass, StreamState
@@ -61,3 +62,10 @@ def test_a_pass_under_way_is_continued_and_then_becomes_the_past():
 )
 def test_a_full_pass_is_due_when_the_last_is_too_old_or_one_is_under_way(state, refresh, due):
     assert state.is_full_pass_due(refresh, NOON) is due
+
+
+def test_a_pass_begun_anew_takes_nothing_over_from_an_older_one_that_meltano_merges_it_into():
+    older = StreamState(version=7, full_pass=FullPass(8, NOON, ranges=(Range(0, 20000),))).to_json("updated_at")
+    begun = FullPass(9, NOON + HOUR)
+    merged = merge(StreamState(full_pass=begun).to_json("updated_at"), older)
+    assert StreamState.from_json(merged).full_pass == begun

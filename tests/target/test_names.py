@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_warehouse.errors import LoadError
 from target_warehouse.names import fit
 from target_warehouse.target import TargetWarehouse
 
@@ -141,3 +142,29 @@ def test_a_row_of_fixed_widths_fits_its_page(warehouse: Warehouse) -> None:
     rest = row["_sdc_overflow"]
     assert len(rest) > 200
     assert {name: int(rest.get(name, row.get(name, 0))) for name in names} == dict.fromkeys(names, 2**62)
+
+
+SCHEMAS = ("s", " ", "a.b", "x" * 70, "ü" * 40, "a\0b", "\ud800", "pg_temp", "information_schema")
+REFUSED = {
+    "postgres": {"x" * 70, "ü" * 40, "a\0b", "\ud800", "pg_temp"},
+    "duckdb": {"a\0b", "\ud800", "information_schema"},
+}
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_a_schema_is_made_under_its_name_or_refused(schema: str, warehouse: Warehouse) -> None:
+    """It is the user's choice, not a tap's: nobody would look for a short name."""
+    properties = {"id": {"type": "integer"}}
+    lines = [
+        {"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": {"properties": properties}},
+        {"type": "RECORD", "stream": "t", "record": {"id": 1}},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    for _ in range(2):
+        target = TargetWarehouse(config={"warehouse": warehouse.url, "default_target_schema": schema})
+        if schema in REFUSED[warehouse.engine]:
+            with pytest.raises(LoadError, match=r"(?i)schema"):
+                target.run(io.StringIO(text))
+        else:
+            target.run(io.StringIO(text))
+            assert warehouse.query(f'SELECT * FROM "{schema}".t WHERE id = 1')

@@ -82,7 +82,7 @@ def test_a_state_waits_for_the_rows_of_every_stream(run_target: RunTarget, wareh
     """The run fails with a record of `b` pending: the STATE that covers it is not printed though `a` is committed."""
     text = _schema("a") + _schema("b") + _records(0, 1, "b") + _state(1) + _records(0, 9, "a")
     bad = b"no JSON"
-    process = run_target((text + bad).decode(), warehouse=warehouse.url, batch_size_rows=9)
+    process = run_target((text + bad).decode(), warehouse=warehouse.url, batch_size_rows=9, commit_interval_seconds=600)
     assert process.returncode == 1
     assert process.stdout == ""
     assert _count(warehouse, "a") == 9
@@ -92,7 +92,7 @@ def test_a_state_waits_for_the_rows_of_every_stream(run_target: RunTarget, wareh
 def test_what_is_committed_before_the_run_fails_is_printed(run_target: RunTarget, warehouse: Warehouse) -> None:
     text = _schema("a") + _schema("b") + _records(0, 9, "a") + _state(9)
     bad = _records(0, 1, "b") + _state(10) + b"no JSON"
-    process = run_target((text + bad).decode(), warehouse=warehouse.url, batch_size_rows=9)
+    process = run_target((text + bad).decode(), warehouse=warehouse.url, batch_size_rows=9, commit_interval_seconds=600)
     assert process.returncode == 1
     assert [json.loads(line) for line in process.stdout.splitlines()] == [{"read": 9}]
     statuses = {row["stream"]: (row["status"], row["inserted"]) for row in warehouse.rows("_load_history")}

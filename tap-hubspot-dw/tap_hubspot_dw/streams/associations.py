@@ -2,30 +2,38 @@
 
 Changing an association touches neither record (observed), and it has another type id in each direction. So each
 pair is read from one fixed side, its higher rank; every run reads again the ids that changed on either side; and a
-full pass now and then shows which associations are gone.
+full pass now and then shows which associations are gone. Ids come from the streams of objects while those are read.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from tap_hubspot_dw.errors import RequestError
+from tap_hubspot_dw.budgets import ASSOCIATIONS
+from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, UnknownPairError
+from tap_hubspot_dw.events import Activation, Block, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import ASSOCIATION_INPUTS
 from tap_hubspot_dw.records import Record
-from tap_hubspot_dw.run import Run, SeenIds
+from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import KEY, TEXT
-from tap_hubspot_dw.search import change_window
+from tap_hubspot_dw.search import Window, change_window
+from tap_hubspot_dw.seen import SeenIds
+from tap_hubspot_dw.state import FullPass, StreamState
 from tap_hubspot_dw.streams.base import HubSpotStream, described
 from tap_hubspot_dw.timestamps import epoch_ms
+from tap_hubspot_dw.wanted import IDS_ONLY
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
+
+_MOST_GROUPS = 8
+_REQUESTS_AT_ONCE = 4  # of a group; HubSpot allows 10 to 20 a second, over all groups
 
 SCHEMA = described(
     {
@@ -53,6 +61,19 @@ class Pair:
         return f"{self.from_kind.name}:{self.to_kind.name}"
 
 
+@dataclass(frozen=True)
+class Group:
+    """Pairs that are read together: in full, all from one object type; or one pair, of what changed in a window."""
+
+    pairs: tuple[Pair, ...]
+    window: Window | None = None
+
+    @property
+    def from_kind(self) -> ObjectType:
+        """The object type that all of the pairs are read from."""
+        return self.pairs[0].from_kind
+
+
 def pairs(kinds: Iterable[ObjectType], chosen: Iterable[tuple[str, str]] | None) -> list[Pair]:
     """Return every unordered pair of `kinds`, or of those the `chosen` ones, each from its fixed side."""
     ordered = sorted(kinds, key=lambda kind: (kind.rank, kind.type_id), reverse=True)
@@ -78,8 +99,20 @@ class AssociationStream(HubSpotStream):
     def __init__(self, tap: Tap, run: Run) -> None:
         super().__init__(tap, run, "associations", SCHEMA)
 
-    def read(self) -> Iterator[Record]:
-        """Yield the associations of changed records; of all records where a pair is new or a full pass is due."""
+    def begin(self) -> None:
+        """Forget what an earlier reading in this process knew."""
+        super().begin()
+        self._unknown: dict[str, str] = {}
+        self._bookmarked: frozenset[str] = frozenset()
+        self._failed: dict[str, HubSpotError] = {}
+        self._locks: dict[str, threading.Lock] = {}
+
+    def read(self) -> Iterator[Event]:
+        """Yield the associations of changed records; of all records where a pair is new or a full pass is due.
+
+        Raises:
+            HubSpotError: some pairs could not be read; the others are complete.
+        """
         state = self.load_state()
         full_pass = None
         if state.full_pass_at is None or state.is_full_pass_due(
@@ -89,79 +122,141 @@ class AssociationStream(HubSpotStream):
         self.done.mode = "full" if full_pass else "incremental"
         self.done.until = self.run.started_at
         state.version = state.version or epoch_ms(self.run.started_at) - 1
-        self.set_version(full_pass.version if full_pass else state.version)
-        for pair in pairs(self.run.kinds, self.run.settings.association_pairs):
-            is_unfinished = full_pass is not None and pair.name not in full_pass.finished
-            since = state.pairs.get(pair.name)
-            yield from self._pair(pair, None if is_unfinished else since)
-            state.pairs[pair.name] = self.run.started_at
-            if is_unfinished and full_pass is not None:
-                full_pass = state.full_pass = replace(full_pass, finished=(*full_pass.finished, pair.name))
-            self.save_state(state)
-        if full_pass:
-            self.activate_version(full_pass.version)
+        self.version = full_pass.version if full_pass else state.version
+        self._bookmarked = frozenset(state.pairs)
+        groups = self._groups(state, full_pass)
+        for group, block in in_parallel(groups, self._group, workers=max(1, min(len(groups), _MOST_GROUPS))):
+            if block is not None:
+                yield block
+                continue
+            finished = [
+                pair.name for pair in group.pairs if pair.name not in self._failed and pair.name not in self._unknown
+            ]
+            state.pairs |= dict.fromkeys(finished, self.run.started_at)
+            if full_pass is not None:
+                done = dict.fromkeys([*full_pass.finished, *finished])
+                full_pass = state.full_pass = replace(full_pass, finished=tuple(done))
+            yield self.checkpoint(state)
+        if self._failed:
+            first = next(iter(self._failed.values()))
+            raise HubSpotError(f"{', '.join(self._failed)} could not be read: {first}") from first
+        if full_pass and (unread := self._bookmarked.difference(full_pass.finished)):
+            self.logger.info(
+                "Removed associations stay for now: this run did not read those of %s, which the table has. "
+                "If they are not to be read any more, run once with --full-refresh.",
+                ", ".join(sorted(unread)),
+            )
+        elif full_pass:
+            yield Activation(full_pass.version)
             state.end_full_pass()
         state.bookmark = self.run.started_at
-        self.save_state(state)
+        yield self.checkpoint(state)
 
-    def _pair(self, pair: Pair, bookmark: datetime | None) -> Iterator[Record]:
-        """Yield a pair's associations: of every record, or of those that changed since the bookmark."""
+    def _groups(self, state: StreamState, full_pass: FullPass | None) -> list[Group]:
+        """Return what is to read: pairs to read in full by the object type they start from, each other one alone."""
+        whole: dict[ObjectType, list[Pair]] = {}
+        groups = []
+        for pair in pairs(self.run.kinds, self.run.settings.association_pairs):
+            since = state.pairs.get(pair.name)
+            if since is None and not self.portal.is_pair_known(pair.from_kind, pair.to_kind):
+                self._skip(pair.name, "it refuses to read them")
+            elif since is None or (full_pass is not None and pair.name not in full_pass.finished):
+                whole.setdefault(pair.from_kind, []).append(pair)
+            else:
+                window = change_window(since, self.run.settings.lookback, self.run.started_at)
+                self.done.since = min(self.done.since or window.since, window.since)
+                groups.append(Group((pair,), window))
+        return [*(Group(tuple(chosen)) for chosen in whole.values()), *groups]
+
+    def _group(self, group: Group) -> Iterator[Block]:
+        """Yield the associations of a group of pairs; why a pair could not be read is kept for the end."""
         try:
-            ids = self._all_ids(pair.from_kind) if bookmark is None else self._changed_ids(pair, bookmark)
-            for results in self._associated(pair.from_kind, pair.to_kind, ids):
-                for result in results:
-                    yield from _rows(pair, result)
-        except RequestError as error:
-            if error.status not in {400, 404} or self.run.portal.is_pair_known(pair.from_kind, pair.to_kind):
-                raise
-            self.logger.warning("HubSpot knows no associations of %s: skipped (%s).", pair.name, error)
+            ids = self._changed_ids(group.pairs[0], group.window) if group.window else self._all_ids(group.from_kind)
+            yield from self._associated((pair, chunk) for chunk in ids for pair in group.pairs)
+        except RunStoppedError:
+            raise
+        except HubSpotError as error:
+            self._failed |= {pair.name: error for pair in group.pairs}
 
-    def _associated(
-        self, from_kind: ObjectType, to_kind: ObjectType, ids: Iterable[int]
+    def _associated(self, tasks: Iterable[tuple[Pair, list[int]]]) -> Iterator[Block]:
+        """Yield the associations of each pair's ids, several requests at once."""
+
+        def blocks(task: tuple[Pair, list[int]]) -> Iterator[Block]:
+            pair, ids = task
+            for results in self._replies(pair, pair.from_kind, pair.to_kind, ids):
+                yield self.block([row for result in results for row in _rows(pair, result)])
+
+        for _, block in in_parallel(tasks, blocks, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
+            if block is not None:
+                yield block
+
+    def _replies(
+        self, pair: Pair, from_kind: ObjectType, to_kind: ObjectType, ids: list[int]
     ) -> Iterator[list[dict[str, Any]]]:
-        """Yield HubSpot's association results for any number of ids, several requests at once."""
+        """Yield HubSpot's results for up to 1,000 ids, from either side of a pair.
 
-        def replies(chunk: list[int]) -> Iterator[list[dict[str, Any]]]:
-            return self.run.portal.associations(from_kind, to_kind, chunk)
+        A pair that HubSpot does not know has none, and is told once; another refusal costs its pair only.
+        """
+        direction = f"{from_kind.name}:{to_kind.name}"
+        if direction in self._unknown or pair.name in self._failed:
+            return
+        try:
+            yield from self.portal.associations(from_kind, to_kind, ids)
+        except RunStoppedError:
+            raise
+        except UnknownPairError as error:
+            if from_kind is pair.from_kind and pair.name in self._bookmarked:
+                self._failed.setdefault(pair.name, error)  # it has been known
+            else:
+                self._skip(direction, str(error))
+        except HubSpotError as error:
+            self._failed.setdefault(pair.name, error)
 
-        for _, results in in_parallel(_chunks(ids), replies, self.run.settings.workers):
-            if results is not None:
-                yield results
+    def _skip(self, direction: str, why: str) -> None:
+        if self._unknown.setdefault(direction, why) is why:
+            self.logger.warning("HubSpot knows no associations of %s: skipped (%s).", direction, why)
 
-    def _all_ids(self, kind: ObjectType) -> Iterable[int]:
-        """Return the ids of all live objects, from this run's own full pass where there was one."""
+    def _all_ids(self, kind: ObjectType) -> Iterator[list[int]]:
+        """Yield the ids of all live objects, as this run's own full pass reads them, or else from a list."""
         seen = self.run.seen.get(kind.name)
-        if seen is not None and seen.since is None:
-            return seen.ids
-        return self._listed_ids(kind)
+        if seen is not None and seen.holds_all():
+            yield from seen.arriving(ASSOCIATION_INPUTS)
+            if seen.is_complete():
+                return
+        yield from _chunks(int(each["id"]) for page in self.portal.listed(kind, IDS_ONLY) for each in page)
 
-    def _listed_ids(self, kind: ObjectType) -> Iterator[int]:
-        listed = SeenIds(since=None)
-        for page in self.run.portal.listed(kind, ["hs_object_id"]):
-            ids = [int(each["id"]) for each in page]
-            listed.ids.extend(ids)
-            yield from ids
-        self.run.seen[kind.name] = listed
+    def _changed_ids(self, pair: Pair, window: Window) -> Iterator[list[int]]:
+        """Yield the ids on the pair's first side that changed, or are associated with one that changed."""
+        firsts, seconds = (self._changed(kind, window) for kind in (pair.from_kind, pair.to_kind))
+        if firsts.since is None or seconds.since is None:  # a full pass: everything counts as changed
+            yield from self._all_ids(pair.from_kind)
+            return
+        ids = {each for chunk in firsts.arriving(ASSOCIATION_INPUTS) for each in chunk}
 
-    def _changed_ids(self, pair: Pair, bookmark: datetime) -> Iterable[int]:
-        """Return the ids on the pair's first side that changed, or are associated with one that changed."""
-        window = change_window(bookmark, self.run.settings.lookback, self.run.started_at)
-        self.done.since = min(self.done.since or window.since, window.since)
-        changed = {}
-        for kind in (pair.from_kind, pair.to_kind):
+        def partners(chunk: list[int]) -> Iterator[set[int]]:
+            for results in self._replies(pair, pair.to_kind, pair.from_kind, chunk):
+                yield {int(association["toObjectId"]) for result in results for association in result["to"]}
+
+        looked_up = seconds.arriving(ASSOCIATION_INPUTS)
+        for _, found in in_parallel(looked_up, partners, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
+            ids |= found or set()
+        yield from _chunks(sorted(ids))
+
+    def _changed(self, kind: ObjectType, window: Window) -> SeenIds:
+        """Return the ids that changed in the window: those that this run has read anyway, or else from a search."""
+        with self._lock_of(kind.name):
             seen = self.run.seen.get(kind.name)
-            if seen is None or (seen.since is not None and seen.since > window.since):
-                seen = SeenIds(since=window.since)
-                for page, _ in self.run.portal.changed(kind, window, ["hs_object_id"]):
-                    seen.ids.extend(int(each["id"]) for each in page)
+            if seen is None or not seen.holds_since(window.since):
+                seen = SeenIds()
+                seen.begin(window.since)
+                for ids in self.portal.changed_ids(kind, window):
+                    seen.add(ids)
+                seen.end(complete=True)
                 self.run.seen[kind.name] = seen
-            if seen.since is None:  # a full pass: everything counts as changed
-                return self._all_ids(pair.from_kind)
-            changed[kind.name] = seen.ids
-        ids = set(changed[pair.from_kind.name])
-        for results in self._associated(pair.to_kind, pair.from_kind, changed[pair.to_kind.name]):
-            ids.update(int(association["toObjectId"]) for result in results for association in result["to"])
-        return sorted(ids)
+        return seen
+
+    def _lock_of(self, name: str) -> threading.Lock:
+        return self._locks.setdefault(name, threading.Lock())
 
 
 def _rows(pair: Pair, result: dict[str, Any]) -> Iterator[Record]:

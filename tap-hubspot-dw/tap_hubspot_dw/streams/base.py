@@ -1,23 +1,25 @@
 """What every stream has in common: reading under observation, and state that only the reader moves.
 
 The SDK takes a stream's bookmark from the records it sees; here the bookmark is the end of a window that was read
-completely, so those hooks of the SDK are switched off. `read` runs on the main thread and saves its state after
-the records that the state covers have been written.
+completely, so those hooks of the SDK are switched off. `read` runs in a thread of its own and tells everything by
+events; what they ask for is done on the main thread (`sync`). `get_records` is the SDK's way to the same records,
+for its tests and its BATCH files.
 """
 
 from __future__ import annotations
 
 import abc
-import time
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
 
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError
-from tap_hubspot_dw.progress import progress_line
+from tap_hubspot_dw.events import Block, Checkpoint, Event, record_lines
+from tap_hubspot_dw.progress import outcome
 from tap_hubspot_dw.run import Run, StreamRun, now
 from tap_hubspot_dw.state import StreamState
 
@@ -27,62 +29,51 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
-    from singer_sdk.singerlib import RecordMessage
+    from singer_sdk.singerlib import RecordMessage, SelectionMask
 
     from tap_hubspot_dw.records import Record
 
-_STATE_SECONDS = 3.0
-_PROGRESS_RECORDS = 200  # how many records pass between two looks at the clock
-
 
 class HubSpotStream(Stream):
-    """A stream whose `read` yields finished records."""
+    """A stream whose `read` yields events with finished records."""
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # records are converted once, in `records`
 
     def __init__(self, tap: Tap, run: Run, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, schema=schema, name=name)
         self.run = run
+        self.portal = run.portal
         self.done = StreamRun(name, run.began_at)
-        self._state_written = 0.0
+        self.version: int | None = None
+        self._extracted_at: datetime | None = None
 
     @abc.abstractmethod
-    def read(self) -> Iterator[Record]:
-        """Yield the records of this run.
+    def read(self) -> Iterator[Event]:
+        """Yield the records of this run, and checkpoints behind what they cover.
 
         Raises:
             HubSpotError: this stream cannot be read.
         """
 
-    def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002  the SDK's signature
-        """Yield what `read` yields; its failure is kept for the end of the run, so that other streams go on."""
+    def begin(self) -> None:
+        """Get ready for `events`; from here on the run's history has this stream."""
         self.done = StreamRun(self.name, now())
+        self.portal = self.run.portal.counted_by(self.done.traffic)
         self.run.history.append(self.done)
-        traffic = self.run.portal.client.traffic
-        before = (traffic.requests, traffic.retries, traffic.throttled_seconds)
-        stop = self.run.stop
-        stop.is_reading = True
-        stop.check()
+        self._dropped = [name for name in self.schema["properties"] if not self.mask["properties", name]]
+        self._is_plain = (
+            [type(each) for each in self.stream_maps] == [SameRecordTransform]
+            and not self.stream_maps[0].flattening_enabled
+            and not self.in_batches
+            and self.ABORT_AT_RECORD_COUNT is None
+            and self.run.settings.max_records is None
+        )
+
+    def events(self) -> Iterator[Event]:
+        """Yield what `read` yields; its failure is kept for the end of the run, so that other streams go on."""
         try:
-            told = time.monotonic()
-            progress_seconds = self.run.settings.progress_seconds
-            for number, record in enumerate(islice(self.read(), self.run.settings.max_records), 1):
-                if record.get("_sdc_deleted_at"):
-                    self.done.deletes += 1
-                else:
-                    self.done.records += 1
-                stop.is_reading = False
-                yield record
-                stop.is_reading = True
-                stop.check()
-                if not progress_seconds or number % _PROGRESS_RECORDS:
-                    continue
-                if time.monotonic() - told >= progress_seconds:
-                    told = time.monotonic()
-                    requests, throttled = traffic.requests - before[0], traffic.throttled_seconds - before[2]
-                    self.logger.info("%s: %s.", self.name, progress_line(self.done, now(), requests, throttled))
+            yield from self._sample(self.read())
         except RunStoppedError as error:
-            stop.check()
             self.done.error = str(error)
             raise
         except HubSpotError as error:
@@ -91,12 +82,42 @@ class HubSpotStream(Stream):
             self.logger.exception("%s: an error that the tap does not know; please report it.", self.name)
             self._fail(f"{type(error).__name__} in the tap itself")
         finally:
-            stop.is_reading = False
-            after = (traffic.requests, traffic.retries, traffic.throttled_seconds)
-            self.done.requests, self.done.retries = after[0] - before[0], after[1] - before[1]
-            self.done.throttled_seconds = after[2] - before[2]
             self.done.finished_at = now()
-        self._tell()
+            self.ended()
+
+    def ended(self) -> None:
+        """Do what has to be done when the reading is over, however it ended."""
+
+    def block(
+        self, records: Sequence[Record], *, deletes: int = 0, repeated: int = 0, invalid: Iterable[str] = ()
+    ) -> Block:
+        """Return these records as they are written: as lines, or for the SDK where stream maps or others want them."""
+        at, total, lines = now(), len(records), b""
+        if self._is_plain:
+            for name in self._dropped:
+                for record in records:
+                    record.pop(name, None)
+            lines, records = record_lines(self.name, records, self.version, at), ()
+        return Block(at, self.version, total, deletes, repeated, Counter(invalid), records, lines)
+
+    def write(self, block: Block) -> None:
+        """Write a block's records the SDK's way, one by one, and count."""
+        for record in self._taken(block):
+            self._write_record_message(record)
+
+    def count(self, block: Block) -> None:
+        """Add a block that was written to the run's history."""
+        self.done.records += block.total - block.deletes
+        self.done.deletes += block.deletes
+        self.done.repeated += block.repeated
+        self.done.invalid_values.update(block.invalid)
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Set this stream's state; everything that it covers has been written."""
+        saved = self.stream_state
+        saved.clear()
+        saved.update(checkpoint.state)
+        self.state_manager.is_flushed = False
 
     def load_state(self) -> StreamState:
         """Return this stream's state as the run found it.
@@ -112,37 +133,46 @@ class HubSpotStream(Stream):
                 "or clear it and let the next run read everything."
             ) from error
 
-    def save_state(self, state: StreamState) -> None:
-        """Set this stream's state; all records that it covers have been yielded. Written every few seconds."""
-        saved = self.stream_state
-        saved.clear()
-        saved.update(state.to_json(self.replication_key))
-        self.state_manager.is_flushed = False
-        if time.monotonic() - self._state_written >= _STATE_SECONDS and not self.in_batches:
-            self._state_written = time.monotonic()
-            self.run.stop.is_reading = False
-            self._write_state_message()
-            self.run.stop.is_reading = True
-            self.run.stop.check()
-
-    def set_version(self, version: int) -> None:
-        """Let the records that follow carry this table version."""
-        self._stream_version = version
-
-    def activate_version(self, version: int) -> None:
-        """Tell the target that rows of earlier versions are gone from HubSpot.
-
-        Not with BATCH messages: their records carry no version and may not have been written yet.
-        """
-        if self.run.settings.activate_versions and not self.in_batches:
-            self.run.stop.is_reading = False
-            self._write_activate_version_message(version)
-            self.run.stop.is_reading = True
+    def checkpoint(self, state: StreamState) -> Checkpoint:
+        """Return the state as it is now; all records that it covers have been yielded."""
+        return Checkpoint(state.to_json(self.replication_key))
 
     @property
     def in_batches(self) -> bool:
         """Whether records leave as BATCH files."""
         return self.get_batch_config(self.config) is not None
+
+    @property
+    def mask(self) -> SelectionMask:
+        """What is selected; the mark of a deletion always is, or a delete record would pass for a live one."""
+        mask = super().mask
+        if "_sdc_deleted_at" in self.schema["properties"]:
+            mask["properties", "_sdc_deleted_at"] = True
+        return mask
+
+    # The SDK's way.
+
+    def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002  the SDK's signature
+        """Yield the records of `events` one by one, and keep the state on the way.
+
+        No version is activated: in BATCH files records carry none and may not have been written yet.
+        """
+        stop = self.run.stop
+        self.begin()
+        stop.is_reading = True
+        try:
+            for event in self.events():
+                stop.is_reading = False
+                if isinstance(event, Block):
+                    self.count(event)
+                    yield from self._taken(event)
+                elif isinstance(event, Checkpoint):
+                    self.keep(event)
+                stop.is_reading = True
+                stop.check()
+        finally:
+            stop.is_reading = False
+        self.tell()
 
     # Hooks of the SDK: it must neither move bookmarks nor activate versions by itself.
 
@@ -163,32 +193,44 @@ class HubSpotStream(Stream):
 
     def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
         """Yield the messages of a record; a delete record stays partial even where a stream map reads all columns."""
-        if not record.get("_sdc_deleted_at"):
-            yield from super()._generate_record_messages(record)
-            return
-        padded = dict.fromkeys(self.schema["properties"]) | record
+        is_delete = bool(record.get("_sdc_deleted_at"))
+        padded = dict.fromkeys(self.schema["properties"]) | record if is_delete else record
         for message in super()._generate_record_messages(padded):
-            message.record = {name: value for name, value in message.record.items() if value is not None}
+            message.time_extracted = self._extracted_at
+            if is_delete:
+                message.record = {name: value for name, value in message.record.items() if value is not None}
             yield message
+
+    def _taken(self, block: Block) -> Iterator[Record]:
+        """Yield a block's records for the SDK, which asks the stream for what stands beside them in a message."""
+        for record in block.records:
+            self._stream_version, self._extracted_at = block.version, block.extracted_at
+            yield record
+
+    def _sample(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Yield the events up to the setting's number of records; all without one."""
+        left = self.run.settings.max_records
+        for event in events:
+            if left is None or not isinstance(event, Block):
+                yield event
+                continue
+            yield event.first(left)
+            left -= event.total
+            if left <= 0:
+                return
 
     def _fail(self, message: str) -> None:
         self.done.error = message
         self.run.failures[self.name] = message
         self.logger.error("%s: %s", self.name, message)
 
-    def _tell(self) -> None:
-        done = self.done
-        if done.error:
+    def tell(self) -> None:
+        """Say in the log what was read."""
+        if self.done.error:
             return
-        parts = [f"{done.records:,} records"]
-        if done.deletes:
-            parts.append(f"{done.deletes:,} deletes")
-        parts.append(f"{done.requests:,} requests")
-        if done.throttled_seconds:
-            parts.append(f"{done.throttled_seconds:.1f} s throttled")
-        self.logger.info("%s: %s: %s.", self.name, done.mode or "read", ", ".join(parts))
-        if done.invalid_values:
-            named = ", ".join(f"{name} ({count:,})" for name, count in done.invalid_values.most_common())
+        self.logger.info("%s: %s.", self.name, outcome(self.done))
+        if self.done.invalid_values:
+            named = ", ".join(f"{name} ({count:,})" for name, count in self.done.invalid_values.most_common())
             self.logger.warning(
                 "%s: values that do not fit their property's type are null, their text is in invalid_properties: %s.",
                 self.name,

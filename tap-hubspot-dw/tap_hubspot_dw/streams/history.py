@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tap_hubspot_dw.records import Record
+from tap_hubspot_dw.events import Event
 from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import DATE_TIME, INTEGER, KEY, NUMBER, OBJECT, TEXT
 from tap_hubspot_dw.streams.base import HubSpotStream, described
@@ -24,6 +24,7 @@ SCHEMA = described(
         "finished_at": DATE_TIME,
         "records": INTEGER,
         "deletes": INTEGER,
+        "repeated": INTEGER,
         "invalid_values": INTEGER,
         "invalid_properties": OBJECT,
         "requests": INTEGER,
@@ -44,9 +45,8 @@ class HistoryStream(HubSpotStream):
     def __init__(self, tap: Tap, run: Run) -> None:
         super().__init__(tap, run, "sync_history", SCHEMA)
 
-    def read(self) -> Iterator[Record]:
+    def read(self) -> Iterator[Event]:
         """Yield a record for every other stream of this run."""
         self.done.mode = "append"
-        for done in self.run.history:
-            if done is not self.done:
-                yield done.to_record(self.run.run_id)
+        history = [done.to_record(self.run.run_id) for done in self.run.history if done is not self.done]
+        yield self.block(history)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
-from tap_hubspot_dw.errors import RequestError
+from tap_hubspot_dw.budgets import OBJECTS, SEARCH
+from tap_hubspot_dw.errors import HubSpotError, RequestError
+from tap_hubspot_dw.events import Activation, Block, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import Page
-from tap_hubspot_dw.ranges import NotPositionalError, Range, cut, gaps, merged
+from tap_hubspot_dw.ranges import RANGE_RECORDS, NotPositionalError, Range, Share, Shares, cut, gaps, merged
 from tap_hubspot_dw.records import Record, RecordMaker, archived_record, merged_records
-from tap_hubspot_dw.run import Run, SeenIds
+from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import ALL_PROPERTIES, columns
-from tap_hubspot_dw.search import change_window
+from tap_hubspot_dw.search import UnsortedError, Window, change_window
+from tap_hubspot_dw.seen import SeenIds
 from tap_hubspot_dw.state import FullPass, StreamState
 from tap_hubspot_dw.streams.base import HubSpotStream
-from tap_hubspot_dw.timestamps import epoch_ms, parse_timestamp
+from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
+from tap_hubspot_dw.wanted import Wanted
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
+
+MOST_ARCHIVED = 10_000  # ids in the state, two or three bytes each; of a larger archive none are kept
+_BLOCK_RECORDS = 1000
 
 
 class ObjectStream(HubSpotStream):
@@ -35,110 +43,215 @@ class ObjectStream(HubSpotStream):
         self.kind = kind
         self._is_json = run.settings.properties_as_json
 
-    def read(self) -> Iterator[Record]:
+    def begin(self) -> None:
+        """Promise the ids that will be read to the streams that need them."""
+        super().begin()
+        self._seen = self.run.seen[self.name] = SeenIds()
+
+    def ended(self) -> None:
+        """Let nobody wait for ids that do not come."""
+        self._seen.end(complete=False)
+
+    def read(self) -> Iterator[Event]:
         """Yield a full pass or the changes since the bookmark, then what was archived since."""
         selected = [name for name in self.schema["properties"] if self.mask[("properties", name)]]
         chosen = columns(self.schema, set(selected) - ({ALL_PROPERTIES} if self._is_json else set()))
         wanted = {column.property_name for column in chosen}
         if self._is_json:
             wanted |= {str(each["name"]) for each in self.run.chosen_properties(self.kind)}
-        self._record = RecordMaker(chosen, all_in=ALL_PROPERTIES if self._is_json else None)
-        self._properties = sorted(wanted | {self.kind.modified_property, "hs_object_id", "hs_merged_object_ids"})
-        self.done.hubspot_total = self.run.portal.total(self.kind)
+        self._wanted = Wanted({*wanted, self.kind.modified_property})
+        self._record = RecordMaker(chosen, self._wanted, all_in=ALL_PROPERTIES if self._is_json else None)
+        self.done.hubspot_total = self.portal.total(self.kind)
         state = self.load_state()
         settings = self.run.settings
         is_new = state.bookmark is None and settings.start_date is None
         is_due = state.is_full_pass_due(settings.full_refresh, self.run.started_at)
-        if is_new or is_due or self.forced_replication_method == "FULL_TABLE":
+        is_ahead = state.bookmark is not None and state.bookmark - settings.lookback > self.run.started_at
+        if is_ahead:
+            self.logger.warning(
+                "%s: its bookmark %s lies in the future: everything is read.", self.name, state.bookmark
+            )
+        if is_new or is_due or is_ahead or self.forced_replication_method == "FULL_TABLE":
             yield from self._full_pass(state)
         else:
             yield from self._changes(state, state.bookmark or settings.start_date or self.run.started_at)
 
-    def _full_pass(self, state: StreamState) -> Iterator[Record]:
+    def _full_pass(self, state: StreamState) -> Iterator[Event]:
         """Yield every live object; a pass that was interrupted goes on where it was."""
         self.done.mode = "full"
         last_bookmark = state.bookmark
-        continued = resumed = state.full_pass is not None
+        is_continued = state.full_pass is not None
         full_pass = state.begin_full_pass(self.run.started_at)
         self.done.until, self.done.expected = full_pass.started_at, self.done.hubspot_total
-        self.set_version(full_pass.version)
-        self.save_state(state)
-        seen = SeenIds(since=None)
+        self.version = full_pass.version
+        if is_continued:
+            self._seen.end(complete=False)  # what was read before is missing
+        else:
+            self._seen.begin(None)
+        yield self.checkpoint(state)
         try:
-            yield from self._ranges(state, full_pass, seen)
+            yield from self._ranges(state, full_pass)
         except NotPositionalError as error:
             self.logger.warning("%s: the list is read by its cursor alone: %s.", self.name, error)
-            resumed, seen = False, SeenIds(since=None)
             full_pass = state.full_pass = replace(full_pass, ranges=())
-            self.save_state(state)
-            for page in self.run.portal.listed(self.kind, self._properties):
-                yield from self._records(page, seen)
-        if not resumed:
-            self.run.seen[self.name] = seen
-        if last_bookmark:
-            yield from self._archived_since(last_bookmark)
-        self.activate_version(full_pass.version)
+            yield self.checkpoint(state)
+            for page in self.portal.listed(self.kind, self._wanted):
+                yield self._page(page)
+        yield from self._archived(state, since=last_bookmark)
+        self._seen.end(complete=True)
+        yield Activation(full_pass.version)
         state.end_full_pass()
+        state.properties = _checksums(self._wanted.names)
         state.bookmark = full_pass.started_at
-        self.save_state(state)
-        if continued:  # what changed since it began is not in the ranges that were finished then
+        yield self.checkpoint(state)
+        if is_continued:  # what changed since it began is not in the ranges that were finished then
             yield from self._changes(state, full_pass.started_at)
             self.done.mode = "full"
 
-    def _ranges(self, state: StreamState, full_pass: FullPass, seen: SeenIds) -> Iterator[Record]:
+    def _ranges(self, state: StreamState, full_pass: FullPass) -> Iterator[Event]:
         """Yield the objects in the ranges of ids that are not done yet, several ranges at once."""
-        portal = self.run.portal
-        spans = (span for gap in gaps(full_pass.ranges) for span in cut(gap, portal.boundaries(self.kind, gap.above)))
+        spans = (
+            span for gap in gaps(full_pass.ranges) for span in cut(gap, self.portal.boundaries(self.kind, gap.above))
+        )
 
-        def pages(span: Range) -> Iterator[Page]:
-            return portal.listed_range(self.kind, self._properties, span)
+        shares = Shares(spans, min(RANGE_RECORDS, self.done.hubspot_total or RANGE_RECORDS))
 
-        for span, page in in_parallel(spans, pages, self.run.settings.workers):
-            if page is not None:
-                yield from self._records(page, seen)
+        def blocks(share: Share) -> Iterator[Block]:
+            for page in self.portal.listed_range(self.kind, self._wanted, share):
+                yield self._page(page)
+
+        for share, block in in_parallel(shares, blocks, self.run.settings.workers, self.run.permits[OBJECTS]):
+            if block is not None:
+                yield block
             else:
-                full_pass = state.full_pass = replace(full_pass, ranges=merged([*full_pass.ranges, span]))
-                self.save_state(state)
+                full_pass = state.full_pass = replace(full_pass, ranges=merged([*full_pass.ranges, share.span]))
+                yield self.checkpoint(state)
 
-    def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Record]:
+    def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Event]:
         """Yield what was modified in the window since the bookmark, and what was archived."""
         self.done.mode = "incremental"
+        self._check_properties(state)
         window = change_window(bookmark, self.run.settings.lookback, self.run.started_at)
         reread_since = self.run.settings.reread_since
         if reread_since and reread_since < window.since:
             window = change_window(reread_since, timedelta(), self.run.started_at)
         self.done.since, self.done.until = window.since, window.until
         state.version = state.version or epoch_ms(self.run.started_at)
-        self.set_version(state.version)
-        seen = SeenIds(since=window.since)
-        for page, total in self.run.portal.changed(self.kind, window, self._properties):
-            self.done.expected = self.done.expected or total
-            yield from self._records(page, seen)
-        self.run.seen[self.name] = seen
-        yield from self._archived_since(window.since)
+        self.version = state.version
+        self._seen.begin(window.since)
+        try:
+            yield from self._window(window, bookmark)
+        except UnsortedError as error:
+            self.logger.warning(
+                "%s: HubSpot's search is not sorted by id (%s): the window is read in slices of time instead.",
+                self.name,
+                error,
+            )
+            for page in self.portal.changed_in_slices(self.kind, window, self._wanted):
+                yield self._page(page, bookmark)
+        yield from self._archived(state, since=window.since)
+        self._seen.end(complete=True)
         state.bookmark = window.until
-        self.save_state(state)
+        yield self.checkpoint(state)
 
-    def _records(self, page: Page, seen: SeenIds) -> Iterator[Record]:
+    def _check_properties(self, state: StreamState) -> None:
+        """Refuse to search by a property that is not there; name those that were not read so far.
+
+        HubSpot finds nothing, without an error, by a property that an object type does not have (observed). One that
+        is new in HubSpot comes with the records that get a value; one that was only not chosen before does not.
+        """
+        created = {str(each["name"]): each.get("createdAt") for each in self.portal.properties(self.kind)}
+        if self.kind.modified_property not in created:
+            raise HubSpotError(
+                f"HubSpot lists no property {self.kind.modified_property} for {self.name}, so what changed cannot be "
+                "asked for: run with --full-refresh, and report it."
+            )
+        since = format_timestamp(state.bookmark) if state.bookmark and state.properties else ""
+        late = [
+            name
+            for name in self._wanted.names
+            if (created.get(name) or "") < since and not _checksums([name]) <= state.properties
+        ]
+        if late:
+            self.logger.warning(
+                "%s: read from now on, and null in records that do not change until the next full pass: %s. "
+                "Run with --full-refresh to have all values at once.",
+                self.name,
+                ", ".join(late),
+            )
+        state.properties = _checksums(self._wanted.names)
+
+    def _window(self, window: Window, bookmark: datetime) -> Iterator[Block]:
+        """Yield the objects modified in the window; a long one is read in several ranges of ids at once."""
+        pages = self.portal.changed(self.kind, window, self._wanted)
+        first, self.done.expected = next(pages)
+        yield self._page(first, bookmark)
+        if self.done.expected <= RANGE_RECORDS or not first:
+            for page, _ in pages:
+                yield self._page(page, bookmark)
+            return
+        above = int(first[-1]["id"])
+
+        def blocks(span: Range) -> Iterator[Block]:
+            for page, _ in self.portal.changed(self.kind, window, self._wanted, span):
+                yield self._page(page, bookmark)
+
+        spans = cut(Range(above), self.portal.boundaries(self.kind, above, window))
+        for _, block in in_parallel(spans, blocks, self.run.settings.workers, self.run.permits[SEARCH]):
+            if block is not None:
+                yield block
+
+    def _page(self, page: Page, bookmark: datetime | None = None) -> Block:
+        """Return a page's records and the delete records of what was merged into them.
+
+        Those modified before the bookmark count as repeated: the run before has read them, unless HubSpot's index
+        was late.
+        """
+        records: list[Record] = []
+        invalid: list[str] = []
+        before = format_timestamp(bookmark) if bookmark else ""
+        repeated = 0
         for each in page:
             record = self._record(each)
-            if record["invalid_properties"]:
-                self.done.invalid_values.update(record["invalid_properties"].keys())
-            seen.ids.append(int(record["id"]))
-            yield record
-            yield from merged_records(each)
+            records.append(record)
+            records.extend(merged_records(record, self._wanted.merged_ids(each["properties"])))
+            invalid += record["invalid_properties"] or ()
+            repeated += (record["updated_at"] or before) < before
+        self._seen.add(int(each["id"]) for each in page)
+        return self.block(records, deletes=len(records) - len(page), repeated=repeated, invalid=invalid)
 
-    def _archived_since(self, since: datetime) -> Iterator[Record]:
-        """Yield a delete record for each object archived since then; deleting does not touch last-modified."""
+    def _archived(self, state: StreamState, *, since: datetime | None) -> Iterator[Block]:
+        """Yield a delete record for each object archived since then; deleting does not touch last-modified.
+
+        Restoring need not touch it either: what was archived at the last run and is not any more is read again, if
+        it is live (a full pass has read it anyway).
+        """
+        archived: set[int] = set()
+        records: list[Record] = []
+        is_listed = False
         try:
-            for each in self.run.portal.archived(self.kind):
-                if parse_timestamp(each.get("archivedAt") or each["updatedAt"]) >= since:
-                    yield archived_record(each)
+            for each in self.portal.archived(self.kind):
+                is_listed = True
+                archived.add(int(each["id"]))
+                if since and parse_timestamp(each.get("archivedAt") or each["updatedAt"]) >= since:
+                    records.append(archived_record(each))
+                if len(records) == _BLOCK_RECORDS:
+                    yield self.block(records, deletes=len(records))
+                    records = []
         except RequestError as error:
-            if error.status not in {400, 404}:
+            if is_listed or error.status not in {400, 404}:
                 raise
             self.logger.warning(
                 "%s: HubSpot gives no list of archived records here (%s); deletions show after the next full pass.",
                 self.name,
                 error,
             )
+        yield self.block(records, deletes=len(records))
+        if self.done.mode == "incremental":
+            for page in self.portal.live(self.kind, sorted(state.archived - archived), self._wanted):
+                yield self._page(page)
+        state.archived = archived if len(archived) <= MOST_ARCHIVED else set()
+
+
+def _checksums(names: Iterable[str]) -> set[int]:
+    return {crc32(name.encode()) for name in names}

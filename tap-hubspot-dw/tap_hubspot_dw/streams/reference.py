@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tap_hubspot_dw.events import Activation, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.portal import Portal
-from tap_hubspot_dw.records import Record
 from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import ARRAY, BOOLEAN, DATE_TIME, INTEGER, KEY, OBJECT, TEXT
 from tap_hubspot_dw.streams.base import HubSpotStream, described
@@ -30,6 +30,7 @@ class Reference:
     key: tuple[str, ...]
     columns: Mapping[str, tuple[dict[str, Any], str]]
     source: Callable[[Portal, list[ObjectType]], Iterator[dict[str, Any]]]
+    is_of_account: bool = False  # its records belong to no object type
 
 
 def _owners(portal: Portal, kinds: list[ObjectType]) -> Iterator[dict[str, Any]]:
@@ -75,6 +76,7 @@ REFERENCES = (
             **_ARCHIVED,
         },
         _owners,
+        is_of_account=True,
     ),
     Reference(
         "pipelines",
@@ -134,7 +136,10 @@ REFERENCES = (
 
 
 class ReferenceStream(HubSpotStream):
-    """One of `REFERENCES`: read whole, with a version of its own, so that what is gone is marked deleted."""
+    """One of `REFERENCES`: read whole, with a version of its own, so that what is gone is marked deleted.
+
+    Not in a run that leaves out objects which earlier ones had: their rows have not been read.
+    """
 
     def __init__(self, tap: Tap, run: Run, reference: Reference) -> None:
         schema = described({name: kind for name, (kind, _) in reference.columns.items()})
@@ -142,14 +147,24 @@ class ReferenceStream(HubSpotStream):
         self.primary_keys = reference.key
         self.reference = reference
 
-    def read(self) -> Iterator[Record]:
-        """Yield every record."""
+    def read(self) -> Iterator[Event]:
+        """Yield every record, and that there are no others."""
         self.done.mode = "full"
-        version = epoch_ms(self.run.started_at)
-        self.set_version(version)
-        for source in self.reference.source(self.run.portal, self.run.kinds):
-            yield {name: _value(source.get(key), kind) for name, (kind, key) in self.reference.columns.items()}
-        self.activate_version(version)
+        columns = self.reference.columns.items()
+        records = [
+            {name: _value(source.get(key), kind) for name, (kind, key) in columns}
+            for source in self.reference.source(self.portal, self.run.kinds)
+        ]
+        self.version = epoch_ms(self.run.started_at)
+        yield self.block(records)
+        state = self.load_state()
+        names = [kind.name for kind in self.run.kinds]
+        unread = [] if self.reference.is_of_account else [name for name in state.objects if name not in names]
+        if not unread:
+            yield Activation(self.version)
+        if not self.reference.is_of_account:
+            state.objects = (*names, *unread)
+            yield self.checkpoint(state)
 
 
 def _value(value: Any, kind: dict[str, Any]) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_warehouse.engines.sql import SqlTransaction
-from target_warehouse.engines.tables import named, report_wider, stored_as
+from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
 from target_warehouse.engines.types import widened
 from target_warehouse.errors import AgainError, ConnectionFailedError, LoadError, RefusedDataError
 from target_warehouse.statements import identifier
@@ -39,7 +39,14 @@ _MEMORY = "128MB"
 #: the last rows of every column so often that it took more than twice as long.
 _LOG = "256MB"
 
+#: What to do about a file that cannot be read or written.
+_REMEDY = (
+    "Make room if the disk is full; if the file is damaged, restore a backup or name another file in the setting "
+    "warehouse."
+)
+
 _ABOUT_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ConversionException)
+_ABOUT_FILE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
 
 COLUMN_TYPES = {
     "integer": "BIGINT",
@@ -69,6 +76,7 @@ class DuckDBEngine:
     def prepare(self, table: Table) -> Table:
         """Create the table, add its missing columns, widen its narrow ones; see the protocol."""
         with self._errors(f"the table {table.name} cannot be prepared"):
+            check_schema(table, None)
             if table.schema:
                 self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(_CATALOG, table.schema)}")
             table = named(
@@ -193,10 +201,12 @@ class DuckDBEngine:
         except duckdb.Error as error:
             # Conversion and constraint errors quote values; only errors of the file and the machine are passed on.
             is_about_data = isinstance(error, _ABOUT_DATA)
-            reason = type(error).__name__ if is_about_data else str(error).splitlines()[0]
+            reason = type(error).__name__ if is_about_data else str(error).splitlines()[0].rstrip(".")
             msg = f"DuckDB file {self._path}: {what}: {reason}. Nothing of this batch was kept."
             if is_about_data:
                 raise RefusedDataError(msg, f"DuckDB refuses a value of it ({reason})") from error
+            if isinstance(error, _ABOUT_FILE):
+                msg = f"{msg} {_REMEDY}"
             raise LoadError(msg) from error
 
 
@@ -291,4 +301,4 @@ def _why_not(path: str, error: duckdb.Error, *, is_locked: bool) -> str:
         )
     if "not a valid DuckDB" in str(error):
         return f"The file {path} is not a DuckDB database: name another file in the setting warehouse."
-    return f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0]}."
+    return f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0].rstrip('.')}. {_REMEDY}"

@@ -11,15 +11,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import adbc_driver_manager
+import adbc_driver_manager.dbapi
 import adbc_driver_postgresql.dbapi
 import paramiko
 import pyarrow as pa
 import sqlalchemy
+from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
-from target_postgres.connector import PostgresConnector
 
 from target_warehouse import statements
+from target_warehouse.engines.postgres_connector import WarehouseConnector
 from target_warehouse.engines.postgres_copy import as_stored
 from target_warehouse.engines.postgres_errors import first_line, primary_message, refusal
 from target_warehouse.engines.postgres_tables import Existing, existing_table, prepare, widen
@@ -35,25 +36,18 @@ if TYPE_CHECKING:
 
     from target_warehouse.columns import Table
 
+# ADBC takes SIGINT for itself while a call is under way: it cancels the statement, or, if that had just ended, nothing
+# happens at all and Python never hears of the signal. Called plainly, its functions leave signals to the target.
+adbc_driver_manager.dbapi._blocking_call = (  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
+    lambda call, args, kwargs, _cancel: call(*args, **kwargs)  # type: ignore[assignment]
+)
+
 _COPY_ROWS = 8192  # small record batches let encoding here and writing there overlap
 _STAGE = "target_warehouse_stage"
 _UNIQUE_VIOLATION = "23505"
 _MANY_ROWS = 1_000  # fewer are looked up by key in no time
 _WIDER_TYPES = {"number": "numeric", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
-
-
-class WarehouseConnector(PostgresConnector):  # type: ignore[misc]  # it has no type marker
-    """target-postgres' connector, which also takes the setting `warehouse` as its URL."""
-
-    def get_sqlalchemy_url(self, config: Mapping[str, Any]) -> str:
-        """The URL of `warehouse`, with the ssl settings applied, or target-postgres' own."""
-        if config["warehouse"]:
-            url = make_url(config["warehouse"]).set(drivername="postgresql+psycopg")
-            url = url.update_query_dict(self.get_sqlalchemy_query(config))
-        else:
-            url = make_url(super().get_sqlalchemy_url(config))
-        return str(url.render_as_string(hide_password=False))
 
 
 class PostgresEngine:
@@ -70,11 +64,14 @@ class PostgresEngine:
         url = make_url(self._connector.sqlalchemy_url)
         self._where = f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
         self._engine = self._connector.create_engine()
+        self._lock_timeout = max(round(config["lock_timeout_seconds"] * 1000), 1)  # to PostgreSQL 0 is for ever
         try:
             with self._engine.connect():
                 pass
-            libpq_url = url.set(drivername="postgresql").render_as_string(hide_password=False)
-            self._connection = adbc_driver_postgresql.dbapi.connect(libpq_url)
+            # Not as a URL: libpq reads spaces and plus signs in one differently, and repeats what it cannot read.
+            _, parameters = self._engine.dialect.create_connect_args(url)
+            parameters.pop("context", None)  # psycopg's own
+            self._connection = adbc_driver_postgresql.dbapi.connect(make_conninfo(**parameters))
         except (sqlalchemy.exc.DBAPIError, adbc_driver_manager.Error) as error:
             cause = getattr(error, "orig", None) or error
             msg = (
@@ -85,6 +82,7 @@ class PostgresEngine:
         with self._connection.cursor() as cursor:
             cursor.execute("SET TIME ZONE 'UTC'")
             cursor.execute("SET DateStyle = 'ISO, YMD'")
+            cursor.execute(f"SET lock_timeout = {self._lock_timeout}")
         self._connection.commit()
         self._tables: dict[tuple[str | None, str], Existing] = {}
 
@@ -148,6 +146,7 @@ class PostgresEngine:
         """A transaction that changes tables; one run at a time."""
         try:
             with self._engine.connect() as connection, connection.begin():
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {self._lock_timeout}")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_DDL_LOCK})")
                 yield connection
         except sqlalchemy.exc.DBAPIError as error:
@@ -176,7 +175,8 @@ class PostgresTransaction(SqlTransaction):
 
     def append(self, table: Table, rows: pa.Table) -> Counts:
         """Insert every row; see the protocol."""
-        exact = self._as_stored(table, rows)
+        self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN ROW EXCLUSIVE MODE")  # as an INSERT does
+        exact = self._as_stored(table, rows) if self._is_as_prepared(table) else None
         if exact is None:
             return super().append(table, rows)
         self._copy(table, exact)
@@ -184,14 +184,15 @@ class PostgresTransaction(SqlTransaction):
 
     def upsert(self, table: Table, rows: pa.Table) -> Counts:
         """Insert or overwrite by key; see the protocol."""
+        self.lock(table)
         exact = self._as_stored(table, rows) if self.can_replace(table, rows.schema.names) else None
         if exact is None or marks_deleted(rows):
             return super().upsert(table, rows)
-        self.lock(table)
         target, keys = self.table_name(table), table.key_names
         existing = self._tables[table.schema, table.name]
         if existing.has_only_new_keys is None:
-            existing.has_only_new_keys = self.count(statements.count_any(target)) == 0
+            is_unique = existing.key == frozenset(keys)  # a table of the user's own need not be
+            existing.has_only_new_keys = is_unique and self.count(statements.count_any(target)) == 0
         if existing.has_only_new_keys and rows.num_rows >= _MANY_ROWS:
             self._copy_new(table, exact)
             return Counts(inserted=rows.num_rows)
@@ -256,11 +257,25 @@ class PostgresTransaction(SqlTransaction):
     def can_replace(self, table: Table, columns: list[str]) -> bool:
         """Whether the batch has every column, and nothing else hangs on the table's rows."""
         existing = self._tables[table.schema, table.name]
-        return not existing.has_dependents and set(columns).issuperset(existing.types)
+        is_complete = set(columns).issuperset(existing.types)
+        return is_complete and not existing.has_dependents and self._is_as_prepared(table)
 
     def lock(self, table: Table) -> None:
         """Readers go on; a second writer waits until this transaction ends, instead of failing on a key."""
         self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN SHARE ROW EXCLUSIVE MODE")
+
+    def _is_as_prepared(self, table: Table) -> bool:
+        """Whether no other run has added columns, or changed their types, since; asked under the table's lock.
+
+        A binary COPY into a column of another type is refused at best: at worst PostgreSQL takes the bytes for
+        another value.
+        """
+        name = self.table_name(table).replace("'", "''")
+        self._cursor.execute(
+            "SELECT CAST(attname AS text), format_type(atttypid, atttypmod) FROM pg_attribute "  # noqa: S608 - quoted
+            f"WHERE attrelid = CAST('{name}' AS regclass) AND attnum > 0 AND NOT attisdropped"
+        )
+        return dict(self._cursor.fetchall()) == self._tables[table.schema, table.name].types
 
     @contextmanager
     def by_key(self, table: Table) -> Iterator[None]:

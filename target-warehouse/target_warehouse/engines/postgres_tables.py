@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy
 
 from target_warehouse.columns import OVERFLOW, Column
-from target_warehouse.engines.tables import named, report_wider
+from target_warehouse.engines.tables import check_schema, named, report_wider
 from target_warehouse.engines.types import TEXT, widened
 from target_warehouse.statements import identifier
 
@@ -83,6 +83,7 @@ def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: 
 
 def prepare(table: Table, connector: PostgresConnector, connection: sqlalchemy.Connection) -> tuple[Table, Existing]:
     """Create the table, add its missing columns, widen its narrow ones; gives it with its names, and what is there."""
+    check_schema(table, _NAME_BYTES)
     table = named(
         table,
         (),

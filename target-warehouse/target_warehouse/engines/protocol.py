@@ -49,6 +49,9 @@ class Transaction(Protocol):
     def remove(self, table: Table, rows: pa.Table) -> Counts:
         """Delete the rows with the keys in `rows`."""
 
+    def clear(self, table: Table) -> Counts:
+        """Delete every row."""
+
     def activate_version(self, table: Table, version: int, *, hard_delete: bool) -> Counts:
         """Delete or mark what is older than this version or has none, unless a newer version is there."""
 

@@ -65,6 +65,11 @@ class SqlTransaction(ABC):
             sql = statements.delete_matching(self.table_name(table), stage, table.key_names, values)
             return Counts(deleted=self.execute(sql))
 
+    def clear(self, table: Table) -> Counts:
+        """Delete every row."""
+        self.lock(table)
+        return Counts(deleted=self.execute(statements.delete_all(self.table_name(table))))
+
     def activate_version(self, table: Table, version: int, *, hard_delete: bool) -> Counts:
         """Delete or mark older versions; see the protocol."""
         self.lock(table)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from target_warehouse import names
+from target_warehouse.errors import LoadError
+from target_warehouse.values import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -51,6 +53,22 @@ def named(
         name=where,
         columns=tuple(replace(column, name=fitted[column.property]) for column in table.columns),
     )
+
+
+def check_schema(table: Table, most_bytes: int | None) -> None:
+    """Check that the database takes the name of the table's schema; it is the user's choice, so it is not changed.
+
+    Raises:
+        LoadError: it does not.
+    """
+    if table.schema is None or names.is_usable(table.schema, most_bytes):
+        return
+    limit = f"longer than {most_bytes} bytes or " if most_bytes else ""
+    msg = (
+        f"The schema {storable(table.schema)} cannot be made: its name is {limit}not Unicode, or has a NUL in it. "
+        "Change the setting default_target_schema; if it is empty, the stream's name, whose first part is the schema."
+    )
+    raise LoadError(msg)
 
 
 def stored_as(table: Table, types: Mapping[str, str]) -> Table:

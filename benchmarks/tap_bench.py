@@ -1,0 +1,68 @@
+"""What the tap's benchmarks share: its command line, the portals it reads, how often a thing is measured."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from measurement import Measured, Workshop
+
+from hubspot_sandbox.pytest_plugin import RunningSandbox
+
+TAP = str(Path(sys.executable).with_name("tap-hubspot-dw"))
+LATENCY_MS = 200
+CONTACTS_ONLY: dict[str, Any] = {"objects": ["contacts"], "associations": False}
+#: The sandbox's options for a portal of contacts.
+NOTHING_ELSE = {"deals": 1, "appointments": 1, "divisions": 1, "companies": 1, "tickets": 1, "associations": 1}
+TWELVE = (
+    *("city", "company", "country", "createdate", "email", "firstname", "hubspot_owner_id", "lastmodifieddate"),
+    *("lastname", "lifecyclestage", "phone", "zip"),
+)
+#: Number of properties → the settings that read so many of contacts.
+PROPERTIES: dict[str, dict[str, Any]] = {"300": {}, "12": {"include_properties": {"contacts": TWELVE}}}
+
+
+class Bench:
+    """A run of this program: what was asked for, and where to work."""
+
+    def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
+        self.asked = asked
+        self.shop = Workshop(folder)
+        self.shop.output(TAP, "--version")  # writes the bytecode
+
+    def contacts(self, usual: int) -> int:
+        """How many contacts the portal shall have."""
+        return self.asked.contacts or usual
+
+    def command(self, running: RunningSandbox, *words: str, **settings: Any) -> tuple[str, ...]:
+        """This tap's command line."""
+        config = {"api_url": running.url, "access_token": running.token, **settings}
+        return (TAP, "--config", self.shop.write("config.json", config), *words)
+
+    def repeated(self, measure: Callable[[], dict[str, float]], pause_seconds: float = 0) -> list[dict[str, float]]:
+        """What `measure` gives in each run."""
+        found = []
+        for number in range(self.asked.runs):
+            time.sleep(pause_seconds if number else 0)
+            found.append(measure())
+        return found
+
+    def version_run(self) -> Measured:
+        """Start-up alone."""
+        return self.shop.measure(TAP, "--version")
+
+
+def expect(records: int, contacts: int) -> None:
+    """End the benchmark if a run did not give what it was measured for."""
+    if records < contacts * 0.99:  # a seeded portal has some archived and merged ones
+        raise SystemExit(f"Only {records:,} records of {contacts:,} contacts came: there is nothing to measure.")
+
+
+def requests_by_endpoint(running: RunningSandbox) -> Counter[str]:
+    """Endpoint, as the sandbox's log names it → requests."""
+    return Counter({name: sum(counts.values()) for name, counts in running.log()["byEndpoint"].items()})

@@ -1,0 +1,66 @@
+"""What reading a stream yields, in order, and how records become lines.
+
+A stream is read in threads of its own; the main thread takes its events and writes. A checkpoint stands behind the
+records that it covers, so state can never be ahead of what was written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from singer_sdk.contrib.msgspec import encoder
+
+from tap_hubspot_dw.records import Record
+
+
+@dataclass(frozen=True)
+class Block:
+    """Finished records of one reply, and what there is to count about them.
+
+    `lines` are their RECORD messages; where they have to go through the SDK one by one there are only `records`.
+    """
+
+    extracted_at: datetime
+    version: int | None
+    total: int
+    deletes: int
+    repeated: int
+    invalid: Counter[str]
+    records: Sequence[Record]
+    lines: bytes
+
+    def first(self, most: int) -> Block:
+        """Return the block cut to its first records."""
+        records = self.records[:most]
+        deletes = sum(1 for record in records if record.get("_sdc_deleted_at"))
+        return replace(self, records=records, total=len(records), deletes=deletes)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The stream's state, true once all events before it are written."""
+
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Rows of versions before this one are gone from HubSpot."""
+
+    version: int
+
+
+Event = Block | Checkpoint | Activation
+
+
+def record_lines(stream: str, records: Sequence[Record], version: int | None, extracted_at: datetime) -> bytes:
+    """Return the lines that the SDK would write for these records, to the byte."""
+    shared: dict[str, Any] = {"version": version} if version is not None else {}
+    shared["time_extracted"] = extracted_at
+    return encoder.encode_lines(
+        [{"type": "RECORD", "stream": stream, "record": record, **shared} for record in records]
+    )

@@ -1,0 +1,132 @@
+"""The run's one loop: all streams are read at the same time, and one thread writes what they yield.
+
+So that none of HubSpot's three budgets is idle while there is work for it: associations are read while the objects
+still are. RECORD messages of different streams mix, a reply's worth at a time; those of one stream keep their order.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from tap_hubspot_dw.errors import RunStoppedError
+from tap_hubspot_dw.events import Block, Checkpoint, Event
+from tap_hubspot_dw.parallel import in_parallel
+from tap_hubspot_dw.progress import progress_line
+from tap_hubspot_dw.run import Run, now
+
+if TYPE_CHECKING:
+    from singer_sdk import Tap
+    from singer_sdk.metrics import Counter
+
+    from tap_hubspot_dw.streams.base import HubSpotStream
+
+
+class Together:
+    """Writes the events of streams that are read at the same time; used by the main thread only."""
+
+    def __init__(self, tap: Tap, run: Run) -> None:
+        self._tap = tap
+        self._run = run
+        self._wrote_since_state = False
+
+    def sync(self, streams: Sequence[HubSpotStream]) -> None:
+        """Write all that the streams yield; a STATE follows every checkpoint that covers something new.
+
+        A stream's failure is the stream's own matter.
+
+        Raises:
+            RunStoppedError: nothing can be read any more.
+            SystemExit: a signal came.
+        """
+        stop = self._run.stop
+        with ExitStack() as contexts:
+            contexts.enter_context(self._told(streams))
+            counters = {stream: contexts.enter_context(self._open(stream)) for stream in streams}
+            try:
+                stop.is_reading = True
+                stop.check()
+                for stream, event in in_parallel(streams, _events, workers=len(streams)):
+                    stop.is_reading = False
+                    if event is None:
+                        stream.tell()
+                    else:
+                        self._write(stream, event, counters[stream])
+                    stop.is_reading = True
+                    stop.check()
+            except RunStoppedError:
+                stop.check()
+                raise
+            finally:
+                stop.is_reading = False
+
+    def finish(self, streams: Sequence[HubSpotStream]) -> None:
+        """Write streams that wait for nothing, and the last state; also after a signal."""
+        for stream in streams:
+            with self._open(stream) as counter:
+                for event in stream.events():
+                    self._write(stream, event, counter)
+            stream.tell()
+        self._write_state()
+
+    def _open(self, stream: HubSpotStream) -> Counter:
+        """Let a stream begin, write its SCHEMA, and return the SDK's counter of its records."""
+        stream.begin()
+        stream._write_schema_message()  # noqa: SLF001  the SDK's own writer of it
+        return stream.get_record_counter()
+
+    def _write(self, stream: HubSpotStream, event: Event, counter: Counter) -> None:
+        if isinstance(event, Block):
+            if event.lines:
+                _write_all(event.lines)
+            else:
+                stream.write(event)
+            stream.count(event)
+            counter.increment(event.total)
+            self._wrote_since_state |= event.total > 0
+        elif isinstance(event, Checkpoint):
+            stream.keep(event)
+            if self._wrote_since_state:
+                self._write_state()
+        elif self._run.settings.activate_versions:
+            stream._write_activate_version_message(event.version)  # noqa: SLF001  the SDK's own writer of it
+
+    def _write_state(self) -> None:
+        self._tap.state_writer.write_state(self._tap.state)
+        self._wrote_since_state = False
+
+    @contextmanager
+    def _told(self, streams: Sequence[HubSpotStream]) -> Iterator[None]:
+        """Tell every few seconds how far each stream is that has asked for something meanwhile."""
+        over = threading.Event()
+
+        def tell() -> None:
+            requests: dict[str, int] = {}
+            while not over.wait(self._run.settings.progress_seconds):
+                for stream in streams:
+                    done = stream.done
+                    if done.finished_at is None and done.traffic.requests > requests.get(stream.name, 0):
+                        requests[stream.name] = done.traffic.requests
+                        stream.logger.info("%s: %s.", stream.name, progress_line(done, now()))
+
+        if self._run.settings.progress_seconds:
+            threading.Thread(target=tell, daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+
+
+def _events(stream: HubSpotStream) -> Iterator[Event]:
+    return stream.events()
+
+
+def _write_all(lines: bytes) -> None:
+    """Write to standard output, which may be unbuffered and then takes less than it is given (PYTHONUNBUFFERED)."""
+    left = memoryview(lines)
+    while left:
+        left = left[sys.stdout.buffer.write(left) :]
+    sys.stdout.buffer.flush()

@@ -1,0 +1,112 @@
+"""How to reach PostgreSQL, by target-postgres' connector.
+
+It takes the setting `warehouse`, and the settings for certificates and keys do what their descriptions say. What
+differs from target-postgres 0.8.1: the folder for certificates given as text is made, for its owner alone; a path may
+begin with `~`; an authority that is not asked for need not exist; `private_key_password` opens the key. No message of
+this module repeats a setting's value.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import paramiko
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from target_postgres.connector import PostgresConnector
+
+from target_warehouse.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_KEYS = (paramiko.RSAKey, paramiko.ECDSAKey, paramiko.Ed25519Key)
+
+
+class WarehouseConnector(PostgresConnector):  # type: ignore[misc]  # it has no type marker
+    """target-postgres' connector, which also takes the setting `warehouse` as its URL.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._key_password: str | None = config["ssh_tunnel"]["private_key_password"]
+        super().__init__(config)
+
+    def get_sqlalchemy_url(self, config: Mapping[str, Any]) -> str:
+        """The URL of `warehouse`, with the ssl settings applied, or target-postgres' own."""
+        if config["warehouse"]:
+            url = _url(config["warehouse"], "warehouse").update_query_dict(self.get_sqlalchemy_query(config))
+        elif config["sqlalchemy_url"]:
+            url = _url(config["sqlalchemy_url"], "sqlalchemy_url")
+        else:
+            url = make_url(super().get_sqlalchemy_url(config))
+        return str(url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
+
+    def get_sqlalchemy_query(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The ssl settings as libpq's parameters."""
+        query = {}
+        folder = config["ssl_storage_directory"]
+        if config["ssl_enable"]:
+            query["sslmode"] = mode = config["ssl_mode"]
+            authority = config["ssl_certificate_authority"]
+            if mode.startswith("verify") or _is_text(authority) or Path(authority).expanduser().is_file():
+                query["sslrootcert"] = _file("ssl_certificate_authority", authority, f"{folder}/root.crt")
+        if config["ssl_client_certificate_enable"]:
+            certificate, key = config["ssl_client_certificate"], config["ssl_client_private_key"]
+            query["sslcert"] = _file("ssl_client_certificate", certificate, f"{folder}/cert.crt")
+            query["sslkey"] = _file("ssl_client_private_key", key, f"{folder}/pkey.key")
+        return query
+
+    def guess_key_type(self, key_data: str) -> paramiko.PKey:
+        """The tunnel's private key."""
+        for kind in _KEYS:
+            for password in {self._key_password, None}:
+                try:
+                    return kind.from_private_key(io.StringIO(key_data), password)
+                except (paramiko.SSHException, ValueError, TypeError, IndexError):
+                    continue
+        msg = (
+            "The setting ssh_tunnel.private_key is not an RSA, ECDSA or Ed25519 key that "
+            "ssh_tunnel.private_key_password opens: give the key file's whole text, and its password if it has one."
+        )
+        raise SettingsError(msg)
+
+
+def _url(text: str, setting: str) -> URL:
+    """The URL of a setting; one that its own password breaks apart is refused, as errors name host and database."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or url.get_backend_name() not in ("postgresql", "postgres") or "@" in f"{url.host}{url.database}":
+        msg = (
+            f"The setting {setting} is not a URL such as postgresql://user:password@host:5432/database: in user and "
+            "password each of the characters @ : / ? # % must be written by its code, @ as %40."
+        )
+        raise SettingsError(msg) from None
+    return url
+
+
+def _is_text(value: str) -> bool:
+    return value.lstrip().startswith("-----BEGIN")
+
+
+def _file(setting: str, value: str, otherwise: str) -> str:
+    """The path of a certificate or key: the setting's own, or a file that only its owner can read."""
+    if not _is_text(value):
+        path = Path(value).expanduser()
+        if path.is_file():
+            return str(path)
+        msg = f"The setting {setting} is neither the path of a file that exists nor the text of a certificate or key."
+        raise SettingsError(msg)
+    file = Path(otherwise)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)  # one of an earlier run may be readable for others
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+        opened.write(value)
+    return str(file)

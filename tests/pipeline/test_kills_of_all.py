@@ -1,0 +1,109 @@
+"""Kill -9 any part of `meltano run`: Meltano, the tap, the target, PostgreSQL; the next run makes the tables true.
+
+After each kill what is left of the run ends by itself, no table is half written, and no state is ahead of the tables.
+WAREHOUSE_TEST_LONG=1 does it fifty times on each engine, which takes half an hour.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from tests.conftest import DuckDBWarehouse, PostgresWarehouse
+from tests.pipeline.changes import mixed_changes
+from tests.pipeline.project import BIN
+from tests.pipeline.test_copy_is_true import STREAMS, differences, edge_rows, edges, project_for
+from tests.target.own_server import own_server
+
+LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
+SIZES = {"contacts": 24_000, "deals": 12_000} if LONG else {"contacts": 4_000, "deals": 1_000}
+#: Whom the short form kills, in this order; the long form draws.
+VICTIMS = {"postgres": ["meltano", "server", "target"], "duckdb": ["meltano", "tap"]}
+
+
+@pytest.fixture(scope="module")
+def server():
+    yield from own_server()
+
+
+@pytest.fixture(params=["postgres", "duckdb"])
+def killable(request, tmp_path):
+    """A warehouse, and the server under it, if any."""
+    if request.param == "duckdb":
+        return DuckDBWarehouse(tmp_path / "crm.duckdb"), None
+    server = request.getfixturevalue("server")
+    return PostgresWarehouse(server.database("crm")), server
+
+
+def _processes(meltano: subprocess.Popen) -> dict[str, psutil.Process]:
+    """The plugins of this run by name, as far as they have been started."""
+    found = {}
+    for process in psutil.Process(meltano.pid).children(recursive=True):
+        try:
+            words = " ".join(process.cmdline())
+        except psutil.NoSuchProcess:
+            continue
+        if "--discover" not in words:
+            found |= {name: process for name in ("tap", "target") if f"/{name}-" in words and "--config" in words}
+    return found
+
+
+def _run_and_kill(project, victim: str, seconds: float, server) -> None:
+    """Start a run, kill one part of it a while after both plugins began, and wait until nothing of it is left."""
+    with (project.folder / "log").open("ab") as log:
+        meltano = subprocess.Popen(
+            [BIN / "meltano", "run", "--force", "tap-hubspot-dw", "target-warehouse"],
+            cwd=project.folder,
+            env=project.env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    deadline = time.monotonic() + 150
+    plugins: dict[str, psutil.Process] = {}
+    while len(plugins) < 2 and meltano.poll() is None:
+        plugins |= _processes(meltano)
+        assert time.monotonic() < deadline, "the plugins were not started"
+        time.sleep(0.05)
+    time.sleep(seconds)
+    if victim == "server":
+        server.kill()
+    elif victim == "meltano":
+        meltano.send_signal(signal.SIGKILL)
+    elif victim in plugins and plugins[victim].is_running():
+        plugins[victim].kill()
+    meltano.wait(90)
+    _, left = psutil.wait_procs(plugins.values(), timeout=60)
+    assert not left, f"after the {victim} was killed these go on: {left}"
+    if victim == "server":
+        server.start()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600 if LONG else 300)
+@pytest.mark.sandbox(**SIZES, associations=1_500, contact_properties=40, tier="unlimited")
+def test_whoever_is_killed_the_next_run_makes_the_tables_true(sandbox, killable, tmp_path):
+    warehouse, server = killable
+    seed = random.randrange(10**6)
+    rng = random.Random(seed)
+    victims = VICTIMS[warehouse.engine]
+    if LONG:
+        victims = [rng.choice([*victims, "tap", "target"]) for _ in range(50)]
+    project = project_for(sandbox, warehouse, tmp_path)
+    ids = {type_id: [each["id"] for each in sandbox.truth(type_id)] for type_id in STREAMS}
+    changes = list(mixed_changes(ids, len(victims) * 10, seed=seed))
+    for number, victim in enumerate(victims):
+        _run_and_kill(project, victim, rng.uniform(0.2, 3.0), server)
+        sandbox.mutate(changes[number * 10 : number * 10 + 10])
+    project.run("--force", "tap-hubspot-dw", "target-warehouse")
+    assert differences(sandbox, warehouse) == [], f"seed {seed}, killed {victims}"
+    assert edges(sandbox) <= edge_rows(warehouse), f"seed {seed}, killed {victims}"  # removed ones: docs/limits.md
+    for table in STREAMS.values():
+        twice = warehouse.query(f"SELECT id FROM hubspot.{table} GROUP BY id HAVING count(*) > 1")
+        assert twice == [], f"seed {seed}, killed {victims}"

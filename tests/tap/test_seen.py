@@ -1,0 +1,64 @@
+"""Ids on their way from one stream to another."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tap_hubspot_dw.id_sets import pack, unpack
+from tap_hubspot_dw.seen import SeenIds
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def test_ids_arrive_in_chunks_while_they_are_still_being_read():
+    seen, chunks = SeenIds(), []
+    seen.begin(None)
+    reader = threading.Thread(target=lambda: chunks.extend(seen.arriving(3)))
+    reader.start()
+    seen.add([1, 2, 3, 4])
+    seen.add([5])
+    while len(chunks) < 1:
+        pass  # the first chunk comes before the end
+    seen.end(complete=True)
+    reader.join(5)
+    assert chunks == [[1, 2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("begun", "since", "complete", "holds_all", "holds_since_noon"),
+    [
+        (True, None, True, True, True),
+        (True, None, False, False, False),
+        (True, NOON, True, False, True),
+        (True, NOON - HOUR, True, False, True),
+        (True, NOON + HOUR, True, False, False),
+        (False, None, False, False, False),
+        (False, None, True, False, False),
+    ],
+)
+def test_what_is_promised_is_what_was_read(begun, since, complete, holds_all, holds_since_noon):
+    seen = SeenIds()
+    if begun:
+        seen.begin(since)
+    seen.end(complete=complete)
+    seen.end(complete=True)  # a second end changes nothing
+    assert (seen.holds_all(), seen.holds_since(NOON)) == (holds_all, holds_since_noon)
+
+
+@pytest.mark.parametrize("ids", [set(), {1}, {127, 128, 2**53, 2**63}, set(range(1000, 90_000, 7))])
+def test_a_set_of_ids_survives_packing(ids):
+    assert unpack(pack(ids)) == ids
+
+
+def test_a_packed_set_is_short():
+    assert len(pack(range(10**11, 10**11 + 10_000 * 9_001, 9_001))) < 40_000
+
+
+@pytest.mark.parametrize("text", ["", "no", "AAAA", "eJw="])
+def test_a_damaged_set_is_refused(text):
+    with pytest.raises(ValueError, match="damaged"):
+        unpack(text)

@@ -1,0 +1,60 @@
+"""A stream of numbered records with a STATE after every hundred, and what must hold of it whatever happened."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterable
+
+    from conftest import Warehouse
+
+SIZE = 100
+_SCHEMA = {"properties": {"id": {"type": ["integer", "null"]}, "v": {"type": ["string", "null"]}}}
+
+
+def numbers(total: int, *, filler: str = "") -> list[str]:
+    """The lines: `total` records, keys from 0, each with a text of its own."""
+    lines = [json.dumps({"type": "SCHEMA", "stream": "numbers", "key_properties": ["id"], "schema": _SCHEMA})]
+    for first in range(0, total, SIZE):
+        lines += [
+            f'{{"type": "RECORD", "stream": "numbers", "record": {{"id": {i}, "v": "v{i}{filler}"}}}}'
+            for i in range(first, first + SIZE)
+        ]
+        lines.append(json.dumps({"type": "STATE", "value": {"read": first + SIZE}}))
+    return [line + "\n" for line in lines]
+
+
+def feed(process: subprocess.Popen[bytes], lines: Iterable[str]) -> threading.Thread:
+    """Write the lines from a thread, and close; a process that no longer reads ends it."""
+
+    def write(pipe: IO[bytes]) -> None:
+        try:
+            with pipe:
+                for line in lines:
+                    pipe.write(line.encode())
+        except (BrokenPipeError, ValueError):
+            return
+
+    assert process.stdin is not None
+    thread = threading.Thread(target=write, args=(process.stdin,), daemon=True)
+    process.stdin = None  # not for `communicate`, which would close it too
+    thread.start()
+    return thread
+
+
+def last_state(printed: str | bytes) -> int:
+    """How many records the last STATE covers."""
+    states = [json.loads(line)["read"] for line in printed.splitlines() if line.strip()]
+    return int(states[-1]) if states else 0
+
+
+def assert_consistent(warehouse: Warehouse, state: int, *, filler: str = "") -> int:
+    """No record that the STATE covers is missing, none is there twice or half; give how many there are."""
+    rows: list[dict[str, Any]] = warehouse.query('SELECT id, v FROM "melty"."numbers" ORDER BY id')
+    assert rows == [{"id": i, "v": f"v{i}{filler}"} for i in range(len(rows))]
+    assert state <= len(rows)
+    return len(rows)

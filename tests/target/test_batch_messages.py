@@ -1,0 +1,191 @@
+"""BATCH messages: files of records beside the pipe, as jsonl, gzip or parquet; as good as lines."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import io
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from target_warehouse.errors import InputError, RejectedRecordsError
+from target_warehouse.target import TargetWarehouse
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Warehouse
+
+PROPERTIES = {
+    "id": {"type": ["integer", "null"]},
+    "text": {"type": ["string", "null"]},
+    "number": {"type": ["number", "null"]},
+    "at": {"type": ["string", "null"], "format": "date-time"},
+    "day": {"type": ["string", "null"], "format": "date"},
+    "flag": {"type": ["boolean", "null"]},
+    "object": {"type": ["object", "null"]},
+    "list": {"type": ["array", "null"], "items": {"type": "string"}},
+}
+RECORDS: list[dict[str, Any]] = [
+    {
+        "id": 1,
+        "text": "naïve\t\n\"'\\",
+        "number": Decimal("12345678901234567.123456789"),
+        "at": "2026-01-02T03:04:05.678000+00:00",
+        "day": "2026-01-02",
+        "flag": True,
+        "object": {"a": 1},
+        "list": ["x", "y"],
+    },
+    {"id": 2, "text": "", "number": None, "at": None, "day": None, "flag": False, "object": None, "list": []},
+]
+ROWS = [
+    {**RECORDS[0], "number": "12345678901234567.123456789", "at": "2026-01-02T03:04:05.678000"},
+    RECORDS[1],
+]
+
+
+def _jsonl(records: list[dict[str, Any]]) -> bytes:
+    lines = [json.dumps(record, default=lambda number: f"number {number}") for record in records]
+    text = "".join(line + "\n" for line in lines)
+    return text.replace('"number ', "").replace('456789"', "456789").encode()
+
+
+def _parquet(records: list[dict[str, Any]]) -> bytes:
+    schema = pa.schema(
+        {
+            "id": pa.int64(),
+            "text": pa.string(),
+            "number": pa.decimal128(38, 9),
+            "at": pa.timestamp("us", "UTC"),
+            "day": pa.date32(),
+            "flag": pa.bool_(),
+            "object": pa.struct({"a": pa.int64()}),
+            "list": pa.list_(pa.string()),
+        }
+    )
+    typed = [
+        {
+            **record,
+            "at": record.get("at") and dt.datetime.fromisoformat(record["at"]),
+            "day": record.get("day") and dt.date.fromisoformat(record["day"]),
+        }
+        for record in records
+    ]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(typed, schema), buffer)
+    return buffer.getvalue()
+
+
+#: The file's form: how it is written, and what the message says of it.
+FORMS: dict[str, tuple[Callable[[list[dict[str, Any]]], bytes], dict[str, str]]] = {
+    "jsonl": (_jsonl, {"format": "jsonl", "compression": "none"}),
+    "jsonl without a word on compression": (_jsonl, {"format": "jsonl"}),
+    "gzip": (lambda records: gzip.compress(_jsonl(records)), {"format": "jsonl", "compression": "gzip"}),
+    "parquet": (_parquet, {"format": "parquet", "compression": "none"}),
+}
+
+
+def _message(kind: str, **more: Any) -> str:
+    return json.dumps({"type": kind, "stream": "t", **more}) + "\n"
+
+
+SCHEMA = _message("SCHEMA", key_properties=["id"], schema={"properties": PROPERTIES})
+
+
+def _batch(folder: Path, form: str, *files: list[dict[str, Any]]) -> str:
+    write, encoding = FORMS[form]
+    manifest = []
+    for number, records in enumerate(files):
+        file = folder / f"batch {number} {len(list(folder.iterdir()))}"
+        file.write_bytes(write(records))
+        manifest.append(f"file://{file}")
+    return _message("BATCH", encoding=encoding, manifest=manifest)
+
+
+def _run(warehouse: Warehouse, text: str, **config: Any) -> None:
+    TargetWarehouse(config={"warehouse": warehouse.url, **config}).run(io.StringIO(text))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_files_of_a_batch_become_rows(
+    form: str, warehouse: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In order with the records around it: one before is overwritten, one after overwrites; the STATE follows."""
+    before = _message("RECORD", record={"id": 1, "text": "older"})
+    after = _message("RECORD", record={"id": 3, "text": "newer"})
+    batch = _batch(tmp_path, form, [RECORDS[0], {**RECORDS[1], "id": 3}], [RECORDS[1]])
+    _run(warehouse, SCHEMA + before + batch + after + _message("STATE", value={"read": 4}))
+    one, two, three = warehouse.rows("t")
+    if isinstance(two["object"], dict):  # a parquet struct is never null inside a list of records
+        two["object"] = None
+    assert [one, two] == ROWS
+    assert three["text"] == "newer"
+    assert three["flag"] is None
+    assert json.loads(capsys.readouterr().out) == {"read": 4}
+    (history,) = warehouse.rows("_load_history")
+    assert (history["rows_read"], history["status"]) == (5, "success")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "gzip", "parquet"])
+def test_a_record_of_a_file_that_fits_no_row_is_rejected_alone(form: str, warehouse: Warehouse, tmp_path: Path) -> None:
+    bad = {**RECORDS[1], "id": None, "text": "no key"}
+    with pytest.raises(RejectedRecordsError):
+        _run(warehouse, SCHEMA + _batch(tmp_path, form, [RECORDS[0], bad]))
+    assert [row["id"] for row in warehouse.rows("t")] == [1]
+    (rejected,) = warehouse.rows("_rejected_records")
+    assert rejected["reason"] == "its key property id is null"
+    assert json.loads(rejected["record"])["text"] == "no key"
+
+
+def _damaged(form: str, folder: Path) -> str:
+    text = _batch(folder, form, [RECORDS[0]])
+    (file,) = folder.glob("batch*")
+    file.write_bytes(file.read_bytes()[:40])
+    return text
+
+
+BAD: dict[str, Callable[[Path], str]] = {
+    "a missing file": lambda folder: _message(
+        "BATCH", encoding={"format": "jsonl", "compression": "none"}, manifest=[f"file://{folder}/nowhere"]
+    ),
+    "half a jsonl": lambda folder: _damaged("jsonl", folder),
+    "half a gzip": lambda folder: _damaged("gzip", folder),
+    "half a parquet": lambda folder: _damaged("parquet", folder),
+    "an unknown format": lambda folder: _message("BATCH", encoding={"format": "csv"}, manifest=[f"file://{folder}/x"]),
+    "an unknown place": lambda _folder: _message(
+        "BATCH", encoding={"format": "jsonl", "compression": "none"}, manifest=["gopher://host/x"]
+    ),
+    "no encoding": lambda _folder: _message("BATCH", encoding=None, manifest=[]),
+}
+
+
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)  # read before any engine hears of it
+@pytest.mark.parametrize("text", BAD.values(), ids=BAD)
+def test_a_batch_that_cannot_be_read_is_a_sentence(
+    text: Callable[[Path], str], warehouse: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The STATE behind it is not printed, and one before it only if its rows are there."""
+    before = _message("RECORD", record={"id": 9}) + _message("STATE", value={"read": 1})
+    with pytest.raises(InputError, match="the stream t") as raised:
+        _run(warehouse, SCHEMA + before + text(tmp_path) + _message("STATE", value={"read": 2}))
+    assert "\n" not in str(raised.value)
+    assert "naïve" not in str(raised.value)
+    printed = [json.loads(line)["read"] for line in capsys.readouterr().out.splitlines()]
+    assert (printed, [row["id"] for row in warehouse.rows("t")]) in [([1], [9]), ([], [])]
+
+
+def test_the_command_ends_with_the_sentence(
+    run_target: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    done = run_target(SCHEMA + BAD["a missing file"](tmp_path), warehouse="duckdb:///w.duckdb")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: A BATCH message of the stream t")

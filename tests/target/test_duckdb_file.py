@@ -1,0 +1,150 @@
+"""The DuckDB file: readable whatever happened to the process that wrote it, and a sentence for one that is not."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from target_warehouse.errors import ConnectionFailedError, LoadError
+from target_warehouse.target import TargetWarehouse
+from tests.conftest import DuckDBWarehouse
+from tests.target.feeding import assert_consistent, feed, last_state, numbers
+from tests.target.own_server import limited_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    StartTarget = Callable[..., subprocess.Popen[bytes]]
+
+LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
+KILLS = 50 if LONG else 4
+FILLER = "x" * 500
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> DuckDBWarehouse:
+    return DuckDBWarehouse(tmp_path / "crm.duckdb")
+
+
+def _run(warehouse: DuckDBWarehouse, lines: list[str], **config: Any) -> None:
+    TargetWarehouse(config={"warehouse": warehouse.url, **config}).run(io.StringIO("".join(lines)))
+
+
+@pytest.mark.timeout(1800 if LONG else 120)
+def test_a_file_whose_writer_is_killed_is_readable_every_time(file: DuckDBWarehouse, start_target: StartTarget) -> None:
+    """At random moments of commits that come as fast as they can; every run continues on what the last one left."""
+    total, state = 20_000, 0
+    lines = numbers(total)
+    for kill in range(KILLS):
+        process = start_target(warehouse=file.url, commit_interval_seconds=0, batch_size_rows=300)
+        assert process.stdout is not None
+        feed(process, lines)
+        assert select.select([process.stdout], [], [], 20)[0], "no STATE was printed"
+        time.sleep(random.uniform(0.0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        state = max(state, last_state(process.communicate(timeout=20)[0]))
+        assert process.returncode in {-signal.SIGKILL, 0}, f"kill {kill}"
+        assert_consistent(file, state)
+    _run(file, lines)
+    assert assert_consistent(file, total) == total
+
+
+@pytest.mark.parametrize("size_mb", [1, 3, 6])
+def test_a_full_disk_leaves_a_readable_file_and_the_next_run_heals(
+    size_mb: int, file: DuckDBWarehouse, tmp_path: Path
+) -> None:
+    """Files that refuse to grow stand for the disk; with 1 MB not even the first table's batch fits."""
+    total = 12_000
+    lines = numbers(total, filler=FILLER)
+    config = tmp_path / "config.json"
+    config.write_text(f'{{"warehouse": "{file.url}", "commit_interval_seconds": 0.05, "batch_size_rows": 1000}}')
+    command = [*limited_to(size_mb << 20), Path(sys.executable).parent / "target-warehouse", "--config", config]
+    done = subprocess.run(
+        command,
+        input="".join(lines).encode(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert done.returncode == 1, said[-2000:]
+    assert "Traceback" not in said
+    assert "xxx" not in said
+    assert said.splitlines()[-1].startswith(f"Error: DuckDB file {file.path}: ")
+    state = last_state(done.stdout)
+    assert assert_consistent(file, state, filler=FILLER) < total
+    _run(file, lines)
+    assert assert_consistent(file, total, filler=FILLER) == total
+
+
+def _half(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def _header_of_zeros(file: Path) -> None:
+    file.write_bytes(b"\0" * 4096 + file.read_bytes()[4096:])
+
+
+def _a_few_bytes(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def _body_of_noise(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[:12_288] + random.Random(1).randbytes(len(content) - 12_288))
+
+
+def _unreadable(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.name)  # a loop; a mode without permissions would not stop root
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [_half, _header_of_zeros, _a_few_bytes, _body_of_noise, _unreadable],
+    ids=lambda spoil: spoil.__name__,
+)
+def test_a_file_that_cannot_be_read_is_a_sentence_that_says_what_to_do(
+    spoil: Callable[[Path], None], file: DuckDBWarehouse
+) -> None:
+    """And it is left as it is."""
+    _run(file, numbers(5_000, filler=FILLER))
+    spoil(file.path)
+    before = b"" if file.path.is_symlink() else file.path.read_bytes()
+    with pytest.raises((ConnectionFailedError, LoadError), match=r"backup|another file") as raised:
+        _run(file, numbers(100))
+    assert str(file.path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert file.path.is_symlink() or file.path.read_bytes() == before
+
+
+def test_a_file_that_another_process_reads_is_named(
+    file: DuckDBWarehouse, run_target: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    _run(file, numbers(100))
+    with duckdb.connect(str(file.path), read_only=True):
+        done = run_target("".join(numbers(200)), warehouse=file.url, lock_timeout_seconds=0.3)
+    assert done.returncode == 1
+    assert "is locked by another process" in done.stderr.splitlines()[-1]
+    assert assert_consistent(file, 100) == 100
+
+
+def test_two_targets_on_one_file_both_load(file: DuckDBWarehouse, start_target: StartTarget) -> None:
+    """The second waits for the first."""
+    first, second = (start_target(warehouse=file.url, lock_timeout_seconds=30) for _ in range(2))
+    for each in (first, second):
+        feed(each, numbers(5_000))
+    assert [last_state(each.communicate(timeout=60)[0]) for each in (first, second)] == [5_000, 5_000]
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert assert_consistent(file, 5_000) == 5_000

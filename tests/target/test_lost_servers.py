@@ -1,0 +1,274 @@
+"""PostgreSQL dies, the network breaks, the disk is full, a lock is held: nothing is lost, doubled or half there.
+
+Every test ends with the same run again, which must make the table whole.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import select
+import signal
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from target_warehouse.errors import LoadError, WarehouseError
+from target_warehouse.target import TargetWarehouse
+from tests.conftest import PostgresWarehouse
+from tests.target.feeding import assert_consistent, feed, last_state, numbers
+from tests.target.own_server import OwnServer, own_server
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    StartTarget = Callable[..., subprocess.Popen[bytes]]
+
+LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OwnServer]:
+    yield from own_server()
+
+
+@pytest.fixture
+def crashing(server: OwnServer, request: pytest.FixtureRequest) -> PostgresWarehouse:
+    """An empty database of the server that may be killed."""
+    return PostgresWarehouse(server.database(f"test_{abs(hash(request.node.name))}"))
+
+
+def _run(warehouse: PostgresWarehouse, lines: list[str], **config: Any) -> None:
+    TargetWarehouse(config={"warehouse": warehouse.url, **config}).run(io.StringIO("".join(lines)))
+
+
+def _assert_healed_by(warehouse: PostgresWarehouse, lines: list[str], total: int, filler: str = "") -> None:
+    _run(warehouse, lines)
+    assert assert_consistent(warehouse, total, filler=filler) == total
+    statuses = [row["status"] for row in sorted(warehouse.rows("_load_history"), key=lambda row: row["started_at"])]
+    assert statuses[-1] == "success"
+
+
+def _a_session(server: OwnServer, url: str) -> int:
+    """The process of the target's session that writes; ADBC gives it no name."""
+    database = url.rsplit("/", 1)[1]
+    with server.connect() as connection:
+        rows = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = %s ORDER BY query LIKE '%%COMMIT%%' DESC", [database]
+        ).fetchall()
+    return int(rows[0][0])
+
+
+def _kill_server(server: OwnServer, url: str) -> None:
+    server.kill()
+
+
+def _kill_session(server: OwnServer, url: str) -> None:
+    """As the kernel does when memory is short: the server then ends all sessions and recovers."""
+    os.kill(_a_session(server, url), signal.SIGKILL)
+
+
+def _end_session(server: OwnServer, url: str) -> None:
+    with server.connect() as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [url.rsplit("/", 1)[1]]
+        )
+
+
+@pytest.mark.parametrize("blow", [_kill_server, _kill_session, _end_session], ids=lambda blow: blow.__name__)
+def test_a_server_that_dies_ends_the_run_with_a_sentence_and_the_next_run_heals(
+    blow: Callable[[OwnServer, str], None],
+    server: OwnServer,
+    crashing: PostgresWarehouse,
+    start_target: StartTarget,
+    tmp_path: Path,
+) -> None:
+    lines = numbers(20_000)
+    process = start_target(warehouse=crashing.url, commit_interval_seconds=0.05, batch_size_rows=700)
+    assert process.stdout is not None
+    feed(process, lines)
+    assert select.select([process.stdout], [], [], 20)[0], "no STATE was printed"
+    time.sleep(random.uniform(0.0, 0.3))
+    blow(server, crashing.url)
+    printed = process.communicate(timeout=20)[0]
+    if not server.is_up or blow is _kill_server:
+        server.start()
+    said = (tmp_path / "stderr").read_text()
+    assert process.returncode == 1, said
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith("Error: PostgreSQL at 127.0.0.1:")
+    _wait_for(server)
+    assert assert_consistent(crashing, last_state(printed)) < 20_000
+    _assert_healed_by(crashing, lines, 20_000)
+
+
+def _wait_for(server: OwnServer) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            server.connect().close()
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        else:
+            return
+
+
+class Cut:
+    """A proxy that passes on so many bytes towards the server, over all connections, and then resets them all."""
+
+    def __init__(self, port: int, most_bytes: int) -> None:
+        self._server_port, self._left = port, most_bytes
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.passed = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", self._server_port)) as server:
+            while self._left > 0:
+                for source in select.select([client, server], [], [], 1)[0]:
+                    try:
+                        data = source.recv(1 << 14)
+                        if not data:
+                            return
+                        if source is client:
+                            data = data[: max(self._left, 0)]
+                            self._left -= len(data)
+                            self.passed += len(data)
+                        (server if source is client else client).sendall(data)
+                    except OSError:
+                        return
+            for each in (client, server):  # a reset, not an orderly end
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+@contextmanager
+def _cut(url: str, most_bytes: int) -> Iterator[str]:
+    port = str(psycopg.conninfo.conninfo_to_dict(url)["port"])
+    cut = Cut(int(port), most_bytes)
+    yield url.replace(f":{port}/", f":{cut.port}/")
+    cut.close()
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_a_connection_lost_at_any_byte_loses_and_doubles_nothing(
+    warehouse: PostgresWarehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the middle of the login, of a COPY, of a merge, of a commit; a failure shows where the cut was."""
+    total = 4_000
+    lines = numbers(total)
+    _run(warehouse, lines[:1])
+    state = 0
+    capsys.readouterr()
+    size = 300_000  # a whole run sends a little more
+    for _ in range(60 if LONG else 12):
+        at = random.randrange(size)
+        with _cut(warehouse.url, at) as url, pytest.raises(WarehouseError) as raised:
+            TargetWarehouse(config={"warehouse": url, "batch_size_rows": 500, "commit_interval_seconds": 0}).run(
+                io.StringIO("".join(lines))
+            )
+        assert "\n" not in str(raised.value), f"cut after {at} bytes"
+        state = max(state, last_state(capsys.readouterr().out))
+        assert_consistent(warehouse, state)
+    assert state > 0
+    _assert_healed_by(warehouse, lines, total)
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_heals(
+    server: OwnServer, crashing: PostgresWarehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files that refuse to grow stand for the disk: the errors come where a full disk's do, with another code."""
+    filler, total = "x" * 1_900, 12_000  # short of what PostgreSQL compresses
+    lines = numbers(total, filler=filler)
+    server.stop()
+    server.start(most_bytes_in_a_file=17 << 20)
+    with pytest.raises(LoadError, match=r"could not extend file|could not write") as raised:
+        _run(crashing, lines, batch_size_rows=2_000, commit_interval_seconds=0.1)
+    assert "xxx" not in str(raised.value)
+    state = last_state(capsys.readouterr().out)
+    assert 0 < state <= assert_consistent(crashing, state, filler=filler) < total
+    server.stop()
+    server.start()
+    _assert_healed_by(crashing, lines, total, filler)
+
+
+@contextmanager
+def _held(url: str, statement: str) -> Iterator[Callable[[], None]]:
+    """Another session that has run this statement and does not end its transaction until told, or the block ends."""
+    with psycopg.connect(url) as session:
+        session.execute(statement)
+        yield session.rollback
+
+
+HELD = {
+    "a reader's cursor": ("SELECT * FROM melty.numbers", True),
+    "an update": ("UPDATE melty.numbers SET v = v WHERE id = 1", False),
+    "a locked row": ("SELECT * FROM melty.numbers WHERE id = 1 FOR UPDATE", False),
+    "a locked table": ("LOCK TABLE melty.numbers IN ACCESS EXCLUSIVE MODE", False),
+    "a locked history": ("LOCK TABLE melty._load_history IN ACCESS EXCLUSIVE MODE", False),
+}
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+@pytest.mark.parametrize(("statement", "passes"), HELD.values(), ids=HELD)
+def test_a_lock_is_waited_for_and_then_named(statement: str, passes: bool, warehouse: PostgresWarehouse) -> None:
+    lines = numbers(300)
+    _run(warehouse, lines)
+    with _held(warehouse.url, statement):
+        if passes:
+            _run(warehouse, lines, lock_timeout_seconds=0.3)
+            return
+        started = time.monotonic()
+        with pytest.raises(LoadError, match="another session holds a lock on the table"):
+            _run(warehouse, lines, lock_timeout_seconds=0.3)
+        assert time.monotonic() - started < 5
+    with _held(warehouse.url, statement) as let_go:
+        timer = threading.Timer(0.5, let_go)
+        timer.start()
+        _run(warehouse, lines, lock_timeout_seconds=20)
+        timer.join()
+    _assert_healed_by(warehouse, lines, 300)
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_waiting_for_a_lock_ends_the_run_within_seconds(
+    signum: signal.Signals, warehouse: PostgresWarehouse, start_target: StartTarget
+) -> None:
+    lines = numbers(300)
+    _run(warehouse, lines)
+    with _held(warehouse.url, "LOCK TABLE melty.numbers IN ROW EXCLUSIVE MODE"):
+        process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.05, lock_timeout_seconds=3)
+        feed(process, lines)
+        with psycopg.connect(warehouse.url, autocommit=True) as connection:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            deadline = time.monotonic() + 20
+            while connection.execute(waiting).fetchone() == (0,):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        started = time.monotonic()
+        process.send_signal(signum)
+        process.communicate(timeout=20)
+        assert time.monotonic() - started < 6
+        assert process.returncode in {1, 128 + signum}
+    _assert_healed_by(warehouse, lines, 300)

@@ -1,0 +1,55 @@
+"""SIGTERM and SIGINT at any moment of a load that never pauses: it ends within seconds, and nothing is half there."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.target.feeding import assert_consistent, feed, last_state, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Warehouse
+
+    StartTarget = Callable[..., subprocess.Popen[bytes]]
+
+LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
+ROUNDS = 25 if LONG else 2
+
+
+@pytest.mark.timeout(1800 if LONG else 120)
+@pytest.mark.parametrize(
+    "signals", [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGINT, signal.SIGTERM)], ids=["TERM", "INT", "INT, TERM"]
+)
+def test_a_signal_in_the_middle_of_a_batch_ends_the_run_within_seconds(
+    signals: tuple[signal.Signals, ...], warehouse: Warehouse, start_target: StartTarget, tmp_path: Path
+) -> None:
+    """Batches of many rows are under way all the time; a second signal is no harm."""
+    lines, state = numbers(30_000), 0
+    for _ in range(ROUNDS):
+        process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.1, batch_size_rows=5_000)
+        assert process.stdout is not None
+        feed(process, lines)
+        assert select.select([process.stdout], [], [], 30)[0], "no STATE was printed"
+        time.sleep(random.uniform(0.0, 0.5))
+        started = time.monotonic()
+        for signum in signals:
+            process.send_signal(signum)
+            time.sleep(0.02)
+        state = max(state, last_state(process.communicate(timeout=20)[0]))
+        assert time.monotonic() - started < 10
+        said = (tmp_path / "stderr").read_text()
+        # The second may come after Python has put the system's own handlers back, on its very last way out.
+        codes = {128 + each for each in signals} | {-each for each in signals[1:]}
+        assert process.returncode in codes, said.splitlines()[-1]
+        assert "Traceback" not in said
+        assert_consistent(warehouse, state)

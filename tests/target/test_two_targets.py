@@ -1,0 +1,104 @@
+"""Two targets on the same tables, at once, with schemas of their own: neither undoes what the other did."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_warehouse.target import TargetWarehouse
+from tests.target.feeding import assert_consistent, feed, last_state, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Warehouse
+
+    StartTarget = Callable[..., subprocess.Popen[bytes]]
+
+pytestmark = pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)  # a DuckDB file has one writer
+
+NUMBER, TEXT = {"type": ["integer", "null"]}, {"type": ["string", "null"]}
+
+
+def _lines(values: dict[str, Any], keys: range, **properties: Any) -> str:
+    schema = {"properties": {"id": {"type": "integer"}, **properties}}
+    lines = [{"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": schema}]
+    lines += [{"type": "RECORD", "stream": "t", "record": {"id": key, **values}} for key in keys]
+    lines.append({"type": "STATE", "value": {"read": keys.stop}})
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+#: What the other target sends, and what it does to the table while the first one runs.
+OTHERS = {
+    "a new column": ({"n": 1, "extra": "kept"}, {"n": NUMBER, "extra": TEXT}),
+    "a wider column": ({"n": "text"}, {"n": TEXT}),
+    "a column of fractions": ({"n": 1.5}, {"n": {"type": ["number", "null"]}}),
+    "a column less": ({}, {}),
+}
+
+
+@pytest.mark.parametrize(("values", "properties"), OTHERS.values(), ids=OTHERS)
+def test_a_table_that_another_target_changes_mid_run_loses_nothing(
+    values: dict[str, Any], properties: dict[str, Any], warehouse: Warehouse, start_target: StartTarget
+) -> None:
+    """The first either goes on, or ends with a sentence; its next run makes the table whole."""
+    first = _lines({"n": 5}, range(20), n=NUMBER)
+    process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.05)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(first.encode())
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline()) == {"read": 20}
+    TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO(_lines(values, range(10, 30), **properties)))
+    again = first.splitlines(keepends=True)[1:]
+    process.stdin.write("".join(again).replace('"n": 5', '"n": 6').encode())
+    process.communicate(timeout=30)
+    assert process.returncode in {0, 1}
+    if process.returncode:
+        TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO(first.replace('"n": 5', '"n": 6')))
+    rows = {row["id"]: row for row in warehouse.rows("t")}
+    assert sorted(rows) == list(range(30))
+    assert {str(rows[key]["n"]) for key in range(20)} == {"6"}
+    if "extra" in values:
+        assert [rows[key]["extra"] for key in range(30)] == [None] * 10 + ["kept"] * 20
+
+
+def test_one_of_two_killed_leaves_the_other_unharmed(warehouse: Warehouse, start_target: StartTarget) -> None:
+    """Both make the tables, and load the same keys; what the killed one held is rolled back and let go."""
+    total = 6_000
+    lines = numbers(total)
+    killed, other = (start_target(warehouse=warehouse.url, batch_size_rows=150) for _ in range(2))
+    for each in (killed, other):
+        feed(each, lines)
+    time.sleep(random.uniform(1.0, 2.5))
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=20)
+    printed = other.communicate(timeout=60)[0]
+    assert (other.returncode, last_state(printed)) == (0, total)
+    assert assert_consistent(warehouse, total) == total
+
+
+def test_many_targets_make_one_table_at_once(warehouse: Warehouse, start_target: StartTarget) -> None:
+    """On an empty database, each with a column of its own; all columns and all rows are there."""
+    started = [start_target(warehouse=warehouse.url) for _ in range(3)]
+    threads = []
+    for number, process in enumerate(started):
+        keys = range(number * 100, number * 100 + 100)
+        threads.append(feed(process, [_lines({f"c{number}": "x"}, keys, **{f"c{number}": TEXT})]))
+    for process, thread in zip(started, threads, strict=True):
+        process.communicate(timeout=60)
+        thread.join()
+        assert process.returncode == 0
+    rows = warehouse.rows("t")
+    assert len(rows) == 300
+    for row in rows:
+        assert {name: row[name] for name in ("c0", "c1", "c2")} == {
+            f"c{number}": "x" if row["id"] // 100 == number else None for number in range(3)
+        }
