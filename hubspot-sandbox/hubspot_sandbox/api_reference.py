@@ -23,7 +23,8 @@ def properties(call: Call) -> Reply:
     wanted = call.one("dataSensitivity") or "non_sensitive"
     if call.flag("archived"):
         return json_reply({"results": []})
-    return json_reply({"results": [d.as_json() for d in records.definitions.values() if d.sensitivity == wanted]})
+    found = [each for each in records.definitions.values() if call.sandbox.quirks.lists(each.name)]
+    return json_reply({"results": [each.as_json() for each in found if each.sensitivity == wanted]})
 
 
 def one_property(call: Call) -> Reply:

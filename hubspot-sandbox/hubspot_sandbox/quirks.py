@@ -56,6 +56,7 @@ QUIRKS: tuple[Quirk, ...] = (
     Quirk("over-limit", "400", ("400", "clamp"), "a `limit` over the maximum: 400, or silently the maximum"),
     Quirk("restore-bumps", "true", ("true", "false"), "restoring a record sets its last-modified time"),
     Quirk("short-search-pages", "0", (), "every n-th search page with a successor is one row short"),
+    Quirk("unlisted-properties", "", (), "property names, comma separated, that the lists of properties leave out"),
     Quirk("empty-search-pages", "0", (), "every n-th search page with a successor is empty"),
 )
 _DEAL_TYPE = "deal-to-appointment-type"
@@ -121,6 +122,10 @@ class Quirks:
     def archived_listable(self, object_type: ObjectType) -> bool:
         """Whether the type's archived records can be listed."""
         return object_type.type_id not in self["archived-unsupported"].split(",")
+
+    def lists(self, property_name: str) -> bool:
+        """Whether a property is in the lists of properties."""
+        return property_name not in self["unlisted-properties"].split(",")
 
     def batch_order(self, numbers: list[int]) -> list[int]:
         """Batch results in the order of the switch."""

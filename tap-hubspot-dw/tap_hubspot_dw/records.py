@@ -31,11 +31,9 @@ class RecordMaker:
         self._pick = itemgetter(*places, 0, 0)  # of one place alone it would give no tuple
         converters = {column.convert for column in columns if column.convert} | {to_date_time}
         known = {convert: Known(convert) for convert in converters}
-        self._typed = [
-            ("created_at", "createdAt", known[to_date_time]),
-            ("updated_at", "updatedAt", known[to_date_time]),
-            *((column.name, column.property_name, known[column.convert]) for column in columns if column.convert),
-        ]
+        self._typed = [(i, known[column.convert]) for i, column in enumerate(columns) if column.convert]
+        self._property_names = [column.property_name for column in columns]
+        self._moments = known[to_date_time]
 
     def __call__(self, hubspot_object: Mapping[str, Any]) -> Record:
         """Return the full record of a live object.
@@ -43,11 +41,12 @@ class RecordMaker:
         `""` is how HubSpot writes a cleared value (observed): null for everything but text. A value that does not
         convert is null, and its text stands in `invalid_properties` under HubSpot's property name.
         """
-        values = hubspot_object["properties"]
+        texts = hubspot_object["properties"]
+        invalid: dict[str, str] = {}
         record: Record = {
             "id": str(hubspot_object["id"]),
-            "created_at": hubspot_object.get("createdAt"),
-            "updated_at": hubspot_object.get("updatedAt"),
+            "created_at": self._moment(hubspot_object, "createdAt", invalid),
+            "updated_at": self._moment(hubspot_object, "updatedAt", invalid),
             "archived": bool(hubspot_object.get("archived", False)),
             "archived_at": None,
             "merged_into_id": None,
@@ -55,22 +54,29 @@ class RecordMaker:
             "invalid_properties": None,
             "_sdc_deleted_at": None,
         }
-        record.update(zip(self._names, self._pick(values), strict=False))
-        invalid: dict[str, str] = {}
-        for name, property_name, known in self._typed:
-            text = record[name]
-            if text is None:
-                continue
-            try:
-                record[name] = known[text]
-            except ValueError:
-                invalid[property_name] = text
-                record[name] = None
+        values = list(self._pick(texts))
+        for place, known in self._typed:
+            text = values[place]
+            if text is not None:
+                try:
+                    values[place] = known[text]
+                except ValueError:
+                    invalid[self._property_names[place]] = text
+                    values[place] = None
+        record.update(zip(self._names, values, strict=False))
         if self._all_in:
-            record[self._all_in] = dict(zip(self._wanted.names, values, strict=True))
+            record[self._all_in] = dict(zip(self._wanted.names, texts, strict=True))
         if invalid:
             record["invalid_properties"] = invalid
         return record
+
+    def _moment(self, hubspot_object: Mapping[str, Any], name: str, invalid: dict[str, str]) -> Any:
+        text = hubspot_object.get(name)
+        try:
+            return self._moments[text]
+        except ValueError:
+            invalid[name] = str(text)
+            return None
 
 
 def archived_record(hubspot_object: Mapping[str, Any]) -> Record:

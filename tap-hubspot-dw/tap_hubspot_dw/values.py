@@ -16,7 +16,7 @@ from tap_hubspot_dw.timestamps import format_timestamp, parse_timestamp
 
 Converter = Callable[[str], object]
 
-_MOST_KNOWN = 20_000  # texts: a few megabytes at the most
+_MOST_KNOWN = 20_000  # texts of a type: a few megabytes
 
 # Each converter tries first what nearly every value looks like: it runs for every value of every record.
 _PLAIN_NUMBER = re.compile(r"-?\d{1,18}\.\d{1,18}", re.ASCII)
@@ -50,7 +50,7 @@ class Known(dict[str | None, Any]):
 
 def to_number(text: str) -> int | Decimal:
     """Return the exact number: an int of at most 18 digits, else a Decimal with the digits as written."""
-    if _INTEGER.fullmatch(text):
+    if len(text) <= 18 and text.isascii() and text.isdigit():
         return int(text)
     if _PLAIN_NUMBER.fullmatch(text):
         return Decimal(text)

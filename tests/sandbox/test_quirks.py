@@ -22,6 +22,7 @@ TESTED = {
     "archived-unsupported",
     "over-limit",
     "restore-bumps",
+    "unlisted-properties",
 }
 
 
@@ -123,3 +124,10 @@ def test_restoring_may_or_may_not_touch_last_modified(api: Api, setting: str, *,
     before = api.get("/crm/v3/objects/contacts/51").json()["updatedAt"]
     api.sandbox.mutate([{"kind": kind, "type": "contacts", "id": "51"} for kind in ("archive", "restore")])
     assert (api.get("/crm/v3/objects/contacts/51").json()["updatedAt"] != before) is bumped
+
+
+def test_a_property_may_be_missing_from_the_list_of_properties(api: Api) -> None:
+    listed = {each["name"] for each in api.get("/crm/v3/properties/deals").json()["results"]}
+    api.sandbox.settings(quirks={"unlisted-properties": "amount,hs_lastmodifieddate"})
+    left = {each["name"] for each in api.get("/crm/v3/properties/deals").json()["results"]}
+    assert listed - left == {"amount", "hs_lastmodifieddate"}

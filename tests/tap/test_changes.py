@@ -195,3 +195,16 @@ def test_a_run_that_had_to_stop_still_writes_its_history(sandbox, settings, tmp_
     history = {each["stream"]: each["status"] for each in run.records("sync_history")}
     assert run.returncode == 75
     assert history.get("contacts") == "failed"
+
+
+def test_an_object_type_without_the_property_that_tells_changes_is_an_error(sandbox_factory, tmp_path):
+    """HubSpot would find nothing by it, and say nothing."""
+    sandbox = sandbox_factory(contacts=50, deals=20, contact_properties=20, tier="unlimited")
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["deals"]}
+    first = run_tap(tmp_path, settings)
+    sandbox.settings(quirks={"unlisted-properties": "hs_lastmodifieddate"})
+    run = run_tap(tmp_path, settings, state=first.state)
+    assert run.returncode == 1
+    assert "HubSpot lists no property hs_lastmodifieddate for deals" in run.log
+    assert run.state["bookmarks"]["deals"] == first.state["bookmarks"]["deals"]
+    sandbox.stop()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -202,3 +205,36 @@ def test_no_property_of_a_wide_portal_is_lost(sandbox_factory, tmp_path, count):
             assert {name for name in given if record[name] is None} == (record["invalid_properties"] or {}).keys()
     assert "414" not in sandbox.log()["byStatus"]
     sandbox.stop()
+
+
+def test_what_describes_the_portal_is_asked_for_once(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(contacts=20, deals=20, appointments=5, contact_properties=20, tier="unlimited")
+    run = run_tap(tmp_path, {"api_url": sandbox.url, "access_token": sandbox.token})
+    assert run.returncode == 0, run.log
+    asked = {name: sum(counts.values()) for name, counts in sandbox.log()["byEndpoint"].items()}
+    described = {
+        name: count for name, count in asked.items() if name.split()[0] in {"properties", "schemas", "pipelines"}
+    }
+    assert len(described) >= 7
+    assert set(described.values()) == {1}
+    sandbox.stop()
+
+
+def test_batch_files_hold_the_same_records(run, config, tmp_path):
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    batches = run_tap(
+        tmp_path, config | {"batch_config": {"encoding": encoding, "storage": {"root": f"file://{tmp_path}"}}}
+    )
+    assert batches.returncode == 0, batches.log
+    assert "RECORD" not in {each["type"] for each in batches.messages}
+    for stream in (*TYPES, "associations", "owners", "properties"):
+        files = [
+            Path(url.removeprefix("file://"))
+            for each in batches.messages
+            if each["type"] == "BATCH" and each["stream"] == stream
+            for url in each["manifest"]
+        ]
+        records = [json.loads(line) for path in files for line in gzip.decompress(path.read_bytes()).splitlines()]
+        assert sorted(map(repr, records)) == sorted(map(repr, run.records(stream)))
+    assert "ACTIVATE_VERSION" not in {each["type"] for each in batches.messages}
+    assert batches.state["bookmarks"]["contacts"]["replication_key_value"]

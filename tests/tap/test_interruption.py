@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import time
+from datetime import datetime
 
 import pytest
 
@@ -83,3 +84,22 @@ def test_a_stalled_connection_does_not_hold_up_the_end(sandbox_factory, tmp_path
     code, _ = interrupted_run(tmp_path, settings, {}, after_records=850, with_signal=signal.SIGTERM)
     assert code == 128 + signal.SIGTERM
     sandbox.stop()
+
+
+def test_a_stalled_connection_does_not_hold_up_other_reads(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(contacts=4_000, deals=300, associations=1, contact_properties=20, tier="unlimited")
+    sandbox.faults([{"match": "list contacts", "nth": 3, "stallSeconds": 8}])
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts", "deals"]}
+    run = run_tap(tmp_path, settings | {"associations": False})
+    assert run.returncode == 0, run.log
+    seconds = {each["stream"]: _seconds(each) for each in run.records("sync_history")}
+    assert seconds["contacts"] >= 7
+    assert seconds["deals"] < 4
+    kinds = [each["record"]["id"] for each in run.messages if each.get("stream") == "contacts" and "record" in each]
+    assert len(set(kinds)) == 4_000
+    sandbox.stop()
+
+
+def _seconds(history) -> float:
+    begun, ended = (datetime.fromisoformat(history[name]) for name in ("started_at", "finished_at"))
+    return (ended - begun).total_seconds()

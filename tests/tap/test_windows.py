@@ -55,6 +55,11 @@ def test_edits_of_served_records_after_every_page_lose_nothing(sandbox_factory, 
     assert seen == truth
     repeated = len(second.records("contacts")) + len(third.records("contacts")) - len(truth)
     assert repeated <= 5_000 + 20, "more than the look-back repeats"
+    bookmark = second.state["bookmarks"]["contacts"]["replication_key_value"]
+    known = sum(each["updated_at"] < bookmark for each in third.records("contacts"))
+    (told,) = [each for each in third.records("sync_history") if each["stream"] == "contacts"]
+    assert told["repeated"] == known > 4_900
+    assert f"{known:,} of them read before" in third.log
     sandbox.stop()
 
 

@@ -18,6 +18,12 @@ _ABOUT_DATA = ("22", "23", "54")
 def refusal(what: str, sqlstate: str | None, message: str) -> LoadError:
     """The error for a refused statement; messages that may quote values are not passed on."""
     code = sqlstate or "unknown"
+    reason = f"PostgreSQL refuses a value of it (SQLSTATE {code})"
+    if "row is too big" in message:  # its numbers are the row's size and the limit
+        reason = (
+            "its row is longer than the 8,160 bytes that PostgreSQL takes, each text at no more than 18: deselect "
+            "properties in the tap, or let it put them into one JSON column"
+        )
     if code.startswith(_ABOUT_DATA):
         message = "a value does not fit its column or breaks a constraint"
     elif sqlstate == "0A000" and "view" in message:
@@ -31,7 +37,7 @@ def refusal(what: str, sqlstate: str | None, message: str) -> LoadError:
         message = "an error of the server"
     sentence = f"{what}: {message.rstrip('.')} (SQLSTATE {code}). Nothing of this batch was kept."
     if code.startswith(_ABOUT_DATA):
-        return RefusedDataError(sentence, f"PostgreSQL refuses a value of it (SQLSTATE {code})")
+        return RefusedDataError(sentence, reason)
     return LoadError(sentence)
 
 
