@@ -39,6 +39,10 @@ class RefusedDataError(LoadError):
         self.reason = reason  # a few words, without the value
 
 
+class AgainError(LoadError):
+    """A transaction took for granted what is not so. Nothing of it was kept; done again, it takes the safe way."""
+
+
 class RejectedRecordsError(WarehouseError, MissingKeyPropertiesError):
     """Some records could not become rows; they are kept in a table of their own, and everything else is loaded.
 

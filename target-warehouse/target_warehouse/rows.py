@@ -39,6 +39,8 @@ _TYPES = {
     "integer": pa.int64(),
     "decimal": _DECIMAL,
     "whole decimal": _DECIMAL,
+    "numeric": _DECIMAL,  # as long as the values fit; else text, which takes any
+    "whole numeric": _DECIMAL,
     "boolean": pa.bool_(),
     "date": pa.date32(),
     "time": pa.time64("us"),
@@ -49,7 +51,8 @@ _AS_THEY_ARE: dict[str, set[type]] = {"integer": {int}, "boolean": {bool}, "stri
 _NUMBERS: set[type] = {int, decimal.Decimal}
 #: Forms whose values are equal exactly if the Python values are.
 _EQUAL_AS_THEY_ARE = ("integer", "numeric", "plain", "decimal", "string", "boolean")
-_LONGEST_PLAIN_NUMBER = 1000  # longer ones are looked at one by one: NUMERIC has a limit too
+_FORMS_OF_NUMBERS = ("decimal", "numeric")
+_FORMS_OF_WHOLE_NUMBERS = ("whole decimal", "whole numeric")
 
 
 class MisfitError(Exception):
@@ -66,7 +69,7 @@ class MisfitError(Exception):
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """The Arrow type in which a column's values travel."""
+    """The Arrow type in which a column's values travel; numbers that it does not hold exactly travel as text."""
     return _TYPES.get(form_of(column.kind, column.stored), pa.string())
 
 
@@ -85,7 +88,7 @@ def to_table(records: Sequence[Record], columns: Iterable[Column], replaced: Cou
             if not column.is_nullable or column.is_required:
                 for value, record in zip(values, records, strict=True):
                     _check_presence(column, value, record)
-            arrays.append(_array(column, values, replaced))
+            arrays.append(to_array(column, values, replaced))
         except UnfitError:
             unfit.append(column)
         except NarrowError as error:
@@ -119,7 +122,7 @@ def key_reader(columns: Sequence[Column], *, replace_nul: bool) -> Callable[[Rec
     The function raises `UnfitError` for a value that does not fit its column.
     """
     forms = [form_of(column.kind, column.stored) for column in columns]
-    if all(form in _EQUAL_AS_THEY_ARE for form in forms) and not (replace_nul and "string" in forms):
+    if all(is_equal_as_it_is(column) for column in columns) and not (replace_nul and "string" in forms):
         return None
 
     def key(record: Record) -> tuple[Any, ...]:
@@ -131,6 +134,11 @@ def key_reader(columns: Sequence[Column], *, replace_nul: bool) -> Callable[[Rec
         return tuple(found)
 
     return key
+
+
+def is_equal_as_it_is(column: Column) -> bool:
+    """Whether two values of this column are equal in the database exactly if the Python values are."""
+    return form_of(column.kind, column.stored) in _EQUAL_AS_THEY_ARE
 
 
 def _equal(form: str, value: Any) -> Any:
@@ -189,7 +197,13 @@ def _check_presence(column: Column, value: Any, record: Record) -> None:
         raise UnfitError("is missing, which the stream's schema does not allow")
 
 
-def _array(column: Column, values: Sequence[Any], replaced: Counter[str] | None) -> pa.Array:
+def to_array(column: Column, values: Sequence[Any], replaced: Counter[str] | None) -> pa.Array:
+    """The column of these values, by the rules of `to_table`, which also checks that required values are there.
+
+    Raises:
+        UnfitError: a value fits no column of this kind.
+        NarrowError: the column must become wider for a value.
+    """
     form, target = form_of(column.kind, column.stored), arrow_type(column)
     types = set(map(type, values)) - {type(None)}
     if not types:
@@ -211,12 +225,8 @@ def _fast(form: str, types: set[type], values: Sequence[Any], target: pa.DataTyp
             return _from(_FIRST_MICROSECOND, pa.array(values).cast(pa.timestamp("us", "UTC")).cast(target))
         if types == {str} and form == "date":
             return _from(_FIRST_DAY, pa.array(values).cast(target))
-        if (types == {int} and form == "whole decimal") or (types <= _NUMBERS and form == "decimal"):
+        if (types == {int} and form in _FORMS_OF_WHOLE_NUMBERS) or (types <= _NUMBERS and form in _FORMS_OF_NUMBERS):
             return pa.array(values, target)  # Arrow refuses what it would have to round
-        if types <= _NUMBERS and form == "numeric":
-            array = pa.array([None if value is None else str(value) for value in values], target)
-            is_short = pc.max(pc.utf8_length(array)).as_py() < _LONGEST_PLAIN_NUMBER
-            return array if is_short and not pc.any(pc.match_substring(array, "E")).as_py() else None
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         return None
     return None
@@ -257,4 +267,4 @@ def _one_by_one(
         converted.append(result)
     if narrow:
         raise narrow
-    return pa.array(converted, target)
+    return pa.array(converted, pa.string() if form in ("numeric", "whole numeric") else target)

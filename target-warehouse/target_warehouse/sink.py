@@ -1,8 +1,10 @@
 """One stream's sink: collects records, makes them Arrow tables, and has the engine write them in one transaction.
 
-The per-record work is the SDK's own path without its three slow parts: values are checked and parsed column by
-column when the batch is made (`rows`), and the JSON schema validator runs only for schemas that say more than
-that checks. A record that cannot become a row is set aside with the reason, and everything else is loaded.
+A batch comes by one of two lines. On the fast line it is runs that are Arrow already (`runs`, `decoder`). On the
+slow line it is records, by the SDK's own path without its three slow parts: values are checked and parsed column by
+column when the batch is made (`rows`), and the JSON schema validator runs only for schemas that say more than that
+checks. A record that cannot become a row is set aside with the reason, and everything else is loaded. No batch is of
+both lines.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from singer_sdk.sinks import BatchSink
 
 from target_warehouse.batch_files import read_records
 from target_warehouse.batches import settle
+from target_warehouse.bulk import Bulk
 from target_warehouse.columns import DELETED_AT, TABLE_VERSION, needs_validator, table_of
+from target_warehouse.decoder import RunDecoder
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.errors import InputError, LoadError, RefusedDataError
 from target_warehouse.parts import Part, write_in_halves
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from target_warehouse.batches import Record
     from target_warehouse.columns import Column
     from target_warehouse.engines.protocol import Transaction
+    from target_warehouse.runs import Run
     from target_warehouse.target import TargetWarehouse
 
 
@@ -63,6 +68,37 @@ class WarehouseSink(BatchSink):
         if settings.sanitize_null_text_characters or not target.engine.stores_nul:
             self._replaced = Counter()
         self.pending_bytes = 0
+        self._decoder: RunDecoder | None = None
+        self._bulk: Bulk | None = None
+
+    @property
+    def decoder(self) -> RunDecoder | None:
+        """What decodes the stream's runs for the table as it is now; None if only the slow line can take them."""
+        if self._checker or not RunDecoder.can_decode(self.table):
+            return None
+        if self._decoder is None or self._decoder.table is not self.table or self._decoder.ignored != self._warned:
+            self._decoder = RunDecoder(
+                self.stream_name,
+                self.table,
+                ignored=self._warned,
+                replaces_nul=self._replaced is not None,
+                sync_started_at=self.sync_started_at,
+            )
+        return self._decoder
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether what waits came by the fast line."""
+        return self._bulk is not None
+
+    def take_run(self, run: Run) -> None:
+        """Keep a decoded run for the batch."""
+        if self._bulk is None:
+            self._bulk = Bulk(self.table)
+        self._bulk.add(run)
+        self.tally_record_read(run.rows)
+        self.record_counter_metric.increment(run.rows)
+        self.pending_bytes += run.size
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
         """None: a record that breaks its schema is rejected, not an error, so `process_record` asks."""
@@ -101,12 +137,29 @@ class WarehouseSink(BatchSink):
         Raises:
             LoadError: the database refused the batch; nothing of it was written.
         """
+        if self._bulk is not None:
+            self._load(self._bulk)
+            return
         records = context.pop("records", [])
         if "batch_id" not in context:  # the file of a BATCH message, whose records did not pass one by one
             self._target.run_of(self).rows_read += len(records)
             records = self._acceptable(records)
         self._write(self._parts(records))
         self.pending_bytes = 0
+
+    def _load(self, bulk: Bulk) -> None:
+        """Write the batch as it is; if the database refuses a value in it, by the slow line, which finds the record."""
+        part = Part("upsert" if self.table.keys else "append", bulk.rows(), ())
+        try:
+            self._commit([part])
+        except RefusedDataError:
+            self._bulk = None
+            self.mark_drained()
+            self._target.take_again(self, bulk.runs)
+            return
+        self._bulk = None
+        self.pending_bytes = 0
+        self._report_replaced(bulk.replaced)
 
     def reject(self, record: Record, reason: str) -> None:
         """Set this record aside; the next commit writes it to the table of rejected records."""
@@ -235,9 +288,16 @@ class WarehouseSink(BatchSink):
         super().clean_up()
 
     def _arrow(self, records: Sequence[Record], columns: Sequence[Column]) -> pa.Table:
-        before = set(self._replaced or ())
-        rows = to_table(records, columns, self._replaced)
-        for name in sorted(set(self._replaced or ()) - before):
+        replaced = None if self._replaced is None else Counter[str]()
+        rows = to_table(records, columns, replaced)
+        self._report_replaced(replaced or Counter())
+        return rows
+
+    def _report_replaced(self, replaced: Counter[str]) -> None:
+        """Count the values in which a NUL was replaced, and warn of a property's first ones."""
+        if self._replaced is None:
+            return
+        for name in sorted(set(replaced) - set(self._replaced)):
             if not self._target.settings.sanitize_null_text_characters:
                 self.logger.warning(
                     "Stream %s, property %s: PostgreSQL cannot store the character NUL in text; every one is replaced "
@@ -245,7 +305,7 @@ class WarehouseSink(BatchSink):
                     self.stream_name,
                     name,
                 )
-        return rows
+        self._replaced.update(replaced)
 
     def _parse_timestamps_in_record(self, *_: object, **__: object) -> None:
         """Nothing: dates and times are parsed column by column when the batch is made."""

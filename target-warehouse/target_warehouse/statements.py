@@ -35,6 +35,11 @@ def delete_matching(table: str, stage: str, keys: Iterable[str], values: Mapping
     return f"DELETE FROM {table} AS t USING {stage} AS s WHERE {matches(keys, values)}"  # noqa: S608 - quoted
 
 
+def count_any(table: str) -> str:
+    """How many rows the table has, as far as 1."""
+    return f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1) AS t"  # noqa: S608 - quoted
+
+
 def insert_all(table: str, stage: str, values: Mapping[str, str]) -> str:
     """Insert every row of the batch."""
     columns = column_list(values)

@@ -91,7 +91,8 @@ def test_a_server_that_dies_ends_the_run_with_a_sentence_and_the_next_run_heals(
     start_target: StartTarget,
     tmp_path: Path,
 ) -> None:
-    lines = numbers(20_000)
+    total = 100_000  # more than are loaded before the blow
+    lines = numbers(total)
     process = start_target(warehouse=crashing.url, commit_interval_seconds=0.05, batch_size_rows=700)
     assert process.stdout is not None
     feed(process, lines)
@@ -106,8 +107,8 @@ def test_a_server_that_dies_ends_the_run_with_a_sentence_and_the_next_run_heals(
     assert "Traceback" not in said
     assert said.splitlines()[-1].startswith("Error: PostgreSQL at 127.0.0.1:")
     _wait_for(server)
-    assert assert_consistent(crashing, last_state(printed)) < 20_000
-    _assert_healed_by(crashing, lines, 20_000)
+    assert assert_consistent(crashing, last_state(printed)) < total
+    _assert_healed_by(crashing, lines, total)
 
 
 def _wait_for(server: OwnServer) -> None:
@@ -175,23 +176,23 @@ def test_a_connection_lost_at_any_byte_loses_and_doubles_nothing(
     warehouse: PostgresWarehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the middle of the login, of a COPY, of a merge, of a commit; a failure shows where the cut was."""
-    total = 4_000
-    lines = numbers(total)
+    total, filler = 4_000, "x" * 2_000  # several blocks of input: a STATE is printed between them
+    lines = numbers(total, filler=filler)
     _run(warehouse, lines[:1])
     state = 0
     capsys.readouterr()
-    size = 300_000  # a whole run sends a little more
-    for _ in range(60 if LONG else 12):
-        at = random.randrange(size)
+    login, size = 20_000, total * len(filler)  # a whole run sends a little more
+    for number in range(60 if LONG else 12):
+        at = random.randrange(size if number % 3 else login)
         with _cut(warehouse.url, at) as url, pytest.raises(WarehouseError) as raised:
             TargetWarehouse(config={"warehouse": url, "batch_size_rows": 500, "commit_interval_seconds": 0}).run(
                 io.StringIO("".join(lines))
             )
         assert "\n" not in str(raised.value), f"cut after {at} bytes"
         state = max(state, last_state(capsys.readouterr().out))
-        assert_consistent(warehouse, state)
+        assert_consistent(warehouse, state, filler=filler)
     assert state > 0
-    _assert_healed_by(warehouse, lines, total)
+    _assert_healed_by(warehouse, lines, total, filler)
 
 
 def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_heals(

@@ -34,7 +34,7 @@ def test_a_signal_in_the_middle_of_a_batch_ends_the_run_within_seconds(
     signals: tuple[signal.Signals, ...], warehouse: Warehouse, start_target: StartTarget, tmp_path: Path
 ) -> None:
     """Batches of many rows are under way all the time; a second signal is no harm."""
-    lines, state = numbers(30_000), 0
+    lines, state = numbers(200_000), 0  # more than are loaded before the signal comes
     for _ in range(ROUNDS):
         process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.1, batch_size_rows=5_000)
         assert process.stdout is not None

@@ -18,7 +18,7 @@ import duckdb
 from target_warehouse.engines.sql import SqlTransaction
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
 from target_warehouse.engines.types import widened
-from target_warehouse.errors import ConnectionFailedError, LoadError, RefusedDataError
+from target_warehouse.errors import AgainError, ConnectionFailedError, LoadError, RefusedDataError
 from target_warehouse.statements import identifier
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ STORAGE_VERSION = "v1.5.0"
 _CATALOG = "target"  # the name under which the file is attached; users never see it
 _STAGE = "stage"
 _RETRY_SECONDS = 0.2
+#: What DuckDB may keep in memory; by default it takes most of the machine's. What needs more, gets more.
+_MEMORY = "128MB"
+#: How long the log may become before it is worked into the file. By default 16 MB: then loading 250 columns rewrote
+#: the last rows of every column so often that it took more than twice as long.
+_LOG = "256MB"
 
 #: What to do about a file that cannot be read or written.
 _REMEDY = (
@@ -66,6 +71,7 @@ class DuckDBEngine:
         self._path = path
         self._connection = _attach(path, lock_timeout_seconds, read_only=read_only)
         self._types: dict[tuple[str | None, str], dict[str, str]] = {}
+        self._has_much_memory = False
 
     def prepare(self, table: Table) -> Table:
         """Create the table, add its missing columns, widen its narrow ones; see the protocol."""
@@ -103,7 +109,7 @@ class DuckDBEngine:
     @contextmanager
     def transaction(self) -> Iterator[DuckDBTransaction]:
         """A transaction; see the protocol."""
-        with self._errors("a batch cannot be written"):
+        with self._errors("a batch cannot be written"), self._enough_memory():
             self._connection.execute("BEGIN")
             try:
                 yield DuckDBTransaction(self._connection, self._types)
@@ -112,6 +118,18 @@ class DuckDBEngine:
                 self._roll_back()
                 self._connection.unregister(_STAGE)  # not before: a transaction that failed takes no command
                 raise
+
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            if self._has_much_memory:
+                raise
+            self._connection.execute("RESET memory_limit")
+            self._has_much_memory = True
+            msg = f"DuckDB file {self._path}: a batch needs more memory than {_MEMORY}."
+            raise AgainError(msg) from error
 
     def table_exists(self, schema: str | None, name: str) -> bool:
         """Whether there is such a table."""
@@ -146,7 +164,9 @@ class DuckDBEngine:
         elif existing == "BLOB" and wider == "varchar":
             value = f"lower(hex({name}))"
         statement = f"ALTER TABLE {self._name(table)} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}"
+        self._connection.execute("RESET memory_limit")
         self._connection.execute(statement)
+        self._connection.execute(f"SET memory_limit = '{_MEMORY}'")
 
     def _as_it_is(self, table: Table) -> Table:
         types = self._column_types(table.schema, table.name)
@@ -268,6 +288,8 @@ def _attach(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duckd
             connection.close()
             raise ConnectionFailedError(_why_not(path, error, is_locked=is_locked)) from error
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET checkpoint_threshold = '{_LOG}'")
+        connection.execute(f"SET memory_limit = '{_MEMORY}'")
         return connection
 
 

@@ -1,8 +1,9 @@
 """The PostgreSQL engine.
 
 Connection, TLS, SSH tunnel and the mapping of JSON schemas to column types are meltanolabs-target-postgres' own
-connector, so an existing warehouse of that target carries on. Rows travel by ADBC: a binary COPY into a temporary
-table, then one merge, in one transaction per batch.
+connector, so an existing warehouse of that target carries on. Rows travel by ADBC, in one transaction per batch: the
+keys go to a temporary table, the rows they name are deleted, and a binary COPY writes the batch straight into its
+table, each row once. A batch that COPY cannot take as it is goes to a temporary table as a whole, to be merged.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ import sqlalchemy
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
+from target_warehouse import statements
 from target_warehouse.engines.postgres_connector import WarehouseConnector
+from target_warehouse.engines.postgres_copy import as_stored
 from target_warehouse.engines.postgres_errors import first_line, primary_message, refusal
 from target_warehouse.engines.postgres_tables import Existing, existing_table, prepare, widen
-from target_warehouse.engines.sql import SqlTransaction
+from target_warehouse.engines.protocol import Counts
+from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import stored_as
 from target_warehouse.engines.types import TEXT
-from target_warehouse.errors import ConnectionFailedError
+from target_warehouse.errors import AgainError, ConnectionFailedError
 from target_warehouse.statements import identifier
 
 if TYPE_CHECKING:
@@ -40,6 +44,8 @@ adbc_driver_manager.dbapi._blocking_call = (  # type: ignore[attr-defined]  # no
 
 _COPY_ROWS = 8192  # small record batches let encoding here and writing there overlap
 _STAGE = "target_warehouse_stage"
+_UNIQUE_VIOLATION = "23505"
+_MANY_ROWS = 1_000  # fewer are looked up by key in no time
 _WIDER_TYPES = {"number": "numeric", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
 
@@ -167,6 +173,59 @@ class PostgresTransaction(SqlTransaction):
         self._cursor = cursor
         self._tables = tables
 
+    def append(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert every row; see the protocol."""
+        self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN ROW EXCLUSIVE MODE")  # as an INSERT does
+        exact = self._as_stored(table, rows) if self._is_as_prepared(table) else None
+        if exact is None:
+            return super().append(table, rows)
+        self._copy(table, exact)
+        return Counts(inserted=rows.num_rows)
+
+    def upsert(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert or overwrite by key; see the protocol."""
+        self.lock(table)
+        exact = self._as_stored(table, rows) if self.can_replace(table, rows.schema.names) else None
+        if exact is None or marks_deleted(rows):
+            return super().upsert(table, rows)
+        target, keys = self.table_name(table), table.key_names
+        existing = self._tables[table.schema, table.name]
+        if existing.has_only_new_keys is None:
+            is_unique = existing.key == frozenset(keys)  # a table of the user's own need not be
+            existing.has_only_new_keys = is_unique and self.count(statements.count_any(target)) == 0
+        if existing.has_only_new_keys and rows.num_rows >= _MANY_ROWS:
+            self._copy_new(table, exact)
+            return Counts(inserted=rows.num_rows)
+        with self.staged(exact.select(keys)) as stage, self.by_key(table):
+            values = {key: f"s.{identifier(key)}" for key in keys}
+            matched = self.execute(statements.delete_matching(target, stage, keys, values))
+        existing.has_only_new_keys &= matched == 0
+        self._copy(table, exact)
+        return Counts(inserted=max(rows.num_rows - matched, 0), updated=matched)
+
+    def _copy_new(self, table: Table, rows: pa.Table) -> None:
+        """Copy rows whose keys are thought to be new, as all of this run were so far."""
+        try:
+            self._copy(table, rows)
+        except adbc_driver_manager.Error as error:
+            if error.sqlstate != _UNIQUE_VIOLATION:
+                raise
+            self._tables[table.schema, table.name].has_only_new_keys = False
+            msg = f"The keys of a batch were thought to be new in the table {table.name}, and are not."
+            raise AgainError(msg) from error  # ADBC cannot go on from a savepoint
+
+    def _copy(self, table: Table, rows: pa.Table) -> None:
+        reader = rows.to_reader(max_chunksize=_COPY_ROWS)
+        self._cursor.adbc_ingest(table.name, reader, mode="append", db_schema_name=table.schema)
+
+    def _as_stored(self, table: Table, rows: pa.Table) -> pa.Table | None:
+        """The rows in the very types of their columns, as a binary COPY needs them; None if it cannot be."""
+        existing = self._tables[table.schema, table.name].types
+        columns = [as_stored(rows[name], existing[name]) for name in rows.schema.names]
+        if any(column is None for column in columns):
+            return None
+        return pa.table(columns, names=rows.schema.names)
+
     def table_name(self, table: Table) -> str:
         """Schema and table."""
         return identifier(table.schema, table.name)
@@ -199,20 +258,24 @@ class PostgresTransaction(SqlTransaction):
         """Whether the batch has every column, and nothing else hangs on the table's rows."""
         existing = self._tables[table.schema, table.name]
         is_complete = set(columns).issuperset(existing.types)
-        return is_complete and not existing.has_dependents and not self._has_more_columns(table)
+        return is_complete and not existing.has_dependents and self._is_as_prepared(table)
 
     def lock(self, table: Table) -> None:
         """Readers go on; a second writer waits until this transaction ends, instead of failing on a key."""
         self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN SHARE ROW EXCLUSIVE MODE")
 
-    def _has_more_columns(self, table: Table) -> bool:
-        """Whether another run has added columns since the table was prepared; asked under its lock."""
+    def _is_as_prepared(self, table: Table) -> bool:
+        """Whether no other run has added columns, or changed their types, since; asked under the table's lock.
+
+        A binary COPY into a column of another type is refused at best: at worst PostgreSQL takes the bytes for
+        another value.
+        """
         name = self.table_name(table).replace("'", "''")
-        sql = (
-            "SELECT count(*) FROM pg_attribute "  # noqa: S608 - quoted
+        self._cursor.execute(
+            "SELECT CAST(attname AS text), format_type(atttypid, atttypmod) FROM pg_attribute "  # noqa: S608 - quoted
             f"WHERE attrelid = CAST('{name}' AS regclass) AND attnum > 0 AND NOT attisdropped"
         )
-        return self.count(sql) > len(self._tables[table.schema, table.name].types)
+        return dict(self._cursor.fetchall()) == self._tables[table.schema, table.name].types
 
     @contextmanager
     def by_key(self, table: Table) -> Iterator[None]:
@@ -237,6 +300,8 @@ def _value(staged: str, arrow: pa.DataType, column: str) -> str:
     if column == "bytea":
         return f"decode({staged}, 'hex')"
     is_text = column.startswith(TEXT)
+    if pa.types.is_decimal(arrow) and column == "numeric":
+        return f"trim_scale({staged})"
     if arrow == pa.string() and not is_text:
         return f"CAST({staged} AS {column})"
     if arrow != pa.string() and is_text:

@@ -43,7 +43,8 @@ _OVERFLOW_SCHEMA = {"type": ["object", "null"]}
 class Existing:
     """What is known of a table in the database: column types, primary key, and whether anything hangs on it.
 
-    `used` counts columns that were ever there: PostgreSQL counts dropped ones, too.
+    `used` counts columns that were ever there: PostgreSQL counts dropped ones, too. `has_only_new_keys` says that so
+    far no batch of this run had a key that was there before it, and is None until the first batch.
     """
 
     def __init__(self, types: dict[str, str], key: frozenset[str], *, used: int, has_dependents: bool) -> None:
@@ -51,6 +52,7 @@ class Existing:
         self.key = key
         self.used = used
         self.has_dependents = has_dependents
+        self.has_only_new_keys: bool | None = None
 
 
 def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: str) -> Existing:

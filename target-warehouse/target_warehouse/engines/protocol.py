@@ -85,7 +85,7 @@ class Engine(Protocol):
 
         Raises:
             LoadError: the database refused; nothing of the block was kept. It is a `RefusedDataError` if some
-                record of it is to blame.
+                record of it is to blame, and an `AgainError` if the same block will do when done again.
         """
 
     def table_exists(self, schema: str | None, name: str) -> bool:

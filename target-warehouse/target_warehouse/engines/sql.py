@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Table
 
 
+def marks_deleted(rows: pa.Table) -> bool:
+    """Whether some of the rows are deleted ones."""
+    return DELETED_AT in rows.schema.names and rows[DELETED_AT].null_count < rows.num_rows
+
+
 class SqlTransaction(ABC):
     """The writes of a transaction, in terms of a staged relation and statements that count rows."""
 
@@ -39,7 +44,7 @@ class SqlTransaction(ABC):
         values = self.values(table, rows.schema)
         with self.staged(rows) as stage:
             deleted = 0
-            if DELETED_AT in values and rows[DELETED_AT].null_count < rows.num_rows:
+            if marks_deleted(rows):
                 deleted = self.count(statements.count_newly_deleted(target, stage, keys, values))
             if self.can_replace(table, rows.schema.names):
                 with self.by_key(table):

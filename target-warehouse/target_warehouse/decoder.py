@@ -1,0 +1,176 @@
+"""The fast line's way from RECORD lines to Arrow: a run is decoded into typed structs, and these column by column.
+
+The columns are made by the same code as on the slow line (`rows`), so a value comes out the same on both. Whatever is
+not plain (a delete record, an unknown property, a missing key, a value that its column does not take) makes the whole
+run `None`, and the caller has the slow line take it, which knows what to do. A decoder is not changed once made, so
+another thread may use it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import pyarrow as pa
+
+from target_warehouse.columns import DELETED_AT, TABLE_VERSION
+from target_warehouse.rows import arrow_type, is_equal_as_it_is, to_array
+from target_warehouse.values import NarrowError, UnfitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from target_warehouse.columns import Column, Table
+    from target_warehouse.runs import Run
+
+EXTRACTED_AT, BATCHED_AT = "_sdc_extracted_at", "_sdc_batched_at"
+_RECEIVED_AT, _SEQUENCE, _STARTED_AT = "_sdc_received_at", "_sdc_sequence", "_sdc_sync_started_at"
+#: What a record cannot set: the SDK's metadata replace it, or nothing does when the setting leaves them out.
+METADATA = (EXTRACTED_AT, _RECEIVED_AT, BATCHED_AT, _SEQUENCE, TABLE_VERSION, _STARTED_AT)
+_NOT_PLAIN = (
+    *(msgspec.MsgspecError, UnicodeError, decimal.InvalidOperation, RecursionError),
+    *(UnfitError, NarrowError),
+)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The rows of a run, their keys as the database compares them, and the values in which a NUL was replaced."""
+
+    rows: pa.RecordBatch
+    keys: Sequence[Any]
+    replaced: Counter[str]
+
+
+class RunDecoder:
+    """Decodes the runs of one stream for its table as it is now.
+
+    `ignored` are properties that the stream's schema does not have and that the user has heard of.
+    """
+
+    def __init__(
+        self, stream: str, table: Table, *, ignored: Iterable[str], replaces_nul: bool, sync_started_at: int
+    ) -> None:
+        self.table = table
+        self.ignored = frozenset(ignored)
+        self._replaces_nul = replaces_nul
+        self._sync_started_at = sync_started_at
+        #: Properties of which it matters whether they are null, missing, or neither.
+        self._strict = {
+            column.property
+            for column in table.columns
+            if column.property in table.keys or column.is_required or not column.is_nullable
+        }
+        names = list(
+            dict.fromkeys([*table.by_property, DELETED_AT, *METADATA, *filter(_is_plain, sorted(self.ignored))])
+        )
+        self._index = {name: i for i, name in enumerate(names)}
+        record = msgspec.defstruct(
+            "Record",
+            [
+                (f"p{i}", Any, msgspec.field(name=name, default=msgspec.UNSET if name in self._strict else None))
+                for i, name in enumerate(names)
+            ],
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+        message = msgspec.defstruct(
+            "Message",
+            [
+                ("type", Literal["RECORD"]),
+                ("stream", Literal[stream]),  # made at run time; msgspec checks it
+                ("record", record),
+                ("version", Any, None),
+                ("time_extracted", Any, None),
+            ],
+            gc=False,
+        )
+        self._decoder = msgspec.json.Decoder(message, float_hook=decimal.Decimal)
+
+    @classmethod
+    def can_decode(cls, table: Table) -> bool:
+        """Whether every column holds one property, of a name that msgspec takes."""
+        return all(not column.members and _is_plain(column.property) for column in table.columns)
+
+    def decode(self, run: Run) -> Decoded | None:
+        """The run's rows; None if any line of it is for the slow line."""
+        try:
+            messages = [message for _, span in run.spans for message in self._decoder.decode_lines(span)]
+            return self._decoded(messages)
+        except _NOT_PLAIN:
+            return None
+
+    def _decoded(self, messages: list[Any]) -> Decoded | None:
+        columns = list(zip(*(msgspec.structs.astuple(message.record) for message in messages), strict=True))
+        if any(mark is not None for mark in columns[self._index[DELETED_AT]]):
+            return None
+        count = len(messages)
+        replaced: Counter[str] | None = Counter() if self._replaces_nul else None
+        arrays = {}
+        for column in self.table.columns:
+            name = column.property
+            if name in METADATA:
+                arrays[name] = self._metadata(column, messages)
+            elif name == DELETED_AT:
+                arrays[name] = pa.nulls(count, arrow_type(column))
+            else:
+                values: Sequence[Any] = columns[self._index[name]]
+                if name in self._strict:
+                    values = _present(column, values, is_key=name in self.table.keys)
+                arrays[name] = to_array(column, values, replaced)
+                if arrays[name].type != arrow_type(column):
+                    return None  # numbers of more digits than Arrow's, which travel as text
+        keys = [
+            columns[self._index[column.property]]
+            if is_equal_as_it_is(column) and not (replaced and replaced[column.property])
+            else arrays[column.property].to_pylist()
+            for column in self.table.key_columns
+        ]
+        rows = pa.RecordBatch.from_arrays(list(arrays.values()), names=[column.name for column in self.table.columns])
+        return Decoded(rows, keys[0] if len(keys) == 1 else list(zip(*keys, strict=True)), replaced or Counter())
+
+    def _metadata(self, column: Column, messages: list[Any]) -> pa.Array:
+        """The column of one of the SDK's metadata; `_sdc_batched_at` is not known before the batch is made."""
+        if column.property == EXTRACTED_AT:
+            return to_array(column, [message.time_extracted for message in messages], None)
+        if column.property == TABLE_VERSION:
+            return to_array(column, [message.version for message in messages], None)
+        now = dt.datetime.now(dt.UTC)
+        constant: Any = {
+            _RECEIVED_AT: now.isoformat(),
+            BATCHED_AT: None,
+            _SEQUENCE: round(time.time() * 1000),
+            _STARTED_AT: self._sync_started_at,
+        }[column.property]
+        return constant_array(column, constant, len(messages))
+
+
+def constant_array(column: Column, value: Any, count: int) -> pa.Array:
+    """The value in every row."""
+    return pa.repeat(to_array(column, [value], None)[0], count)
+
+
+def _present(column: Column, values: Sequence[Any], *, is_key: bool) -> Sequence[Any]:
+    """The values, None for those that are missing.
+
+    Raises:
+        UnfitError: a value is missing or null that must not be.
+    """
+    types = set(map(type, values))
+    if type(None) in types and (is_key or not column.is_nullable):
+        raise UnfitError("is null")
+    if msgspec.UnsetType not in types:
+        return values
+    if is_key or column.is_required:
+        raise UnfitError("is missing")
+    return [None if value is msgspec.UNSET else value for value in values]
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is written in JSON as it is."""
+    return name.isprintable() and not set(name) & {'"', "\\"}

@@ -1,0 +1,54 @@
+"""Which lines are taken together, and in which order, as a table of blocks."""
+
+from __future__ import annotations
+
+import pytest
+
+from target_warehouse.runs import Run, pieces
+
+LINES = {
+    "S": '{"type":"STATE","value":{}}',
+    "V": '{"type":"ACTIVATE_VERSION","stream":"1","version":1}',
+    "1": '{"type":"RECORD","stream":"1","record":{}}',
+    "2": '{"type": "RECORD", "stream": "2", "record": {}}',
+    "x": '{"stream":"1","type":"RECORD","record":{}}',
+    "r": '{"record":{},"type":"RECORD","stream":"1"}',
+    "b": "",
+}
+#: A block as letters, and its pieces: a run is the numbers of its lines.
+BLOCKS = {
+    "": [],
+    "111": [[1, 2, 3]],
+    "11S1S": [[1, 2, 4], "S", "S"],
+    "11S21S": [[1, 2, 5], "S", [4], "S"],
+    "1212": [[1, 3], [2, 4]],
+    "1V1": [[1], "V", [3]],
+    "S1": ["S", [2]],
+    "1b1": [[1, 3]],
+    "1x1": [[1, 2, 3]],
+    "1r1": [[1], "r", [3]],
+    "bb": [],
+}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "without"])
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_block_is_cut_into_runs_and_lines(block: str, end: str) -> None:
+    newline = end.replace("without", "\n")
+    text = newline.join(LINES[letter] for letter in block) + ("" if end == "without" else newline)
+    letters = {line: letter for letter, line in LINES.items()}
+    found = [
+        [number for number, _ in piece.lines()] if isinstance(piece, Run) else letters[piece.text.decode().strip()]
+        for piece in pieces(text.encode(), 1)
+    ]
+    assert found == BLOCKS[block]
+
+
+@pytest.mark.parametrize(("first", "following", "rows"), [(2, 3, [2, 3, 2]), (7, 1, [7]), (1, 100, [1, 6])])
+def test_a_run_is_cut_into_parts(first: int, following: int, rows: list[int]) -> None:
+    block = (LINES["1"] + "\n") * 7
+    (run,) = pieces(block.encode(), 1)
+    assert isinstance(run, Run)
+    parts = run.parts(first, following)
+    assert [part.rows for part in parts] == rows
+    assert b"".join(span for part in parts for _, span in part.spans) == block.encode()

@@ -1,0 +1,271 @@
+"""The fast and the slow line make the same rows: every stream of the corpus, on every engine, through both.
+
+The slow line is forced by a target that does not offer to take runs. Beside the corpus there are streams that are
+written for the fast line: runs with one line that is not plain, in the middle of plain ones.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_warehouse.sink import WarehouseSink
+from target_warehouse.target import TargetWarehouse
+
+if TYPE_CHECKING:
+    from conftest import Warehouse
+
+    from target_warehouse.runs import Run
+
+STREAMS = sorted((Path(__file__).parent / "streams").glob("*.singer"))
+NEXT_RUN = "=== next run\n"
+#: Metadata that depend on the clock.
+CLOCK = ("_sdc_received_at", "_sdc_batched_at", "_sdc_sequence", "_sdc_sync_started_at")
+CLOCK_IN_JSON = re.compile(r',\s*"(?:' + "|".join(CLOCK) + r')":[^,}]*')
+#: What is inserted, updated and deleted of a key that comes twice depends on where batches end.
+HISTORY = ("stream", "rows_read", "bytes", "rejected", "status")
+
+
+class SlowTarget(TargetWarehouse):
+    """Every record goes the slow line."""
+
+    has_fast_line = False
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the runs that the fast line took."""
+    sizes: list[int] = []
+    take = WarehouseSink.take_run
+
+    def noted(self: WarehouseSink, run: Run) -> None:
+        sizes.append(run.rows)
+        take(self, run)
+
+    monkeypatch.setattr(WarehouseSink, "take_run", noted)
+    return sizes
+
+
+def load(kind: type[TargetWarehouse], text: str, url: str, schema: str, **config: Any) -> None:
+    for run in text.split(NEXT_RUN):
+        target = kind(config={"warehouse": url, "default_target_schema": schema, "max_rejected": 1000, **config})
+        target.run(io.StringIO(run, newline=""))
+
+
+def contents(warehouse: Warehouse, schema: str) -> dict[str, list[dict[str, Any]]]:
+    """Every table of a schema, without what depends on the clock."""
+    names = warehouse.query(f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{schema}'")
+    found = {}
+    for name in sorted(str(row["table_name"]) for row in names):
+        rows = warehouse.rows(f"{schema}.{name}", metadata=True)
+        if name == "_load_history":
+            rows = [{column: row[column] for column in HISTORY} for row in rows]
+        dropped = (*CLOCK, "run_id", "rejected_at", *(["_sdc_deleted_at"] if name == "_load_history" else []))
+        rows = [{key: value for key, value in row.items() if key not in dropped} for row in rows]
+        found[name] = sorted((_activated(row) for row in rows), key=str)
+    for row in found.get("_rejected_records", ()):
+        row["record"] = CLOCK_IN_JSON.sub("", row["record"])
+    return found
+
+
+def _activated(row: dict[str, Any]) -> dict[str, Any]:
+    """A row that ACTIVATE_VERSION marked carries the time of that."""
+    mark = row.get("_sdc_deleted_at")
+    return {**row, "_sdc_deleted_at": "now"} if isinstance(mark, str) and mark > "2026-09" else row
+
+
+def assert_same(warehouse: Warehouse, text: str, **config: Any) -> dict[str, list[dict[str, Any]]]:
+    load(TargetWarehouse, text, warehouse.url, "fast", **config)
+    load(SlowTarget, text, warehouse.url, "slow", **config)
+    fast, slow = contents(warehouse, "fast"), contents(warehouse, "slow")
+    assert fast == slow
+    return fast
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
+def test_both_lines_make_the_same_tables(stream: Path, warehouse: Warehouse) -> None:
+    expected = json.loads(stream.with_suffix(".rows.json").read_text(encoding="utf-8"))
+    config = {name: value for name, value in expected.get("config", {}).items() if name != "default_target_schema"}
+    assert_same(warehouse, stream.read_bytes().decode(), **config)
+
+
+SCHEMA = {
+    "id": {"type": "integer"},
+    "name": {"type": ["string", "null"]},
+    "amount": {"type": ["number", "null"]},
+    "at": {"type": ["string", "null"], "format": "date-time"},
+    "day": {"type": ["string", "null"], "format": "date"},
+    "is_on": {"type": ["boolean", "null"]},
+    "extra": {"type": ["object", "null"]},
+    "must": {"type": "string"},
+}
+
+
+def message(**parts: Any) -> str:
+    return json.dumps(parts) + "\n"
+
+
+def schema_line(properties: dict[str, Any] | None = None, keys: tuple[str, ...] = ("id",), **more: Any) -> str:
+    return message(type="SCHEMA", stream="s", schema={"properties": properties or SCHEMA, **more}, key_properties=keys)
+
+
+def record(number: int, **values: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "name": f"n{number}",
+        "amount": number / 4,
+        "at": f"2020-01-01T00:00:{number % 60:02d}.5+02:00",
+        "day": "2020-02-29",
+        "is_on": number % 2 == 0,
+        "extra": {"a": [number, 1.5]},
+        "must": "x",
+        **values,
+    }
+
+
+def record_line(record: dict[str, Any]) -> str:
+    return message(type="RECORD", stream="s", record=record, version=7, time_extracted="2026-01-02T03:04:05.678901Z")
+
+
+PLAIN = "".join(record_line(record(number)) for number in range(40))
+OTHERS = "".join(record_line(record(number, name="m")) for number in range(40))
+LATER = "".join(record_line(record(number)) for number in range(20, 40))
+STATE = message(type="STATE", value={"at": 1})
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in record(90).items() if key != name}
+
+
+#: One line in the middle of plain ones, as text.
+ODD: dict[str, str] = {
+    "a delete record": record_line({"id": 3, "_sdc_deleted_at": "2020-01-01T00:00:00Z"}),
+    "a whole row that is deleted": record_line(record(3, _sdc_deleted_at="2020-01-01T00:00:00Z")),
+    "a mark that is null": record_line(record(3, _sdc_deleted_at=None)),
+    "an earlier key": record_line(record(3, name="later")),
+    "an unknown property": record_line(record(3, unknown=1)),
+    "an unknown property of an odd name": record_line(record(3, **{'a"b\\c\u0001': 1})),
+    "no key": record_line(without("id")),
+    "a null key": record_line(record(0, id=None)),
+    "a key as text": record_line(record(0, id="5")),
+    "a key as a decimal": record_line(record(0, id=5.0)),
+    "a key as a list": record_line(record(0, id=[5])),
+    "a missing property": record_line(without("name")),
+    "a missing property that may not be null": record_line(without("must")),
+    "a null that may not be": record_line(record(3, must=None)),
+    "a number as text": record_line(record(3, amount="1.5")),
+    "text as a number": record_line(record(3, name=5)),
+    "a boolean as a number": record_line(record(3, is_on=1)),
+    "a wide integer": record_line(record(2**70)),
+    "a wide number": record_line(record(3)).replace("0.75", "12345678901234567890123.5"),
+    "a long fraction": record_line(record(3)).replace("0.75", "0.1234567890123456789012345"),
+    "an exponent": record_line(record(3)).replace("0.75", "7.5e-1"),
+    "NaN": record_line(record(3)).replace("0.75", "NaN"),
+    "NUL in text": record_line(record(3, name="a\0b")),
+    "NUL in an object": record_line(record(3, extra={"k\0": "\0"})),
+    "half a surrogate pair": record_line(record(3, name="x")).replace('"x"', '"\\ud800"', 1),
+    "the year 0": record_line(record(3, at="0000-01-01T00:00:00Z")),
+    "the year 10000": record_line(record(3, at="10000-01-01T00:00:00Z")),
+    "no time zone": record_line(record(3, at="2020-01-01T00:00:00")),
+    "nanoseconds": record_line(record(3, at="2020-01-01T00:00:00.123456789Z")),
+    "no date": record_line(record(3, day="2020-02-30")),
+    "an empty text": record_line(record(3, name="")),
+    "a list as an object": record_line(record(3, extra=[1, {"b": None}])),
+    "metadata of its own": record_line(record(3, _sdc_sequence=5, _sdc_batched_at="never", _sdc_table_version="x")),
+    "a name twice": record_line(record(3)).replace('"name": "n3"', '"name": "n3", "name": "twice"'),
+    "another stream at the end": record_line(record(3)).replace('"version"', '"stream": "s", "version"'),
+    "no version": message(type="RECORD", stream="s", record=record(3)),
+    "a version that is text": message(type="RECORD", stream="s", record=record(3), version="x"),
+    "a time that is none": message(type="RECORD", stream="s", record=record(3), time_extracted="soon"),
+    "the stream first": message(stream="s", type="RECORD", record=record(3)),
+    "the record first": message(record=record(3), stream="s", type="RECORD"),
+    "spaces": " " + record_line(record(3)).replace('"type": "RECORD"', '"type" :  "RECORD"'),
+    "a state": STATE,
+    "a blank line": "\n",
+    "CRLF": record_line(record(3)).replace("\n", "\r\n"),
+    "the same schema": schema_line(),
+    "a wider schema": schema_line({**SCHEMA, "amount": {"type": ["string", "number", "null"]}}),
+    "a schema with constraints": schema_line({**SCHEMA, "name": {"type": ["string", "null"], "maxLength": 2}}),
+    "a new version": message(type="ACTIVATE_VERSION", stream="s", version=7),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_line_that_is_not_plain_makes_the_same_rows(odd: str, warehouse: Warehouse, taken: list[int]) -> None:
+    text = schema_line() + PLAIN + STATE + ODD[odd] + LATER + STATE
+    tables = assert_same(warehouse, text)
+    assert len(tables["s"]) >= 40
+    again = schema_line() + OTHERS + STATE
+    before = sum(taken)
+    load(TargetWarehouse, again, warehouse.url, "fast")
+    assert sum(taken) - before == 40  # the next run takes the fast line again
+
+
+@pytest.mark.parametrize("keys", [(), ("name",), ("name", "day"), ("at",), ("amount", "is_on")], ids=",".join)
+def test_keys_of_any_kind_make_the_same_rows(keys: tuple[str, ...], warehouse: Warehouse, taken: list[int]) -> None:
+    text = schema_line(keys=keys) + PLAIN + PLAIN.replace("+02:00", "+01:00") + STATE
+    assert_same(warehouse, text)
+    assert sum(taken) == 80
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_a_batch_has_no_more_rows_than_it_may(size: int, warehouse: Warehouse, taken: list[int]) -> None:
+    assert_same(warehouse, schema_line() + PLAIN + OTHERS + STATE, batch_size_rows=size)
+    assert sum(taken) == 80
+    assert max(taken) <= size
+
+
+def test_streams_that_take_turns_make_the_same_rows(warehouse: Warehouse, taken: list[int]) -> None:
+    other = (schema_line() + PLAIN).replace('"stream": "s"', '"stream": "other"').splitlines(keepends=True)
+    lines = (schema_line() + PLAIN).splitlines(keepends=True)
+    text = "".join(line + another + STATE for line, another in zip(lines, other, strict=True))
+    assert_same(warehouse, text)
+    assert taken == [40, 40]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"add_record_metadata": False, "activate_version": False}, {"hard_delete": True}, {"validate_records": False}],
+)
+def test_settings_mean_the_same_on_both_lines(config: dict[str, Any], warehouse: Warehouse, taken: list[int]) -> None:
+    union = {**SCHEMA, "name": {"type": ["string", "integer", "null"]}}
+    properties = union if "validate_records" in config else SCHEMA
+    schema = schema_line(properties)
+    assert_same(warehouse, schema + PLAIN + schema + ODD["a delete record"] + LATER + STATE, **config)
+    assert taken == [40]
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_a_row_that_only_the_database_refuses_is_found_by_the_slow_line(
+    warehouse: Warehouse, taken: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A check of the user's own refuses one row of a run: it is kept as rejected, and the others are loaded."""
+    import psycopg
+
+    for schema in ("fast", "slow"):
+        load(TargetWarehouse, schema_line(), warehouse.url, schema)
+        with psycopg.connect(warehouse.url) as connection:
+            connection.execute(f"ALTER TABLE {schema}.s ADD CHECK (name <> 'n7')")  # type: ignore[arg-type]
+    tables = assert_same(warehouse, schema_line() + PLAIN + STATE)
+    assert len(tables["s"]) == 39
+    assert len(tables["_rejected_records"]) == 1
+    assert taken[0] == 40
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"at": 1}
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_a_batch_thought_new_that_is_not_is_written_all_the_same(warehouse: Warehouse, taken: list[int]) -> None:
+    """More than a thousand rows into an empty table are copied without a look at their keys; then some come again."""
+    rows = [record(number) for number in range(3000)]
+    later = [{**row, "name": "later"} for row in rows[1000:]]
+    text = schema_line() + "".join(map(record_line, rows)) + "".join(map(record_line, later)) + STATE
+    tables = assert_same(warehouse, text, batch_size_rows=3000)
+    assert sum(row["name"] == "later" for row in tables["s"]) == 2000
+    assert sum(taken) == 5000
+    history = warehouse.query("SELECT inserted, updated FROM fast._load_history")
+    assert history == [{"inserted": 3000, "updated": 2000}]
