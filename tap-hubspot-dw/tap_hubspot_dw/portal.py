@@ -242,6 +242,10 @@ class Portal:
                     self._known_pairs[url] = self._has_types(from_kind, to_kind)
             return self._known_pairs[url]
 
+    def take_as_known(self, from_kind: ObjectType, to_kind: ObjectType) -> None:
+        """Never doubt that HubSpot has associations between these: it had them before."""
+        self._known_pairs[path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)] = True
+
     def _has_types(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
         labels = path("labels", self._version, type=from_kind.type_id, to=to_kind.type_id)
         try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 RANGE_RECORDS = 10_000  # as far as one search request reaches (documented)
-LEAST_TO_SHARE = 2_000  # records that are worth a second reader: twenty pages
+LEAST_TO_SHARE = 3_000  # records that are worth a second reader: thirty pages, for one that is read twice
 
 
 class NotPositionalError(Exception):

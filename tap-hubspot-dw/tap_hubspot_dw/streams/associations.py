@@ -103,7 +103,6 @@ class AssociationStream(HubSpotStream):
         """Forget what an earlier reading in this process knew."""
         super().begin()
         self._unknown: dict[str, str] = {}
-        self._bookmarked: frozenset[str] = frozenset()
         self._failed: dict[str, HubSpotError] = {}
         self._locks: dict[str, threading.Lock] = {}
 
@@ -123,7 +122,7 @@ class AssociationStream(HubSpotStream):
         self.done.until = self.run.started_at
         state.version = state.version or epoch_ms(self.run.started_at) - 1
         self.version = full_pass.version if full_pass else state.version
-        self._bookmarked = frozenset(state.pairs)
+        known = frozenset(state.pairs)
         groups = self._groups(state, full_pass)
         for group, block in in_parallel(groups, self._group, workers=max(1, min(len(groups), _MOST_GROUPS))):
             if block is not None:
@@ -140,7 +139,7 @@ class AssociationStream(HubSpotStream):
         if self._failed:
             first = next(iter(self._failed.values()))
             raise HubSpotError(f"{', '.join(self._failed)} could not be read: {first}") from first
-        if full_pass and (unread := self._bookmarked.difference(full_pass.finished)):
+        if full_pass and (unread := known.difference(full_pass.finished)):
             self.logger.info(
                 "Removed associations stay for now: this run did not read those of %s, which the table has. "
                 "If they are not to be read any more, run once with --full-refresh.",
@@ -158,7 +157,10 @@ class AssociationStream(HubSpotStream):
         groups = []
         for pair in pairs(self.run.kinds, self.run.settings.association_pairs):
             since = state.pairs.get(pair.name)
-            if since is None and not self.portal.is_pair_known(pair.from_kind, pair.to_kind):
+            if since is not None:
+                self.portal.take_as_known(pair.from_kind, pair.to_kind)
+            is_left = since is None and state.full_pass_at is not None  # by an earlier run, which did not know it
+            if is_left and not self.portal.is_pair_known(pair.from_kind, pair.to_kind):
                 self._skip(pair.name, "it refuses to read them")
             elif since is None or (full_pass is not None and pair.name not in full_pass.finished):
                 whole.setdefault(pair.from_kind, []).append(pair)
@@ -205,10 +207,7 @@ class AssociationStream(HubSpotStream):
         except RunStoppedError:
             raise
         except UnknownPairError as error:
-            if from_kind is pair.from_kind and pair.name in self._bookmarked:
-                self._failed.setdefault(pair.name, error)  # it has been known
-            else:
-                self._skip(direction, str(error))
+            self._skip(direction, str(error))
         except HubSpotError as error:
             self._failed.setdefault(pair.name, error)
 

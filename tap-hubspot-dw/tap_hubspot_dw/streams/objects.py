@@ -217,7 +217,8 @@ class ObjectStream(HubSpotStream):
             records.extend(merged_records(record, self._wanted.merged_ids(each["properties"])))
             invalid += record["invalid_properties"] or ()
             repeated += (record["updated_at"] or before) < before
-        self._seen.add(int(each["id"]) for each in page)
+        if self.run.settings.associations:  # nobody else needs them: a million take eight megabytes
+            self._seen.add(int(each["id"]) for each in page)
         return self.block(records, deletes=len(records) - len(page), repeated=repeated, invalid=invalid)
 
     def _archived(self, state: StreamState, *, since: datetime | None) -> Iterator[Block]:
