@@ -71,19 +71,16 @@ class PostgresEngine:
             # Not as a URL: libpq reads spaces and plus signs in one differently, and repeats what it cannot read.
             _, parameters = self._engine.dialect.create_connect_args(url)
             parameters.pop("context", None)  # psycopg's own
-            self._connection = adbc_driver_postgresql.dbapi.connect(make_conninfo(**parameters))
+            self._connection = _connected(make_conninfo(**parameters), self._lock_timeout)
         except (sqlalchemy.exc.DBAPIError, adbc_driver_manager.Error) as error:
+            self._engine.dispose()
+            self._connector.clean_up()
             cause = getattr(error, "orig", None) or error
             msg = (
                 f"PostgreSQL at {self._where} cannot be reached or refuses the login: {first_line(cause)}. "
                 "Check host, port, user, password and database."
             )
             raise ConnectionFailedError(msg) from error
-        with self._connection.cursor() as cursor:
-            cursor.execute("SET TIME ZONE 'UTC'")
-            cursor.execute("SET DateStyle = 'ISO, YMD'")
-            cursor.execute(f"SET lock_timeout = {self._lock_timeout}")
-        self._connection.commit()
         self._tables: dict[tuple[str | None, str], Existing] = {}
 
     def prepare(self, table: Table) -> Table:
@@ -288,6 +285,21 @@ class PostgresTransaction(SqlTransaction):
         for setting in ("enable_hashjoin", "enable_mergejoin"):
             if has_index:
                 self._cursor.execute(f"SET LOCAL {setting} = on")
+
+
+def _connected(conninfo: str, lock_timeout: int) -> adbc_driver_postgresql.dbapi.Connection:
+    """An open connection whose session does not depend on the server's settings."""
+    connection = adbc_driver_postgresql.dbapi.connect(conninfo)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TIME ZONE 'UTC'")
+            cursor.execute("SET DateStyle = 'ISO, YMD'")
+            cursor.execute(f"SET lock_timeout = {lock_timeout}")
+        connection.commit()
+    except adbc_driver_manager.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _value(staged: str, arrow: pa.DataType, column: str) -> str:
