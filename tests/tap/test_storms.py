@@ -170,7 +170,8 @@ def portal(request, sandbox_factory):
 
 
 def test_the_storm_knows_every_quirk():
-    assert STORMY.keys() == CALM.keys()
+    """But for the one that changes what there is to read, and not how: see test_changes.py."""
+    assert STORMY.keys() == CALM.keys() - {"unlisted-properties"}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
