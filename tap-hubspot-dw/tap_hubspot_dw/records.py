@@ -71,11 +71,12 @@ class RecordMaker:
         return record
 
     def _moment(self, hubspot_object: Mapping[str, Any], name: str, invalid: dict[str, str]) -> Any:
-        text = hubspot_object.get(name)
+        moment = hubspot_object.get(name)
+        text = moment if moment is None else str(moment)
         try:
             return self._moments[text]
         except ValueError:
-            invalid[name] = str(text)
+            invalid[name] = str(moment)
             return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.tap.running import run_tap
 
 TINY = {"contacts": 3_200, "appointments": 20, "divisions": 3, "deals": 60, "associations": 300}
@@ -96,24 +98,18 @@ def test_a_token_that_ends_while_associations_are_read_is_renewed(sandbox_factor
     sandbox.stop()
 
 
-def test_ids_that_are_refused_though_their_records_exist_are_not_skipped(sandbox_factory, tmp_path):
-    sandbox = sandbox_factory(**TINY | {"contacts": 100})
-    first = run_tap(tmp_path, settings_for(sandbox))
-    state = first.state
-    state["bookmarks"]["associations"]["full_pass_at"] = "2026-01-01T00:00:00.000Z"
-    sandbox.faults([{"match": "associations batch read", "status": 400}])
-    run = run_tap(tmp_path, settings_for(sandbox), state=state)
-    sandbox.stop()
-    assert run.returncode != 0
-    assert "ACTIVATE_VERSION" not in run.kinds("associations")
+REFUSED = {
+    "ids whose records exist": {"match": "associations batch read", "status": 400},
+    "a pair that had associations": {"match": "association", "status": 404},
+}
 
 
-def test_a_pair_that_had_associations_is_not_called_unknown(sandbox_factory, tmp_path):
+@pytest.mark.parametrize("fault", REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_refused_though_it_is_there_is_not_skipped(sandbox_factory, tmp_path, fault):
     sandbox = sandbox_factory(**TINY | {"contacts": 100})
-    first = run_tap(tmp_path, settings_for(sandbox))
-    state = first.state
+    state = run_tap(tmp_path, settings_for(sandbox)).state
     state["bookmarks"]["associations"]["full_pass_at"] = "2026-01-01T00:00:00.000Z"
-    sandbox.faults([{"match": "association", "status": 404}])
+    sandbox.faults([fault])
     run = run_tap(tmp_path, settings_for(sandbox), state=state)
     sandbox.stop()
     assert run.returncode != 0

@@ -23,6 +23,7 @@ from target_warehouse.errors import LoadError, WarehouseError
 from target_warehouse.target import TargetWarehouse
 from tests.conftest import PostgresWarehouse
 from tests.target.feeding import assert_consistent, feed, last_state, numbers
+from tests.target.listener import Listener
 from tests.target.own_server import OwnServer, own_server
 
 if TYPE_CHECKING:
@@ -123,28 +124,15 @@ def _wait_for(server: OwnServer) -> None:
             return
 
 
-class Cut:
+class Cut(Listener):
     """A proxy that passes on so many bytes towards the server, over all connections, and then resets them all."""
 
     def __init__(self, port: int, most_bytes: int) -> None:
         self._server_port, self._left = port, most_bytes
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
         self.passed = 0
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def close(self) -> None:
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
-
-    def _pass_on(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
         with client, socket.create_connection(("127.0.0.1", self._server_port)) as server:
             while self._left > 0:
                 for source in select.select([client, server], [], [], 1)[0]:

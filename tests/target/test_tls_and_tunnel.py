@@ -16,6 +16,7 @@ import pytest
 
 from target_warehouse.errors import ConnectionFailedError, WarehouseError
 from target_warehouse.target import TargetWarehouse
+from tests.target.listener import Listener
 from tests.target.own_server import PASSWORD, OwnServer, installed_programs_with_tls, own_server
 from tests.target.tls import Authority, Gate
 
@@ -205,21 +206,19 @@ def test_a_client_certificate_logs_in_without_a_password(
         TargetWarehouse(config=settings).run(io.StringIO(LINES))
 
 
-class Bastion(paramiko.ServerInterface):
+class Bastion(Listener, paramiko.ServerInterface):
     """An SSH server on 127.0.0.1 that lets one key in and forwards connections, as a bastion does."""
 
     def __init__(self, user: str, key: paramiko.PKey) -> None:
         self._user, self._key = user, key
         self._host_key = paramiko.ECDSAKey.generate()
-        self._listener = socket.create_server(("127.0.0.1", 0))
         self._transports: list[paramiko.Transport] = []
         self._forwarded: dict[int, tuple[str, int]] = {}
         self.forwards = 0
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
     def close(self) -> None:
-        self._listener.close()
+        super().close()
         for transport in self._transports:
             transport.close()
 
@@ -234,22 +233,14 @@ class Bastion(paramiko.ServerInterface):
         self._forwarded[chanid] = destination
         return paramiko.OPEN_SUCCEEDED
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            transport = paramiko.Transport(client)
-            self._transports.append(transport)
-            transport.add_server_key(self._host_key)
-            try:
-                transport.start_server(server=self)
-            except paramiko.SSHException:
-                continue
-            threading.Thread(target=self._accept, args=(transport,), daemon=True).start()
-
-    def _accept(self, transport: paramiko.Transport) -> None:
+    def serve(self, client: socket.socket) -> None:
+        transport = paramiko.Transport(client)
+        self._transports.append(transport)
+        transport.add_server_key(self._host_key)
+        try:
+            transport.start_server(server=self)
+        except paramiko.SSHException:
+            return
         while transport.is_active():
             channel = transport.accept(1)
             if channel:

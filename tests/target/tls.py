@@ -7,13 +7,14 @@ import ipaddress
 import select
 import socket
 import ssl
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.target.listener import Listener
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,7 @@ def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
-class Gate:
+class Gate(Listener):
     """Ends TLS on a port of its own and passes what comes on, as a database's load balancer does.
 
     It takes no connection without TLS, and client certificates of one authority only; `guests` are their names.
@@ -85,24 +86,10 @@ class Gate:
         self._context.load_verify_locations(cadata=authority.certificate)
         self._context.verify_mode = ssl.CERT_OPTIONAL
         self._server_port = server_port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
         self.guests: list[str] = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def close(self) -> None:
-        """Take no more connections."""
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
-
-    def _pass_on(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
         with client:
             if client.recv(8, socket.MSG_WAITALL) != _SSL_REQUEST:
                 return

@@ -2,7 +2,7 @@
 
 The SDK takes a stream's bookmark from the records it sees; here the bookmark is the end of a window that was read
 completely, so those hooks of the SDK are switched off. `read` runs in a thread of its own and tells everything by
-events; what they ask for is done on the main thread (`sync`). `get_records` is the SDK's way to the same records,
+events; what they ask for is done on the main thread (`together`). `get_records` is the SDK's way to the same records,
 for its tests and its BATCH files.
 """
 
@@ -101,7 +101,7 @@ class HubSpotStream(Stream):
         return Block(at, self.version, total, deletes, repeated, Counter(invalid), records, lines)
 
     def write(self, block: Block) -> None:
-        """Write a block's records the SDK's way, one by one, and count."""
+        """Write a block's records the SDK's way, one by one."""
         for record in self._taken(block):
             self._write_record_message(record)
 
