@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 OBJECTS, SEARCH, ASSOCIATIONS = BUDGETS = "objects", "search", "associations"
 
+_MARGIN_SECONDS = 0.02  # where answers take a millisecond, half of it says little about the way back
 _LOOK_SECONDS = 0.02  # how soon one looks again when all of a window's requests wait for their answers
 _SEARCH_LIMIT = 5
 _ASSOCIATIONS_BY_OBJECTS = {100: 100, 110: 100, 190: 150, 250: 200}  # the tiers' limits (documented)
@@ -29,7 +30,7 @@ class Budget:
 
     def __init__(self, limit: int | None, window_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
-        self._window_seconds = window_seconds
+        self._window_seconds = window_seconds + _MARGIN_SECONDS
         self._clock = clock
         self._under_way = 0
         self._counted: deque[float] = deque()
