@@ -10,10 +10,11 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.columns import Table, table_of
+from target_warehouse.errors import RejectedRecordsError
 from target_warehouse.values import json_line, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from target_warehouse.batches import Record
 
@@ -47,11 +48,19 @@ def rejected(run_id: str, stream: str, record: Record, reason: str) -> dict[str,
     }
 
 
-def sentence(counts: Iterable[tuple[str, int]], first: str, table: str, limit: int) -> str:
-    """What to tell the user at the end of a run with rejected records: of which streams, why, and where they are."""
-    streams = ", ".join(f"{stream} {count:,}" for stream, count in counts if count)
-    return (
+def judged(counts: Sequence[tuple[str, int]], first: str, schema: str | None, limit: int) -> str:
+    """What to tell the user at the end of a run with rejected records: of which streams, why, and where they are.
+
+    Raises:
+        RejectedRecordsError: there are more than the limit.
+    """
+    streams = ", ".join(f"{stream} {count:,}" for stream, count in counts)
+    table = ".".join(part for part in (schema, TABLE_NAME) if part)
+    text = (
         f"Records that could not be loaded: {streams}. The first: {storable(first)}. They are kept, with their "
         f"reasons, in the table {table}, and everything else is loaded. Correct them at the source, deselect the "
         f"property in the tap, or raise the setting max_rejected (now {limit})."
     )
+    if sum(count for _, count in counts) > limit:
+        raise RejectedRecordsError(text)
+    return text

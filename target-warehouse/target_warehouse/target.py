@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -29,7 +29,6 @@ from target_warehouse.engines import open_engine
 from target_warehouse.errors import (
     AgainError,
     InputError,
-    RejectedRecordsError,
     TerminatedError,
     WarehouseError,
     sentence_of,
@@ -37,10 +36,11 @@ from target_warehouse.errors import (
 from target_warehouse.history import StreamRun, history_table
 from target_warehouse.reader import LineReader
 from target_warehouse.settings import Settings, check_types, config_json_schema
+from target_warehouse.signals import Signals
 from target_warehouse.watermark import Watermark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     import pyarrow as pa
@@ -84,10 +84,9 @@ class TargetWarehouse(Target):
 
     _history: Table
     _rejects: Table | None = None
-    _is_writing = False
-    _terminated_by: int | None = None
 
     def __init__(self, **kwargs: Any) -> None:
+        self._signals = Signals()
         super().__init__(**kwargs)
         self.max_parallelism = 1  # one connection, one writer: batches are committed one after the other
         self.settings = Settings.from_config(self.config)
@@ -141,7 +140,7 @@ class TargetWarehouse(Target):
             _ = self.engine  # a warehouse that cannot be opened is an error before the first line is read
             self.listen(file_input)
         except BaseException as error:
-            with self._uninterrupted():
+            with self._signals.held():
                 with suppress(BrokenPipeError):
                     self._print_state()
                 self.finish("failed", error=sentence_of(error, SDK_ERRORS))
@@ -258,7 +257,7 @@ class TargetWarehouse(Target):
         """
         run = self._runs[sink.stream_name]
         refused = self._rejected_by(sink) if is_last else None
-        with self._uninterrupted():
+        with self._signals.held():
             try:
                 counts = self._written(run, sink, work, refused)
             except AgainError:
@@ -313,18 +312,10 @@ class TargetWarehouse(Target):
 
     def _check_rejected(self) -> None:
         runs = [run for run in self._runs.values() if run.rejected]
-        if not runs:
-            return
-        limit = self.settings.max_rejected
-        text = rejects.sentence(
-            [(run.stream, run.rejected) for run in runs],
-            f"in the stream {runs[0].stream} {runs[0].first_reason}",
-            ".".join(part for part in (self._history.schema, rejects.TABLE_NAME) if part),
-            limit,
-        )
-        if sum(run.rejected for run in runs) > limit:
-            raise RejectedRecordsError(text)
-        self.logger.warning("%s", text)
+        if runs:
+            counts = [(run.stream, run.rejected) for run in runs]
+            first = f"in the stream {runs[0].stream} {runs[0].first_reason}"
+            self.logger.warning("%s", rejects.judged(counts, first, self._history.schema, self.settings.max_rejected))
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         sink: WarehouseSink | None = self._sinks_active.get(message_dict.get("stream", ""))  # type: ignore[assignment]
@@ -404,21 +395,5 @@ class TargetWarehouse(Target):
             self._engine.close()
             self._engine = None
 
-    @contextmanager
-    def _uninterrupted(self) -> Iterator[None]:
-        """A signal that arrives inside is acted on at the end."""
-        was_writing, self._is_writing = self._is_writing, True
-        try:
-            yield
-        finally:
-            self._is_writing = was_writing
-        if self._terminated_by is not None and not was_writing:
-            signum, self._terminated_by = self._terminated_by, None
-            raise TerminatedError(signum)
-
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's hook
-        if self._is_writing:
-            self._terminated_by = signum
-            return
-        self._is_writing = True  # a second signal must not interrupt the way out
-        raise TerminatedError(signum)
+        self._signals.handle(signum)
