@@ -39,8 +39,9 @@ class LineReader(GenericSingerReader[bytes]):
     """A Singer reader over bytes.
 
     `line_bytes` is the length of the line being processed. `on_idle` is called whenever no input came for
-    `idle_seconds`. `decoders` are the decoders of the streams that the fast line can take, and `take_run` takes a run
-    or refuses it; without them there is only the slow line.
+    `idle_seconds`, and `check` between what is taken together: it may end the reading by an error of its own.
+    `decoders` are the decoders of the streams that the fast line can take, and `take_run` takes a run or refuses it;
+    without them there is only the slow line.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class LineReader(GenericSingerReader[bytes]):
         self.line_bytes = 0
         self.idle_seconds: float = 1.0
         self.on_idle: Callable[[], None] | None = None
+        self.check: Callable[[], None] = lambda: None
         self.take_run: Callable[[Run], bool] | None = None
         self.decoders: dict[str, RunDecoder] = {}
         self._callbacks: dict[str, Callable[[dict[str, Any]], None]] = {}
@@ -70,6 +72,7 @@ class LineReader(GenericSingerReader[bytes]):
         self._callbacks = callbacks
         with ReadAhead(file_input or self.default_input, self._prepared) as ahead:
             for block in ahead.blocks(self.idle_seconds):
+                self.check()
                 if block is None:
                     if self.on_idle:
                         self.on_idle()
@@ -77,10 +80,12 @@ class LineReader(GenericSingerReader[bytes]):
                 for piece in block:
                     if isinstance(piece, Line):
                         counts[self._process(piece.number, piece.text)] += 1
-                        continue
-                    counts["RECORD"] += piece.rows
-                    if not (self.take_run and self.take_run(piece)):
-                        self.process_one_by_one(piece)
+                    else:
+                        counts["RECORD"] += piece.rows
+                        if not (self.take_run and self.take_run(piece)):
+                            self.process_one_by_one(piece)
+                    self.check()
+        self.check()
         return counts
 
     def process_one_by_one(self, run: Run) -> None:

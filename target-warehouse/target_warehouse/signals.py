@@ -1,4 +1,9 @@
-"""When SIGTERM and SIGINT end the target: at once, or after the transaction that is being written."""
+"""When SIGTERM and SIGINT end the target: at the next safe moment, and only once.
+
+An exception that a handler raises comes up between any two steps of Python, in a weak reference's callback too, where
+Python swallows it. So while the input is read a signal is noted, and acted on where `check` is called and at the end
+of what must not be interrupted. Before that it ends the target at once.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +17,50 @@ if TYPE_CHECKING:
 
 
 class Signals:
-    """Holds back a signal while something must not be interrupted; used by the main thread only."""
+    """The first signal that came, and when to act on it; used by the main thread only."""
 
     def __init__(self) -> None:
-        self._is_held = False
-        self._came: int | None = None
+        self._first: int | None = None
+        self._is_noting = self._is_held = self._is_leaving = False
+
+    def handle(self, signum: int) -> None:
+        """A signal has come; Meltano sends a second one, which changes nothing.
+
+        Raises:
+            TerminatedError: nothing asked to wait.
+        """
+        if self._first is None:
+            self._first = signum
+            if not self._is_noting:
+                self.check()
+
+    def check(self) -> None:
+        """Act on a signal that came, unless something must not be interrupted.
+
+        Raises:
+            TerminatedError: one came.
+        """
+        if self._first is not None and not self._is_held and not self._is_leaving:
+            raise TerminatedError(self._first)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """What is done inside calls `check` now and then."""
+        self._is_noting = True
+        yield
+        self._is_noting = False
+        self.check()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """A signal that arrives inside is acted on at the end.
-
-        Raises:
-            TerminatedError: one arrived.
-        """
+        """What is done inside must not be interrupted; a signal that came is acted on at the end."""
         was_held, self._is_held = self._is_held, True
         try:
             yield
         finally:
             self._is_held = was_held
-        if self._came is not None and not was_held:
-            signum, self._came = self._came, None
-            raise TerminatedError(signum)
+        self.check()
 
-    def handle(self, signum: int) -> None:
-        """Act on a signal; what comes after it must not interrupt the way out.
-
-        Raises:
-            TerminatedError: nothing holds it back.
-        """
-        if self._is_held:
-            self._came = signum
-            return
-        self._is_held = True
-        raise TerminatedError(signum)
+    def leave(self) -> None:
+        """Nothing interrupts what is done from here on."""
+        self._is_leaving = True

@@ -99,6 +99,7 @@ class TargetWarehouse(Target):
         self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
         self.message_reader.idle_seconds = max(min(self.settings.commit_interval_seconds, 1.0), 0.05)
         self.message_reader.on_idle = self._commit_if_due
+        self.message_reader.check = self._signals.check
         if self.has_fast_line:
             self.message_reader.take_run = self._take_run
 
@@ -138,12 +139,13 @@ class TargetWarehouse(Target):
         gc.set_threshold(_GARBAGE_THRESHOLD)
         try:
             _ = self.engine  # a warehouse that cannot be opened is an error before the first line is read
-            self.listen(file_input)
+            with self._signals.noted():
+                self.listen(file_input)
         except BaseException as error:
-            with self._signals.held():
-                with suppress(BrokenPipeError):
-                    self._print_state()
-                self.finish("failed", error=sentence_of(error, SDK_ERRORS))
+            self._signals.leave()
+            with suppress(BrokenPipeError):
+                self._print_state()
+            self.finish("failed", error=sentence_of(error, SDK_ERRORS))
             raise
 
     @property
