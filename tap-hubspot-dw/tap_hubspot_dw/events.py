@@ -14,7 +14,7 @@ from typing import Any
 
 from singer_sdk.contrib.msgspec import encoder
 
-from tap_hubspot_dw.records import Record
+from tap_hubspot_dw.records import FullRecord, Record
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ class Activation:
 Event = Block | Checkpoint | Activation
 
 
-def record_lines(stream: str, records: Sequence[Record], version: int | None, extracted_at: datetime) -> bytes:
+def record_lines(
+    stream: str, records: Sequence[Record | FullRecord], version: int | None, extracted_at: datetime
+) -> bytes:
     """Return the lines that the SDK would write for these records, to the byte."""
     shared: dict[str, Any] = {"version": version} if version is not None else {}
     shared["time_extracted"] = extracted_at

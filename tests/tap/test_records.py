@@ -41,7 +41,8 @@ def record_of(**properties):
     chosen = columns(SCHEMA, SCHEMA["properties"])
     wanted = Wanted(column.property_name for column in chosen)
     reply = wanted.decode(json.dumps({"results": [hubspot_object(**properties)]}).encode())
-    return RecordMaker(chosen, wanted)(reply["results"][0])
+    (record,) = RecordMaker(chosen, wanted)(reply["results"])
+    return record.as_dict()
 
 
 def test_every_property_lands_in_its_own_column_with_its_own_type():
@@ -97,6 +98,20 @@ def test_a_value_that_does_not_fit_is_null_and_its_text_is_kept():
     }
 
 
+def test_one_odd_value_in_a_page_leaves_the_others_alone():
+    chosen, scores = columns(SCHEMA, ["score"]), ["1", "N/A", None, "", "2.5"]
+    wanted = Wanted(["score"])
+    reply = wanted.decode(json.dumps({"results": [hubspot_object(score=score) for score in scores]}).encode())
+    records = [each.as_dict() for each in RecordMaker(chosen, wanted)(reply["results"])]
+    assert [each["score"] for each in records] == [1, None, None, None, Decimal("2.5")]
+    assert [each["invalid_properties"] for each in records] == [None, {"score": "N/A"}, None, None, None]
+    assert RecordMaker(chosen, wanted)([]) == []
+
+
+def test_the_columns_of_our_own_come_first_as_the_schema_has_them():
+    assert list(record_of())[: len(OBJECT_COLUMNS)] == list(OBJECT_COLUMNS)
+
+
 def test_a_delete_record_says_nothing_but_the_deletion():
     archived = hubspot_object() | {"archived": True, "archivedAt": "2026-11-01T08:00:00Z"}
     assert archived_record(archived) == {
@@ -112,7 +127,7 @@ def test_each_merged_away_id_becomes_a_delete_record_that_names_the_survivor(mer
     wanted = Wanted(["email"])
     reply = {"results": [hubspot_object(hs_merged_object_ids=merged_ids)]}
     (each,) = wanted.decode(json.dumps(reply).encode())["results"]
-    survivor = RecordMaker([], wanted)(each)
+    (survivor,) = RecordMaker([], wanted)([each])
     assert list(merged_records(survivor, wanted.merged_ids(each["properties"]))) == [
         {"id": loser, "merged_into_id": "51", "_sdc_deleted_at": "2022-02-17T18:00:01.000Z"} for loser in losers
     ]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
     from singer_sdk.singerlib import RecordMessage, SelectionMask
 
-    from tap_hubspot_dw.records import Record
+    from tap_hubspot_dw.records import FullRecord, Record
 
 
 class HubSpotStream(Stream):
@@ -89,16 +89,25 @@ class HubSpotStream(Stream):
         """Do what has to be done when the reading is over, however it ended."""
 
     def block(
-        self, records: Sequence[Record], *, deletes: int = 0, repeated: int = 0, invalid: Iterable[str] = ()
+        self,
+        records: Sequence[Record | FullRecord],
+        *,
+        deletes: int = 0,
+        repeated: int = 0,
+        invalid: Iterable[str] = (),
     ) -> Block:
         """Return these records as they are written: as lines, or for the SDK where stream maps or others want them."""
-        at, total, lines = now(), len(records), b""
-        if self._is_plain:
-            for name in self._dropped:
-                for record in records:
-                    record.pop(name, None)
-            lines, records = record_lines(self.name, records, self.version, at), ()
-        return Block(at, self.version, total, deletes, repeated, Counter(invalid), records, lines)
+        at, total = now(), len(records)
+        told = (at, self.version, total, deletes, repeated, Counter(invalid))
+        if self._is_plain and not self._dropped:
+            return Block(*told, (), record_lines(self.name, records, self.version, at))
+        dicts = [each if isinstance(each, dict) else each.as_dict() for each in records]
+        if not self._is_plain:
+            return Block(*told, dicts, b"")
+        for name in self._dropped:
+            for record in dicts:
+                record.pop(name, None)
+        return Block(*told, (), record_lines(self.name, dicts, self.version, at))
 
     def write(self, block: Block) -> None:
         """Write a block's records the SDK's way, one by one."""

@@ -15,7 +15,7 @@ from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import Page
 from tap_hubspot_dw.ranges import RANGE_RECORDS, NotPositionalError, Range, Share, Shares, cut, gaps, merged
-from tap_hubspot_dw.records import Record, RecordMaker, archived_record, merged_records
+from tap_hubspot_dw.records import FullRecord, Record, RecordMaker, archived_record, merged_records
 from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import ALL_PROPERTIES, columns
 from tap_hubspot_dw.search import UnsortedError, Window, change_window
@@ -60,7 +60,7 @@ class ObjectStream(HubSpotStream):
         if self._is_json:
             wanted |= {str(each["name"]) for each in self.run.chosen_properties(self.kind)}
         self._wanted = Wanted({*wanted, self.kind.modified_property})
-        self._record = RecordMaker(chosen, self._wanted, all_in=ALL_PROPERTIES if self._is_json else None)
+        self._records = RecordMaker(chosen, self._wanted, all_in=ALL_PROPERTIES if self._is_json else None)
         self.done.hubspot_total = self.portal.total(self.kind)
         state = self.load_state()
         settings = self.run.settings
@@ -207,16 +207,15 @@ class ObjectStream(HubSpotStream):
         Those modified before the bookmark count as repeated: the run before has read them, unless HubSpot's index
         was late.
         """
-        records: list[Record] = []
+        records: list[Record | FullRecord] = []
         invalid: list[str] = []
         before = format_timestamp(bookmark) if bookmark else ""
         repeated = 0
-        for each in page:
-            record = self._record(each)
+        for each, record in zip(page, self._records(page), strict=True):
             records.append(record)
             records.extend(merged_records(record, self._wanted.merged_ids(each["properties"])))
-            invalid += record["invalid_properties"] or ()
-            repeated += (record["updated_at"] or before) < before
+            invalid += record.invalid_properties or ()
+            repeated += (record.updated_at or before) < before
         if self.run.settings.associations:  # nobody else needs them: a million take eight megabytes
             self._seen.add(int(each["id"]) for each in page)
         return self.block(records, deletes=len(records) - len(page), repeated=repeated, invalid=invalid)
