@@ -15,6 +15,7 @@ from tap_hubspot_dw.auth import token_for
 from tap_hubspot_dw.client import Client
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError
 from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
+from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.progress import summary
 from tap_hubspot_dw.run import Run, StreamRun, now
@@ -133,21 +134,37 @@ class TapHubSpotDW(Tap):
 
     def _object_streams(self, run: Run) -> Iterator[ObjectStream]:
         """Yield a stream for each object: described by the catalog where there is one, else by HubSpot."""
-        for name in run.settings.objects:
-            try:
-                kind = self._resolve(run, name)
-                entry = self.input_catalog.get_stream(kind.name) if self.input_catalog else None
-                if self.input_catalog and entry is None:
-                    raise HubSpotError("the catalog lacks it: discover anew, or take it out of the setting objects.")
-                schema = entry.schema.to_dict() if entry else self._schema(run, kind)
-            except RunStoppedError:
-                raise
-            except HubSpotError as error:
-                run.failures[name] = str(error)
-                run.history.append(StreamRun(name, now(), finished_at=now(), error=str(error)))
-                self.logger.error("%s: left out: %s", name, error)
+        names = run.settings.objects
+        described = {
+            name: found
+            for name, found in in_parallel(names, lambda name: self._described(run, name), max(len(names), 1))
+            if found is not None
+        }
+        for name in names:
+            found = described[name]
+            if isinstance(found, HubSpotError):
+                run.failures[name] = str(found)
+                run.history.append(StreamRun(name, now(), finished_at=now(), error=str(found)))
+                self.logger.error("%s: left out: %s", name, found)
             else:
-                yield ObjectStream(self, run, kind, schema)
+                yield ObjectStream(self, run, *found)
+
+    def _described(self, run: Run, name: str) -> Iterator[tuple[ObjectType, dict[str, Any]] | HubSpotError]:
+        """Yield an object's type and schema, or why there are none.
+
+        Raises:
+            RunStoppedError: HubSpot cannot be asked for any other either.
+        """
+        try:
+            kind = self._resolve(run, name)
+            entry = self.input_catalog.get_stream(kind.name) if self.input_catalog else None
+            if self.input_catalog and entry is None:
+                raise HubSpotError("the catalog lacks it: discover anew, or take it out of the setting objects.")
+            yield kind, entry.schema.to_dict() if entry else self._schema(run, kind)
+        except RunStoppedError:
+            raise
+        except HubSpotError as error:
+            yield error
 
     def _schema(self, run: Run, kind: ObjectType) -> dict[str, Any]:
         """Return the schema of a kind's stream as the settings choose its properties."""
