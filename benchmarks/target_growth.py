@@ -1,0 +1,72 @@
+"""Does a record cost more in a larger table? python benchmarks/target_growth.py [--sizes N …] [--changes N] [--runs N].
+
+For each engine and size: so many narrow records are loaded into an empty table, then several times as many changed
+records as asked for, drawn from all over the table. Printed are records a second and peak memory of the load, and the
+medians of seconds and of our processor time for the changes. PostgreSQL is that of `target_loads`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import statistics
+import tempfile
+from pathlib import Path
+
+from target_loads import HERE, NARROW, empty_postgres, narrow_record, postgres, run, with_config, write_stream
+
+TARGET = HERE / "target-warehouse"
+
+
+def processor_seconds() -> float:
+    """What all children that ended have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measured(command: list[str], file: Path) -> tuple[float, float, float]:
+    """Seconds, processor seconds and peak megabytes of one run."""
+    before = processor_seconds()
+    seconds, peak = run(command, file)
+    return seconds, processor_seconds() - before, peak
+
+
+def main() -> None:
+    """Measure both engines at every size and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--changes", type=int, default=200_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--engines", nargs="+", default=["postgres", "duckdb"])
+    asked = parser.parse_args()
+    print(f"| engine, rows there | loaded/s | peak | seconds a change of {asked.changes:,} | processor µs a record |")  # noqa: T201
+    with tempfile.TemporaryDirectory() as name, postgres() as url:
+        folder = Path(name)
+        warehouses = {"postgres": url, "duckdb": f"duckdb:///{folder / 'growth.duckdb'}"}
+        for size in asked.sizes:
+            everything = folder / "all.singer"
+            write_stream(everything, "narrow", NARROW, narrow_record, range(size))
+            for engine in asked.engines:
+                config = {"warehouse": warehouses[engine], "default_target_schema": "bench"}
+                command = with_config(TARGET, folder, **config)
+                seconds, _, peak = measured(command, everything)
+                changes = []
+                for number in range(asked.runs):
+                    changed = folder / "changed.singer"
+                    ids = random.Random(number).sample(range(size), asked.changes)  # noqa: S311 - the same every time
+                    write_stream(changed, "narrow", NARROW, narrow_record, ids)
+                    changes.append(measured(command, changed))
+                wall, cpu, _ = (statistics.median(column) for column in zip(*changes, strict=True))
+                print(  # noqa: T201
+                    f"| {engine}, {size:,} | {size / seconds:,.0f} | {peak:,.0f} MB "
+                    f"| {wall:.1f} | {cpu * 1e6 / asked.changes:.1f} |",
+                    flush=True,
+                )
+            empty_postgres(url)
+            for suffix in ("", ".wal"):
+                (folder / f"growth.duckdb{suffix}").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
