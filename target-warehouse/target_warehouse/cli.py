@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from target_warehouse.errors import SettingsError, WarehouseError
 from target_warehouse.settings import Settings, config_from_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from target_warehouse.compare import Side
+    from target_warehouse.engines.protocol import Engine
 
 
 @click.group()
@@ -52,6 +61,71 @@ def report(options: tuple[str | None, str | None, str | None], *, as_json: bool)
             click.echo(json.dumps(vars(entry), default=str))
     else:
         click.echo(reports.render(found))
+
+
+@main.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; may be given again.")
+@click.option("--exclude", "excluded", multiple=True, metavar="NAME", help="Not this table; may be given again.")
+@click.option("--key", "keys", multiple=True, metavar="COLUMN", help="Match rows by this column; may be given again.")
+@click.option("--samples", default=5, show_default=True, help="How many rows to show of each difference.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.pass_obj
+def compare(
+    options: tuple[str | None, str | None, str | None],
+    a: str,
+    b: str,
+    *,
+    tables: tuple[str, ...],
+    excluded: tuple[str, ...],
+    keys: tuple[str, ...],
+    samples: int,
+    as_json: bool,
+) -> None:
+    """Compare two schemas: missing, extra and different rows and columns.
+
+    A and B are each a schema of the warehouse, or VARIABLE#schema: a schema of the warehouse whose URL is in that
+    environment variable. A URL itself may stand in its place if it has no password.
+
+    Exit code 0: the same; 1: there are differences; 2: they cannot be compared.
+    """
+    from target_warehouse import compare as comparing
+
+    try:
+        with _sides(options, a, b) as (left, right):
+            found = comparing.compare(left, right, tables=tables, excluded=excluded, keys=keys, samples=samples)
+    except WarehouseError as error:
+        raise _CannotTellError(str(error)) from error
+    click.echo(json.dumps(asdict(found)) if as_json else comparing.render(found, a, b))
+    sys.exit(0 if found.is_same else 1)
+
+
+class _CannotTellError(click.ClickException):
+    exit_code = 2
+
+
+@contextmanager
+def _sides(options: tuple[str | None, str | None, str | None], *names: str) -> Iterator[list[Side]]:
+    """Open what the names stand for; schemas of one warehouse share its connection."""
+    from target_warehouse.compare import Side
+    from target_warehouse.engines import open_engine
+
+    config_file, default, _ = options
+    engines: dict[str | None, Engine] = {}
+    sides = []
+    with ExitStack() as opened:
+        for name in names:
+            where, is_elsewhere, schema = name.rpartition("#")
+            warehouse = os.environ.get(where, where) if is_elsewhere else default
+            if is_elsewhere and "://" not in str(warehouse):
+                msg = f"There is no environment variable {where} with the URL of a warehouse."
+                raise SettingsError(msg)
+            if warehouse not in engines:
+                engines[warehouse] = open_engine(_settings(config_file, warehouse, schema), read_only=True)
+                opened.callback(engines[warehouse].close)
+            sides.append(Side(name, engines[warehouse], schema or None))
+        yield sides
 
 
 def _settings(config_file: str | None, warehouse: str | None, schema: str | None) -> Settings:

@@ -54,6 +54,10 @@ class ReportError(WarehouseError):
     """There is nothing to report on yet."""
 
 
+class CompareError(WarehouseError):
+    """Two schemas cannot be compared."""
+
+
 class TerminatedError(BaseException):
     """SIGTERM or SIGINT arrived; not an `Exception`, so that nothing on the way up takes it for a failure."""
 

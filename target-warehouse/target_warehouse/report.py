@@ -123,7 +123,7 @@ def _report(engine: Engine, row: dict[str, Any]) -> StreamReport:
     live, deleted = 0, 0
     if engine.table_exists(schema, name):
         is_marked = f"{identifier(DELETED_AT)} IS NOT NULL"
-        if DELETED_AT not in engine.column_names(schema, name):
+        if DELETED_AT not in engine.column_types(schema, name):
             is_marked = "false"
         live, deleted = engine.query(
             f"SELECT count(*) FILTER (WHERE NOT ({is_marked})), count(*) FILTER (WHERE {is_marked}) "  # noqa: S608

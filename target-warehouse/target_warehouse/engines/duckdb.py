@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from target_warehouse.columns import DELETED_AT
 from target_warehouse.engines.sql import SqlTransaction
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
 from target_warehouse.engines.types import widened
 from target_warehouse.errors import AgainError, ConnectionFailedError, LoadError, RefusedDataError
-from target_warehouse.statements import identifier
+from target_warehouse.statements import column_list, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
@@ -35,6 +36,7 @@ _STAGE = "stage"
 _RETRY_SECONDS = 0.2
 #: What DuckDB may keep in memory; by default it takes most of the machine's. What needs more, gets more.
 _MEMORY = "128MB"
+_READING_MEMORY = "1GB"  # reports and comparisons; more goes to temporary files
 #: How long the log may become before it is worked into the file. By default 16 MB: then loading 250 columns rewrote
 #: the last rows of every column so often that it took more than twice as long.
 _LOG = "256MB"
@@ -79,10 +81,8 @@ class DuckDBEngine:
             check_schema(table, None)
             if table.schema:
                 self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(_CATALOG, table.schema)}")
-            table = named(
-                table, self._table_names(table.schema), self._column_types, most_bytes=None, ignores_case=True
-            )
-            existing = self._column_types(table.schema, table.name)
+            table = named(table, self.table_names(table.schema), self.column_types, most_bytes=None, ignores_case=True)
+            existing = self.column_types(table.schema, table.name)
             wanted = {column.name: COLUMN_TYPES[column.kind] for column in table.columns}
             name = self._name(table)
             if not existing:
@@ -133,11 +133,32 @@ class DuckDBEngine:
 
     def table_exists(self, schema: str | None, name: str) -> bool:
         """Whether there is such a table."""
-        return bool(self._column_types(schema, name))
+        return bool(self.column_types(schema, name))
 
-    def column_names(self, schema: str | None, name: str) -> list[str]:
-        """The columns of an existing table."""
-        return list(self._column_types(schema, name))
+    def key_names(self, schema: str | None, name: str) -> list[str]:
+        """The primary key, or the columns that may not be null: in the tables of this target these are the keys."""
+        rows = self._connection.execute(
+            "SELECT constraint_type, unnest(constraint_column_names) FROM duckdb_constraints() "
+            "WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+            [_CATALOG, schema or "main", name],
+        ).fetchall()
+        primary = [column for kind, column in rows if kind == "PRIMARY KEY"]
+        return primary or [column for kind, column in rows if kind == "NOT NULL"]
+
+    def comparable(self, column: str, kind: str, *, as_text: bool) -> str:
+        """The expression that a column is compared by; see the protocol."""
+        return comparable(column, kind, as_text=as_text)
+
+    @contextmanager
+    def read(
+        self, schema: str | None, name: str, columns: Sequence[str], *, live_only: bool
+    ) -> Iterator[pa.RecordBatchReader]:
+        """The rows of a table; see the protocol."""
+        where = f" WHERE {identifier(DELETED_AT)} IS NULL" if live_only else ""
+        with self._errors(f"the table {name} cannot be read"):
+            yield self._connection.sql(
+                f"SELECT {column_list(columns)} FROM {identifier(_CATALOG, schema or 'main', name)}{where}"  # noqa: S608
+            ).to_arrow_reader()
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT; unqualified schemas are the file's."""
@@ -159,8 +180,8 @@ class DuckDBEngine:
         report_wider(table, column, existing, wider)
         name = identifier(column)
         value = f"CAST({name} AS {wider})"
-        if existing.upper().startswith("DECIMAL") and wider == "varchar":  # 1.500000000000000000 is 1.5
-            value = f"CASE WHEN contains({value}, '.') THEN rtrim(rtrim({value}, '0'), '.') ELSE {value} END"
+        if existing.upper().startswith("DECIMAL") and wider == "varchar":
+            value = comparable(name, existing, as_text=True)
         elif existing == "BLOB" and wider == "varchar":
             value = f"lower(hex({name}))"
         statement = f"ALTER TABLE {self._name(table)} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}"
@@ -169,18 +190,20 @@ class DuckDBEngine:
         self._connection.execute(f"SET memory_limit = '{_MEMORY}'")
 
     def _as_it_is(self, table: Table) -> Table:
-        types = self._column_types(table.schema, table.name)
+        types = self.column_types(table.schema, table.name)
         self._types[table.schema, table.name] = types
         return stored_as(table, types)
 
-    def _table_names(self, schema: str | None) -> list[str]:
+    def table_names(self, schema: str | None) -> list[str]:
+        """The tables of a schema."""
         rows = self._connection.execute(
             "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
             [_CATALOG, schema or "main"],
         ).fetchall()
         return [row[0] for row in rows]
 
-    def _column_types(self, schema: str | None, name: str) -> dict[str, str]:
+    def column_types(self, schema: str | None, name: str) -> dict[str, str]:
+        """The columns of a table and their types; see the protocol."""
         rows = self._connection.execute(
             "SELECT column_name, data_type FROM duckdb_columns() "
             "WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
@@ -261,6 +284,18 @@ class DuckDBTransaction(SqlTransaction):
         return nullcontext()
 
 
+def comparable(column: str, kind: str, *, as_text: bool) -> str:
+    """The expression that a column of a type of DuckDB's or Arrow's is compared by; see the protocol."""
+    if not as_text:
+        return column
+    kind, text = kind.lower(), f"CAST({column} AS VARCHAR)"
+    if kind.startswith("decimal"):  # 1.500000000000000000 is 1.5
+        return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
+    if kind.startswith("timestamp"):
+        return f"strftime(CAST({column} AS TIMESTAMP), '%Y-%m-%d %H:%M:%S.%f')"
+    return text
+
+
 def _attach(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     file = Path(path)
     if read_only and not file.exists():
@@ -289,7 +324,7 @@ def _attach(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duckd
             raise ConnectionFailedError(_why_not(path, error, is_locked=is_locked)) from error
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET checkpoint_threshold = '{_LOG}'")
-        connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        connection.execute(f"SET memory_limit = '{_READING_MEMORY if read_only else _MEMORY}'")
         return connection
 
 

@@ -20,6 +20,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from target_warehouse import statements
+from target_warehouse.columns import DELETED_AT
 from target_warehouse.engines.postgres_connector import WarehouseConnector
 from target_warehouse.engines.postgres_copy import as_stored
 from target_warehouse.engines.postgres_errors import first_line, primary_message, refusal
@@ -32,7 +33,7 @@ from target_warehouse.errors import AgainError, ConnectionFailedError
 from target_warehouse.statements import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from target_warehouse.columns import Table
 
@@ -45,6 +46,11 @@ adbc_driver_manager.dbapi._blocking_call = (  # type: ignore[attr-defined]  # no
 _COPY_ROWS = 8192  # small record batches let encoding here and writing there overlap
 _STAGE = "target_warehouse_stage"
 _UNIQUE_VIOLATION = "23505"
+#: Types that ADBC brings as they are.
+_ARROW_TYPES = (
+    *("smallint", "integer", "bigint", "double", "real", "boolean"),
+    *("text", "character", "date", "timestamp", "bytea"),
+)
 _MANY_ROWS = 1_000  # fewer are looked up by key in no time
 _WIDER_TYPES = {"number": "numeric", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
@@ -115,12 +121,48 @@ class PostgresEngine:
 
     def table_exists(self, schema: str | None, name: str) -> bool:
         """Whether there is such a table."""
-        return bool(self.column_names(schema, name))
+        return bool(self.column_types(schema, name))
 
-    def column_names(self, schema: str | None, name: str) -> list[str]:
-        """The columns of an existing table."""
+    def table_names(self, schema: str | None) -> list[str]:
+        """The tables of a schema."""
         with self._engine.connect() as connection:
-            return list(existing_table(connection, schema, name).types)
+            return list(sqlalchemy.inspect(connection).get_table_names(schema))
+
+    def column_types(self, schema: str | None, name: str) -> dict[str, str]:
+        """The columns of a table and their types; see the protocol."""
+        with self._engine.connect() as connection:
+            return existing_table(connection, schema, name).types
+
+    def key_names(self, schema: str | None, name: str) -> list[str]:
+        """The primary key."""
+        with self._engine.connect() as connection:
+            return sorted(existing_table(connection, schema, name).key)
+
+    def comparable(self, column: str, kind: str, *, as_text: bool) -> str:
+        """The expression that a column is compared by; see the protocol."""
+        if as_text and kind.startswith("timestamp"):
+            return f"to_char({column}, 'YYYY-MM-DD HH24:MI:SS.US')"
+        if as_text and kind.startswith("numeric"):
+            return f"CAST(trim_scale({column}) AS text)"
+        is_exact = kind.startswith((*_ARROW_TYPES, "numeric", "jsonb")) and not as_text
+        return column if is_exact else f"CAST({column} AS text)"
+
+    @contextmanager
+    def read(
+        self, schema: str | None, name: str, columns: Sequence[str], *, live_only: bool
+    ) -> Iterator[pa.RecordBatchReader]:
+        """The rows of a table; see the protocol."""
+        types = self.column_types(schema, name)
+        chosen = ", ".join(f"{_exact(identifier(column), types[column])} AS {identifier(column)}" for column in columns)
+        where = f" WHERE {identifier(DELETED_AT)} IS NULL" if live_only else ""
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(f"SELECT {chosen} FROM {identifier(schema, name)}{where}")  # noqa: S608 - quoted
+                yield cursor.fetch_record_batch()
+        except adbc_driver_manager.Error as error:
+            self._roll_back()
+            msg = f"PostgreSQL at {self._where}: the table {name} cannot be read"
+            raise refusal(msg, error.sqlstate, primary_message(error)) from error
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
@@ -300,6 +342,13 @@ def _connected(conninfo: str, lock_timeout: int) -> adbc_driver_postgresql.dbapi
         connection.close()
         raise
     return connection
+
+
+def _exact(column: str, kind: str) -> str:
+    """The expression by which a column arrives as Arrow without loss."""
+    if kind.startswith("numeric"):
+        return f"CAST(trim_scale({column}) AS text)"
+    return column if kind.startswith(_ARROW_TYPES) else f"CAST({column} AS text)"
 
 
 def _value(staged: str, arrow: pa.DataType, column: str) -> str:

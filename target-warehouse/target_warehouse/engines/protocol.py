@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
@@ -91,8 +91,29 @@ class Engine(Protocol):
     def table_exists(self, schema: str | None, name: str) -> bool:
         """Whether there is such a table."""
 
-    def column_names(self, schema: str | None, name: str) -> list[str]:
-        """The columns of an existing table."""
+    def table_names(self, schema: str | None) -> list[str]:
+        """The tables of a schema."""
+
+    def column_types(self, schema: str | None, name: str) -> dict[str, str]:
+        """The columns of a table in order, with the database's own names of their types; none without a table."""
+
+    def key_names(self, schema: str | None, name: str) -> list[str]:
+        """The columns whose values tell the rows of a table apart; none if the database does not know."""
+
+    def comparable(self, column: str, kind: str, *, as_text: bool) -> str:
+        """The expression that a quoted column of a type is compared by, if need be as text that says its value.
+
+        That text is the same whatever type the value has: `1.5`, `true`, `2026-01-31 08:00:00.000000`.
+        """
+
+    def read(
+        self, schema: str | None, name: str, columns: Sequence[str], *, live_only: bool
+    ) -> AbstractContextManager[pa.RecordBatchReader]:
+        """Every row of a table, or every one that is not marked as deleted, exactly.
+
+        Arrow types that hold every value of a column are used, and text otherwise: numbers by their digits, without
+        zeros at the end, JSON as it is written.
+        """
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""

@@ -1,0 +1,139 @@
+"""`warehouse compare A B`: what two schemas have in common and what not, in one database or in two."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from target_warehouse.cli import main
+from target_warehouse.target import TargetWarehouse
+from tests.conftest import DuckDBWarehouse, PostgresWarehouse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Warehouse
+
+SCHEMA = {
+    "id": {"type": "integer"},
+    "name": {"type": ["string", "null"]},
+    "amount": {"type": ["number", "null"]},
+    "at": {"type": ["string", "null"], "format": "date-time"},
+    "day": {"type": ["string", "null"], "format": "date"},
+    "is_on": {"type": ["boolean", "null"]},
+    "more": {"type": ["object", "null"]},
+}
+ROWS = [
+    {
+        "id": i,
+        "name": f"Zoë {i}",
+        "amount": i * 1.25,
+        "at": f"2026-01-01T00:00:{i:02}.123Z",
+        "day": f"2026-02-{i + 1:02}",
+        "is_on": i % 2 == 0,
+        "more": {"b": [i, None], "aa": {"x": "y"}},
+    }
+    for i in range(20)
+]
+
+
+def load(warehouse: Warehouse, schema: str, rows: list[dict[str, Any]], table: str = "t", **columns: Any) -> None:
+    properties = {name: kind for name, kind in (SCHEMA | columns).items() if kind}
+    lines = [{"type": "SCHEMA", "stream": table, "key_properties": ["id"], "schema": {"properties": properties}}]
+    lines += [{"type": "RECORD", "stream": table, "record": row} for row in rows]
+    target = TargetWarehouse(config={"warehouse": warehouse.url, "default_target_schema": schema})
+    target.run(io.StringIO("".join(json.dumps(line) + "\n" for line in lines)))
+
+
+def compared(warehouse: Warehouse, a: str, b: str, *words: str, **env: str) -> tuple[int, str]:
+    answer = CliRunner().invoke(main, ["--warehouse", warehouse.url, "compare", a, b, *words], env=env)
+    assert answer.exception is None or isinstance(answer.exception, SystemExit), answer.exception
+    return answer.exit_code, answer.output
+
+
+def test_the_same_rows_are_the_same_in_any_order_whatever_the_metadata(warehouse: Warehouse) -> None:
+    load(warehouse, "old", ROWS)
+    load(warehouse, "new", ROWS[::-1])
+    code, text = compared(warehouse, "old", "new")
+    assert (code, text.splitlines()) == (0, ["A is old, B is new.", "t: the same, 20 rows, by id"])
+
+
+def test_every_difference_is_counted_and_shown(warehouse: Warehouse) -> None:
+    load(warehouse, "old", ROWS, more=None, legacy={"type": ["string", "null"]})
+    changed = [row | ({"amount": 7} if row["id"] in (3, 4) else {}) for row in ROWS[1:]]
+    load(warehouse, "new", [*changed, ROWS[0] | {"id": 99}, ROWS[0] | {"id": 98}], more=None, is_on=None)
+    load(warehouse, "new", ROWS, table="another")
+    code, text = compared(warehouse, "old", "new", "--samples", "1")
+    assert code == 1
+    assert text.splitlines() == [
+        "A is old, B is new.",
+        "Tables only in B: another",
+        "t: different, 20 and 21 rows, by id",
+        "    only in A: 1 rows: id=0",
+        "    only in A: columns is_on, legacy",
+        "    only in B: 2 rows: id=98, …",
+        "    amount: 2 rows differ",
+        "        id=3: 3.75 in A, 7 in B",
+    ]
+    code, text = compared(warehouse, "old", "new", "--table", "t", "--json")
+    found = json.loads(text)["tables"][0]
+    assert code == 1
+    assert (found["only_in_a"], found["only_in_b"], found["columns"][0]["rows"]) == (1, 2, 2)
+
+
+def test_a_row_that_is_marked_as_deleted_counts_as_absent(warehouse: Warehouse) -> None:
+    load(warehouse, "old", ROWS)
+    load(warehouse, "new", ROWS)
+    load(warehouse, "new", [{"id": 5, "_sdc_deleted_at": "2026-01-01T00:00:00Z"}])
+    code, text = compared(warehouse, "old", "new")
+    assert code == 1
+    assert "    only in A: 1 rows: id=5" in text.splitlines()
+
+
+def test_a_column_of_another_type_is_compared_by_what_it_says(warehouse: Warehouse) -> None:
+    load(
+        warehouse,
+        "old",
+        [row | {"amount": str(row["amount"]).removesuffix(".0")} for row in ROWS],
+        amount=SCHEMA["name"],
+    )
+    load(warehouse, "new", ROWS)
+    assert compared(warehouse, "old", "new")[0] == 0
+
+
+def test_two_databases_of_different_kinds_are_compared_by_what_their_values_mean(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    postgres_warehouse, duckdb_warehouse = PostgresWarehouse(postgres_url), DuckDBWarehouse(tmp_path / "w.duckdb")
+    load(postgres_warehouse, "old", ROWS)
+    load(duckdb_warehouse, "new", ROWS)
+    code, text = compared(duckdb_warehouse, "OLD_WAREHOUSE#old", "new", OLD_WAREHOUSE=postgres_warehouse.url)
+    assert (code, text.splitlines()[1:]) == (0, ["t: the same, 20 rows, by id"])
+    load(duckdb_warehouse, "new", [ROWS[2] | {"more": {"aa": {"x": "z"}, "b": [2, None]}}])
+    code, text = compared(duckdb_warehouse, "OLD_WAREHOUSE#old", "new", OLD_WAREHOUSE=postgres_warehouse.url)
+    assert code == 1
+    assert "    more: 1 rows differ" in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("a", "words", "sentence"),
+    [
+        ("nothing", [], "nothing has no tables to compare"),
+        ("OLD_WAREHOUSE#old", [], "There is no environment variable OLD_WAREHOUSE"),
+        ("old", ["--table", "nowhere"], "old has no table nowhere; it has t."),
+        ("old", ["--key", "size"], "The table t of old has no column size"),
+        ("old", ["--key", "is_on"], "have the same is_on: name the columns that tell them apart with --key."),
+    ],
+)
+def test_what_cannot_be_compared_is_a_sentence_and_exit_code_2(
+    tmp_path: Path, a: str, words: list[str], sentence: str
+) -> None:
+    duckdb_warehouse = DuckDBWarehouse(tmp_path / "w.duckdb")
+    load(duckdb_warehouse, "old", ROWS)
+    load(duckdb_warehouse, "new", ROWS)
+    code, text = compared(duckdb_warehouse, a, "new", *words)
+    assert (code, sentence in text) == (2, True), text
