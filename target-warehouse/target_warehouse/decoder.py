@@ -19,7 +19,7 @@ import msgspec
 import pyarrow as pa
 
 from target_warehouse.columns import DELETED_AT, TABLE_VERSION
-from target_warehouse.rows import arrow_type, is_equal_as_it_is, to_array
+from target_warehouse.rows import arrow_type, is_equal_as_it_is, to_array, to_arrays
 from target_warehouse.values import NarrowError, UnfitError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ EXTRACTED_AT, BATCHED_AT = "_sdc_extracted_at", "_sdc_batched_at"
 _RECEIVED_AT, _SEQUENCE, _STARTED_AT = "_sdc_received_at", "_sdc_sequence", "_sdc_sync_started_at"
 #: What a record cannot set: the SDK's metadata replace it, or nothing does when the setting leaves them out.
 METADATA = (EXTRACTED_AT, _RECEIVED_AT, BATCHED_AT, _SEQUENCE, TABLE_VERSION, _STARTED_AT)
+_OF_THE_TARGET = (DELETED_AT, *METADATA)
 _NOT_PLAIN = (
     *(msgspec.MsgspecError, UnicodeError, decimal.InvalidOperation, RecursionError),
     *(UnfitError, NarrowError),
@@ -111,28 +112,33 @@ class RunDecoder:
             return None
         count = len(messages)
         replaced: Counter[str] | None = Counter() if self._replaces_nul else None
-        arrays = {}
+        own = [column for column in self.table.columns if column.property not in _OF_THE_TARGET]
+        made = to_arrays(own, [self._values(column, columns) for column in own], replaced)
+        arrays = {column.property: array for column, array in zip(own, made, strict=True)}
+        if any(arrays[column.property].type != arrow_type(column) for column in own):
+            return None  # numbers of more digits than Arrow's, which travel as text
         for column in self.table.columns:
-            name = column.property
-            if name in METADATA:
-                arrays[name] = self._metadata(column, messages)
-            elif name == DELETED_AT:
-                arrays[name] = pa.nulls(count, arrow_type(column))
-            else:
-                values: Sequence[Any] = columns[self._index[name]]
-                if name in self._strict:
-                    values = _present(column, values, is_key=name in self.table.keys)
-                arrays[name] = to_array(column, values, replaced)
-                if arrays[name].type != arrow_type(column):
-                    return None  # numbers of more digits than Arrow's, which travel as text
+            if column.property == DELETED_AT:
+                arrays[column.property] = pa.nulls(count, arrow_type(column))
+            elif column.property in METADATA:
+                arrays[column.property] = self._metadata(column, messages)
         keys = [
             columns[self._index[column.property]]
             if is_equal_as_it_is(column) and not (replaced and replaced[column.property])
             else arrays[column.property].to_pylist()
             for column in self.table.key_columns
         ]
-        rows = pa.RecordBatch.from_arrays(list(arrays.values()), names=[column.name for column in self.table.columns])
+        rows = pa.RecordBatch.from_arrays(
+            [arrays[column.property] for column in self.table.columns],
+            names=[column.name for column in self.table.columns],
+        )
         return Decoded(rows, keys[0] if len(keys) == 1 else list(zip(*keys, strict=True)), replaced or Counter())
+
+    def _values(self, column: Column, columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        values = columns[self._index[column.property]]
+        if column.property in self._strict:
+            return _present(column, values, is_key=column.property in self.table.keys)
+        return values
 
     def _metadata(self, column: Column, messages: list[Any]) -> pa.Array:
         """The column of one of the SDK's metadata; `_sdc_batched_at` is not known before the batch is made."""
