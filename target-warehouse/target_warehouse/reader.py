@@ -93,14 +93,14 @@ class LineReader(GenericSingerReader[bytes]):
         for number, line in run.lines():
             self._process(number, line + b"\n")
 
-    def _prepared(self, block: bytes, number: int) -> list[Run | Line]:
-        """The pieces of a block, the runs decoded where that can be done; another thread calls it, ahead of time."""
-        found = list(pieces(block, number))
+    def _prepared(self, block: bytes, number: int) -> tuple[list[Run | Line], int]:
+        """As `pieces`, the runs decoded where that can be done; another thread calls it, ahead of time."""
+        found, following = pieces(block, number)
         for piece in found:
             if isinstance(piece, Run) and (decoder := self.decoders.get(piece.stream)):
                 piece.decoded_by = decoder
                 piece.decoded = decoder.decode(piece)
-        return found
+        return found, following
 
     def _process(self, number: int, line: bytes) -> str:
         """Call the callback of the line's message; gives the message's type."""

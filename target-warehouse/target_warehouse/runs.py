@@ -70,10 +70,10 @@ class Line:
     text: bytes
 
 
-def pieces(block: bytes, number: int) -> Iterator[Run | Line]:
-    """The runs and the other lines of a block whose first line has this number."""
+def pieces(block: bytes, number: int) -> tuple[list[Run | Line], int]:
+    """The runs and the other lines of a block whose first line has this number, and the number of the line after it."""
+    found: list[Run | Line] = []
     runs: dict[str, Run] = {}
-    waiting: list[Run | Line] = []
     position, end = 0, len(block)
     while position < end:
         record = _RECORD.match(block, position)
@@ -85,21 +85,20 @@ def pieces(block: bytes, number: int) -> Iterator[Run | Line]:
             stream = (record[1] or record[2]).decode(errors="replace")
             if stream not in runs:
                 runs[stream] = Run(stream)
-                waiting.append(runs[stream])
+                found.append(runs[stream])
             runs[stream].add(number, block[start:position], rows)
             number += rows
             continue
         following = _next_line(block, position)
         line = Line(number, block[position:following])
         if _STATE.match(line.text):
-            waiting.append(line)
+            found.append(line)
         elif line.text.strip():
-            yield from waiting
-            yield line
-            runs, waiting = {}, []
+            found.append(line)
+            runs = {}
         position = following
         number += 1
-    yield from waiting
+    return found, number
 
 
 def _next_line(block: bytes, position: int) -> int:

@@ -226,7 +226,7 @@ class DuckDBTransaction(SqlTransaction):
     @contextmanager
     def staged(self, rows: pa.Table) -> Iterator[str]:
         """DuckDB scans the Arrow table where it is."""
-        self._connection.register(_STAGE, rows)
+        self._connection.register(_STAGE, rows.combine_chunks())  # it reads many small chunks slowly
         yield identifier(_STAGE)
         self._connection.unregister(_STAGE)
 
