@@ -24,16 +24,18 @@ BLOCKS_AHEAD = 16  # a batch of 32 megabytes: it is prepared while the one befor
 _LONGEST_WAIT_SECONDS = 0.25  # a line that was read is passed on after this time, though its block is not full
 _SHORTEST_WAIT_SECONDS = 0.02
 _LOOK_SECONDS = 0.2  # how soon the thread notices that it is to end
+_GLANCE_SECONDS = 0.001
 _END = object()
 
 
 class ReadAhead(Generic[Prepared]):
     """Blocks of the input, each as `prepare` gives it; use it as a context.
 
-    `prepare` gets a block and the number of its first line, and also gives the number of the line after it.
+    `prepare` gets a block and the number of its first line, and gives the block prepared, the number of the line after
+    it, and whether the next block is to be prepared only when this one has been dealt with.
     """
 
-    def __init__(self, source: IO[Any], prepare: Callable[[bytes, int], tuple[Prepared, int]]) -> None:
+    def __init__(self, source: IO[Any], prepare: Callable[[bytes, int], tuple[Prepared, int, bool]]) -> None:
         self._source = getattr(source, "buffer", source)
         self._prepare = prepare
         self._ready: queue.Queue[Any] = queue.Queue(BLOCKS_AHEAD)
@@ -61,13 +63,16 @@ class ReadAhead(Generic[Prepared]):
             if isinstance(found, BaseException):
                 raise found
             yield found
+            self._ready.task_done()
 
     def _read_on(self) -> None:
         try:
             number = 1
             for block in self._blocks():
-                prepared, number = self._prepare(block, number)
+                prepared, number, is_awaited = self._prepare(block, number)
                 self._put(prepared)
+                while is_awaited and self._ready.unfinished_tasks and not self._is_over.is_set():
+                    time.sleep(_GLANCE_SECONDS)
             self._put(_END)
         except BaseException as error:  # noqa: BLE001 - it is raised in the main thread
             self._put(error)

@@ -54,6 +54,7 @@ class LineReader(GenericSingerReader[bytes]):
         self.take_run: Callable[[Run], bool] | None = None
         self.decoders: dict[str, RunDecoder] = {}
         self._callbacks: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self._met: set[str] = set()  # streams of which a run has been prepared
 
     @property
     def default_input(self) -> IO[bytes]:
@@ -93,14 +94,23 @@ class LineReader(GenericSingerReader[bytes]):
         for number, line in run.lines():
             self._process(number, line + b"\n")
 
-    def _prepared(self, block: bytes, number: int) -> tuple[list[Run | Line], int]:
-        """As `pieces`, the runs decoded where that can be done; another thread calls it, ahead of time."""
+    def _prepared(self, block: bytes, number: int) -> tuple[list[Run | Line], int, bool]:
+        """The pieces of a block, the runs decoded where that can be done; another thread calls it, ahead of time.
+
+        A stream has its decoder, if any, when its first run has been taken; the next block waits for that.
+        """
         found, following = pieces(block, number)
+        is_awaited = False
         for piece in found:
-            if isinstance(piece, Run) and (decoder := self.decoders.get(piece.stream)):
+            if not isinstance(piece, Run):
+                continue
+            if decoder := self.decoders.get(piece.stream):
                 piece.decoded_by = decoder
                 piece.decoded = decoder.decode(piece)
-        return found, following
+            elif piece.stream not in self._met:
+                self._met.add(piece.stream)
+                is_awaited = True
+        return found, following, is_awaited
 
     def _process(self, number: int, line: bytes) -> str:
         """Call the callback of the line's message; gives the message's type."""

@@ -44,14 +44,12 @@ class Run:
         for first, span in self.spans:
             yield from enumerate(span.removesuffix(b"\n").split(b"\n"), first)
 
-    def parts(self, first: int, following: int) -> list[Run]:
-        """The first lines, and the others in parts of `following` lines; none is decoded."""
+    def parts(self, rows: int) -> list[Run]:
+        """The lines in parts of `rows` lines; none is decoded."""
         found = [Run(self.stream)]
-        room = first
         for number, line in self.lines():
-            if found[-1].rows == room:
+            if found[-1].rows == rows:
                 found.append(Run(self.stream))
-                room = following
             found[-1].add(number, line + b"\n", 1)
         return found
 

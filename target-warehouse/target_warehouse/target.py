@@ -202,17 +202,15 @@ class TargetWarehouse(Target):
         self._watermark.record(sink.stream_name)
 
     def _take_run(self, run: Run) -> bool:
-        """The fast line: have the stream's sink take a run as a whole, or in parts if a batch has not room for all."""
+        """The fast line: have the stream's sink take a run as a whole, or in parts if no batch has room for all."""
         sink = self._sink_of_runs(run.stream)
-        decoder = sink.decoder if sink else None
-        if sink is None or decoder is None:
+        if sink is None or sink.decoder is None:
             return False
-        self.message_reader.decoders[run.stream] = decoder
-        if not sink.is_bulk:
+        if not sink.is_bulk or run.rows > sink.max_size - sink.current_size:
             self.drain_one(sink)
-        room = sink.max_size - sink.current_size
-        if run.rows > room:
-            for part in run.parts(room, sink.max_size):
+        self.message_reader.decoders[run.stream] = decoder = sink.decoder  # it may be another one after that
+        if run.rows > sink.max_size:
+            for part in run.parts(sink.max_size):
                 if not self._take_run(part):
                     self.message_reader.process_one_by_one(part)
             return True

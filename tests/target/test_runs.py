@@ -46,11 +46,11 @@ def test_a_block_is_cut_into_runs_and_lines(block: str, end: str) -> None:
     assert following == 1 + len(text.splitlines())
 
 
-@pytest.mark.parametrize(("first", "following", "rows"), [(2, 3, [2, 3, 2]), (7, 1, [7]), (1, 100, [1, 6])])
-def test_a_run_is_cut_into_parts(first: int, following: int, rows: list[int]) -> None:
+@pytest.mark.parametrize(("most", "rows"), [(3, [3, 3, 1]), (7, [7]), (1, [1] * 7), (100, [7])])
+def test_a_run_is_cut_into_parts(most: int, rows: list[int]) -> None:
     block = (LINES["1"] + "\n") * 7
     (run,), _ = pieces(block.encode(), 1)
     assert isinstance(run, Run)
-    parts = run.parts(first, following)
+    parts = run.parts(most)
     assert [part.rows for part in parts] == rows
     assert b"".join(span for part in parts for _, span in part.spans) == block.encode()
