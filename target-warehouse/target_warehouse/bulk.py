@@ -46,10 +46,11 @@ class Bulk:
         self._count += run.rows
 
     def rows(self) -> pa.Table:
-        """The rows to write, in a chunk for each run: unique by key, if there are keys."""
+        """The rows to write, in a chunk for each run: unique by key, if there are keys. They are not kept here."""
         batches = self._batches
         if self._table.keys and len(self._last) < self._count:
             batches = list(self._last_ones())
+        self._batches = []
         rows = pa.Table.from_batches(batches)
         column = self._table.by_property.get(BATCHED_AT)
         if column is None:

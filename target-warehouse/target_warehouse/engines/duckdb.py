@@ -66,6 +66,7 @@ class DuckDBEngine:
     """An open DuckDB file."""
 
     stores_nul = True
+    reads_chunks = False
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
         self._path = path
@@ -226,7 +227,7 @@ class DuckDBTransaction(SqlTransaction):
     @contextmanager
     def staged(self, rows: pa.Table) -> Iterator[str]:
         """DuckDB scans the Arrow table where it is."""
-        self._connection.register(_STAGE, rows.combine_chunks())  # it reads many small chunks slowly
+        self._connection.register(_STAGE, rows)
         yield identifier(_STAGE)
         self._connection.unregister(_STAGE)
 
