@@ -233,9 +233,9 @@ def decoded(file: Path, engine: Any) -> tuple[Any, Any]:
     engine.close()
     decoder = RunDecoder(schema["stream"], table, ignored=(), replaces_nul=True, sync_started_at=0)
     batches = []
-    for piece in pieces(rest, 2):
+    for piece in pieces(rest, 2)[0]:
         if isinstance(piece, Run):
-            for part in piece.parts(5_000, 5_000):
+            for part in piece.parts(5_000):
                 found = decoder.decode(part)
                 if found is None:
                     sys.exit("The stream of the benchmark is not plain.")

@@ -1,6 +1,6 @@
 """The input in blocks of whole lines, read ahead by a thread of its own.
 
-While one block is being written to the database, the following ones are read and prepared. At most `BLOCKS_AHEAD`
+While one block is being written to the database, the following ones are read and prepared. At most `blocks_ahead`
 wait, so memory stays bounded. What `prepare` raises is raised where the block is asked for.
 """
 
@@ -21,20 +21,29 @@ Prepared = TypeVar("Prepared")
 
 BLOCK_BYTES = 2 << 20  # what Python makes of two megabytes of lines still finds room in a processor's cache
 BLOCKS_AHEAD = 8  # half a batch of 32 megabytes: it is prepared while the one before is written
-_READ_BYTES = 1 << 20
 _LONGEST_WAIT_SECONDS = 0.25  # a line that was read is passed on after this time, though its block is not full
 _SHORTEST_WAIT_SECONDS = 0.02
 _LOOK_SECONDS = 0.2  # how soon the thread notices that it is to end
+_GLANCE_SECONDS = 0.001
 _END = object()
 
 
 class ReadAhead(Generic[Prepared]):
-    """Blocks of the input, each as `prepare(block, number of its first line)` gives it; use it as a context."""
+    """Blocks of the input, each as `prepare` gives it; use it as a context.
 
-    def __init__(self, source: IO[Any], prepare: Callable[[bytes, int], Prepared]) -> None:
+    `prepare` gets a block and the number of its first line, and gives the block prepared, the number of the line after
+    it, and whether the next block is to be prepared only when this one has been dealt with.
+    """
+
+    def __init__(
+        self,
+        source: IO[Any],
+        prepare: Callable[[bytes, int], tuple[Prepared, int, bool]],
+        blocks_ahead: int = BLOCKS_AHEAD,
+    ) -> None:
         self._source = getattr(source, "buffer", source)
         self._prepare = prepare
-        self._ready: queue.Queue[Any] = queue.Queue(BLOCKS_AHEAD)
+        self._ready: queue.Queue[Any] = queue.Queue(blocks_ahead)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._read_on, name="read ahead", daemon=True)
 
@@ -59,13 +68,16 @@ class ReadAhead(Generic[Prepared]):
             if isinstance(found, BaseException):
                 raise found
             yield found
+            self._ready.task_done()
 
     def _read_on(self) -> None:
         try:
             number = 1
-            for block in self._whole_lines():
-                self._put(self._prepare(block, number))
-                number += block.count(b"\n")
+            for block in self._blocks():
+                prepared, number, is_awaited = self._prepare(block, number)
+                self._put(prepared)
+                while is_awaited and self._ready.unfinished_tasks and not self._is_over.is_set():
+                    time.sleep(_GLANCE_SECONDS)
             self._put(_END)
         except BaseException as error:  # noqa: BLE001 - it is raised in the main thread
             self._put(error)
@@ -78,46 +90,38 @@ class ReadAhead(Generic[Prepared]):
                 continue
             return
 
-    def _whole_lines(self) -> Iterator[bytes]:
-        parts: list[bytes] = []
-        for chunk in self._chunks():
-            head, newline, tail = chunk.rpartition(b"\n")
-            if newline:
-                yield b"".join((*parts, head, newline))
-                parts = [tail]
-            else:
-                parts.append(chunk)
-        last = b"".join(parts)
-        if last:
-            yield last
-
-    def _chunks(self) -> Iterator[bytes]:
+    def _blocks(self) -> Iterator[bytes]:
         try:
             descriptor = self._source.fileno()
         except (AttributeError, io.UnsupportedOperation):
             while lines := self._source.readlines(BLOCK_BYTES):
                 yield b"".join(line.encode() if isinstance(line, str) else line for line in lines)
             return
-        while not self._is_over.is_set():
-            if select.select([descriptor], [], [], _LOOK_SECONDS)[0]:
-                chunk, is_end = _chunk(descriptor)
-                if chunk:
-                    yield chunk
-                if is_end:
-                    return
+        buffer, filled, is_end = bytearray(BLOCK_BYTES), 0, False
+        while not is_end and not self._is_over.is_set():
+            if not select.select([descriptor], [], [], _LOOK_SECONDS)[0]:
+                continue
+            if filled == len(buffer):  # one line, and not all of it
+                buffer.extend(bytes(filled))
+            filled, is_end = _fill(descriptor, buffer, filled)
+            end = filled if is_end else buffer.rfind(b"\n", 0, filled) + 1
+            if end:
+                yield bytes(memoryview(buffer)[:end])
+                buffer[: filled - end] = buffer[end:filled]
+                filled -= end
+                del buffer[max(filled, BLOCK_BYTES) :]
 
 
-def _chunk(descriptor: int) -> tuple[bytes, bool]:
-    """What can be read now or comes soon, up to a block; and whether it is the end."""
-    parts: list[bytes] = []
-    size = 0
+def _fill(descriptor: int, buffer: bytearray, filled: int) -> tuple[int, bool]:
+    """Read what can be read now or comes soon, as far as there is room; how much is there then, and is it the end."""
     deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
-    while size < BLOCK_BYTES and time.monotonic() < deadline:
-        if parts and not select.select([descriptor], [], [], _SHORTEST_WAIT_SECONDS)[0]:
-            break
-        part = os.read(descriptor, _READ_BYTES)
-        if not part:
-            return b"".join(parts), True
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts), False
+    start = filled
+    with memoryview(buffer) as view:
+        while filled < len(buffer) and time.monotonic() < deadline:
+            if filled > start and not select.select([descriptor], [], [], _SHORTEST_WAIT_SECONDS)[0]:
+                break
+            size = os.readv(descriptor, [view[filled:]])
+            if not size:
+                return filled, True
+            filled += size
+    return filled, False

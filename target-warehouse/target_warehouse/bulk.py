@@ -6,6 +6,7 @@ The lines are kept until the batch is written, because the slow line takes them 
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ import pyarrow as pa
 from target_warehouse.decoder import BATCHED_AT, constant_array
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from target_warehouse.columns import Table
     from target_warehouse.decoder import Decoded
     from target_warehouse.runs import Run
@@ -27,7 +30,7 @@ class Bulk:
         self.replaced: Counter[str] = Counter()
         self._table = table
         self._started_at = dt.datetime.now(dt.UTC)
-        self._parts: list[list[pa.Array]] = [[] for _ in table.columns]
+        self._batches: list[pa.RecordBatch] = []
         self._last: dict[Any, int] = {}  # of each key the number of its last row
         self._count = 0
 
@@ -37,23 +40,32 @@ class Bulk:
         run.decoded = None
         self.runs.append(run)
         self.replaced.update(decoded.replaced)
-        for parts, array in zip(self._parts, decoded.rows.columns, strict=True):
-            parts.append(array)
+        self._batches.append(decoded.rows)
         if self._table.keys:
             self._last.update(zip(decoded.keys, range(self._count, self._count + run.rows), strict=True))
         self._count += run.rows
 
     def rows(self) -> pa.Table:
-        """The rows to write: unique by key, if there are keys."""
-        columns = []
-        for parts in self._parts:
-            columns.append(pa.concat_arrays(parts))  # databases read many small chunks slowly
-            parts.clear()  # so that only one column is there twice at a time
-        rows = pa.table(columns, names=[column.name for column in self._table.columns])
+        """The rows to write, in a chunk for each run: unique by key, if there are keys. They are not kept here."""
+        batches = self._batches
         if self._table.keys and len(self._last) < self._count:
-            rows = rows.take(pa.array(sorted(self._last.values()), pa.int64()))
+            batches = list(self._last_ones())
+        self._batches = []
+        rows = pa.Table.from_batches(batches)
         column = self._table.by_property.get(BATCHED_AT)
         if column is None:
             return rows
         batched_at = constant_array(column, self._started_at.isoformat(), rows.num_rows)
         return rows.set_column(rows.schema.get_field_index(column.name), column.name, batched_at)
+
+    def _last_ones(self) -> Iterator[pa.RecordBatch]:
+        """Of each run the rows that are the last of their keys."""
+        wanted = sorted(self._last.values())
+        start = position = 0
+        for batch in self._batches:
+            end = bisect_left(wanted, start + batch.num_rows, position)
+            if end - position < batch.num_rows:
+                yield batch.take(pa.array([index - start for index in wanted[position:end]], pa.int64()))
+            else:
+                yield batch
+            start, position = start + batch.num_rows, end

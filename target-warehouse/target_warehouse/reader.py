@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
-from target_warehouse.blocks import ReadAhead
+from target_warehouse.blocks import BLOCKS_AHEAD, ReadAhead
 from target_warehouse.errors import InputError
 from target_warehouse.runs import Line, Run, pieces
 from target_warehouse.values import UnreadableNumber
@@ -49,11 +49,13 @@ class LineReader(GenericSingerReader[bytes]):
         self.line_number = 0
         self.line_bytes = 0
         self.idle_seconds: float = 1.0
+        self.blocks_ahead = BLOCKS_AHEAD
         self.on_idle: Callable[[], None] | None = None
         self.check: Callable[[], None] = lambda: None
         self.take_run: Callable[[Run], bool] | None = None
         self.decoders: dict[str, RunDecoder] = {}
         self._callbacks: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self._met: set[str] = set()  # streams of which a run has been prepared
 
     @property
     def default_input(self) -> IO[bytes]:
@@ -70,7 +72,7 @@ class LineReader(GenericSingerReader[bytes]):
         """
         counts: Counter[str] = Counter()
         self._callbacks = callbacks
-        with ReadAhead(file_input or self.default_input, self._prepared) as ahead:
+        with ReadAhead(file_input or self.default_input, self._prepared, self.blocks_ahead) as ahead:
             for block in ahead.blocks(self.idle_seconds):
                 self.check()
                 if block is None:
@@ -93,14 +95,23 @@ class LineReader(GenericSingerReader[bytes]):
         for number, line in run.lines():
             self._process(number, line + b"\n")
 
-    def _prepared(self, block: bytes, number: int) -> list[Run | Line]:
-        """The pieces of a block, the runs decoded where that can be done; another thread calls it, ahead of time."""
-        found = list(pieces(block, number))
+    def _prepared(self, block: bytes, number: int) -> tuple[list[Run | Line], int, bool]:
+        """The pieces of a block, the runs decoded where that can be done; another thread calls it, ahead of time.
+
+        A stream has its decoder, if any, when its first run has been taken; the next block waits for that.
+        """
+        found, following = pieces(block, number)
+        is_awaited = False
         for piece in found:
-            if isinstance(piece, Run) and (decoder := self.decoders.get(piece.stream)):
+            if not isinstance(piece, Run):
+                continue
+            if decoder := self.decoders.get(piece.stream):
                 piece.decoded_by = decoder
                 piece.decoded = decoder.decode(piece)
-        return found
+            elif piece.stream not in self._met:
+                self._met.add(piece.stream)
+                is_awaited = True
+        return found, following, is_awaited
 
     def _process(self, number: int, line: bytes) -> str:
         """Call the callback of the line's message; gives the message's type."""

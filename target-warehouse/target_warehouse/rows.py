@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import decimal
 import operator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -46,13 +47,18 @@ _TYPES = {
     "time": pa.time64("us"),
     "date-time": pa.timestamp("us"),
 }
-#: Python types that Arrow turns into the form's type as they are.
-_AS_THEY_ARE: dict[str, set[type]] = {"integer": {int}, "boolean": {bool}, "string": {str}, "text": {str}}
-_NUMBERS: set[type] = {int, decimal.Decimal}
+#: Forms whose plain values Arrow takes, refusing those of any other type.
+_AS_THEY_ARE = ("boolean", "string", "text")
+#: Python types that Arrow turns into the form's numbers as they are.
+_NUMBERS_OF: dict[str, set[type]] = {
+    "integer": {int},
+    "decimal": {int, decimal.Decimal},
+    "numeric": {int, decimal.Decimal},
+    "whole decimal": {int},
+    "whole numeric": {int},
+}
 #: Forms whose values are equal exactly if the Python values are.
 _EQUAL_AS_THEY_ARE = ("integer", "numeric", "plain", "decimal", "string", "boolean")
-_FORMS_OF_NUMBERS = ("decimal", "numeric")
-_FORMS_OF_WHOLE_NUMBERS = ("whole decimal", "whole numeric")
 
 
 class MisfitError(Exception):
@@ -197,6 +203,31 @@ def _check_presence(column: Column, value: Any, record: Record) -> None:
         raise UnfitError("is missing, which the stream's schema does not allow")
 
 
+def to_arrays(
+    columns: Sequence[Column], values: Sequence[Sequence[Any]], replaced: Counter[str] | None
+) -> list[pa.Array]:
+    """The columns of these values, each as `to_array` makes it.
+
+    Columns of one form are made together, as parts of one long column: a call into Arrow costs as much as fifty
+    values, and of a wide stream not many more rows are at hand at a time.
+    """
+    groups: dict[str, list[int]] = {}
+    for i, column in enumerate(columns):
+        groups.setdefault(form_of(column.kind, column.stored), []).append(i)
+    arrays: list[pa.Array] = [None] * len(columns)
+    for form, members in groups.items():
+        count, target = len(values[members[0]]), arrow_type(columns[members[0]])
+        joined = list(chain.from_iterable(values[i] for i in members))
+        together = _fast(form, joined, target)
+        if together is None or (replaced is not None and _may_have_nul(together)):
+            for i in members:
+                arrays[i] = to_array(columns[i], values[i], replaced)
+        else:
+            for place, i in enumerate(members):
+                arrays[i] = together.slice(place * count, count)
+    return arrays
+
+
 def to_array(column: Column, values: Sequence[Any], replaced: Counter[str] | None) -> pa.Array:
     """The column of these values, by the rules of `to_table`, which also checks that required values are there.
 
@@ -205,27 +236,23 @@ def to_array(column: Column, values: Sequence[Any], replaced: Counter[str] | Non
         NarrowError: the column must become wider for a value.
     """
     form, target = form_of(column.kind, column.stored), arrow_type(column)
-    types = set(map(type, values)) - {type(None)}
-    if not types:
-        return pa.nulls(len(values), target)
-    fast = _fast(form, types, values, target)
+    fast = _fast(form, values, target)
     if fast is None:
         return _one_by_one(column, form, values, target, replaced)
-    if replaced is not None and target == pa.string():
-        return _without_nul(column, fast, replaced)
-    return fast
+    return fast if replaced is None else _without_nul(column, fast, replaced)
 
 
-def _fast(form: str, types: set[type], values: Sequence[Any], target: pa.DataType) -> pa.Array | None:
+def _fast(form: str, values: Sequence[Any], target: pa.DataType) -> pa.Array | None:
     """All values at once; None if any of them needs a closer look."""
     try:
-        if types <= _AS_THEY_ARE.get(form, set()):
-            return pa.array(values, target)
-        if types == {str} and form == "date-time":
-            return _from(_FIRST_MICROSECOND, pa.array(values).cast(pa.timestamp("us", "UTC")).cast(target))
-        if types == {str} and form == "date":
-            return _from(_FIRST_DAY, pa.array(values).cast(target))
-        if (types == {int} and form in _FORMS_OF_WHOLE_NUMBERS) or (types <= _NUMBERS and form in _FORMS_OF_NUMBERS):
+        if form in _AS_THEY_ARE:
+            return pa.array(values, target)  # Arrow refuses what is of another type
+        if form == "date-time":
+            return _from(_FIRST_MICROSECOND, pa.array(values, pa.string()).cast(pa.timestamp("us", "UTC")).cast(target))
+        if form == "date":
+            return _from(_FIRST_DAY, pa.array(values, pa.string()).cast(target))
+        types = set(map(type, values)) - {type(None)}
+        if types <= _NUMBERS_OF.get(form, set()):
             return pa.array(values, target)  # Arrow refuses what it would have to round
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         return None
@@ -233,12 +260,17 @@ def _fast(form: str, types: set[type], values: Sequence[Any], target: pa.DataTyp
 
 
 def _from(first: int, array: pa.Array) -> pa.Array | None:
-    return array if pc.min(array).value >= first else None
+    earliest = pc.min(array)
+    return array if not earliest.is_valid or earliest.value >= first else None
+
+
+def _may_have_nul(array: pa.Array) -> bool:
+    data = array.buffers()[2] if array.type == pa.string() else None
+    return data is not None and b"\0" in bytes(data)  # a hundred times faster than looking at each text
 
 
 def _without_nul(column: Column, array: pa.Array, replaced: Counter[str]) -> pa.Array:
-    data = array.buffers()[2]
-    if data is None or bytes(data).find(b"\0") < 0:  # a hundred times faster than looking at each text
+    if not _may_have_nul(array):
         return array
     count = pc.sum(pc.match_substring(array, "\0")).as_py() or 0
     if not count:

@@ -44,14 +44,12 @@ class Run:
         for first, span in self.spans:
             yield from enumerate(span.removesuffix(b"\n").split(b"\n"), first)
 
-    def parts(self, first: int, following: int) -> list[Run]:
-        """The first lines, and the others in parts of `following` lines; none is decoded."""
+    def parts(self, rows: int) -> list[Run]:
+        """The lines in parts of `rows` lines; none is decoded."""
         found = [Run(self.stream)]
-        room = first
         for number, line in self.lines():
-            if found[-1].rows == room:
+            if found[-1].rows == rows:
                 found.append(Run(self.stream))
-                room = following
             found[-1].add(number, line + b"\n", 1)
         return found
 
@@ -70,10 +68,10 @@ class Line:
     text: bytes
 
 
-def pieces(block: bytes, number: int) -> Iterator[Run | Line]:
-    """The runs and the other lines of a block whose first line has this number."""
+def pieces(block: bytes, number: int) -> tuple[list[Run | Line], int]:
+    """The runs and the other lines of a block whose first line has this number, and the number of the line after it."""
+    found: list[Run | Line] = []
     runs: dict[str, Run] = {}
-    waiting: list[Run | Line] = []
     position, end = 0, len(block)
     while position < end:
         record = _RECORD.match(block, position)
@@ -85,21 +83,20 @@ def pieces(block: bytes, number: int) -> Iterator[Run | Line]:
             stream = (record[1] or record[2]).decode(errors="replace")
             if stream not in runs:
                 runs[stream] = Run(stream)
-                waiting.append(runs[stream])
+                found.append(runs[stream])
             runs[stream].add(number, block[start:position], rows)
             number += rows
             continue
         following = _next_line(block, position)
         line = Line(number, block[position:following])
         if _STATE.match(line.text):
-            waiting.append(line)
+            found.append(line)
         elif line.text.strip():
-            yield from waiting
-            yield line
-            runs, waiting = {}, []
+            found.append(line)
+            runs = {}
         position = following
         number += 1
-    yield from waiting
+    return found, number
 
 
 def _next_line(block: bytes, position: int) -> int:

@@ -149,7 +149,10 @@ class WarehouseSink(BatchSink):
 
     def _load(self, bulk: Bulk) -> None:
         """Write the batch as it is; if the database refuses a value in it, by the slow line, which finds the record."""
-        part = Part("upsert" if self.table.keys else "append", bulk.rows(), ())
+        rows = bulk.rows()
+        if not self._target.engine.reads_chunks:
+            rows = rows.combine_chunks()
+        part = Part("upsert" if self.table.keys else "append", rows, ())
         try:
             self._commit([part])
         except RefusedDataError:

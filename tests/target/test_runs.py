@@ -37,18 +37,20 @@ def test_a_block_is_cut_into_runs_and_lines(block: str, end: str) -> None:
     newline = end.replace("without", "\n")
     text = newline.join(LINES[letter] for letter in block) + ("" if end == "without" else newline)
     letters = {line: letter for letter, line in LINES.items()}
+    cut, following = pieces(text.encode(), 1)
     found = [
         [number for number, _ in piece.lines()] if isinstance(piece, Run) else letters[piece.text.decode().strip()]
-        for piece in pieces(text.encode(), 1)
+        for piece in cut
     ]
     assert found == BLOCKS[block]
+    assert following == 1 + len(text.splitlines())
 
 
-@pytest.mark.parametrize(("first", "following", "rows"), [(2, 3, [2, 3, 2]), (7, 1, [7]), (1, 100, [1, 6])])
-def test_a_run_is_cut_into_parts(first: int, following: int, rows: list[int]) -> None:
+@pytest.mark.parametrize(("most", "rows"), [(3, [3, 3, 1]), (7, [7]), (1, [1] * 7), (100, [7])])
+def test_a_run_is_cut_into_parts(most: int, rows: list[int]) -> None:
     block = (LINES["1"] + "\n") * 7
-    (run,) = pieces(block.encode(), 1)
+    (run,), _ = pieces(block.encode(), 1)
     assert isinstance(run, Run)
-    parts = run.parts(first, following)
+    parts = run.parts(most)
     assert [part.rows for part in parts] == rows
     assert b"".join(span for part in parts for _, span in part.spans) == block.encode()

@@ -213,6 +213,26 @@ def test_keys_of_any_kind_make_the_same_rows(keys: tuple[str, ...], warehouse: W
     assert sum(taken) == 80
 
 
+def turned_by(places: int, values: dict[str, Any]) -> dict[str, Any]:
+    items = list(values.items())
+    start = places % len(items)
+    return dict(items[start:] + items[:start])
+
+
+def test_properties_in_any_order_make_the_same_rows(warehouse: Warehouse, taken: list[int]) -> None:
+    """Also where the first record has other properties, or fewer, than those that follow."""
+    numbers = range(40)
+    backwards = [record_line(dict(reversed(record(number).items()))) for number in numbers]
+    turned = [record_line(turned_by(number, record(number))) for number in numbers]
+    few = record_line({"must": "x", "id": 1, "_sdc_sequence": 3})
+    text = schema_line() + few + "".join(backwards) + STATE + schema_line() + "".join(turned)
+    tables = assert_same(warehouse, text.replace('"x"', '"y\\u0000"'))
+    assert len(tables["s"]) == 40
+    assert sum(taken) == 81
+    text = schema_line() + record_line(record(3, unknown=1)) + "".join(backwards) + STATE + "".join(turned)
+    assert_same(warehouse, text)
+
+
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
 def test_a_batch_has_no_more_rows_than_it_may(size: int, warehouse: Warehouse, taken: list[int]) -> None:
     assert_same(warehouse, schema_line() + PLAIN + OTHERS + STATE, batch_size_rows=size)

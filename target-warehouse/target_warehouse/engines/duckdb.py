@@ -68,6 +68,7 @@ class DuckDBEngine:
     """An open DuckDB file."""
 
     stores_nul = True
+    reads_chunks = False
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
         self._path = path

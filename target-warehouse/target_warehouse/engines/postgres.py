@@ -60,6 +60,7 @@ class PostgresEngine:
     """An open PostgreSQL database."""
 
     stores_nul = False
+    reads_chunks = True
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         try:

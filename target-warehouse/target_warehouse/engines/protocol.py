@@ -61,6 +61,8 @@ class Engine(Protocol):
 
     #: Whether text may hold the character NUL.
     stores_nul: bool
+    #: Whether the database is a process of its own and takes a batch in small chunks as fast as in one.
+    reads_chunks: bool
 
     def prepare(self, table: Table) -> Table:
         """Create the schema and the table, or add the columns the table lacks; gives the table as it is then.
