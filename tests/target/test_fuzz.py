@@ -100,6 +100,7 @@ def _tables(warehouse: Warehouse) -> set[tuple[str, str]]:
     return {(row["s"], row["t"]) for row in rows}
 
 
+@pytest.mark.timeout(7_200 if LONG else 300)
 @SETTINGS
 @given(streams())
 @example({"schema": "s", "stream": "t", "names": ["a", "b", "c"], "records": [("k", "v", None, None)]})
