@@ -80,6 +80,10 @@ class DuckDBEngine:
     stores_nul = True
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
+        if not read_only:
+            import pyarrow as pa
+
+            pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 25 MB that it does not use
         self._path = path
         self._connection = _attach(path, lock_timeout_seconds, read_only=read_only)
         self._types: dict[tuple[str | None, str], dict[str, str]] = {}
