@@ -13,6 +13,7 @@ import time
 import uuid
 from collections import Counter
 from contextlib import suppress
+from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -350,10 +351,13 @@ class TargetWarehouse(Target):
             raise InputError(msg)
 
     def _commit_if_much_or_due(self) -> None:
+        """If much waits, commit what waits most of: the other streams' batches may still become larger."""
         if self._pending_bytes >= PENDING_BYTES:
-            self.commit_all()
-        else:
-            self._commit_if_due()
+            self.drain_one(max(self._sinks_active.values(), key=attrgetter("pending_bytes")))
+            self._print_state()
+            if not self._pending_bytes:
+                self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
+        self._commit_if_due()
 
     def _commit_if_due(self) -> None:
         if self._watermark.is_waiting and time.monotonic() >= self._next_commit:

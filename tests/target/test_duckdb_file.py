@@ -148,3 +148,42 @@ def test_two_targets_on_one_file_both_load(file: DuckDBWarehouse, start_target: 
     assert [last_state(each.communicate(timeout=60)[0]) for each in (first, second)] == [5_000, 5_000]
     assert (first.returncode, second.returncode) == (0, 0)
     assert assert_consistent(file, 5_000) == 5_000
+
+
+def _row_groups(file: DuckDBWarehouse, table: str) -> list[int]:
+    """How many rows each row group of the table holds, the dead ones too."""
+    sql = f"SELECT max(count) FROM pragma_storage_info('{table}') GROUP BY row_group_id ORDER BY row_group_id"
+    with duckdb.connect(str(file.path), read_only=True) as connection:
+        return [count for (count,) in connection.execute(sql).fetchall()]
+
+
+@pytest.mark.parametrize(("parts_dead", "groups"), [(3, 1), (1, 3)])
+def test_a_file_of_more_dead_rows_than_live_ones_is_compacted(
+    parts_dead: int, groups: int, file: DuckDBWarehouse
+) -> None:
+    """At the end of the next run; with fewer the run leaves the old row groups alone."""
+    _run(file, numbers(100))
+    with duckdb.connect(str(file.path), config={"max_vacuum_tasks": 0}) as connection:
+        for first, last in ((100, 60_000), (60_000, 150_000)):
+            connection.execute(f"INSERT INTO melty.numbers (id, v) SELECT i, 'v' || i FROM range({first}, {last}) t(i)")
+            connection.execute("CHECKPOINT")
+        connection.execute(f"DELETE FROM melty.numbers WHERE id >= 100 AND id % 4 < {parts_dead}")
+    alive = file.query("SELECT id, v FROM melty.numbers ORDER BY id")
+    _run(file, numbers(100))
+    assert len(_row_groups(file, "melty.numbers")) == groups
+    assert file.query("SELECT id, v FROM melty.numbers ORDER BY id") == alive
+
+
+@pytest.mark.slow
+def test_a_file_of_many_small_pieces_is_compacted(file: DuckDBWarehouse) -> None:
+    """Every run leaves a row group; that of a wide table needs a directory of hundreds of entries."""
+    columns = ", ".join(f"c{i} VARCHAR" for i in range(300))
+    with duckdb.connect(str(file.path), config={"max_vacuum_tasks": 0}) as connection:
+        connection.execute(f"CREATE TABLE wide ({columns})")
+        for run in range(120):
+            values = ", ".join(f"'{run} {i}'" for i in range(300))
+            connection.execute(f"INSERT INTO wide VALUES ({values})")
+            connection.execute("CHECKPOINT")
+    assert len(_row_groups(file, "wide")) == 120
+    _run(file, numbers(100))
+    assert len(_row_groups(file, "wide")) < 5

@@ -89,6 +89,19 @@ def test_a_state_waits_for_the_rows_of_every_stream(run_target: RunTarget, wareh
     assert _count(warehouse, "b") == 0
 
 
+def test_when_much_waits_the_stream_of_which_most_waits_is_committed(
+    run_target: RunTarget, warehouse: Warehouse
+) -> None:
+    """The others wait on, and with them the STATE that came after a record of theirs."""
+    much = b"".join(_message("RECORD", stream="b", record={"id": i, "v": "x" * 100_000}) for i in range(400))
+    lines = _schema("a") + _schema("b") + _state(1) + _records(0, 1, "a") + _state(2) + much + _state(3)
+    done = run_target((lines + b"not a message\n").decode(), warehouse=warehouse.url, commit_interval_seconds=3600)
+    assert done.returncode == 1
+    assert [json.loads(line)["read"] for line in done.stdout.splitlines()] == [1]
+    assert _count(warehouse, "a") == 0
+    assert 300 < _count(warehouse, "b") < 400
+
+
 def test_what_is_committed_before_the_run_fails_is_printed(run_target: RunTarget, warehouse: Warehouse) -> None:
     text = _schema("a") + _schema("b") + _records(0, 9, "a") + _state(9)
     bad = _records(0, 1, "b") + _state(10) + b"no JSON"

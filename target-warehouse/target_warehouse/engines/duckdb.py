@@ -8,6 +8,7 @@ open no other process can even read it: opening waits for `lock_timeout_seconds`
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_warehouse.columns import DELETED_AT
-from target_warehouse.engines.sql import SqlTransaction
+from target_warehouse.engines.duckdb_compaction import is_due
+from target_warehouse.engines.protocol import Counts
+from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
 from target_warehouse.engines.types import widened
 from target_warehouse.errors import AgainError, ConnectionFailedError, LoadError, RefusedDataError
@@ -30,16 +33,25 @@ if TYPE_CHECKING:
 
     from target_warehouse.columns import Table
 
+logger = logging.getLogger("target-warehouse")
 STORAGE_VERSION = "v1.5.0"
 _CATALOG = "target"  # the name under which the file is attached; users never see it
 _STAGE = "stage"
 _RETRY_SECONDS = 0.2
 #: What DuckDB may keep in memory; by default it takes most of the machine's. What needs more, gets more.
 _MEMORY = "128MB"
-_READING_MEMORY = "1GB"  # reports and comparisons; more goes to temporary files
-#: How long the log may become before it is worked into the file. By default 16 MB: then loading 250 columns rewrote
-#: the last rows of every column so often that it took more than twice as long.
-_LOG = "256MB"
+_WHILE_LOADING = {
+    "memory_limit": f"'{_MEMORY}'",
+    # How long the log may become before it is worked into the file. What is only in the log is in memory as well,
+    # uncompressed, and goes to temporary files where there is no room; a shorter log makes row groups too small for
+    # compression. The batch that makes it longer is not written to it at all.
+    "checkpoint_threshold": "'32MB'",
+    # Every thread costs memory, and DuckDB inserts batches of our size in half the time with one.
+    "threads": "1",
+    # Working the log in would merge row groups too: each is read and written again, at 250 columns for 300 MB more.
+    "max_vacuum_tasks": "0",
+}
+_WHILE_READING = {"memory_limit": "'1GB'"}  # reports and comparisons; what needs more goes to temporary files
 
 #: What to do about a file that cannot be read or written.
 _REMEDY = (
@@ -71,10 +83,15 @@ class DuckDBEngine:
     reads_chunks = False
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
+        if not read_only:
+            import pyarrow as pa
+
+            pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 25 MB that it does not use
         self._path = path
         self._connection = _attach(path, lock_timeout_seconds, read_only=read_only)
         self._types: dict[tuple[str | None, str], dict[str, str]] = {}
         self._has_much_memory = False
+        self._is_faulty = False
 
     def prepare(self, table: Table) -> Table:
         """Create the table, add its missing columns, widen its narrow ones; see the protocol."""
@@ -124,8 +141,8 @@ class DuckDBEngine:
     def _enough_memory(self) -> Iterator[None]:
         try:
             yield
-        except duckdb.OutOfMemoryException as error:
-            if self._has_much_memory:
+        except (duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
+            if self._has_much_memory or not _lacks_memory(error):
                 raise
             self._connection.execute("RESET memory_limit")
             self._has_much_memory = True
@@ -168,8 +185,20 @@ class DuckDBEngine:
             return self._connection.execute(sql).fetchall()
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
+        """Let go of the file; if most of its rows are dead ones, or it is in small pieces, after compacting it."""
+        try:
+            if self._is_faulty:
+                self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")  # it is left as it is
+            elif self._types and is_due(self._connection, _CATALOG, self._types):
+                self._connection.execute("RESET memory_limit")
+                self._connection.execute("RESET max_vacuum_tasks")
+                self._connection.execute(f"CHECKPOINT {identifier(_CATALOG)}")
+        except duckdb.Error as error:
+            if not self._is_faulty:
+                reason = str(error).splitlines()[0].rstrip(".")
+                logger.warning("DuckDB file %s: it cannot be compacted: %s. Nothing is lost.", self._path, reason)
+        finally:
+            self._connection.close()
 
     def _name(self, table: Table) -> str:
         return identifier(_CATALOG, table.schema or "main", table.name)
@@ -230,6 +259,7 @@ class DuckDBEngine:
             if is_about_data:
                 raise RefusedDataError(msg, f"DuckDB refuses a value of it ({reason})") from error
             if isinstance(error, _ABOUT_FILE):
+                self._is_faulty = True
                 msg = f"{msg} {_REMEDY}"
             raise LoadError(msg) from error
 
@@ -263,6 +293,15 @@ class DuckDBTransaction(SqlTransaction):
             else f"CAST(s.{identifier(name)} AS {types[name]})"
             for name in schema.names
         }
+
+    def upsert(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert or overwrite by key; see the protocol."""
+        if marks_deleted(rows) or not self.can_replace(table, rows.schema.names):
+            return super().upsert(table, rows)
+        # A scan of an Arrow table converts all its columns, so the delete is given those of the key alone.
+        matched = self.remove(table, rows.select(table.key_names)).deleted
+        self.append(table, rows)
+        return Counts(inserted=max(rows.num_rows - matched, 0), updated=matched)
 
     def execute(self, sql: str) -> int:
         """Run a statement; DuckDB answers with the number of rows."""
@@ -324,9 +363,13 @@ def _attach(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duckd
             connection.close()
             raise ConnectionFailedError(_why_not(path, error, is_locked=is_locked)) from error
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET checkpoint_threshold = '{_LOG}'")
-        connection.execute(f"SET memory_limit = '{_READING_MEMORY if read_only else _MEMORY}'")
+        for setting, value in (_WHILE_READING if read_only else _WHILE_LOADING).items():
+            connection.execute(f"SET {setting} = {value}")
         return connection
+
+
+def _lacks_memory(error: duckdb.Error) -> bool:
+    return isinstance(error, duckdb.OutOfMemoryException) or "increasing the memory limit" in str(error).lower()
 
 
 def _why_not(path: str, error: duckdb.Error, *, is_locked: bool) -> str:
