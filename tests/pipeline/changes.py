@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 Mutation = dict[str, Any]
@@ -32,6 +32,12 @@ def mixed_changes(ids: dict[str, list[str]], count: int, seed: int) -> Iterator[
         for mutation in _change(change, kind, pools, rng):
             made += 1
             yield mutation
+
+
+def in_parts(changes: Sequence[Mutation], count: int) -> list[Sequence[Mutation]]:
+    """Return the changes in so many parts; none is left out: an association's edit may stand in the part after it."""
+    size = len(changes) // count
+    return [changes[part * size : (part + 1) * size if part < count - 1 else None] for part in range(count)]
 
 
 def _change(change: str, kind: str, pools: dict[str, list[str]], rng: random.Random) -> list[Mutation]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.changes import mixed_changes
+from tests.pipeline.changes import in_parts, mixed_changes
 from tests.pipeline.test_copy_is_true import STREAMS, differences, edge_rows, edges
 
 LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
@@ -68,16 +68,15 @@ def test_killed_again_and_again_nothing_is_lost(sandbox, warehouse, tmp_path):
     rng = random.Random(seed)
     pair = Pair(sandbox, warehouse, tmp_path)
     ids = {type_id: [each["id"] for each in sandbox.truth(type_id)] for type_id in STREAMS}
-    changes = list(mixed_changes(ids, KILLS * 10, seed=seed))
     killed = 0
-    for number in range(KILLS):
+    for changes in in_parts(list(mixed_changes(ids, KILLS * 10, seed=seed)), KILLS):
         victim = rng.choice(["tap", "target"])
         how = rng.choice([signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
         codes = pair.run(kill=(victim, how, rng.uniform(1.0, 4.0)))
         code = codes[0] if victim == "tap" else codes[1]
         assert code in {0, 1, -how, 128 + how}, f"seed {seed}: the {victim} ended with {code}"
         killed += code != 0
-        sandbox.mutate(changes[number * 10 : number * 10 + 10])
+        sandbox.mutate(changes)
     assert killed, f"seed {seed}: every run had ended before its signal came"
     pair.state.get("bookmarks", {}).pop("associations", None)  # a pass that begins now sees removed ones too
     assert pair.run() == (0, 0), (tmp_path / "log").read_text()[-3000:]

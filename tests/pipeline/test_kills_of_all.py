@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.conftest import DuckDBWarehouse, PostgresWarehouse
-from tests.pipeline.changes import mixed_changes
+from tests.pipeline.changes import in_parts, mixed_changes
 from tests.pipeline.project import BIN
 from tests.pipeline.test_copy_is_true import STREAMS, differences, edge_rows, edges, project_for
 from tests.target.own_server import own_server
@@ -97,10 +97,10 @@ def test_whoever_is_killed_the_next_run_makes_the_tables_true(sandbox, killable,
         victims = [rng.choice([*victims, "tap", "target"]) for _ in range(50)]
     project = project_for(sandbox, warehouse, tmp_path)
     ids = {type_id: [each["id"] for each in sandbox.truth(type_id)] for type_id in STREAMS}
-    changes = list(mixed_changes(ids, len(victims) * 10, seed=seed))
-    for number, victim in enumerate(victims):
+    changes = in_parts(list(mixed_changes(ids, len(victims) * 10, seed=seed)), len(victims))
+    for victim, part in zip(victims, changes, strict=True):
         _run_and_kill(project, victim, rng.uniform(0.2, 3.0), server)
-        sandbox.mutate(changes[number * 10 : number * 10 + 10])
+        sandbox.mutate(part)
     project.run("--force", "tap-hubspot-dw", "target-warehouse")
     assert differences(sandbox, warehouse) == [], f"seed {seed}, killed {victims}"
     assert edges(sandbox) <= edge_rows(warehouse), f"seed {seed}, killed {victims}"  # removed ones: docs/limits.md
