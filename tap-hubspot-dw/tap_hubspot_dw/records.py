@@ -24,7 +24,7 @@ _NO_MOMENT = "1970-01-01T00:00:00.000Z"  # HubSpot's moments are there always; w
 class FullRecord(msgspec.Struct):
     """A full record: the tap's own columns; those of properties follow in a class of each `RecordMaker`'s own.
 
-    Half the work of a dictionary with hundreds of columns, to make and to encode.
+    With dictionaries of hundreds of columns a record takes half as many instructions more, decoding included.
     """
 
     id: str

@@ -160,7 +160,8 @@ class _Table:
         self._sides = {"a": a, "b": b}
         self._types = {letter: side.engine.column_types(side.schema, name) for letter, side in self._sides.items()}
         self._found = TableDifference(name, self._keys(name, keys))
-        self._common = [name for name in self._columns("a") if name in self._columns("b")]
+        in_b = set(self._columns("b"))
+        self._common = [name for name in self._columns("a") if name in in_b]
         if a.engine is b.engine:
             self._query = a.engine.query
             self._relations = {letter: self._in_place(letter) for letter in self._sides}
@@ -172,9 +173,9 @@ class _Table:
 
     def difference(self) -> TableDifference:
         """Compare rows by key, and every column that both have in the rows that both have."""
-        found = self._found
+        found, common = self._found, set(self._common)
         found.columns_only_in_a, found.columns_only_in_b = (
-            [name for name in self._columns(each) if name not in self._common] for each in "ab"
+            [name for name in self._columns(each) if name not in common] for each in "ab"
         )
         columns = [name for name in self._common if name not in found.keys]
         counts: dict[str, int] = {}

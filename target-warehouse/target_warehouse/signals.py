@@ -23,6 +23,11 @@ class Signals:
         self._first: int | None = None
         self._is_noting = self._is_held = self._is_leaving = False
 
+    @property
+    def came(self) -> bool:
+        """Whether a signal has come."""
+        return self._first is not None
+
     def handle(self, signum: int) -> None:
         """A signal has come; Meltano sends a second one, which changes nothing.
 

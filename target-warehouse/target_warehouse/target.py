@@ -110,9 +110,8 @@ class TargetWarehouse(Target):
         try:
             check_types(config.config if config else {})
             target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
-            if target.settings.postgres is not None:
-                import target_warehouse.engines.postgres  # noqa: F401 - as run would in a moment
-
+            if target.settings.postgres is not None:  # DuckDB's module complains of what is not collected at the end
+                _ = target.engine
                 gc.freeze()  # what was imported stays: as Python ends, its last look for garbage took 0.25 s over it
             target.run(file_input)
         except TerminatedError as signal:
@@ -309,8 +308,7 @@ class TargetWarehouse(Target):
         self.finish("success")
 
     def _check_rejected(self) -> None:
-        runs = [run for run in self._runs.values() if run.rejected]
-        if runs:
+        if runs := [run for run in self._runs.values() if run.rejected]:
             counts = [(run.stream, run.rejected) for run in runs]
             first = f"in the stream {runs[0].stream} {runs[0].first_reason}"
             self.logger.warning("%s", rejects.judged(counts, first, self._history.schema, self.settings.max_rejected))
@@ -393,6 +391,8 @@ class TargetWarehouse(Target):
                 raise
             self.logger.warning("The failure could not be written to %s: %s", self._history.name, refused)
         finally:
+            if not self._signals.came:  # who stops the run does not want to wait
+                self._engine.tidy()
             self._engine.close()
             self._engine = None
 

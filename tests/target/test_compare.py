@@ -12,21 +12,14 @@ from click.testing import CliRunner
 from target_warehouse.cli import main
 from target_warehouse.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse, PostgresWarehouse
+from tests.target.test_two_lines import SCHEMA as ALL_KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Warehouse
 
-SCHEMA = {
-    "id": {"type": "integer"},
-    "name": {"type": ["string", "null"]},
-    "amount": {"type": ["number", "null"]},
-    "at": {"type": ["string", "null"], "format": "date-time"},
-    "day": {"type": ["string", "null"], "format": "date"},
-    "is_on": {"type": ["boolean", "null"]},
-    "more": {"type": ["object", "null"]},
-}
+SCHEMA = {name: kind for name, kind in ALL_KINDS.items() if name != "must"}
 ROWS = [
     {
         "id": i,
@@ -35,7 +28,7 @@ ROWS = [
         "at": f"2026-01-01T00:00:{i:02}.123Z",
         "day": f"2026-02-{i + 1:02}",
         "is_on": i % 2 == 0,
-        "more": {"b": [i, None], "aa": {"x": "y"}},
+        "extra": {"b": [i, None], "aa": {"x": "y"}},
     }
     for i in range(20)
 ]
@@ -63,9 +56,9 @@ def test_the_same_rows_are_the_same_in_any_order_whatever_the_metadata(warehouse
 
 
 def test_every_difference_is_counted_and_shown(warehouse: Warehouse) -> None:
-    load(warehouse, "old", ROWS, more=None, legacy={"type": ["string", "null"]})
+    load(warehouse, "old", ROWS, extra=None, legacy={"type": ["string", "null"]})
     changed = [row | ({"amount": 7} if row["id"] in (3, 4) else {}) for row in ROWS[1:]]
-    load(warehouse, "new", [*changed, ROWS[0] | {"id": 99}, ROWS[0] | {"id": 98}], more=None, is_on=None)
+    load(warehouse, "new", [*changed, ROWS[0] | {"id": 99}, ROWS[0] | {"id": 98}], extra=None, is_on=None)
     load(warehouse, "new", ROWS, table="another")
     code, text = compared(warehouse, "old", "new", "--samples", "1")
     assert code == 1
@@ -113,10 +106,10 @@ def test_two_databases_of_different_kinds_are_compared_by_what_their_values_mean
     load(duckdb_warehouse, "new", ROWS)
     code, text = compared(duckdb_warehouse, "OLD_WAREHOUSE#old", "new", OLD_WAREHOUSE=postgres_warehouse.url)
     assert (code, text.splitlines()[1:]) == (0, ["t: the same, 20 rows, by id"])
-    load(duckdb_warehouse, "new", [ROWS[2] | {"more": {"aa": {"x": "z"}, "b": [2, None]}}])
+    load(duckdb_warehouse, "new", [ROWS[2] | {"extra": {"aa": {"x": "z"}, "b": [2, None]}}])
     code, text = compared(duckdb_warehouse, "OLD_WAREHOUSE#old", "new", OLD_WAREHOUSE=postgres_warehouse.url)
     assert code == 1
-    assert "    more: 1 rows differ" in text.splitlines()
+    assert "    extra: 1 rows differ" in text.splitlines()
 
 
 @pytest.mark.parametrize(

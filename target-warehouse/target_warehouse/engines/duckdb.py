@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,20 +185,24 @@ class DuckDBEngine:
             return self._connection.execute(sql).fetchall()
 
     def close(self) -> None:
-        """Let go of the file; if most of its rows are dead ones, or it is in small pieces, after compacting it."""
-        try:
+        """Let go of the file; one that could not be read or written is left as it is."""
+        with suppress(duckdb.Error):
             if self._is_faulty:
-                self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")  # it is left as it is
-            elif self._types and is_due(self._connection, _CATALOG, self._types):
+                self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+        self._connection.close()
+
+    def tidy(self) -> None:
+        """Compact the file if most of its rows are dead ones, or if it is in small pieces."""
+        if self._is_faulty or not self._types:
+            return
+        try:
+            if is_due(self._connection, _CATALOG, self._types):
                 self._connection.execute("RESET memory_limit")
                 self._connection.execute("RESET max_vacuum_tasks")
                 self._connection.execute(f"CHECKPOINT {identifier(_CATALOG)}")
         except duckdb.Error as error:
-            if not self._is_faulty:
-                reason = str(error).splitlines()[0].rstrip(".")
-                logger.warning("DuckDB file %s: it cannot be compacted: %s. Nothing is lost.", self._path, reason)
-        finally:
-            self._connection.close()
+            reason = str(error).splitlines()[0].rstrip(".")
+            logger.warning("DuckDB file %s: it cannot be compacted: %s. Nothing is lost.", self._path, reason)
 
     def _name(self, table: Table) -> str:
         return identifier(_CATALOG, table.schema or "main", table.name)

@@ -175,6 +175,9 @@ class PostgresEngine:
             msg = f"PostgreSQL at {self._where}: a query failed"
             raise refusal(msg, sqlstate, first_line(error.orig)) from error
 
+    def tidy(self) -> None:
+        """Nothing to do: PostgreSQL looks after dead rows by itself."""
+
     def close(self) -> None:
         """Close the connections and the tunnel."""
         self._connection.close()

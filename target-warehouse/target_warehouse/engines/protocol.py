@@ -120,5 +120,8 @@ class Engine(Protocol):
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
 
+    def tidy(self) -> None:
+        """Do what makes later runs cheaper and may take seconds; everything is committed."""
+
     def close(self) -> None:
         """Let go of the database; nothing uncommitted is kept."""
