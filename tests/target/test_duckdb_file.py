@@ -157,17 +157,38 @@ def _row_groups(file: DuckDBWarehouse, table: str) -> list[int]:
         return [count for (count,) in connection.execute(sql).fetchall()]
 
 
-@pytest.mark.parametrize(("parts_dead", "groups"), [(3, 1), (1, 3)])
-def test_a_file_of_more_dead_rows_than_live_ones_is_compacted(
-    parts_dead: int, groups: int, file: DuckDBWarehouse
-) -> None:
-    """At the end of the next run; with fewer the run leaves the old row groups alone."""
+def _load_and_delete(file: DuckDBWarehouse, parts_dead: int) -> None:
+    """Leave three row groups, of which so many quarters are dead."""
     _run(file, numbers(100))
     with duckdb.connect(str(file.path), config={"max_vacuum_tasks": 0}) as connection:
         for first, last in ((100, 60_000), (60_000, 150_000)):
             connection.execute(f"INSERT INTO melty.numbers (id, v) SELECT i, 'v' || i FROM range({first}, {last}) t(i)")
             connection.execute("CHECKPOINT")
         connection.execute(f"DELETE FROM melty.numbers WHERE id >= 100 AND id % 4 < {parts_dead}")
+
+
+def test_who_stops_a_run_does_not_wait_for_compaction(file: DuckDBWarehouse, start_target: StartTarget) -> None:
+    _load_and_delete(file, 3)
+    process = start_target(warehouse=file.url, commit_interval_seconds=0.05)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("".join(numbers(100)).encode())
+    process.stdin.flush()
+    assert select.select([process.stdout], [], [], 20)[0], "no STATE was printed"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert len(_row_groups(file, "melty.numbers")) >= 3
+    _run(file, numbers(100))
+    assert len(_row_groups(file, "melty.numbers")) == 1
+
+
+@pytest.mark.parametrize(("parts_dead", "groups"), [(3, 1), (1, 3)])
+def test_a_file_of_more_dead_rows_than_live_ones_is_compacted(
+    parts_dead: int, groups: int, file: DuckDBWarehouse
+) -> None:
+    """At the end of the next run; with fewer the run leaves the old row groups alone."""
+    _load_and_delete(file, parts_dead)
     alive = file.query("SELECT id, v FROM melty.numbers ORDER BY id")
     _run(file, numbers(100))
     assert len(_row_groups(file, "melty.numbers")) == groups
