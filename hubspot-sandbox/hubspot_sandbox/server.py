@@ -127,7 +127,7 @@ async def _run(sandbox: Sandbox, listening: Listening, socks: Sockets, ready: Ca
         from hubspot_sandbox.proxy import Proxy
 
         tls = tls_for_hubspot(Path(listening.ca_file))
-        proxy = Proxy(socks.proxy, tls, *socks.api.getsockname()[:2])
+        proxy = Proxy(socks.proxy, tls, lambda: CuttableProtocol(config, server.server_state, {}, loop))
         await proxy.start()
     ready()
     while not serving.done():
@@ -135,7 +135,7 @@ async def _run(sandbox: Sandbox, listening: Listening, socks: Sockets, ready: Ca
         if listening.idle_minutes and time.monotonic() - app.last_asked > listening.idle_minutes * 60:
             server.should_exit = server.force_exit = True
     if proxy is not None:
-        await proxy.stop()
+        proxy.stop()
     await serving
     return 130 if signal.SIGINT in ended_by else 0
 

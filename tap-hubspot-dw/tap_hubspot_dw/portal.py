@@ -120,14 +120,17 @@ class Portal:
                 raise NotPositionalError(f"an empty page at id {above} announces another")
             above = last
 
-    def boundaries(self, kind: ObjectType, above: int, window: Window | None = None) -> Iterator[int]:
+    def boundaries(
+        self, kind: ObjectType, above: int, window: Window | None = None, *, expected: int | None = None
+    ) -> Iterator[int]:
         """Yield the id of every 10,000th object above an id and of the last, of those modified in the window, if any.
 
-        Hints only: the search index lags and may lack some.
+        Hints only: the search index lags and may lack some. `expected` is how many it counts, if that is known.
         """
         url = path("search", self._version, type=kind.type_id)
-        offset = RANGE_RECORDS - 1
-        while True:
+        left = RANGE_RECORDS if expected is None else expected
+        while left >= LEAST_TO_SHARE:
+            offset = min(left, RANGE_RECORDS) - 1
             body = search_body(kind.modified_property, window, ["hs_object_id"], Range(above), 1)
             try:
                 reply = self._post(url, {**body, "after": str(offset)}, SEARCH)
@@ -137,10 +140,9 @@ class Portal:
             if results and int(results[0]["id"]) > above:
                 above = int(results[0]["id"])
                 yield above
-                if offset < RANGE_RECORDS - 1:
-                    return
-            elif not results and LEAST_TO_SHARE <= total <= offset:
-                offset = total - 1  # the last one
+                left = total - offset - 1 if total != MOST_RESULTS else RANGE_RECORDS  # it may be capped (hearsay)
+            elif not results and total <= offset:
+                left = total
             else:
                 return
 

@@ -1,7 +1,8 @@
 """Cutting a full pass into ranges of ids that can be read at the same time and finished in any order.
 
-A page takes its time, so a range has a speed; when only a few are left, HubSpot's limit would not be used. Then who
-has nothing to read takes half of what somebody else has still before him.
+The first reader begins at once, and its range ends where the first boundary turns out to be. A page takes its time, so
+a range has a speed; when only a few are left, HubSpot's limit would not be used. Then who has nothing to read takes
+half of what somebody else has still before him.
 
 HubSpot's list comes in ascending ids, and its cursor `after` is the last id + 1 (observed, not documented). So every
 page of a range is checked; if one breaks the rule, the whole list is read by its own cursor instead.
@@ -10,12 +11,12 @@ page of a range is checked; if one breaks the rule, the whole list is read by it
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 RANGE_RECORDS = 10_000  # as far as one search request reaches (documented)
-LEAST_TO_SHARE = 3_000  # records that are worth a second reader: thirty pages, for one that is read twice
+LEAST_TO_SHARE = 2_000  # records that are worth a second reader: twenty pages, for one that is read twice
 
 
 class NotPositionalError(Exception):
@@ -100,26 +101,34 @@ class Share:
         spread = self._read / done if done else min(self._expected / (through - above), 1)
         return (through - self._reached) * spread
 
-    def halve(self) -> Range:
-        """Return the second half of what is to come, and leave the first to the reader."""
+    def cut(self, boundary: int) -> Range | None:
+        """End the range at an id and return what follows it; None if the reader is beyond that, or the range ends."""
         above, through = self._span.above, self._span.through
-        if through is None or through - self._reached < 2:
-            raise ValueError("nothing to halve")
-        middle = (self._reached + through) // 2
-        self._span = Range(above, middle)
+        if boundary <= self._reached or (through is not None and boundary >= through):
+            return None
+        self._span = Range(above, boundary)
+        return Range(boundary, through)
+
+    def halve(self) -> Range | None:
+        """Return the second half of what is to come, and leave the first to the reader; None if there is no half."""
+        through = self._span.through
+        if through is None:
+            return None
         self._expected //= 2
-        return Range(middle, through)
+        return self.cut((self._reached + through) // 2)
 
 
 class Shares:
-    """Gives readers ranges of ids: first those of `spans`, then halves of what others have still before them.
+    """Gives readers ranges of ids: first the gaps, cut at their boundaries, then halves of what others have to read.
 
-    An iterator that one thread at a time advances, while the readers of what it gave go on. `expected` says how many
-    records a range has, about.
+    An iterator that one thread at a time advances, while the readers of what it gave go on. `boundaries` finds the ids
+    to cut at above an id, and may take its time; `expected` says how many records a range has, about.
     """
 
-    def __init__(self, spans: Iterable[Range], expected: int) -> None:
-        self._spans = iter(spans)
+    def __init__(self, gaps: Iterable[Range], boundaries: Callable[[int], Iterator[int]], expected: int) -> None:
+        self._gaps = iter(gaps)
+        self._boundaries = boundaries
+        self._ends: Iterator[int] = iter(())
         self._expected = expected
         self._lock = threading.Lock()
         self._given: list[Share] = []
@@ -130,17 +139,28 @@ class Shares:
 
     def __next__(self) -> Share:
         """Return a range that nobody reads yet."""
-        span, expected = next(self._spans, None), self._expected
+        for boundary in self._ends:
+            with self._lock:
+                if rest := self._given[-1].cut(boundary):
+                    return self._give(rest, self._expected)
+                through = self._given[-1].span.through
+            if through is not None and boundary >= through:
+                break
+        gap = next(self._gaps, None)
+        if gap is not None:
+            self._ends = self._boundaries(gap.above)
+            with self._lock:
+                return self._give(gap, self._expected)
         with self._lock:
-            if span is None:
-                longest = max(self._given, key=Share.remaining, default=None)
-                if longest is None or longest.remaining() < LEAST_TO_SHARE:
-                    raise StopIteration
-                expected = int(longest.remaining() / 2)
-                span = longest.halve()
-            share = Share(span, expected, self._lock)
-            self._given = [each for each in self._given if each.remaining()] + [share]
-            return share
+            longest = max(self._given, key=Share.remaining, default=None)
+            if longest is None or (remaining := longest.remaining()) < LEAST_TO_SHARE or not (rest := longest.halve()):
+                raise StopIteration
+            return self._give(rest, int(remaining / 2))
+
+    def _give(self, span: Range, expected: int) -> Share:
+        share = Share(span, expected, self._lock)
+        self._given = [each for each in self._given if each.remaining()] + [share]
+        return share
 
 
 def checked_page(reply: Mapping[str, Any], above: int) -> tuple[list[dict[str, Any]], int]:

@@ -89,10 +89,14 @@ def test_a_record_that_is_gone_between_list_and_batch_read_is_left_out(portal, a
     assert ids(portal.listed(CONTACTS, WIDE)) == [[1]]
 
 
+def no_boundaries(above):
+    return iter(())
+
+
 @pytest.mark.parametrize("paging", [None, {}])
 def test_an_empty_paging_ends_a_list(portal, answer, paging):
     calls = answer({"results": [contact(1)], "paging": paging})
-    assert ids(portal.listed_range(CONTACTS, EMAIL, next(Shares([Range(0)], 1)))) == [[1]]
+    assert ids(portal.listed_range(CONTACTS, EMAIL, next(Shares([Range(0)], no_boundaries, 1)))) == [[1]]
     assert len(calls) == 1
 
 
@@ -111,7 +115,7 @@ def test_a_search_that_counts_more_than_it_shows_is_asked_again(portal, answer):
 def test_a_range_whose_cursor_does_not_move_is_refused(portal, answer):
     answer({"results": [], "paging": {"next": {"after": "11"}}})
     with pytest.raises((HubSpotError, NotPositionalError)):
-        list(portal.listed_range(CONTACTS, EMAIL, next(Shares([Range(10)], 1))))
+        list(portal.listed_range(CONTACTS, EMAIL, next(Shares([Range(10)], no_boundaries, 1))))
 
 
 def test_an_association_cursor_that_does_not_move_is_refused(portal, answer):

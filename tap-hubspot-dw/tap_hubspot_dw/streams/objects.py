@@ -110,11 +110,12 @@ class ObjectStream(HubSpotStream):
 
     def _ranges(self, state: StreamState, full_pass: FullPass) -> Iterator[Event]:
         """Yield the objects in the ranges of ids that are not done yet, several ranges at once."""
-        spans = (
-            span for gap in gaps(full_pass.ranges) for span in cut(gap, self.portal.boundaries(self.kind, gap.above))
+        total = self.done.hubspot_total
+        shares = Shares(
+            gaps(full_pass.ranges),
+            lambda above: self.portal.boundaries(self.kind, above, expected=None if above else total),
+            min(RANGE_RECORDS, total or RANGE_RECORDS),
         )
-
-        shares = Shares(spans, min(RANGE_RECORDS, self.done.hubspot_total or RANGE_RECORDS))
 
         def blocks(share: Share) -> Iterator[Block]:
             for page in self.portal.listed_range(self.kind, self._wanted, share):
@@ -196,7 +197,8 @@ class ObjectStream(HubSpotStream):
             for page, _ in self.portal.changed(self.kind, window, self._wanted, span):
                 yield self._page(page, bookmark)
 
-        spans = cut(Range(above), self.portal.boundaries(self.kind, above, window))
+        left = self.done.expected - len(first)
+        spans = cut(Range(above), self.portal.boundaries(self.kind, above, window, expected=left))
         for _, block in in_parallel(spans, blocks, self.run.settings.workers, self.run.permits[SEARCH]):
             if block is not None:
                 yield block
