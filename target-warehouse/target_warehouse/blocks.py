@@ -1,6 +1,6 @@
 """The input in blocks of whole lines, read ahead by a thread of its own.
 
-While one block is being written to the database, the following ones are read and prepared. At most `blocks_ahead`
+While one block is being written to the database, the following ones are read and prepared. At most `BLOCKS_AHEAD`
 wait, so memory stays bounded. What `prepare` raises is raised where the block is asked for.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Prepared = TypeVar("Prepared")
 
 BLOCK_BYTES = 2 << 20  # what Python makes of two megabytes of lines still finds room in a processor's cache
-BLOCKS_AHEAD = 8  # half a batch of 32 megabytes: it is prepared while the one before is written
+BLOCKS_AHEAD = 16  # a batch of 32 megabytes: it is prepared while the one before is written
 _LONGEST_WAIT_SECONDS = 0.25  # a line that was read is passed on after this time, though its block is not full
 _SHORTEST_WAIT_SECONDS = 0.02
 _LOOK_SECONDS = 0.2  # how soon the thread notices that it is to end
@@ -35,15 +35,10 @@ class ReadAhead(Generic[Prepared]):
     it, and whether the next block is to be prepared only when this one has been dealt with.
     """
 
-    def __init__(
-        self,
-        source: IO[Any],
-        prepare: Callable[[bytes, int], tuple[Prepared, int, bool]],
-        blocks_ahead: int = BLOCKS_AHEAD,
-    ) -> None:
+    def __init__(self, source: IO[Any], prepare: Callable[[bytes, int], tuple[Prepared, int, bool]]) -> None:
         self._source = getattr(source, "buffer", source)
         self._prepare = prepare
-        self._ready: queue.Queue[Any] = queue.Queue(blocks_ahead)
+        self._ready: queue.Queue[Any] = queue.Queue(BLOCKS_AHEAD)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._read_on, name="read ahead", daemon=True)
 

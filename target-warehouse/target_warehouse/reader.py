@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
-from target_warehouse.blocks import BLOCKS_AHEAD, ReadAhead
+from target_warehouse.blocks import ReadAhead
 from target_warehouse.errors import InputError
 from target_warehouse.runs import Line, Run, pieces
 from target_warehouse.values import UnreadableNumber
@@ -49,7 +49,6 @@ class LineReader(GenericSingerReader[bytes]):
         self.line_number = 0
         self.line_bytes = 0
         self.idle_seconds: float = 1.0
-        self.blocks_ahead = BLOCKS_AHEAD
         self.on_idle: Callable[[], None] | None = None
         self.check: Callable[[], None] = lambda: None
         self.take_run: Callable[[Run], bool] | None = None
@@ -72,7 +71,7 @@ class LineReader(GenericSingerReader[bytes]):
         """
         counts: Counter[str] = Counter()
         self._callbacks = callbacks
-        with ReadAhead(file_input or self.default_input, self._prepared, self.blocks_ahead) as ahead:
+        with ReadAhead(file_input or self.default_input, self._prepared) as ahead:
             for block in ahead.blocks(self.idle_seconds):
                 self.check()
                 if block is None:

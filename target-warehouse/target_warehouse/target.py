@@ -133,9 +133,7 @@ class TargetWarehouse(Target):
     def run(self, file_input: IO[str] | None = None) -> None:
         """Read to the end of the input; on any way out, print the STATE of what is committed and close."""
         try:
-            # A warehouse that cannot be opened is an error before the first line is read. One in this process needs the
-            # memory itself; another can have a whole batch prepared while it writes the one before.
-            self.message_reader.blocks_ahead *= 2 if self.engine.reads_chunks else 1
+            _ = self.engine  # a warehouse that cannot be opened is an error before the first line is read
             with self._signals.noted():
                 self.listen(file_input)
         except BaseException as error:
