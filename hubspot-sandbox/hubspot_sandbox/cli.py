@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from hubspot_sandbox import mutate_command
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_NEWCOMER,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('hubspot-sandbox')}")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="serve in the foreground until interrupted")
     add_options(serve)
