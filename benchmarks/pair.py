@@ -1,0 +1,329 @@
+"""The pair under Meltano, as users run it: throughput, peers, and the cost of growth.
+
+    python benchmarks/pair.py SCENARIO [SCENARIO …] [--engines …] [--runs 1] [--scale 1]
+
+    whole     everything of a large portal within HubSpot's limits, then a run after one record in a hundred changed
+    peers     contacts of the same portal by MeltanoLabs' tap-hubspot and target-postgres, and by this pair
+    growth    a full and an incremental run at 10,000, 100,000 and 1,000,000 contacts, without limit and latency
+
+Sandbox, Meltano, tap, target and PostgreSQL share the machine's two cores. `--scale 0.1` makes the portals a tenth as
+large. Prints Markdown tables and appends the medians to `pair_results.jsonl`; `chart.py` draws them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from measurement import RequestWatch, Workshop, peak_megabytes, sandbox
+from results import Result, Wanted
+from tap_bench import LATENCY_MS, NOTHING_ELSE
+from target_loads import empty_postgres, postgres
+
+from hubspot_sandbox.pytest_plugin import RunningSandbox
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).with_name("pair_results.jsonl")
+BIN = Path(sys.executable).parent
+SCHEMA = "bench"
+#: Requests of the objects' budget in a second, of the sandbox's tier pro.
+OBJECTS_A_SECOND = 19
+PORTAL = {"contacts": 100_000, "appointments": 50_000, "deals": 50_000, "divisions": 500, "associations": 400_000}
+PEERS_CONTACTS = 10_000
+GROWTH = (10_000, 100_000, 1_000_000)
+_OURS = ("TAP_HUBSPOT_DW", "TARGET_WAREHOUSE", "HUBSPOT_", "WAREHOUSE_", "MELTANO_", "PYTHON")
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run of Meltano: seconds, and the peak megabytes of each of its plugins."""
+
+    seconds: float
+    peaks: dict[str, float]
+
+
+class Project:
+    """A Meltano project in a folder of its own, with this repository's meltano.yml."""
+
+    def __init__(self, folder: Path, plugins: tuple[str, str], **variables: str) -> None:
+        self.folder, self.plugins = folder, plugins
+        for name in ("meltano.yml", "logging.yaml"):
+            shutil.copy(ROOT / name, folder / name)
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
+        self.variables = {**kept, "PATH": f"{BIN}:{kept['PATH']}", "HOME": str(folder), **variables}
+        self.variables["PYTHONPYCACHEPREFIX"] = str(folder.parent / "bytecode")
+
+    def declare(self, kind: str, plugin: dict[str, Any]) -> None:
+        """Add a plugin to meltano.yml."""
+        file = self.folder / "meltano.yml"
+        content = yaml.safe_load(file.read_text())
+        content["plugins"].setdefault(kind, []).append(plugin)
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def run(self, *words: str) -> Ran:
+        """Run the two plugins to their end.
+
+        Raises:
+            SystemExit: the run failed.
+        """
+        command = [str(BIN / "meltano"), "run", *words, *self.plugins]
+        with (self.folder / "said").open("wb") as said, _peaks(self.plugins) as peaks:
+            started = time.monotonic()
+            done = subprocess.run(  # noqa: S603 - the benchmark's own command
+                command, cwd=self.folder, env=self.variables, stdout=said, stderr=said, check=False
+            )
+            seconds = time.monotonic() - started
+        if done.returncode:
+            sys.exit(f"{' '.join(command)} failed:\n{(self.folder / 'said').read_text()[-3000:]}")
+        return Ran(seconds, dict(peaks))
+
+
+@contextlib.contextmanager
+def _peaks(names: tuple[str, str]) -> Iterator[dict[str, float]]:
+    """Peak megabytes of the processes of these names that this process' children start."""
+    found: dict[str, float] = {}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    words = process.cmdline()[:2]
+                    for name in names:
+                        if any(Path(word).name == name for word in words):
+                            found[name] = max(found.get(name, 0), peak_megabytes(process.pid))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
+class Bench:
+    """What was asked for, a folder to work in, and a PostgreSQL."""
+
+    def __init__(self, asked: argparse.Namespace, folder: Path, url: str) -> None:
+        self.asked, self.folder, self.url = asked, folder, url
+        self._projects = 0
+        with sandbox(contacts=1, tier="unlimited") as running, self.project(running, "duckdb") as project:
+            all_cores()
+            project.run()  # writes the bytecode
+
+    def scaled(self, count: int) -> int:
+        """So many records, or a share of them."""
+        return max(int(count * self.asked.scale), 1)
+
+    @contextlib.contextmanager
+    def project(self, running: RunningSandbox, engine: str, **variables: str) -> Iterator[Project]:
+        """A project with an empty warehouse."""
+        empty_postgres(self.url)
+        self._projects += 1
+        folder = self.folder / f"project-{self._projects}"
+        folder.mkdir()
+        warehouse = self.url if engine == "postgres" else f"duckdb:///{folder / 'crm.duckdb'}"
+        yield Project(
+            folder,
+            ("tap-hubspot-dw", "target-warehouse"),
+            TAP_HUBSPOT_DW_API_URL=running.url,
+            TAP_HUBSPOT_DW_ACCESS_TOKEN=running.token,
+            TARGET_WAREHOUSE_WAREHOUSE=warehouse,
+            TARGET_WAREHOUSE_DEFAULT_TARGET_SCHEMA=SCHEMA,
+            **variables,
+        )
+        shutil.rmtree(folder)
+
+    def repeated(self, measure: Callable[[], dict[str, float]]) -> list[dict[str, float]]:
+        """What `measure` gives in each run."""
+        return [measure() for _ in range(self.asked.runs)]
+
+    def database_megabytes(self, engine: str, project: Project) -> float:
+        """What the tables take on the disk."""
+        if engine == "duckdb":
+            return sum(file.stat().st_size for file in project.folder.glob("crm.duckdb*")) / 1e6
+        import psycopg
+
+        with psycopg.connect(self.url) as connection:
+            (size,) = connection.execute(
+                "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+                "WHERE nspname = %s AND relkind = 'r'",
+                [SCHEMA],
+            ).fetchone() or (0,)
+        return float(size) / 1e6
+
+
+def all_cores() -> None:
+    """Let what is started from here on use every core; `measurement.sandbox` has kept this process on one."""
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+
+
+def whole(bench: Bench) -> Iterator[Result]:
+    """Everything of a large portal at 190 requests in 10 s and 200 ms, then one record in a hundred changed."""
+    sizes = {name: bench.scaled(count) for name, count in PORTAL.items()}
+    told = ", ".join(f"{count:,} {name}" for name, count in sizes.items())
+    for engine in bench.asked.engines:
+        with sandbox(**sizes, tier="pro", latency_ms=LATENCY_MS) as running:
+            all_cores()
+
+            def one_run(running: RunningSandbox = running, engine: str = engine) -> dict[str, float]:
+                running.reset()
+                with bench.project(running, engine) as project:
+                    with RequestWatch(running) as watch:
+                        full = project.run()
+                    first = next(at for at, counts in watch.looks if counts["objects"])
+                    counts = watch.looks[-1][1]
+                    objects_seconds = watch.last_request("objects") - first
+                    changes = [
+                        {"kind": "bulk-touch", "type": name, "count": max(sizes[name] // 100, 1)}
+                        for name in ("contacts", "appointments", "deals", "divisions")
+                    ]
+                    running.mutate(changes)
+                    again = project.run()
+                    return {
+                        "full run: seconds": full.seconds,
+                        "full run: use of the objects' budget": counts["objects"] / objects_seconds / OBJECTS_A_SECOND,
+                        "full run: objects requests": counts["objects"],
+                        "full run: seconds beyond the objects' reading": full.seconds - objects_seconds,
+                        "after 1 % changed: seconds": again.seconds,
+                        **{f"peak MB of {name}": peak for name, peak in full.peaks.items()},
+                        "database MB": bench.database_megabytes(engine, project),
+                    }
+
+            yield Result(
+                f"whole, into {engine}",
+                f"{told}; 190 requests per 10 s, {LATENCY_MS} ms",
+                bench.repeated(one_run),
+                {
+                    "full run: use of the objects' budget": Wanted(">=", 0.9),
+                    "after 1 % changed: seconds": Wanted("<=", 20),
+                },
+            )
+
+
+def peers(bench: Bench) -> Iterator[Result]:
+    """Contacts with all properties into PostgreSQL within the limits, both pairs under Meltano."""
+    contacts = bench.scaled(PEERS_CONTACTS)
+    ca_file = bench.folder / "ca.pem"
+    shop = Workshop(bench.folder)
+    tap = shop.install("meltano-tap-hubspot==0.10.1") / "tap-hubspot"
+    target = shop.install("meltanolabs-target-postgres==0.8.1") / "target-postgres"
+    options = {"tier": "pro", "latency_ms": LATENCY_MS, "proxy_port": 0, "ca_file": ca_file, "no_oddities": True}
+    with sandbox(contacts=contacts, **NOTHING_ELSE, **options) as running:
+        all_cores()
+        bundle = next(tap.parent.glob("../lib/*/site-packages/certifi/cacert.pem"))
+        known = bundle.read_bytes()
+        bundle.unlink()  # a new file: uv's environments share theirs with its cache
+        bundle.write_bytes(known + ca_file.read_bytes())
+
+        def one_run() -> dict[str, float]:
+            found = {}
+            running.reset()
+            contacts_only = {"TAP_HUBSPOT_DW_OBJECTS": '["contacts"]', "TAP_HUBSPOT_DW_ASSOCIATIONS": "false"}
+            with bench.project(running, "postgres", **contacts_only) as project:
+                found["this pair: records/s"] = contacts / project.run().seconds
+            running.reset()
+            with bench.project(running, "postgres") as project:
+                project.plugins = ("tap-hubspot", "target-postgres")
+                project.variables |= {"HTTPS_PROXY": str(running.proxy), "REQUESTS_CA_BUNDLE": str(ca_file)}
+                extractor = {"access_token": running.token, "start_date": "2016-01-01T00:00:00Z"}
+                project.declare("extractors", _plugin("tap_hubspot", tap, extractor, select=["contacts.*"]))
+                loader = {"sqlalchemy_url": bench.url, "default_target_schema": SCHEMA}
+                project.declare("loaders", _plugin("target_postgres", target, loader))
+                found["MeltanoLabs' pair: records/s"] = contacts / project.run().seconds
+            found["times as fast"] = found["this pair: records/s"] / found["MeltanoLabs' pair: records/s"]
+            return found
+
+        yield Result(
+            "peers under Meltano, into PostgreSQL",
+            f"{contacts:,} contacts x 300 properties, 190 requests per 10 s, {LATENCY_MS} ms",
+            bench.repeated(one_run),
+        )
+
+
+def _plugin(namespace: str, executable: Path, config: dict[str, Any], **more: Any) -> dict[str, Any]:
+    name = namespace.replace("_", "-")
+    settings = [{"name": setting} for setting in config]
+    capabilities = {"capabilities": ["catalog", "discover", "state"]} if "select" in more else {}
+    return {
+        "name": name,
+        "namespace": namespace,
+        "executable": str(executable),
+        "settings": settings,
+        "config": config,
+        **capabilities,
+        **more,
+    }
+
+
+def growth(bench: Bench) -> Iterator[Result]:
+    """Time, requests, memory and size of the database, each portal ten times the one before."""
+    for engine in bench.asked.engines:
+        for contacts in map(bench.scaled, GROWTH):
+            with sandbox(contacts=contacts, **NOTHING_ELSE, tier="unlimited") as running:
+                all_cores()
+
+                def one_run(
+                    running: RunningSandbox = running, engine: str = engine, contacts: int = contacts
+                ) -> dict[str, float]:
+                    running.reset()
+                    with bench.project(running, engine) as project:
+                        full = project.run()
+                        asked = running.log()["total"]
+                        size = bench.database_megabytes(engine, project)
+                        running.mutate([{"kind": "bulk-touch", "type": "contacts", "count": contacts // 100}])
+                        again = project.run()
+                        return {
+                            "full run: seconds": full.seconds,
+                            "full run: requests": asked,
+                            **{f"full run: peak MB of {name}": peak for name, peak in full.peaks.items()},
+                            "database MB": size,
+                            "after 1 % changed: seconds": again.seconds,
+                            "after 1 % changed: requests": running.log()["total"] - asked,
+                            **{f"after 1 % changed: peak MB of {name}": peak for name, peak in again.peaks.items()},
+                        }
+
+                yield Result(
+                    f"growth, into {engine}, {contacts:,} contacts",
+                    f"{contacts:,} contacts x 300 properties, no limit, no latency",
+                    bench.repeated(one_run),
+                )
+
+
+SCENARIOS: dict[str, Callable[[Bench], Iterator[Result]]] = {each.__name__: each for each in (whole, peers, growth)}
+
+
+def main() -> None:
+    """Measure the named scenarios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenarios", nargs="+", choices=SCENARIOS)
+    parser.add_argument("--engines", nargs="+", choices=("duckdb", "postgres"), default=("duckdb", "postgres"))
+    parser.add_argument("--runs", type=int, default=1, help="medians are of so many")
+    parser.add_argument("--scale", type=float, default=1, help="a share of the portals' sizes")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the medians are appended")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, postgres() as url:
+        bench = Bench(asked, Path(folder), url)
+        for name in asked.scenarios:
+            for result in SCENARIOS[name](bench):
+                print(result.told(), flush=True)  # noqa: T201 - the benchmark's result
+                result.append_to(asked.results)
+
+
+if __name__ == "__main__":
+    main()
