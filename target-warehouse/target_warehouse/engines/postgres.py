@@ -25,7 +25,7 @@ from target_warehouse.engines.postgres_connector import WarehouseConnector
 from target_warehouse.engines.postgres_copy import as_stored
 from target_warehouse.engines.postgres_errors import first_line, primary_message, refusal
 from target_warehouse.engines.postgres_tables import Existing, existing_table, prepare, widen
-from target_warehouse.engines.protocol import Counts
+from target_warehouse.engines.protocol import Counts, TableChange
 from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import stored_as
 from target_warehouse.engines.types import TEXT
@@ -174,6 +174,10 @@ class PostgresEngine:
             sqlstate = getattr(error.orig, "sqlstate", None)
             msg = f"PostgreSQL at {self._where}: a query failed"
             raise refusal(msg, sqlstate, first_line(error.orig)) from error
+
+    def changes(self) -> list[TableChange] | None:
+        """None: what is done here is done."""
+        return None
 
     def tidy(self) -> None:
         """Nothing to do: PostgreSQL looks after dead rows by itself."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from target_warehouse.columns import DELETED_AT, TABLE_VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -32,6 +34,23 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
+
+
+@dataclass(frozen=True)
+class TableChange:
+    """What a run would do to a table: its columns' types before, none if there is no such table, and after."""
+
+    schema: str | None
+    name: str
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    is_new_schema: bool
+
+
+def shadow_columns(types: Mapping[str, str], needed: set[str]) -> set[str]:
+    """The columns whose values decide what becomes of a record; at least one, so that rows can be counted."""
+    kept = {name for name in types if name in needed or name in (DELETED_AT, TABLE_VERSION)}
+    return kept or set(list(types)[:1])
 
 
 class Transaction(Protocol):
@@ -119,6 +138,9 @@ class Engine(Protocol):
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
+
+    def changes(self) -> list[TableChange] | None:
+        """In a dry run, what the run would do to the tables that it prepared, in that order; None in a real one."""
 
     def tidy(self) -> None:
         """Do what makes later runs cheaper and may take seconds; everything is committed."""
