@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from target_warehouse.columns import DELETED_AT
 from target_warehouse.engines.duckdb_compaction import is_due
 from target_warehouse.engines.duckdb_file import (
     CATALOG,
@@ -30,7 +29,7 @@ from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
 from target_warehouse.engines.types import widened
 from target_warehouse.errors import AgainError, LoadError, RefusedDataError
-from target_warehouse.statements import column_list, identifier
+from target_warehouse.statements import chosen_rows, column_list, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,6 +63,8 @@ class DuckDBEngine:
     """An open DuckDB file."""
 
     stores_nul = True
+    most_name_bytes: int | None = None
+    ignores_case = True
     reads_chunks = False
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
@@ -149,10 +150,16 @@ class DuckDBEngine:
 
     @contextmanager
     def read(
-        self, schema: str | None, name: str, columns: Sequence[str], *, live_only: bool
+        self,
+        schema: str | None,
+        name: str,
+        columns: Sequence[str],
+        *,
+        live_only: bool,
+        ids: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatchReader]:
         """The rows of a table; see the protocol."""
-        where = f" WHERE {identifier(DELETED_AT)} IS NULL" if live_only else ""
+        where = chosen_rows(live_only=live_only, ids=ids)
         with self._errors(f"the table {name} cannot be read"):
             yield self._connection.sql(
                 f"SELECT {column_list(columns)} FROM {identifier(CATALOG, schema or 'main', name)}{where}"  # noqa: S608

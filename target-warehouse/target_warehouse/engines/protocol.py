@@ -83,6 +83,11 @@ class Engine(Protocol):
     #: Whether the database is a process of its own and takes a batch in small chunks as fast as in one.
     reads_chunks: bool
 
+    #: The longest name that the database takes, in bytes; None: any.
+    most_name_bytes: int | None
+    #: Whether names that differ in case only are one name to it.
+    ignores_case: bool
+
     def prepare(self, table: Table) -> Table:
         """Create the schema and the table, or add the columns the table lacks; gives the table as it is then.
 
@@ -128,9 +133,15 @@ class Engine(Protocol):
         """
 
     def read(
-        self, schema: str | None, name: str, columns: Sequence[str], *, live_only: bool
+        self,
+        schema: str | None,
+        name: str,
+        columns: Sequence[str],
+        *,
+        live_only: bool,
+        ids: Sequence[str] | None = None,
     ) -> AbstractContextManager[pa.RecordBatchReader]:
-        """Every row of a table, or every one that is not marked as deleted, exactly.
+        """Every row of a table, or every one that is not marked as deleted or has one of these `id`s, exactly.
 
         Arrow types that hold every value of a column are used, and text otherwise: numbers by their digits, without
         zeros at the end, JSON as it is written.
