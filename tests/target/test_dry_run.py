@@ -111,6 +111,31 @@ def test_a_key_that_comes_in_two_batches_is_created_once(
     assert told[0] == "numbers: 400 records read; 150 rows created, 250 updated, 0 deleted, 0 records rejected."
 
 
+@pytest.mark.parametrize(("version", "read", "deleted"), [(4, 0, 0), (6, 1, 1)])
+def test_marks_and_versions_of_earlier_runs_count(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture, version: int, read: int, deleted: int
+) -> None:
+    """What is marked already is not deleted again, and an older version deletes nothing."""
+    caplog.set_level(logging.INFO)
+    schema = numbers(0)[0]
+
+    def record(version: int, **values: Any) -> str:
+        return json.dumps({"type": "RECORD", "stream": "numbers", "version": version, "record": values}) + "\n"
+
+    load(warehouse, schema + "".join(record(5, id=i, v="") for i in range(3)))
+    load(warehouse, schema + record(5, id=0, _sdc_deleted_at="2026-01-01T00:00:00Z"))
+    activate = json.dumps({"type": "ACTIVATE_VERSION", "stream": "numbers", "version": version}) + "\n"
+    run = schema + record(version, id=1, v="x") * read + activate
+    load(warehouse, run, dry_run=True)
+    told = announced(caplog)
+    load(warehouse, run)
+    assert told[0] == stream_lines(warehouse, "melty")[0]
+    assert (
+        told[0]
+        == f"numbers: {read} records read; 0 rows created, {read} updated, {deleted} deleted, 0 records rejected."
+    )
+
+
 def test_more_rejected_records_than_allowed_fail_a_dry_run_as_they_fail_a_run(
     warehouse: Warehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
