@@ -25,7 +25,7 @@ from tap_hubspot_dw.ranges import (
     Share,
     checked_page,
 )
-from tap_hubspot_dw.replies import Reply, decode
+from tap_hubspot_dw.replies import Reply, check_association_errors, decode
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.search import MOST_RESULTS, UnsortedError, Window, ascending_ids, is_last, search_body
 from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
@@ -221,6 +221,13 @@ class Portal:
             page: Page = [{"id": str(each)} for each in ids[start : start + LIST_PAGE_SIZE]]
             yield self._batch_read(kind, page, wanted)
 
+    def by_id(self, kind: ObjectType, ids: Sequence[str], wanted: Wanted, *, archived: bool = False) -> Iterator[Page]:
+        """Yield what HubSpot has under these ids, in pages; for a merged one it is the survivor (observed)."""
+        where = path("batch_read", self._version, type=kind.type_id) + ("?archived=true" if archived else "")
+        for start in range(0, len(ids), LIST_PAGE_SIZE):
+            inputs = [{"id": each} for each in ids[start : start + LIST_PAGE_SIZE]]
+            yield self._post(where, {"inputs": inputs, "properties": wanted.names}, decoded=wanted.decode)["results"]
+
     def total(self, kind: ObjectType) -> int | None:
         """Return how many live objects the search index counts: it may lag (documented); None where it is refused."""
         body = {"limit": 1, "properties": ["hs_object_id"]}
@@ -295,7 +302,7 @@ class Portal:
                 yield from self._associated(from_kind, to_kind, inputs[:middle])
                 yield from self._associated(from_kind, to_kind, inputs[middle:])
                 return
-            _check_association_errors(reply, from_kind, to_kind)
+            check_association_errors(reply, from_kind.name, to_kind.name)
             yield reply["results"]
             following = [
                 {"id": str(result["from"]["id"]), "after": result["paging"]["next"]["after"]}
@@ -389,13 +396,3 @@ class Portal:
             f"HubSpot's search at {url} counts {reply.get('total')} records and shows none: run again later; "
             "if it stays, run with --full-refresh, which does not search."
         )
-
-
-def _check_association_errors(reply: Reply, from_kind: ObjectType, to_kind: ObjectType) -> None:
-    for error in reply.get("errors") or []:
-        if error.get("subCategory") != "crm.associations.NO_ASSOCIATIONS_FOUND":
-            raise ReplyError(
-                f"HubSpot could not read associations from {from_kind.name} to {to_kind.name}: "
-                f'"{str(error.get("message"))[:300]}".',
-                reply=error,
-            )

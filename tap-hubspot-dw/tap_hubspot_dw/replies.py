@@ -16,6 +16,7 @@ from tap_hubspot_dw.errors import (
     DailyLimitError,
     HubSpotError,
     MissingScopesError,
+    ReplyError,
     RequestError,
     UnreachableError,
 )
@@ -139,3 +140,18 @@ def throttle_seconds(reply: Reply) -> float:
     if policy == "SECONDLY" or "secondly limit" in message.replace("ten_secondly", ""):
         return 1.0
     return 2.0  # of a rolling ten-second window: the oldest requests leave it continuously
+
+
+def check_association_errors(reply: Reply, from_name: str, to_name: str) -> None:
+    """Check that a reply names no other errors than records without associations.
+
+    Raises:
+        ReplyError: it does.
+    """
+    for error in reply.get("errors") or []:
+        if error.get("subCategory") != "crm.associations.NO_ASSOCIATIONS_FOUND":
+            raise ReplyError(
+                f"HubSpot could not read associations from {from_name} to {to_name}: "
+                f'"{str(error.get("message"))[:300]}".',
+                reply=error,
+            )

@@ -135,6 +135,14 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             description="Stop every stream after so many records: a sample. Bookmarks stay where they are.",
         ),
         th.Property(
+            "only_ids",
+            th.ObjectType(additional_properties=th.ArrayType(th.StringType)),
+            title="Only these ids",
+            description='Read these records only, as HubSpot has them now: `{"contacts": ["1", "2"]}`, and with '
+            "`reread_since` what changed since then. No state, no sweep; `sync_history` has HubSpot's totals. For one "
+            "run, in its environment.",
+        ),
+        th.Property(
             "lookback_minutes",
             th.IntegerType,
             default=60,
@@ -236,6 +244,7 @@ class Settings:
     start_date: datetime | None
     reread_since: datetime | None
     max_records: int | None
+    only_ids: Mapping[str, Sequence[str]] | None
     lookback: timedelta
     full_refresh: timedelta | None
     association_refresh: timedelta | None
@@ -285,6 +294,7 @@ class Settings:
             start_date=_moment("start_date", config),
             reread_since=_moment("reread_since", config),
             max_records=config.get("max_records"),
+            only_ids=_only_ids(config.get("only_ids"), config["objects"]),
             lookback=timedelta(minutes=config["lookback_minutes"]),
             full_refresh=_hours(config["full_refresh_hours"]),
             association_refresh=_hours(config["association_refresh_hours"]),
@@ -348,6 +358,15 @@ def _patterns(setting: str, config: Mapping[str, Any]) -> dict[str, list[str]]:
                 f'The setting {setting} has patterns for "{name}", which is neither "*" nor one of the setting objects.'
             )
     return patterns
+
+
+def _only_ids(ids: dict[str, list[str]] | None, objects: list[str]) -> dict[str, list[str]] | None:
+    for name, each in (ids or {}).items():
+        if name not in objects:
+            raise SettingsError(f'The setting only_ids has ids of "{name}", which is not one of the setting objects.')
+        if not all(one.isascii() and one.isdigit() for one in each):
+            raise SettingsError(f'The setting only_ids has ids of "{name}" that are no numbers; HubSpot\'s ids are.')
+    return ids
 
 
 def _moment(setting: str, config: Mapping[str, Any]) -> datetime | None:

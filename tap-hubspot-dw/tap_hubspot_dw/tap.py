@@ -55,6 +55,8 @@ class TapHubSpotDW(Tap):
         run = self._run = self._start_run()
         objects = list(self._object_streams(run))
         run.kinds = [stream.kind for stream in objects]
+        if run.settings.only_ids is not None:
+            return [*objects, HistoryStream(self, run)]
         references = [ReferenceStream(self, run, reference) for reference in REFERENCES]
         associations = [AssociationStream(self, run)] if run.settings.associations else []
         return [*references, *objects, *associations, HistoryStream(self, run)]

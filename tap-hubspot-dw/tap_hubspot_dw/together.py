@@ -103,7 +103,8 @@ class Together:
             stream._write_activate_version_message(event.version)  # noqa: SLF001  the SDK's own writer of it
 
     def _write_state(self) -> None:
-        self._tap.state_writer.write_state(self._tap.state)
+        if self._run.settings.only_ids is None:  # what only looks at some records moves nobody's bookmark
+            self._tap.state_writer.write_state(self._tap.state)
         self._wrote_since_state = False
 
     @contextmanager

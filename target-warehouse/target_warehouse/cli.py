@@ -101,6 +101,71 @@ def compare(
     sys.exit(0 if found.is_same else 1)
 
 
+@main.command()
+@click.option(
+    "--max-age",
+    "max_ages",
+    multiple=True,
+    default=["24h"],
+    envvar="WAREHOUSE_MAX_AGE",
+    show_default=True,
+    metavar="[STREAM=]AGE",
+    help="How old the copy may be, as 30m, 24h, 7d or off; may be given again, for one stream.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(0, 1000),
+    default=20,
+    show_default=True,
+    help="Records to read again, of each object.",
+)
+@click.option(
+    "--tap",
+    default="tap-hubspot-dw --config=ENV",
+    envvar="WAREHOUSE_TAP",
+    show_default=True,
+    metavar="COMMAND",
+    help="How to run the tap.",
+)
+@click.option("--ignore", "ignored", multiple=True, metavar="FIELD", help="A field not to compare; may be given again.")
+@click.option("--show-values", "shows_values", is_flag=True, help="Show values that differ, not only their keys.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.pass_obj
+def verify(
+    options: tuple[str | None, str | None, str | None],
+    *,
+    max_ages: tuple[str, ...],
+    sample: int,
+    tap: str,
+    ignored: tuple[str, ...],
+    shows_values: bool,
+    as_json: bool,
+) -> None:
+    """Check that the copy is true: totals, ages, a sample of records, associations.
+
+    HubSpot is asked through the tap, in a process of its own; nothing is changed.
+
+    Exit code 0: true; 1: something differs; 2: it cannot be told.
+    """
+    from target_warehouse import verify as verifying
+    from target_warehouse.ages import max_ages_of
+    from target_warehouse.engines import open_engine
+    from target_warehouse.verify_findings import Choices
+
+    try:
+        choices = Choices(max_ages_of(max_ages), sample, tap, ignored, shows_values)
+        settings = _settings(*options)
+        engine = open_engine(settings, read_only=True)
+        try:
+            found = verifying.verify(engine, settings.default_target_schema or None, choices)
+        finally:
+            engine.close()
+    except WarehouseError as error:
+        raise _CannotTellError(str(error)) from error
+    click.echo(json.dumps(verifying.as_json(found), default=str) if as_json else verifying.render(found))
+    sys.exit(0 if found.is_true else 1)
+
+
 class _CannotTellError(click.ClickException):
     exit_code = 2
 

@@ -20,7 +20,7 @@ import duckdb
 from target_warehouse.columns import DELETED_AT
 from target_warehouse.engines.duckdb import comparable
 from target_warehouse.errors import CompareError
-from target_warehouse.statements import column_list, identifier
+from target_warehouse.statements import chosen_rows, column_list, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,11 +36,12 @@ _TOGETHER = 50  # columns compared in one query, which bounds its memory
 
 @dataclass(frozen=True)
 class Side:
-    """A schema of an open warehouse; `name` is what the user called it."""
+    """A schema of an open warehouse; `name` is what the user called it. With `ids`, only the rows that have them."""
 
     name: str
     engine: Engine
     schema: str | None
+    ids: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -234,13 +235,16 @@ class _Table:
             for name in self._common
         }
         columns = ", ".join(f"{expression} AS {identifier(name)}" for name, expression in compared.items())
-        where = f" WHERE {identifier(DELETED_AT)} IS NULL" if DELETED_AT in types else ""
+        where = chosen_rows(live_only=DELETED_AT in types, ids=side.ids)
         return f"(SELECT {columns} FROM {identifier(side.schema, self._found.table)}{where})"  # noqa: S608 - quoted
 
     def _copied(self, letter: str, scratch: duckdb.DuckDBPyConnection) -> str:
         """The same, read into a table of the scratch database."""
         side, types = self._sides[letter], self._types[letter]
-        with side.engine.read(side.schema, self._found.table, self._common, live_only=DELETED_AT in types) as reader:
+        is_marked = DELETED_AT in types
+        with side.engine.read(
+            side.schema, self._found.table, self._common, live_only=is_marked, ids=side.ids
+        ) as reader:
             kinds = zip(self._common, map(str, reader.schema.types), strict=True)
             columns = ", ".join(
                 f"{comparable(identifier(name), kind, as_text=self._is_mixed(name))} AS {identifier(name)}"

@@ -58,6 +58,10 @@ class CompareError(WarehouseError):
     """Two schemas cannot be compared."""
 
 
+class VerifyError(WarehouseError):
+    """Whether the copy is true cannot be told: HubSpot cannot be read, or there is nothing to look at."""
+
+
 class TerminatedError(BaseException):
     """SIGTERM or SIGINT arrived; not an `Exception`, so that nothing on the way up takes it for a failure."""
 

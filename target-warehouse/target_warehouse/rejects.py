@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from target_warehouse.batches import Record
+    from target_warehouse.history import StreamRun
 
 TABLE_NAME = "_rejected_records"
 
@@ -48,19 +49,23 @@ def rejected(run_id: str, stream: str, record: Record, reason: str) -> dict[str,
     }
 
 
-def judged(counts: Sequence[tuple[str, int]], first: str, schema: str | None, limit: int) -> str:
+def judged(runs: Sequence[StreamRun], schema: str | None, limit: int, *, is_kept: bool = True) -> str:
     """What to tell the user at the end of a run with rejected records: of which streams, why, and where they are.
+
+    `runs` are those that rejected some.
 
     Raises:
         RejectedRecordsError: there are more than the limit.
     """
-    streams = ", ".join(f"{stream} {count:,}" for stream, count in counts)
+    streams = ", ".join(f"{run.stream} {run.rejected:,}" for run in runs)
+    first = f"in the stream {runs[0].stream} {runs[0].first_reason}"
     table = ".".join(part for part in (schema, TABLE_NAME) if part)
+    kept = f"They are kept, with their reasons, in the table {table}, and everything else is loaded."
     text = (
-        f"Records that could not be loaded: {streams}. The first: {storable(first)}. They are kept, with their "
-        f"reasons, in the table {table}, and everything else is loaded. Correct them at the source, deselect the "
-        f"property in the tap, or raise the setting max_rejected (now {limit})."
+        f"Records that could not be loaded: {streams}. The first: {storable(first)}. "
+        f"{kept if is_kept else 'Nothing is kept of a dry run.'} Correct them at the source, deselect the property in "
+        f"the tap, or raise the setting max_rejected (now {limit})."
     )
-    if sum(count for _, count in counts) > limit:
+    if sum(run.rejected for run in runs) > limit:
         raise RejectedRecordsError(text)
     return text

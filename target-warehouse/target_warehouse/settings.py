@@ -120,6 +120,14 @@ SETTINGS = (
         default=0,
     ),
     Setting(
+        "dry_run",
+        "boolean",
+        "Dry run",
+        "Change nothing: load into copies of the tables that are thrown away, tell what would be created, changed, "
+        "deleted and rejected, and print no STATE. For one run, in its environment.",
+        default=False,
+    ),
+    Setting(
         "sanitize_null_text_characters",
         "boolean",
         "Replace NUL characters",
@@ -242,6 +250,7 @@ class Settings:
     commit_interval_seconds: float
     lock_timeout_seconds: float
     max_rejected: int
+    dry_run: bool
     sanitize_null_text_characters: bool
 
     @classmethod
@@ -274,6 +283,7 @@ class Settings:
             commit_interval_seconds=float(full["commit_interval_seconds"]),
             lock_timeout_seconds=float(full["lock_timeout_seconds"]),
             max_rejected=full["max_rejected"],
+            dry_run=full["dry_run"],
             sanitize_null_text_characters=full["sanitize_null_text_characters"],
         )
 

@@ -2,7 +2,8 @@
 
 Pure: standard library only. A staged batch is the relation `s`, the stream's table is `t`. `values` maps each
 column of the batch to the expression that makes its value from `s`, with the casts an engine needs. Names are
-always quoted by `identifier`; values never appear in a statement, except integers and timestamps of our own.
+always quoted by `identifier`; values never appear in a statement, except integers, timestamps of our own, and ids as
+quoted texts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from target_warehouse.columns import DELETED_AT, TABLE_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 def identifier(*parts: str | None) -> str:
@@ -23,6 +24,15 @@ def identifier(*parts: str | None) -> str:
 def column_list(names: Iterable[str]) -> str:
     """Quoted names between commas."""
     return ", ".join(identifier(name) for name in names)
+
+
+def chosen_rows(*, live_only: bool, ids: Sequence[str] | None = None) -> str:
+    """The WHERE of rows that are not marked as deleted, of those with these texts as `id`, or nothing."""
+    conditions = [f"{identifier(DELETED_AT)} IS NULL"] if live_only else []
+    if ids is not None:
+        texts = ", ".join("'" + each.replace("'", "''") + "'" for each in ids) or "NULL"
+        conditions.append(f"{identifier('id')} IN ({texts})")
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def matches(keys: Iterable[str], values: Mapping[str, str]) -> str:

@@ -26,6 +26,7 @@ from singer_sdk.target_base import Target
 
 from target_warehouse import rejects
 from target_warehouse.drain import leave_a_drain
+from target_warehouse.dry_run import announcement
 from target_warehouse.engines import open_engine
 from target_warehouse.errors import AgainError, InputError, TerminatedError, WarehouseError, sentence_of
 from target_warehouse.history import StreamRun, history_table
@@ -301,15 +302,15 @@ class TargetWarehouse(Target):
         self.commit_all()
         for sink in self._sinks_active.values():
             sink.clean_up()
-        _ = self.engine
+        if (changes := self.engine.changes()) is not None:
+            self.logger.info("%s", announcement(self._runs.values(), changes))
         self._check_rejected()
         self.finish("success")
 
     def _check_rejected(self) -> None:
         if runs := [run for run in self._runs.values() if run.rejected]:
-            counts = [(run.stream, run.rejected) for run in runs]
-            first = f"in the stream {runs[0].stream} {runs[0].first_reason}"
-            self.logger.warning("%s", rejects.judged(counts, first, self._history.schema, self.settings.max_rejected))
+            is_kept, limit = not self.settings.dry_run, self.settings.max_rejected
+            self.logger.warning("%s", rejects.judged(runs, self._history.schema, limit, is_kept=is_kept))
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         sink: WarehouseSink | None = self._sinks_active.get(message_dict.get("stream", ""))  # type: ignore[assignment]
@@ -361,7 +362,7 @@ class TargetWarehouse(Target):
 
     def _print_state(self) -> None:
         state = self._watermark.release()
-        if state is not None and state != self._printed_state:
+        if state is not None and state != self._printed_state and not self.settings.dry_run:
             self._write_state_message(state)
             self._printed_state = state
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,9 @@ class ObjectStream(HubSpotStream):
         self._wanted = Wanted({*wanted, self.kind.modified_property})
         self._records = RecordMaker(chosen, self._wanted, all_in=ALL_PROPERTIES if self._is_json else None)
         self.done.hubspot_total = self.portal.total(self.kind)
+        if self.run.settings.only_ids is not None:
+            yield from self._chosen(self.run.settings.only_ids.get(self.name, ()))
+            return
         state = self.load_state()
         settings = self.run.settings
         is_new = state.bookmark is None and settings.start_date is None
@@ -75,6 +78,32 @@ class ObjectStream(HubSpotStream):
             yield from self._full_pass(state)
         else:
             yield from self._changes(state, state.bookmark or settings.start_date or self.run.started_at)
+
+    def _chosen(self, ids: Sequence[str]) -> Iterator[Block]:
+        """Yield what changed since the setting `reread_since`, then these objects as HubSpot has them now.
+
+        An object that is archived or was merged comes as a delete record, one that is gone for good not at all.
+        """
+        if since := self.run.settings.reread_since:
+            yield from (event for event in self._changes(StreamState(), since) if isinstance(event, Block))
+        self.done.mode, asked, found = "chosen", set(ids), set[str]()
+        for page in self.portal.by_id(self.kind, ids, self._wanted):
+            block = self._page([each for each in page if each["id"] in asked])
+            found |= {each["id"] for each in page}
+            yield block
+            merged = (
+                record
+                for each, survivor in zip(page, self._records(page), strict=True)
+                for record in merged_records(survivor, self._wanted.merged_ids(each["properties"]))
+                if record["id"] in asked
+            )
+            yield self._deletes(merged)
+        for page in self.portal.by_id(self.kind, sorted(asked - found), self._wanted, archived=True):
+            yield self._deletes(archived_record(each) for each in page if each["id"] in asked)
+
+    def _deletes(self, records: Iterable[Record]) -> Block:
+        deletes = list(records)
+        return self.block(deletes, deletes=len(deletes))
 
     def _full_pass(self, state: StreamState) -> Iterator[Event]:
         """Yield every live object; a pass that was interrupted goes on where it was."""

@@ -10,16 +10,24 @@ if TYPE_CHECKING:
 
 
 def open_engine(settings: Settings, *, read_only: bool = False) -> Engine:
-    """Open the warehouse that the settings name.
+    """Open the warehouse that the settings name; with `dry_run`, a copy of it that is thrown away, unless only to read.
 
     Raises:
         ConnectionFailedError: it cannot be opened; the message says why and what to do.
     """
     # Imported here: each driver costs a quarter of a second to a second of start-up, and a run needs one.
     if settings.postgres is not None:
+        if settings.dry_run and not read_only:
+            from target_warehouse.engines.postgres_shadow import PostgresShadow
+
+            return PostgresShadow(settings.postgres)
         from target_warehouse.engines.postgres import PostgresEngine
 
         return PostgresEngine(settings.postgres)
+    if settings.dry_run and not read_only:
+        from target_warehouse.engines.duckdb_shadow import DuckDBShadow
+
+        return DuckDBShadow(settings.duckdb_path or "", settings.lock_timeout_seconds)
     from target_warehouse.engines.duckdb import DuckDBEngine
 
     return DuckDBEngine(settings.duckdb_path or "", settings.lock_timeout_seconds, read_only=read_only)

@@ -9,21 +9,27 @@ open no other process can even read it: opening waits for `lock_timeout_seconds`
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from target_warehouse.columns import DELETED_AT
 from target_warehouse.engines.duckdb_compaction import is_due
-from target_warehouse.engines.protocol import Counts
+from target_warehouse.engines.duckdb_file import (
+    CATALOG,
+    MEMORY,
+    REMEDY,
+    columns_of,
+    constraints_of,
+    open_file,
+    tables_of,
+)
+from target_warehouse.engines.protocol import Counts, TableChange
 from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
 from target_warehouse.engines.types import widened
-from target_warehouse.errors import AgainError, ConnectionFailedError, LoadError, RefusedDataError
-from target_warehouse.statements import column_list, identifier
+from target_warehouse.errors import AgainError, LoadError, RefusedDataError
+from target_warehouse.statements import chosen_rows, column_list, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,30 +40,7 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Table
 
 logger = logging.getLogger("target-warehouse")
-STORAGE_VERSION = "v1.5.0"
-_CATALOG = "target"  # the name under which the file is attached; users never see it
 _STAGE = "stage"
-_RETRY_SECONDS = 0.2
-#: What DuckDB may keep in memory; by default it takes most of the machine's. What needs more, gets more.
-_MEMORY = "128MB"
-_WHILE_LOADING = {
-    "memory_limit": f"'{_MEMORY}'",
-    # How long the log may become before it is worked into the file. What is only in the log is in memory as well,
-    # uncompressed, and goes to temporary files where there is no room; a shorter log makes row groups too small for
-    # compression. The batch that makes it longer is not written to it at all.
-    "checkpoint_threshold": "'32MB'",
-    # Every thread costs memory, and DuckDB inserts batches of our size in half the time with one.
-    "threads": "1",
-    # Working the log in would merge row groups too: each is read and written again, at 250 columns for 300 MB more.
-    "max_vacuum_tasks": "0",
-}
-_WHILE_READING = {"memory_limit": "'1GB'"}  # reports and comparisons; what needs more goes to temporary files
-
-#: What to do about a file that cannot be read or written.
-_REMEDY = (
-    "Make room if the disk is full; if the file is damaged, restore a backup or name another file in the setting "
-    "warehouse."
-)
 
 _ABOUT_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ConversionException)
 _ABOUT_FILE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
@@ -80,6 +63,8 @@ class DuckDBEngine:
     """An open DuckDB file."""
 
     stores_nul = True
+    most_name_bytes: int | None = None
+    ignores_case = True
     reads_chunks = False
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
@@ -88,7 +73,7 @@ class DuckDBEngine:
 
             pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 25 MB that it does not use
         self._path = path
-        self._connection = _attach(path, lock_timeout_seconds, read_only=read_only)
+        self._connection = open_file(path, lock_timeout_seconds, read_only=read_only)
         self._types: dict[tuple[str | None, str], dict[str, str]] = {}
         self._has_much_memory = False
         self._is_faulty = False
@@ -98,7 +83,7 @@ class DuckDBEngine:
         with self._errors(f"the table {table.name} cannot be prepared"):
             check_schema(table, None)
             if table.schema:
-                self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(_CATALOG, table.schema)}")
+                self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(CATALOG, table.schema)}")
             table = named(table, self.table_names(table.schema), self.column_types, most_bytes=None, ignores_case=True)
             existing = self.column_types(table.schema, table.name)
             wanted = {column.name: COLUMN_TYPES[column.kind] for column in table.columns}
@@ -146,7 +131,7 @@ class DuckDBEngine:
                 raise
             self._connection.execute("RESET memory_limit")
             self._has_much_memory = True
-            msg = f"DuckDB file {self._path}: a batch needs more memory than {_MEMORY}."
+            msg = f"DuckDB file {self._path}: a batch needs more memory than {MEMORY}."
             raise AgainError(msg) from error
 
     def table_exists(self, schema: str | None, name: str) -> bool:
@@ -155,13 +140,9 @@ class DuckDBEngine:
 
     def key_names(self, schema: str | None, name: str) -> list[str]:
         """The primary key, or the columns that may not be null: in the tables of this target these are the keys."""
-        rows = self._connection.execute(
-            "SELECT constraint_type, unnest(constraint_column_names) FROM duckdb_constraints() "
-            "WHERE database_name = ? AND schema_name = ? AND table_name = ?",
-            [_CATALOG, schema or "main", name],
-        ).fetchall()
-        primary = [column for kind, column in rows if kind == "PRIMARY KEY"]
-        return primary or [column for kind, column in rows if kind == "NOT NULL"]
+        found = constraints_of(self._connection, CATALOG, schema, name)
+        primary = [column for kind, column in found if kind == "PRIMARY KEY"]
+        return primary or [column for kind, column in found if kind == "NOT NULL"]
 
     def comparable(self, column: str, kind: str, *, as_text: bool) -> str:
         """The expression that a column is compared by; see the protocol."""
@@ -169,19 +150,25 @@ class DuckDBEngine:
 
     @contextmanager
     def read(
-        self, schema: str | None, name: str, columns: Sequence[str], *, live_only: bool
+        self,
+        schema: str | None,
+        name: str,
+        columns: Sequence[str],
+        *,
+        live_only: bool,
+        ids: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatchReader]:
         """The rows of a table; see the protocol."""
-        where = f" WHERE {identifier(DELETED_AT)} IS NULL" if live_only else ""
+        where = chosen_rows(live_only=live_only, ids=ids)
         with self._errors(f"the table {name} cannot be read"):
             yield self._connection.sql(
-                f"SELECT {column_list(columns)} FROM {identifier(_CATALOG, schema or 'main', name)}{where}"  # noqa: S608
+                f"SELECT {column_list(columns)} FROM {identifier(CATALOG, schema or 'main', name)}{where}"  # noqa: S608
             ).to_arrow_reader()
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT; unqualified schemas are the file's."""
         with self._errors("a query failed"):
-            self._connection.execute(f"USE {identifier(_CATALOG)}")
+            self._connection.execute(f"USE {identifier(CATALOG)}")
             return self._connection.execute(sql).fetchall()
 
     def close(self) -> None:
@@ -191,21 +178,25 @@ class DuckDBEngine:
                 self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         self._connection.close()
 
+    def changes(self) -> list[TableChange] | None:
+        """None: what is done here is done."""
+        return None
+
     def tidy(self) -> None:
         """Compact the file if most of its rows are dead ones, or if it is in small pieces."""
         if self._is_faulty or not self._types:
             return
         try:
-            if is_due(self._connection, _CATALOG, self._types):
+            if is_due(self._connection, CATALOG, self._types):
                 self._connection.execute("RESET memory_limit")
                 self._connection.execute("RESET max_vacuum_tasks")
-                self._connection.execute(f"CHECKPOINT {identifier(_CATALOG)}")
+                self._connection.execute(f"CHECKPOINT {identifier(CATALOG)}")
         except duckdb.Error as error:
             reason = str(error).splitlines()[0].rstrip(".")
             logger.warning("DuckDB file %s: it cannot be compacted: %s. Nothing is lost.", self._path, reason)
 
     def _name(self, table: Table) -> str:
-        return identifier(_CATALOG, table.schema or "main", table.name)
+        return identifier(CATALOG, table.schema or "main", table.name)
 
     def _alter(self, table: Table, column: str, existing: str, wanted: str) -> None:
         wider = widened(existing, wanted, number="decimal(38,18)", json="json", text="varchar")
@@ -221,7 +212,7 @@ class DuckDBEngine:
         statement = f"ALTER TABLE {self._name(table)} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}"
         self._connection.execute("RESET memory_limit")
         self._connection.execute(statement)
-        self._connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        self._connection.execute(f"SET memory_limit = '{MEMORY}'")
 
     def _as_it_is(self, table: Table) -> Table:
         types = self.column_types(table.schema, table.name)
@@ -230,20 +221,11 @@ class DuckDBEngine:
 
     def table_names(self, schema: str | None) -> list[str]:
         """The tables of a schema."""
-        rows = self._connection.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
-            [_CATALOG, schema or "main"],
-        ).fetchall()
-        return [row[0] for row in rows]
+        return tables_of(self._connection, CATALOG, schema)
 
     def column_types(self, schema: str | None, name: str) -> dict[str, str]:
         """The columns of a table and their types; see the protocol."""
-        rows = self._connection.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() "
-            "WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
-            [_CATALOG, schema or "main", name],
-        ).fetchall()
-        return dict(rows)
+        return columns_of(self._connection, CATALOG, schema, name)
 
     def _roll_back(self) -> None:
         try:
@@ -264,7 +246,7 @@ class DuckDBEngine:
                 raise RefusedDataError(msg, f"DuckDB refuses a value of it ({reason})") from error
             if isinstance(error, _ABOUT_FILE):
                 self._is_faulty = True
-                msg = f"{msg} {_REMEDY}"
+                msg = f"{msg} {REMEDY}"
             raise LoadError(msg) from error
 
 
@@ -279,7 +261,7 @@ class DuckDBTransaction(SqlTransaction):
 
     def table_name(self, table: Table) -> str:
         """The table's name with the attached file's."""
-        return identifier(_CATALOG, table.schema or "main", table.name)
+        return identifier(CATALOG, table.schema or "main", table.name)
 
     @contextmanager
     def staged(self, rows: pa.Table) -> Iterator[str]:
@@ -340,48 +322,5 @@ def comparable(column: str, kind: str, *, as_text: bool) -> str:
     return text
 
 
-def _attach(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    file = Path(path)
-    if read_only and not file.exists():
-        msg = f"There is no DuckDB file {path}: run the pipeline first, or correct the setting warehouse."
-        raise ConnectionFailedError(msg)
-    if not read_only:
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            msg = f"The folder of the DuckDB file {path} cannot be made: {error.strerror}."
-            raise ConnectionFailedError(msg) from error
-    # An existing file keeps its format, which may be newer.
-    options = "(READ_ONLY)" if read_only else "" if file.exists() else f"(STORAGE_VERSION '{STORAGE_VERSION}')"
-    literal = str(file).replace("'", "''")
-    connection = duckdb.connect()
-    deadline = time.monotonic() + lock_timeout_seconds
-    while True:
-        try:
-            connection.execute(f"ATTACH '{literal}' AS {identifier(_CATALOG)} {options}")
-        except duckdb.Error as error:
-            is_locked = "lock" in str(error).lower() and "conflicting" in str(error).lower()
-            if is_locked and time.monotonic() < deadline:
-                time.sleep(_RETRY_SECONDS)
-                continue
-            connection.close()
-            raise ConnectionFailedError(_why_not(path, error, is_locked=is_locked)) from error
-        connection.execute("SET TimeZone = 'UTC'")
-        for setting, value in (_WHILE_READING if read_only else _WHILE_LOADING).items():
-            connection.execute(f"SET {setting} = {value}")
-        return connection
-
-
 def _lacks_memory(error: duckdb.Error) -> bool:
     return isinstance(error, duckdb.OutOfMemoryException) or "increasing the memory limit" in str(error).lower()
-
-
-def _why_not(path: str, error: duckdb.Error, *, is_locked: bool) -> str:
-    if is_locked:
-        return (
-            f"The DuckDB file {path} is locked by another process: while one process has it open for writing no "
-            "other can read or write it. Close that process (a database browser, another run) and run again."
-        )
-    if "not a valid DuckDB" in str(error):
-        return f"The file {path} is not a DuckDB database: name another file in the setting warehouse."
-    return f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0].rstrip('.')}. {_REMEDY}"

@@ -20,17 +20,16 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from target_warehouse import statements
-from target_warehouse.columns import DELETED_AT
 from target_warehouse.engines.postgres_connector import WarehouseConnector
 from target_warehouse.engines.postgres_copy import as_stored
 from target_warehouse.engines.postgres_errors import first_line, primary_message, refusal
-from target_warehouse.engines.postgres_tables import Existing, existing_table, prepare, widen
-from target_warehouse.engines.protocol import Counts
+from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table, prepare, widen
+from target_warehouse.engines.protocol import Counts, TableChange
 from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import stored_as
 from target_warehouse.engines.types import TEXT
 from target_warehouse.errors import AgainError, ConnectionFailedError
-from target_warehouse.statements import identifier
+from target_warehouse.statements import chosen_rows, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -60,6 +59,8 @@ class PostgresEngine:
     """An open PostgreSQL database."""
 
     stores_nul = False
+    most_name_bytes: int | None = NAME_BYTES
+    ignores_case = False
     reads_chunks = True
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -150,12 +151,18 @@ class PostgresEngine:
 
     @contextmanager
     def read(
-        self, schema: str | None, name: str, columns: Sequence[str], *, live_only: bool
+        self,
+        schema: str | None,
+        name: str,
+        columns: Sequence[str],
+        *,
+        live_only: bool,
+        ids: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatchReader]:
         """The rows of a table; see the protocol."""
         types = self.column_types(schema, name)
         chosen = ", ".join(f"{_exact(identifier(column), types[column])} AS {identifier(column)}" for column in columns)
-        where = f" WHERE {identifier(DELETED_AT)} IS NULL" if live_only else ""
+        where = chosen_rows(live_only=live_only, ids=ids)
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(f"SELECT {chosen} FROM {identifier(schema, name)}{where}")  # noqa: S608 - quoted
@@ -174,6 +181,10 @@ class PostgresEngine:
             sqlstate = getattr(error.orig, "sqlstate", None)
             msg = f"PostgreSQL at {self._where}: a query failed"
             raise refusal(msg, sqlstate, first_line(error.orig)) from error
+
+    def changes(self) -> list[TableChange] | None:
+        """None: what is done here is done."""
+        return None
 
     def tidy(self) -> None:
         """Nothing to do: PostgreSQL looks after dead rows by itself."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-warehouse")
 
-_NAME_BYTES = 63  # PostgreSQL's NAMEDATALEN - 1: a longer name would be cut silently
+NAME_BYTES = 63  # PostgreSQL's NAMEDATALEN - 1: a longer name would be cut silently
 _MOST_COLUMNS = 1_600
 #: A page of 8,192 bytes, less its header, a row's header and a bit for each of 1,600 columns.
 _ROW_BYTES = 7_900
@@ -83,12 +83,12 @@ def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: 
 
 def prepare(table: Table, connector: PostgresConnector, connection: sqlalchemy.Connection) -> tuple[Table, Existing]:
     """Create the table, add its missing columns, widen its narrow ones; gives it with its names, and what is there."""
-    check_schema(table, _NAME_BYTES)
+    check_schema(table, NAME_BYTES)
     table = named(
         table,
         (),
         lambda schema, name: existing_table(connection, schema, name).types,
-        most_bytes=_NAME_BYTES,
+        most_bytes=NAME_BYTES,
         ignores_case=False,
     )
     found = existing_table(connection, table.schema, table.name)

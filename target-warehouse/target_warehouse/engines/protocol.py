@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from target_warehouse.columns import DELETED_AT, TABLE_VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -32,6 +34,23 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
+
+
+@dataclass(frozen=True)
+class TableChange:
+    """What a run would do to a table: its columns' types before, none if there is no such table, and after."""
+
+    schema: str | None
+    name: str
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    is_new_schema: bool
+
+
+def shadow_columns(types: Mapping[str, str], needed: set[str]) -> set[str]:
+    """The columns whose values decide what becomes of a record; at least one, so that rows can be counted."""
+    kept = {name for name in types if name in needed or name in (DELETED_AT, TABLE_VERSION)}
+    return kept or set(list(types)[:1])
 
 
 class Transaction(Protocol):
@@ -63,6 +82,11 @@ class Engine(Protocol):
     stores_nul: bool
     #: Whether the database is a process of its own and takes a batch in small chunks as fast as in one.
     reads_chunks: bool
+
+    #: The longest name that the database takes, in bytes; None: any.
+    most_name_bytes: int | None
+    #: Whether names that differ in case only are one name to it.
+    ignores_case: bool
 
     def prepare(self, table: Table) -> Table:
         """Create the schema and the table, or add the columns the table lacks; gives the table as it is then.
@@ -109,9 +133,15 @@ class Engine(Protocol):
         """
 
     def read(
-        self, schema: str | None, name: str, columns: Sequence[str], *, live_only: bool
+        self,
+        schema: str | None,
+        name: str,
+        columns: Sequence[str],
+        *,
+        live_only: bool,
+        ids: Sequence[str] | None = None,
     ) -> AbstractContextManager[pa.RecordBatchReader]:
-        """Every row of a table, or every one that is not marked as deleted, exactly.
+        """Every row of a table, or every one that is not marked as deleted or has one of these `id`s, exactly.
 
         Arrow types that hold every value of a column are used, and text otherwise: numbers by their digits, without
         zeros at the end, JSON as it is written.
@@ -119,6 +149,9 @@ class Engine(Protocol):
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
+
+    def changes(self) -> list[TableChange] | None:
+        """In a dry run, what the run would do to the tables that it prepared, in that order; None in a real one."""
 
     def tidy(self) -> None:
         """Do what makes later runs cheaper and may take seconds; everything is committed."""

@@ -1,0 +1,183 @@
+"""A PostgreSQL warehouse to try a run on: its tables are only read, and temporary tables take what is written.
+
+A table that a stream needs is copied with all its columns, but only the values that decide what becomes of a record:
+keys, what may not be null, the mark of a deletion and the version. Temporary tables belong to one session and end
+with it, however it ends; so one session does everything here, and COPY takes rows as text. Nobody waits for a lock
+of this session: the tables themselves are read once, and left alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pyarrow as pa
+import sqlalchemy
+
+from target_warehouse.engines.postgres import PostgresEngine, PostgresTransaction
+from target_warehouse.engines.postgres_errors import first_line, refusal
+from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table
+from target_warehouse.engines.protocol import TableChange, shadow_columns
+from target_warehouse.names import fit
+from target_warehouse.statements import column_list, identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from target_warehouse.columns import Table
+
+_STAGE = "target_warehouse_stage"
+_SESSION = ("SET TIME ZONE 'UTC'", "SET DateStyle = 'ISO, YMD'", "CREATE TEMPORARY TABLE target_warehouse_first ()")
+#: What a staged column is before it is cast; the same as ADBC makes.
+_STAGED_TYPES = (
+    (pa.types.is_boolean, "boolean"),
+    (pa.types.is_integer, "bigint"),
+    (pa.types.is_floating, "double precision"),
+    (pa.types.is_decimal, "numeric"),
+    (pa.types.is_date, "date"),
+    (pa.types.is_time, "time"),
+    (pa.types.is_timestamp, "timestamp"),
+    (pa.types.is_binary, "bytea"),
+)
+
+
+class PostgresShadow(PostgresEngine):
+    """The engine on temporary tables of its own session."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self._session = self._engine.connect()
+        with self._definition("a session cannot be made ready") as session:
+            for statement in _SESSION:
+                session.exec_driver_sql(statement)
+            found = "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
+            self._schema = str(session.exec_driver_sql(found).scalar_one())
+        #: For each table of the warehouse, the name of its copy and its columns before the run.
+        self._copied: dict[tuple[str | None, str], tuple[str, dict[str, str]]] = {}
+
+    def prepare(self, table: Table) -> Table:
+        """Copy the table, if it is there, and do to the copy what is to be done to the table."""
+        name = fit([table.name], (), most_bytes=NAME_BYTES, ignores_case=False)[table.name]
+        if (table.schema, name) not in self._copied:
+            with self._definition(f"the table {name} cannot be copied") as session:
+                self._copied[table.schema, name] = self._copy(session, table.schema, name, table.keys)
+        return self._outside(super().prepare(self._inside(replace(table, name=name))), table.schema, name)
+
+    def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
+        """Change the types of the copy's columns."""
+        return self._outside(super().widen(self._inside(table), kinds), table.schema, table.name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[PostgresTransaction]:
+        """A transaction on the copies."""
+        try:
+            with self._session.begin():
+                names = {key: (self._schema, copy) for key, (copy, _) in self._copied.items()}
+                driver: Any = self._session.connection
+                with driver.cursor() as cursor:
+                    yield ShadowTransaction(cursor, self._tables, names)
+        except psycopg.Error as error:
+            msg = f"PostgreSQL at {self._where}: a batch cannot be written"
+            raise refusal(msg, error.sqlstate, first_line(error)) from error
+
+    def changes(self) -> list[TableChange]:
+        """What the run would do to the tables that it prepared."""
+        schemas: list[str] = list(self._session.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars())
+        found = [
+            TableChange(
+                schema,
+                name,
+                before,
+                existing_table(self._session, self._schema, copy).types,
+                is_new_schema=schema is not None and schema not in schemas,
+            )
+            for (schema, name), (copy, before) in self._copied.items()
+        ]
+        self._session.rollback()
+        return found
+
+    def close(self) -> None:
+        """End the session, and the copies with it."""
+        self._session.close()
+        super().close()
+
+    @contextmanager
+    def _definition(self, what: str) -> Iterator[sqlalchemy.Connection]:
+        """A transaction of the one session; the copies are nobody else's, so nobody has to wait."""
+        try:
+            with self._session.begin():
+                self._session.exec_driver_sql(f"SET LOCAL lock_timeout = {self._lock_timeout}")
+                yield self._session
+        except sqlalchemy.exc.DBAPIError as error:
+            sqlstate = getattr(error.orig, "sqlstate", None)
+            raise refusal(f"PostgreSQL at {self._where}: {what}", sqlstate, first_line(error.orig)) from error
+
+    def _copy(
+        self, session: sqlalchemy.Connection, schema: str | None, name: str, keys: tuple[str, ...]
+    ) -> tuple[str, dict[str, str]]:
+        copies = {copy for copy, _ in self._copied.values()}
+        copy = name if name not in copies else f"{len(copies)} {name}"[:NAME_BYTES]  # of another schema
+        found = existing_table(session, schema, name)
+        if found.types:
+            real, temporary = identifier(schema, name), identifier(self._schema, copy)
+            like = f"CREATE TABLE {temporary} (LIKE {real} INCLUDING ALL)"
+            session.exec_driver_sql(like.replace("%", "%%"), ())
+            kept = column_list(shadow_columns(found.types, {*keys, *found.key, *_never_null(session, real)}))
+            insert = f"INSERT INTO {temporary} ({kept}) OVERRIDING SYSTEM VALUE SELECT {kept} FROM {real}"  # noqa: S608
+            session.exec_driver_sql(insert.replace("%", "%%"), ())
+        return copy, found.types
+
+    def _inside(self, table: Table) -> Table:
+        return replace(table, schema=self._schema, name=self._copied[table.schema, table.name][0])
+
+    def _outside(self, table: Table, schema: str | None, name: str) -> Table:
+        """The table under the name that it has in the warehouse."""
+        self._tables[schema, name] = self._tables[table.schema, table.name]
+        return replace(table, schema=schema, name=name)
+
+
+class ShadowTransaction(PostgresTransaction):
+    """Writes to the copies: every batch is staged, by a COPY of text, and merged."""
+
+    def __init__(
+        self,
+        cursor: Any,
+        tables: Mapping[tuple[str | None, str], Existing],
+        names: Mapping[tuple[str | None, str], tuple[str, str]],
+    ) -> None:
+        super().__init__(cursor, tables)
+        self._names = names
+
+    def table_name(self, table: Table) -> str:
+        """The copy's name."""
+        return identifier(*self._names[table.schema, table.name])
+
+    @contextmanager
+    def staged(self, rows: pa.Table) -> Iterator[str]:
+        """A temporary table, filled by COPY."""
+        stage = identifier("pg_temp", _STAGE)
+        columns = ", ".join(f"{identifier(field.name)} {_staged_type(field.type)}" for field in rows.schema)
+        self._cursor.execute(f"CREATE TEMPORARY TABLE {identifier(_STAGE)} ({columns})")
+        with self._cursor.copy(f"COPY {stage} FROM STDIN") as copy:
+            for chunk in rows.to_batches(max_chunksize=1_000):
+                for row in zip(*(column.to_pylist() for column in chunk.columns), strict=True):
+                    copy.write_row(row)
+        yield stage
+        self._cursor.execute(f"DROP TABLE {stage}")
+
+    def _as_stored(self, table: Table, rows: pa.Table) -> None:  # noqa: ARG002 - binary COPY is ADBC's
+        return None
+
+
+def _never_null(session: sqlalchemy.Connection, table: str) -> set[str]:
+    found = (
+        "SELECT attname FROM pg_attribute WHERE attrelid = CAST(:name AS regclass) AND attnum > 0 "
+        "AND attnotnull AND attgenerated = '' AND NOT attisdropped"
+    )
+    return set(session.execute(sqlalchemy.text(found), {"name": table}).scalars())
+
+
+def _staged_type(kind: pa.DataType) -> str:
+    return next((name for is_kind, name in _STAGED_TYPES if is_kind(kind)), "text")

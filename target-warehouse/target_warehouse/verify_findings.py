@@ -1,0 +1,69 @@
+"""What a verification is asked for and what it finds, as values. Pure: standard library only."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+#: How late HubSpot's index has been seen.
+LATE = dt.timedelta(hours=1)
+_MOST_KEYS = 10
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What to check and how. `max_ages` are by stream, `""` is every other one, None any age."""
+
+    max_ages: Mapping[str, dt.timedelta | None]
+    sample: int
+    tap: str
+    ignored: Sequence[str] = ()
+    shows_values: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence about a stream. `is_drift` if the copy is not true for it; keys are ids, fields are columns."""
+
+    check: str
+    stream: str
+    text: str
+    is_drift: bool
+    keys: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+
+
+@dataclass
+class StreamCheck:
+    """The figures of a stream. Times are UTC without a zone."""
+
+    stream: str
+    loaded_until: dt.datetime | None
+    age_seconds: float | None
+    live_rows: int | None = None
+    hubspot_total: int | None = None
+    sampled: int = 0
+    changed_since: int = 0
+
+
+@dataclass
+class Verification:
+    """What was found."""
+
+    asked_at: dt.datetime
+    streams: list[StreamCheck] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def is_true(self) -> bool:
+        """Whether nothing differs."""
+        return not any(finding.is_drift for finding in self.findings)
+
+
+def finding(check: str, stream: str, text: str, keys: Iterable[str] = (), fields: Iterable[str] = ()) -> Finding:
+    """A difference; of many keys the first few are kept."""
+    return Finding(check, stream, text, True, tuple(sorted(keys))[:_MOST_KEYS], tuple(fields))

@@ -1,0 +1,199 @@
+"""What the warehouse itself can be asked for a verification: loads, rows, ages, orphans, rejected records."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from target_warehouse import history, rejects
+from target_warehouse.columns import DELETED_AT
+from target_warehouse.errors import VerifyError
+from target_warehouse.statements import chosen_rows, identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from target_warehouse.engines.protocol import Engine
+
+_SYNC_HISTORY = "sync_history"
+_OF_OBJECTS = frozenset({"id", "created_at", "updated_at", "merged_into_id"})
+_OF_ASSOCIATIONS = frozenset({"from_object_type", "from_id", "to_object_type", "to_id"})
+_TOGETHER = 1_000  # ids in a statement
+
+
+@dataclass(frozen=True)
+class Load:
+    """A stream's table, and the moment up to which the last successful run read HubSpot (UTC, without a zone)."""
+
+    stream: str
+    schema: str | None
+    table: str
+    until: dt.datetime | None
+
+    @property
+    def name(self) -> str:
+        """The table's quoted name."""
+        return identifier(self.schema, self.table)
+
+    @property
+    def full_name(self) -> str:
+        """Schema and table with a dot between them."""
+        return f"{self.schema or ''}.{self.table}"
+
+
+@dataclass(frozen=True)
+class News:
+    """What HubSpot says of a record: when it was changed, or that it is deleted, and when."""
+
+    updated_at: dt.datetime | None
+    deleted_at: dt.datetime | None
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it is archived or was merged into another."""
+        return self.deleted_at is not None
+
+    @property
+    def moment(self) -> dt.datetime:
+        """When it became what it is."""
+        return self.deleted_at or self.updated_at or dt.datetime.min
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row, as far as it matters here."""
+
+    updated_at: dt.datetime | None
+    is_live: bool
+
+
+def now() -> dt.datetime:
+    """The moment, in UTC without a zone as the tables have it."""
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+def loads(engine: Engine, schema: str | None) -> dict[str, Load]:
+    """The streams that the tap's history names and that have a table.
+
+    Raises:
+        VerifyError: there is no history of them.
+    """
+    where = schema or "of the database"
+    for table in (history.TABLE_NAME, _SYNC_HISTORY):
+        if not engine.table_exists(schema, table):
+            msg = (
+                f"There is no table {table} in the schema {where}: run tap-hubspot-dw into it first, or correct the "
+                "settings warehouse and default_target_schema."
+            )
+            raise VerifyError(msg)
+    untils = dict(
+        engine.query(
+            "SELECT stream, max(CASE WHEN status = 'success' THEN coalesce(window_until, started_at) END) "  # noqa: S608
+            f"FROM {identifier(schema, _SYNC_HISTORY)} GROUP BY stream ORDER BY stream"
+        )
+    )
+    tables = {
+        stream: (where, table)
+        for stream, where, table in engine.query(
+            f"SELECT stream, table_schema, table_name FROM {identifier(schema, history.TABLE_NAME)} ORDER BY started_at"  # noqa: S608
+        )
+    }
+    found = (Load(stream, *tables[stream], until) for stream, until in untils.items() if stream in tables)
+    return {load.stream: load for load in found if engine.table_exists(load.schema, load.table)}
+
+
+def is_of_objects(engine: Engine, load: Load) -> bool:
+    """Whether the table has HubSpot's objects."""
+    return set(engine.column_types(load.schema, load.table)) >= _OF_OBJECTS
+
+
+def is_of_associations(engine: Engine, load: Load) -> bool:
+    """Whether the table has associations."""
+    return set(engine.column_types(load.schema, load.table)) >= _OF_ASSOCIATIONS
+
+
+def sample(engine: Engine, load: Load, count: int) -> list[str]:
+    """The ids of so many live rows, others each time."""
+    if not count:
+        return []
+    where = chosen_rows(live_only=True)
+    found = engine.query(f"SELECT id FROM {load.name}{where} ORDER BY random() LIMIT {int(count)}")  # noqa: S608
+    return [str(row[0]) for row in found]
+
+
+def count_live(engine: Engine, load: Load) -> int:
+    """The rows that are not marked as deleted."""
+    return _number(engine, f"SELECT count(*) FROM {load.name}{chosen_rows(live_only=True)}")  # noqa: S608
+
+
+def count_recent(engine: Engine, load: Load, since: dt.datetime) -> int:
+    """The rows of records that were made or deleted in HubSpot since a moment."""
+    moment = f"CAST('{since.isoformat(sep=' ')}' AS timestamp)"
+    where = f"created_at >= {moment} OR {identifier(DELETED_AT)} >= {moment}"
+    return _number(engine, f"SELECT count(*) FROM {load.name} WHERE {where}")  # noqa: S608
+
+
+def count_invalid(engine: Engine, load: Load) -> int:
+    """The live rows with values that do not fit their type."""
+    if "invalid_properties" not in engine.column_types(load.schema, load.table):
+        return 0
+    where = f"{chosen_rows(live_only=True)} AND invalid_properties IS NOT NULL"
+    return _number(engine, f"SELECT count(*) FROM {load.name}{where}")  # noqa: S608
+
+
+def there(engine: Engine, load: Load, ids: Sequence[str]) -> dict[str, Row]:
+    """The rows with these ids."""
+    found: dict[str, Row] = {}
+    for at in range(0, len(ids), _TOGETHER):
+        where = chosen_rows(live_only=False, ids=ids[at : at + _TOGETHER])
+        sql = f"SELECT id, updated_at, {identifier(DELETED_AT)} IS NULL FROM {load.name}{where}"  # noqa: S608
+        found |= {str(id_): Row(updated_at, bool(is_live)) for id_, updated_at, is_live in engine.query(sql)}
+    return found
+
+
+def news(fresh: Engine, schema: str, load: Load) -> dict[str, News]:
+    """What the tap has just read of a stream, by id."""
+    if not fresh.table_exists(schema, load.table):
+        return {}
+    sql = f"SELECT id, updated_at, {identifier(DELETED_AT)} FROM {identifier(schema, load.table)}"  # noqa: S608
+    return {str(id_): News(updated_at, deleted_at) for id_, updated_at, deleted_at in fresh.query(sql)}
+
+
+def totals(fresh: Engine, schema: str) -> dict[str, tuple[int | None, dt.datetime]]:
+    """HubSpot's totals by stream, each with the moment at which it was asked."""
+    sql = f"SELECT stream, hubspot_total, started_at FROM {identifier(schema, _SYNC_HISTORY)}"  # noqa: S608
+    return {stream: (total, moment) for stream, total, moment in fresh.query(sql)}
+
+
+def orphans(engine: Engine, associations: Load, objects: Load) -> tuple[set[str], int]:
+    """The ids of objects that live associations name and that have no row, and how many named ones are deleted."""
+    kind = objects.stream.replace("'", "''")
+    named = " UNION ".join(
+        f"SELECT {end}_id AS id FROM {associations.name}{chosen_rows(live_only=True)} AND {end}_object_type = '{kind}'"  # noqa: S608
+        for end in ("from", "to")
+    )
+    missing = f"SELECT n.id FROM ({named}) AS n WHERE NOT EXISTS (SELECT 1 FROM {objects.name} AS o WHERE o.id = n.id)"  # noqa: S608
+    marked = (
+        f"SELECT count(*) FROM ({named}) AS n JOIN {objects.name} AS o ON o.id = n.id "  # noqa: S608 - quoted
+        f"WHERE o.{identifier(DELETED_AT)} IS NOT NULL"
+    )
+    return {str(row[0]) for row in engine.query(missing)}, _number(engine, marked)
+
+
+def rejected(engine: Engine, schema: str | None) -> dict[str, tuple[int, int]]:
+    """How many records of each stream were rejected, and how many of them by its last run."""
+    if not engine.table_exists(schema, rejects.TABLE_NAME):
+        return {}
+    runs = identifier(schema, history.TABLE_NAME)
+    last = f"SELECT stream, max(started_at) AS at FROM {runs} GROUP BY stream"  # noqa: S608 - quoted
+    sql = (
+        f"SELECT r.stream, count(*), count(l.at) FROM {identifier(schema, rejects.TABLE_NAME)} AS r "  # noqa: S608
+        f"LEFT JOIN {runs} AS h ON h.run_id = r.run_id AND h.stream = r.stream "
+        f"LEFT JOIN ({last}) AS l ON l.stream = h.stream AND l.at = h.started_at GROUP BY r.stream"
+    )
+    return {stream: (total, latest) for stream, total, latest in engine.query(sql)}
+
+
+def _number(engine: Engine, sql: str) -> int:
+    return int(engine.query(sql)[0][0])

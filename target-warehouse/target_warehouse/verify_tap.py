@@ -1,0 +1,140 @@
+"""HubSpot as it is now, read through the tap: its messages, loaded by the target into a throw-away DuckDB file.
+
+The tap is a command, started as a process of its own. It is told by its environment what to read: the records with
+these ids, and what changed since a moment; see its setting `only_ids`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from target_warehouse.engines import open_engine
+from target_warehouse.errors import VerifyError
+from target_warehouse.names import fit
+from target_warehouse.settings import Settings
+from target_warehouse.statements import identifier
+from target_warehouse.target import TargetWarehouse
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from target_warehouse.engines.protocol import Engine
+
+SCHEMA = "fresh"
+_PREFIX = "TAP_HUBSPOT_DW_"
+#: An error in the tap's own log, and any line of the tap in Meltano's, which has no levels for it.
+_ERRORS = (re.compile(r".*?\| (?:ERROR|CRITICAL) *\|[^|]*\| (.+)"), re.compile(r".*?\] tap-hubspot-dw\S* +(.+)"))
+_MANY = 2**31 - 1
+
+
+@contextmanager
+def fresh_copy(
+    tap: str, ids: Mapping[str, Sequence[str]], since: dt.datetime, tables: Mapping[str, str], engine: Engine
+) -> Iterator[Engine]:
+    """The records with these ids, by stream, and what changed since a moment in UTC, as tables in the schema `SCHEMA`.
+
+    `tables` are the warehouse's tables by stream; the tables and columns here have the names that they have there.
+
+    Raises:
+        VerifyError: the tap cannot be started, or failed; the message ends with what it said.
+    """
+    with tempfile.TemporaryDirectory(prefix="warehouse-verify-") as folder:
+        messages, file = Path(folder) / "messages.singer", Path(folder) / "fresh.duckdb"
+        _run_tap(tap, ids, since, messages)
+        config = {"warehouse": f"duckdb:///{file}", "default_target_schema": SCHEMA, "max_rejected": _MANY}
+        with _quiet(), messages.open(encoding="utf-8", newline="") as lines:
+            TargetWarehouse(config=config).run(lines)
+        fresh = open_engine(Settings.from_config(config), read_only=True)
+        renamed = _renamed(fresh, tables, engine)
+        fresh.close()
+        with duckdb.connect(str(file)) as connection:
+            for statement in renamed:
+                connection.execute(statement)
+        fresh = open_engine(Settings.from_config(config), read_only=True)
+        try:
+            yield fresh
+        finally:
+            fresh.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Have the target's log say errors only: it is the throw-away file's load, and no one's."""
+    log = logging.getLogger("target-warehouse")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _run_tap(tap: str, ids: Mapping[str, Sequence[str]], since: dt.datetime, messages: Path) -> None:
+    asked = {"ONLY_IDS": json.dumps(ids), "REREAD_SINCE": f"{since.isoformat()}Z"}
+    environment = {name: text for name, text in os.environ.items() if name != f"{_PREFIX}MAX_RECORDS"}
+    environment |= {_PREFIX + name: text for name, text in asked.items()}
+    try:
+        with messages.open("wb") as out:
+            done = subprocess.run(  # noqa: S603 - the user's own command
+                shlex.split(tap),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.PIPE,
+                env=environment,
+                check=False,
+            )
+    except (OSError, IndexError, ValueError) as error:
+        msg = f"The tap cannot be started by the command {tap!r}: correct the option --tap, or the setting tap."
+        raise VerifyError(msg) from error
+    if done.returncode:
+        msg = (
+            f"HubSpot could not be read; the tap ended with exit code {done.returncode}: {_said(messages, done.stderr)}"
+        )
+        raise VerifyError(msg)
+
+
+def _said(messages: Path, stderr: bytes) -> str:
+    """Why the tap failed: the streams' errors in its history, or else the last error, or line, of its log."""
+    with messages.open("rb") as lines:
+        history = [json.loads(line)["record"] for line in lines if b'"stream":"sync_history","record"' in line]
+    if failed := [f"{record['stream']}: {record['error']}" for record in history if record.get("error")]:
+        return " ".join(failed)
+    log = stderr.decode(errors="replace").splitlines()
+    told = [found[1] for line in log for pattern in _ERRORS if (found := pattern.match(line))]
+    return (told or [line for line in log if line.strip()] or ["it said nothing."])[-1].strip()
+
+
+def _renamed(fresh: Engine, tables: Mapping[str, str], engine: Engine) -> Iterator[str]:
+    """The statements that give tables and columns their names in the warehouse, which may be shorter."""
+    statements = []
+    for name in fresh.table_names(SCHEMA):
+        there = next((table for stream, table in tables.items() if stream.rpartition("-")[2] == name), name)
+        schema, _, table = there.rpartition(".")
+        columns = list(fresh.column_types(SCHEMA, name))
+        fitted = fit(
+            columns,
+            engine.column_types(schema or None, table),
+            most_bytes=engine.most_name_bytes,
+            ignores_case=engine.ignores_case,
+        )
+        where = identifier(SCHEMA, name)
+        statements += [
+            f"ALTER TABLE {where} RENAME {identifier(column)} TO {identifier(other)}"
+            for column, other in fitted.items()
+            if column != other
+        ]
+        if table != name:
+            statements.append(f"ALTER TABLE {where} RENAME TO {identifier(table)}")
+    return iter(statements)

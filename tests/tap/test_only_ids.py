@@ -1,0 +1,80 @@
+"""The setting `only_ids`: some records as HubSpot has them now, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tap.running import run_tap
+
+
+@pytest.fixture
+def chosen(sandbox):
+    """The tap's settings for a portal of the test's own; `only_ids` is added."""
+    return {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts", "deals"]}
+
+
+@pytest.fixture
+def sandbox(sandbox_factory):
+    """A small portal."""
+    sandbox = sandbox_factory(contacts=60, deals=20, associations=50, contact_properties=20, tier="unlimited")
+    sandbox.reset()
+    return sandbox
+
+
+def ids_of(sandbox, object_type: str, count: int) -> list[str]:
+    return [each["id"] for each in list(sandbox.truth(object_type))[:count]]
+
+
+def test_these_records_come_with_hubspots_totals_and_no_state(sandbox, chosen, tmp_path):
+    ids = ids_of(sandbox, "contacts", 3)
+    run = run_tap(tmp_path, chosen | {"only_ids": {"contacts": ids}})
+    assert run.returncode == 0, run.log
+    assert sorted(each["id"] for each in run.records("contacts")) == sorted(ids)
+    assert {each["type"] for each in run.messages} == {"SCHEMA", "RECORD"}
+    history = {each["stream"]: each for each in run.records("sync_history")}
+    assert {stream: each["hubspot_total"] for stream, each in history.items()} == {"contacts": 60, "deals": 20}
+    assert history["contacts"]["mode"] == "chosen"
+
+
+def test_what_is_no_longer_live_comes_as_a_delete_record_that_says_why(sandbox, chosen, tmp_path):
+    archived, merged, gone, survivor = ids_of(sandbox, "contacts", 4)
+    sandbox.mutate(
+        [
+            {"kind": "archive", "type": "contacts", "id": archived},
+            {"kind": "merge", "type": "contacts", "winner": survivor, "loser": merged},
+            {"kind": "gdpr-delete", "type": "contacts", "id": gone},
+        ]
+    )
+    run = run_tap(tmp_path, chosen | {"only_ids": {"contacts": [archived, merged, gone]}})
+    assert run.returncode == 0, run.log
+    assert run.records("contacts") == []
+    deletes = {each["id"]: each for each in run.deletes("contacts")}
+    assert deletes.keys() == {archived, merged}
+    assert deletes[archived]["archived_at"]
+    assert deletes[merged]["merged_into_id"] == survivor
+
+
+def test_what_changed_since_a_moment_comes_too(sandbox, chosen, tmp_path):
+    edited, archived, asked = ids_of(sandbox, "contacts", 3)
+    since = sandbox.clock.now()
+    sandbox.mutate(
+        [
+            {"kind": "edit", "type": "contacts", "id": edited, "properties": {"lastname": "Now"}},
+            {"kind": "archive", "type": "contacts", "id": archived},
+        ]
+    )
+    config = chosen | {"only_ids": {"contacts": [asked]}, "reread_since": since, "lookback_minutes": 0}
+    run = run_tap(tmp_path, config)
+    assert run.returncode == 0, run.log
+    assert {each["id"] for each in run.records("contacts")} == {edited, asked}
+    assert [each["id"] for each in run.deletes("contacts")] == [archived]
+
+
+@pytest.mark.parametrize(
+    ("only", "sentence"),
+    [({"tickets": ["1"]}, "which is not one of the setting objects"), ({"deals": ["one"]}, "that are no numbers")],
+)
+def test_ids_that_cannot_be_asked_for_are_refused(chosen, tmp_path, only, sentence):
+    run = run_tap(tmp_path, chosen | {"only_ids": only})
+    assert run.returncode == 1
+    assert sentence in run.log

@@ -1,0 +1,191 @@
+"""The setting `dry_run`: nothing is changed, and what is announced is what a run then does."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_warehouse.errors import RejectedRecordsError
+from target_warehouse.target import TargetWarehouse
+from tests.conftest import DuckDBWarehouse
+from tests.target.feeding import numbers
+from tests.target.test_singer_streams import NEXT_RUN, STREAMS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Warehouse
+
+_COLUMNS = (
+    "SELECT table_schema AS s, table_name AS t, column_name AS c, data_type AS k FROM information_schema.columns "
+    "WHERE table_schema NOT IN ('information_schema', 'pg_catalog') ORDER BY s, t, ordinal_position"
+)
+_OURS = ("_load_history", "_rejected_records")
+
+
+def load(warehouse: Warehouse, text: str, **config: Any) -> None:
+    TargetWarehouse(config={"warehouse": warehouse.url, **config}).run(io.StringIO(text, newline=""))
+
+
+def columns(warehouse: Warehouse) -> dict[tuple[str, str], dict[str, str]]:
+    """Every table's columns and their types."""
+    if isinstance(warehouse, DuckDBWarehouse) and not warehouse.path.exists():
+        return {}
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for row in warehouse.query(_COLUMNS):
+        found.setdefault((row["s"], row["t"]), {})[row["c"]] = row["k"]
+    return found
+
+
+def contents(warehouse: Warehouse) -> object:
+    """All there is: the files of a DuckDB warehouse, or every row of PostgreSQL, and its schemas."""
+    if isinstance(warehouse, DuckDBWarehouse):
+        return {path.name: path.read_bytes() for path in warehouse.path.parent.glob("*.duckdb*")}
+    tables = columns(warehouse)
+    rows = {f"{s}.{t}": warehouse.query(f'SELECT * FROM "{s}"."{t}" AS r ORDER BY r::text') for s, t in tables}
+    return tables, rows, warehouse.query("SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg_%' ORDER BY 1")
+
+
+def announced(caplog: pytest.LogCaptureFixture) -> list[str]:
+    text = next(each.getMessage() for each in caplog.records if each.getMessage().startswith("Dry run"))
+    caplog.clear()
+    return text.splitlines()[1:]
+
+
+def stream_lines(warehouse: Warehouse, schema: str) -> list[str]:
+    """What the last run did to each stream, in the words of an announcement."""
+    run = f'SELECT * FROM "{schema}"."_load_history" ORDER BY started_at'
+    history = warehouse.query(run)
+    return [
+        f"{row['stream']}: {row['rows_read']:,} records read; {row['inserted']:,} rows created, {row['updated']:,} "
+        f"updated, {row['deleted']:,} deleted, {row['rejected']:,} records rejected."
+        for row in history
+        if row["run_id"] == history[-1]["run_id"]
+    ]
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
+def test_what_is_announced_is_what_the_run_then_does(
+    stream: Path, warehouse: Warehouse, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    config = json.loads(stream.with_suffix(".rows.json").read_text(encoding="utf-8")).get("config", {})
+    for run in stream.read_bytes().decode().split(NEXT_RUN):
+        before, tables = contents(warehouse), columns(warehouse)
+        capsys.readouterr()
+        load(warehouse, run, **config, dry_run=True)
+        assert capsys.readouterr().out == ""
+        assert contents(warehouse) == before
+        told = announced(caplog)
+        load(warehouse, run, **config)
+        schema = config.get("default_target_schema", "melty")
+        done = stream_lines(warehouse, schema) if (schema, "_load_history") in columns(warehouse) else []
+        assert [line for line in told if line.endswith("records rejected.")] == done
+        for (where, name), after in columns(warehouse).items():
+            then = tables.get((where, name), {})
+            line = next((each for each in told if each.startswith(f"The table {where}.{name} would")), "")
+            if name not in _OURS:
+                assert f"would {'get' if then else 'be created with'} {len(after.keys() - then):,} columns" in line or (
+                    after.keys() == then.keys() and not line
+                )
+                changed = sum(then[column] != after[column] for column in then)
+                assert bool(changed) == any(
+                    f"In the table {where}.{name} the type of {changed:,} " in each for each in told
+                )
+
+
+def test_a_key_that_comes_in_two_batches_is_created_once(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    schema, *lines = numbers(200)
+    load(warehouse, "".join([schema, *lines[:50]]))
+    load(warehouse, "".join([schema, *lines, *lines]), batch_size_rows=60, dry_run=True)
+    told = announced(caplog)
+    load(warehouse, "".join([schema, *lines, *lines]), batch_size_rows=60)
+    assert told[0] == stream_lines(warehouse, "melty")[0]
+    assert told[0] == "numbers: 400 records read; 150 rows created, 250 updated, 0 deleted, 0 records rejected."
+
+
+@pytest.mark.parametrize(("version", "read", "deleted"), [(4, 0, 0), (6, 1, 1)])
+def test_marks_and_versions_of_earlier_runs_count(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture, version: int, read: int, deleted: int
+) -> None:
+    """What is marked already is not deleted again, and an older version deletes nothing."""
+    caplog.set_level(logging.INFO)
+    schema = numbers(0)[0]
+
+    def record(version: int, **values: Any) -> str:
+        return json.dumps({"type": "RECORD", "stream": "numbers", "version": version, "record": values}) + "\n"
+
+    load(warehouse, schema + "".join(record(5, id=i, v="") for i in range(3)))
+    load(warehouse, schema + record(5, id=0, _sdc_deleted_at="2026-01-01T00:00:00Z"))
+    activate = json.dumps({"type": "ACTIVATE_VERSION", "stream": "numbers", "version": version}) + "\n"
+    run = schema + record(version, id=1, v="x") * read + activate
+    load(warehouse, run, dry_run=True)
+    told = announced(caplog)
+    load(warehouse, run)
+    assert told[0] == stream_lines(warehouse, "melty")[0]
+    assert (
+        told[0]
+        == f"numbers: {read} records read; 0 rows created, {read} updated, {deleted} deleted, 0 records rejected."
+    )
+
+
+def test_more_rejected_records_than_allowed_fail_a_dry_run_as_they_fail_a_run(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    schema, *lines = numbers(200)
+    before = contents(warehouse)
+    bad = '{"type": "RECORD", "stream": "numbers", "record": {"id": 7000, "v": 1}}\n'
+    with pytest.raises(RejectedRecordsError, match=r"numbers 1\. .*Nothing is kept of a dry run"):
+        load(warehouse, "".join([schema, bad, *lines]), batch_size_rows=50, dry_run=True)
+    assert contents(warehouse) == before
+    assert (
+        announced(caplog)[0] == "numbers: 201 records read; 200 rows created, 0 updated, 0 deleted, 1 records rejected."
+    )
+    load(warehouse, "".join([schema, bad, *lines]), dry_run=True, max_rejected=1)
+
+
+def test_a_batch_that_the_database_refuses_does_not_end_a_dry_run(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A text longer than its column; PostgreSQL finds it in the middle of a transaction."""
+    from tests.conftest import PostgresWarehouse
+
+    caplog.set_level(logging.INFO)
+    warehouse = PostgresWarehouse(postgres_url)
+    schema, *lines = numbers(200)
+    load(warehouse, schema)
+    import psycopg
+
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("ALTER TABLE melty.numbers ADD CHECK (id <> 77)")
+    before = contents(warehouse)
+    load(warehouse, "".join([schema, *lines]), batch_size_rows=50, dry_run=True, max_rejected=1)
+    assert contents(warehouse) == before
+    told = announced(caplog)
+    load(warehouse, "".join([schema, *lines]), batch_size_rows=50, max_rejected=1)
+    assert told[0] == stream_lines(warehouse, "melty")[0]
+    assert "199 rows created" in told[0]
+
+
+def test_streams_of_one_name_in_two_schemas_are_told_apart(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    lines = "".join(
+        line.replace('"numbers"', f'"{name}-numbers"')
+        for name, total in (("a", 100), ("b", 200))
+        for line in numbers(total)
+    )
+    load(warehouse, lines, default_target_schema="", dry_run=True)
+    told = announced(caplog)
+    assert "a-numbers: 100 records read; 100 rows created" in told[0]
+    assert "b-numbers: 200 records read; 200 rows created" in told[1]
+    assert {"The schema a would be created.", "The schema b would be created."} <= set(told)
