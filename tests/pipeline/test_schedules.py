@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +141,7 @@ def test_workers_that_share_meltanos_database_take_turns_and_lose_nothing(sandbo
     with one.begun("schedule", "run", "associations") as run:
         while not warehouse.query("SELECT 1 FROM runs WHERE state = 'RUNNING'"):
             assert run.poll() is None
+            time.sleep(0.2)
         with suspended(run):
             assert "already running" in two.meltano("run", "hubspot", code=1).stderr
     assert run.returncode == 0
