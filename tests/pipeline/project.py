@@ -65,6 +65,12 @@ class Project:
         assert (done.returncode != 0) if code is None else (done.returncode == code), said
         return done
 
+    def begun(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Begin a meltano command and return its process; what it says goes nowhere."""
+        silent = subprocess.DEVNULL
+        command = [str(BIN / "meltano"), *arguments]
+        return subprocess.Popen(command, cwd=self.folder, env=self.env, stdin=silent, stdout=silent, stderr=silent)
+
     def run(self, *blocks: str, **options: Any) -> str:
         """Run blocks and return what Meltano told."""
         return self.meltano("run", *blocks, **options).stderr

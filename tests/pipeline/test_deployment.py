@@ -1,0 +1,80 @@
+"""The files of docs/how-to/deploy run the schedules of meltano.yml, at the times that it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.pipeline.project import ROOT, Project
+
+DEPLOY = ROOT / "docs" / "how-to" / "deploy"
+PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
+BY_CLOCK = {
+    each["name"]: each["interval"] for each in PROJECT["schedules"] if not each["interval"].startswith("@manual")
+}
+CRON_LINE = re.compile(r"((?:\S+ ){5}) *cd .* meltano schedule run (\S+) >>")
+
+AIRFLOW = {  # as much of it as a DAG file needs to be read
+    "airflow/sdk.py": """
+made = {}
+class DAG:
+    def __init__(self, dag_id, *, schedule, start_date, catchup, max_active_runs):
+        self.dag_id, self.schedule = dag_id, schedule
+        made[dag_id] = self
+    def __enter__(self): DAG.current = self; return self
+    def __exit__(self, *_): pass
+""",
+    "airflow/providers/standard/operators/bash.py": """
+from airflow.sdk import DAG
+class BashOperator:
+    def __init__(self, *, task_id, bash_command, cwd, pool, retries, retry_delay):
+        DAG.current.command = bash_command
+""",
+}
+
+
+def test_the_crontab_has_every_schedule_that_has_a_time():
+    lines = CRON_LINE.findall((DEPLOY / "crontab").read_text())
+    assert {name: time.strip() for time, name in lines} == BY_CLOCK
+
+
+def test_the_cron_job_has_the_time_of_its_schedule():
+    job = yaml.safe_load((DEPLOY / "cronjob.yaml").read_text())
+    command = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert command[-3:-1] == ["schedule", "run"]
+    assert job["spec"]["schedule"] == BY_CLOCK[command[-1]]
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+def test_every_schedule_that_has_a_time_has_a_timer():
+    assert {each.stem.removeprefix("hubspot@") for each in DEPLOY.glob("*.timer")} == set(BY_CLOCK)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path):
+    units = [shutil.copy(each, tmp_path) for each in DEPLOY.glob("*.timer")]
+    units += [shutil.copy(DEPLOY / "hubspot@.service", tmp_path / f"hubspot@{name}.service") for name in BY_CLOCK]
+    verified = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_the_dag_file_makes_a_dag_of_each_schedule_as_meltano_lists_them(tmp_path):
+    project = Project(tmp_path)
+    (tmp_path / "schedules.json").write_text(project.meltano("schedule", "list", "--format=json").stdout)
+    for name, text in AIRFLOW.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    told = "; print({name: (each.schedule, each.command) for name, each in airflow.sdk.made.items()})"
+    program = f"import runpy, airflow.sdk; runpy.run_path({str(DEPLOY / 'hubspot_dag.py')!r}){told}"
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "HUBSPOT_PROJECT": str(tmp_path)}
+    made = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True).stdout
+    command = ".venv/bin/uv run meltano --environment=prod schedule run {}"
+    every = {each["name"]: BY_CLOCK.get(each["name"]) for each in PROJECT["schedules"]}
+    assert made.strip() == str({f"hubspot-{name}": (time, command.format(name)) for name, time in every.items()})

@@ -1,0 +1,195 @@
+"""What each schedule of meltano.yml reads; that all of them share one state; and two workers who share it.
+
+WAREHOUSE_TEST_LONG=1 shares it by an S3 server, too, which takes a minute and packages from the registry.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+import yaml
+from meltano.core.plugin.singer.catalog import MetadataExecutor, select_filter_metadata_rules, select_metadata_rules
+from meltano.core.schedule import CRON_INTERVALS, is_valid_cron
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+
+from tests.conftest import PostgresWarehouse
+from tests.pipeline.declared_settings import about
+from tests.pipeline.project import BIN, ROOT, Project
+from tests.tap.running import discover, run_tap
+
+LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
+PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
+SCHEDULES = {each["name"]: each for each in PROJECT["schedules"]}
+STATE_ID = "dev:tap-hubspot-dw-to-target-warehouse"
+OBJECTS = ("contacts", "appointments", "divisions", "deals")
+REFERENCES = ("owners", "pipelines", "pipeline_stages", "properties")
+EVERYTHING = {*OBJECTS, *REFERENCES, "associations", "sync_history"}
+READS = {
+    "all": EVERYTHING,
+    "associations": {"associations", "sync_history"},
+    "weekly-full-refresh": EVERYTHING,
+} | {name: {name, "sync_history"} for name in OBJECTS}
+SIZES = {
+    "contacts": 60,
+    "appointments": 20,
+    "divisions": 5,
+    "deals": 30,
+    "associations": 40,
+    "contact_properties": 40,
+    "tier": "unlimited",
+}
+
+
+def selected(catalog: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
+    """Return a catalog as Meltano gives it to the tap: everything, less what the variable filters out."""
+    patterns = json.loads(env.get("TAP_HUBSPOT_DW__SELECT_FILTER", "[]"))
+    chosen: dict[str, Any] = json.loads(json.dumps(catalog))
+    MetadataExecutor(select_metadata_rules(["*.*"]) + select_filter_metadata_rules(patterns)).visit(chosen)
+    return chosen
+
+
+@pytest.mark.sandbox(**SIZES)
+def test_each_schedule_reads_the_streams_that_it_is_named_after(sandbox, tmp_path):
+    config = {"api_url": sandbox.url, "access_token": sandbox.token}
+    catalog = discover(tmp_path, config)
+    found = {
+        name: set(run_tap(tmp_path, config, catalog=selected(catalog, each.get("env", {}))).by_stream())
+        for name, each in SCHEDULES.items()
+    }
+    assert found == READS
+
+
+def test_every_schedule_is_the_same_tap_and_target_so_that_all_share_one_state():
+    jobs = {each["name"]: each["tasks"] for each in PROJECT["jobs"]}
+    assert {tuple(jobs[each["job"]]) for each in SCHEDULES.values()} == {("tap-hubspot-dw target-warehouse",)}
+
+
+def test_every_schedule_has_a_time_and_sets_what_the_tap_knows():
+    settings = {f"TAP_HUBSPOT_DW_{each.upper()}" for each in about("tap-hubspot-dw")["settings"]["properties"]}
+    for each in SCHEDULES.values():
+        assert each["interval"] in CRON_INTERVALS or is_valid_cron(each["interval"])
+        assert set(each.get("env", {})) <= settings | {"TAP_HUBSPOT_DW__SELECT_FILTER"}
+
+
+def read(warehouse: PostgresWarehouse) -> dict[str, tuple[str, int]]:
+    """Return how the last run read each stream, and how many records."""
+    last = "(SELECT run_id FROM hubspot.sync_history ORDER BY started_at DESC LIMIT 1)"
+    rows = warehouse.query(f"SELECT stream, mode, records FROM hubspot.sync_history WHERE run_id = {last}")
+    return {each["stream"]: (each["mode"], each["records"]) for each in rows}
+
+
+@contextmanager
+def suspended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Hold a process and all that it started."""
+    held = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for each in held:
+        each.suspend()
+    try:
+        yield
+    finally:
+        for each in held:
+            each.resume()
+
+
+def workers(tmp_path: Path, **shared: str) -> tuple[Project, Project]:
+    """Return two projects that have nothing in common but these variables."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    return Project(tmp_path / "one", **shared), Project(tmp_path / "two", **shared)
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox(**SIZES)
+def test_workers_that_share_meltanos_database_take_turns_and_lose_nothing(sandbox, postgres_url, tmp_path):
+    """One reads contacts, the other one the associations that came meanwhile; while one runs, the other is refused."""
+    one, two = workers(
+        tmp_path,
+        TAP_HUBSPOT_DW_API_URL=sandbox.url,
+        TAP_HUBSPOT_DW_ACCESS_TOKEN=sandbox.token,
+        TARGET_WAREHOUSE_WAREHOUSE=postgres_url,
+        MELTANO_DATABASE_URI=postgres_url,
+    )
+    warehouse = PostgresWarehouse(postgres_url)
+    one.run("hubspot")
+    deal = next(sandbox.truth("deals"))["id"]
+    known = {each["toId"] for each in sandbox.truth_associations() if each["fromId"] == deal}
+    contact = next(each["id"] for each in sandbox.truth("contacts") if each["id"] not in known)
+    new = {"fromType": "deals", "fromId": deal, "toType": "contacts", "toId": contact}
+    sandbox.mutate(
+        [
+            {"kind": "edit", "type": "contacts", "id": contact, "properties": {"lastname": "Changed"}},
+            {"kind": "associate", **new},
+        ]
+    )
+    two.meltano("schedule", "run", "contacts")
+    assert read(warehouse) == {"contacts": ("incremental", 1)}
+    association = f"SELECT 1 FROM hubspot.associations WHERE from_id = '{deal}' AND to_id = '{contact}'"
+    assert not warehouse.query(association)
+
+    with one.begun("schedule", "run", "associations") as run:
+        while not warehouse.query("SELECT 1 FROM runs WHERE state = 'RUNNING'"):
+            assert run.poll() is None
+            time.sleep(0.2)
+        with suspended(run):
+            assert "already running" in two.meltano("run", "hubspot", code=1).stderr
+    assert run.returncode == 0
+    assert set(read(warehouse)) == {"associations"}
+    assert warehouse.query(association)
+    assert warehouse.query("SELECT state_id FROM state") == [{"state_id": STATE_ID}]
+
+
+@pytest.fixture
+def bucket(tmp_path) -> Iterator[dict[str, str]]:
+    """Meltano's settings for a bucket on an S3 server of this test's own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [BIN / "uvx", "--from", "moto[server]", "moto_server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    retries = Retry(connect=20, backoff_factor=0.5, backoff_max=5)
+    with requests.Session() as session:
+        session.mount(address, HTTPAdapter(max_retries=retries))
+        session.put(f"{address}/states", timeout=60).raise_for_status()
+    yield {
+        "MELTANO_STATE_BACKEND_URI": "s3://states/hubspot",
+        "MELTANO_STATE_BACKEND_S3_AWS_ACCESS_KEY_ID": "key",
+        "MELTANO_STATE_BACKEND_S3_AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "MELTANO_STATE_BACKEND_S3_ENDPOINT_URL": address,
+    }
+    server.terminate()
+    server.wait(30)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not LONG, reason="WAREHOUSE_TEST_LONG=1 runs it")
+@pytest.mark.sandbox(**SIZES)
+def test_workers_that_share_a_bucket_go_on_where_the_other_one_was(sandbox, bucket, postgres_url, tmp_path):
+    shared = {
+        "TAP_HUBSPOT_DW_API_URL": sandbox.url,
+        "TAP_HUBSPOT_DW_ACCESS_TOKEN": sandbox.token,
+        "TARGET_WAREHOUSE_WAREHOUSE": postgres_url,
+        "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv"),
+    }
+    warehouse = PostgresWarehouse(postgres_url)
+    uv = [BIN / "uv", "run", "--isolated", "--project", ROOT, "--extra", "s3", "meltano", "run", "hubspot"]
+    found = []
+    for worker in workers(tmp_path, **shared, **bucket):
+        done = subprocess.run(uv, cwd=worker.folder, env=worker.env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-4000:]
+        found.append(read(warehouse)["contacts"])
+        contact = next(sandbox.truth("contacts"))["id"]
+        sandbox.mutate([{"kind": "edit", "type": "contacts", "id": contact, "properties": {"lastname": "Changed"}}])
+    assert found == [("full", 60), ("incremental", 1)]
