@@ -303,7 +303,7 @@ class TargetWarehouse(Target):
         self.commit_all()
         for sink in self._sinks_active.values():
             sink.clean_up()
-        _ = self.engine
+        self.engine.make_views(self.settings.default_target_schema, self.settings.views_schema)
         self._check_rejected()
         self.finish("success")
 

@@ -18,6 +18,7 @@ import duckdb
 
 from target_warehouse.columns import DELETED_AT
 from target_warehouse.engines.duckdb_compaction import is_due
+from target_warehouse.engines.duckdb_views import comment_on, make_views
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
@@ -114,6 +115,7 @@ class DuckDBEngine:
                     self._connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {kind}")
                 elif existing:
                     self._alter(table, column, existing[column], kind)
+            comment_on(self._connection, _CATALOG, table)
             return self._as_it_is(table)
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
@@ -190,6 +192,11 @@ class DuckDBEngine:
             if self._is_faulty:
                 self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         self._connection.close()
+
+    def make_views(self, schema: str, views_schema: str) -> None:
+        """Views of live rows; see the protocol."""
+        if views_schema:
+            make_views(self._connection, _CATALOG, schema, views_schema)
 
     def tidy(self) -> None:
         """Compact the file if most of its rows are dead ones, or if it is in small pieces."""
