@@ -31,14 +31,14 @@ _BY_PROPERTY_TYPE = {"number": NUMBER, "bool": BOOLEAN, "date": DATE, "datetime"
 _TEXT_PROPERTIES = {"hs_object_id"}  # typed number by HubSpot; an identifier for everyone else
 
 OBJECT_COLUMNS: dict[str, JSONSchema] = {
-    "id": KEY,
-    "created_at": DATE_TIME,
-    "updated_at": DATE_TIME,
-    "archived": BOOLEAN,
-    "archived_at": DATE_TIME,
-    "merged_into_id": TEXT,
-    "url": TEXT,
-    "invalid_properties": OBJECT,
+    "id": KEY | {"description": "HubSpot's record ID."},
+    "created_at": DATE_TIME | {"description": "When the record was created."},
+    "updated_at": DATE_TIME | {"description": "When the record was last changed."},
+    "archived": BOOLEAN | {"description": "Whether the record is in HubSpot's recycle bin."},
+    "archived_at": DATE_TIME | {"description": "When the record was archived."},
+    "merged_into_id": TEXT | {"description": "The record that this one was merged into."},
+    "url": TEXT | {"description": "The record's page in HubSpot."},
+    "invalid_properties": OBJECT | {"description": "The texts of values that do not fit their property's type."},
     "_sdc_deleted_at": DATE_TIME,
 }
 ALL_PROPERTIES = "properties"

@@ -171,7 +171,8 @@ class TapHubSpotDW(Tap):
     def _schema(self, run: Run, kind: ObjectType) -> dict[str, Any]:
         """Return the schema of a kind's stream as the settings choose its properties."""
         chosen = run.chosen_properties(kind)
-        return json_schema_of_all() if run.settings.properties_as_json else object_schema(chosen)
+        schema = json_schema_of_all() if run.settings.properties_as_json else object_schema(chosen)
+        return schema | {"description": f"HubSpot's {kind.name} ({kind.type_id}): a row for each record."}
 
     def _resolve(self, run: Run, name: str) -> ObjectType:
         type_ids = run.settings.object_type_ids

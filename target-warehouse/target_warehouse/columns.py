@@ -66,13 +66,14 @@ class Column:
 class Table:
     """One stream's table: where it is, its columns and its keys. `schema` is None for the database's default.
 
-    `keys` are properties.
+    `keys` are properties. `comment` is what the stream's schema tells a reader; may be empty.
     """
 
     schema: str | None
     name: str
     columns: tuple[Column, ...]
     keys: tuple[str, ...]
+    comment: str = field(default="", compare=False)
 
     @cached_property
     def by_property(self) -> dict[str, Column]:
@@ -111,7 +112,22 @@ def table_of(
         )
         for name, prop in schema["properties"].items()
     )
-    return Table(default_schema or own_schema, parts[-1], columns, tuple(keys))
+    return Table(default_schema or own_schema, parts[-1], columns, tuple(keys), comment_of(schema))
+
+
+def comment_of(schema: Mapping[str, Any]) -> str:
+    """The title and the description of a schema, as one text that every database stores."""
+    told = [text.strip() for key in ("title", "description") if isinstance(text := schema.get(key), str)]
+    parts = [text for text in dict.fromkeys(told) if text]
+    return ": ".join(parts).replace("\0", "").encode(errors="replace").decode()
+
+
+def changed_comments(table: Table, found: Mapping[str | None, str | None]) -> dict[str | None, str]:
+    """The comments, by column name and None for the table's own, that the schema has and the database has not yet."""
+    wanted: dict[str | None, str] = {None: table.comment} | {
+        column.name: comment_of(column.schema) for column in table.columns
+    }
+    return {name: text for name, text in wanted.items() if text and text != found.get(name)}
 
 
 def kind_of(prop: Mapping[str, Any], *, interpret_encoding: bool = False) -> str:

@@ -68,6 +68,13 @@ SETTINGS = (
         default="melty",
     ),
     Setting(
+        "views_schema",
+        "string",
+        "Schema of views",
+        "A schema that gets a view of the live rows of every table of `default_target_schema`, without the `_sdc_` "
+        "columns and with the names of owners, pipelines, stages and associated records. Empty: no views.",
+    ),
+    Setting(
         "hard_delete",
         "boolean",
         "Hard delete",
@@ -243,6 +250,7 @@ class Settings:
     duckdb_path: str | None
     postgres: Mapping[str, Any] | None = field(repr=False)
     default_target_schema: str
+    views_schema: str
     hard_delete: bool
     activate_version: bool
     add_record_metadata: bool
@@ -271,11 +279,13 @@ class Settings:
         if full["batch_size_rows"] < 1:
             msg = "The setting batch_size_rows must be at least 1."
             raise SettingsError(msg)
+        _check_views_schema(full["views_schema"] or "", full["default_target_schema"] or "")
         path, postgres = destination(full)
         return cls(
             duckdb_path=path,
             postgres=postgres,
             default_target_schema=full["default_target_schema"] or "",
+            views_schema=full["views_schema"] or "",
             hard_delete=full["hard_delete"],
             activate_version=full["activate_version"],
             add_record_metadata=full["add_record_metadata"],
@@ -286,6 +296,15 @@ class Settings:
             dry_run=full["dry_run"],
             sanitize_null_text_characters=full["sanitize_null_text_characters"],
         )
+
+
+def _check_views_schema(views: str, tables: str) -> None:
+    if views and not tables:
+        msg = "The setting views_schema needs default_target_schema: views are made of the tables of that one schema."
+        raise SettingsError(msg)
+    if views and views.casefold() == tables.casefold():
+        msg = "The settings views_schema and default_target_schema must differ: a view has the name of its table."
+        raise SettingsError(msg)
 
 
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {

@@ -21,6 +21,11 @@ def identifier(*parts: str | None) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts if part is not None)
 
 
+def literal(text: str) -> str:
+    """A quoted text."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def column_list(names: Iterable[str]) -> str:
     """Quoted names between commas."""
     return ", ".join(identifier(name) for name in names)

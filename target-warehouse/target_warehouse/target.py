@@ -304,6 +304,8 @@ class TargetWarehouse(Target):
             sink.clean_up()
         if (changes := self.engine.changes()) is not None:
             self.logger.info("%s", announcement(self._runs.values(), changes))
+        else:
+            self.engine.make_views(self.settings.default_target_schema, self.settings.views_schema)
         self._check_rejected()
         self.finish("success")
 

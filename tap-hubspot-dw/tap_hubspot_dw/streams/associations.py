@@ -44,7 +44,8 @@ SCHEMA = described(
         "association_category": KEY,
         "association_type_id": {"type": ["integer"]},
         "label": TEXT,
-    }
+    },
+    "Associations between HubSpot's records: a row for each association type between two of them.",
 )
 
 

@@ -247,6 +247,6 @@ class HubSpotStream(Stream):
             )
 
 
-def described(columns: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def described(columns: Mapping[str, dict[str, Any]], description: str) -> dict[str, Any]:
     """Return the JSON schema of a stream with fixed columns."""
-    return {"type": "object", "properties": dict(columns)}
+    return {"type": "object", "description": description, "properties": dict(columns)}

@@ -33,7 +33,8 @@ SCHEMA = described(
         "hubspot_total": INTEGER,
         "status": TEXT,
         "error": TEXT,
-    }
+    },
+    "What each run asked HubSpot for: a row for each run and stream.",
 )
 
 

@@ -142,7 +142,8 @@ class ReferenceStream(HubSpotStream):
     """
 
     def __init__(self, tap: Tap, run: Run, reference: Reference) -> None:
-        schema = described({name: kind for name, (kind, _) in reference.columns.items()})
+        columns = {name: kind for name, (kind, _) in reference.columns.items()}
+        schema = described(columns, f"HubSpot's {reference.name.replace('_', ' ')}.")
         super().__init__(tap, run, reference.name, schema)
         self.primary_keys = reference.key
         self.reference = reference

@@ -24,6 +24,7 @@ from target_warehouse.engines.duckdb_file import (
     open_file,
     tables_of,
 )
+from target_warehouse.engines.duckdb_views import comment_on, make_views
 from target_warehouse.engines.protocol import Counts, TableChange
 from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
@@ -99,6 +100,7 @@ class DuckDBEngine:
                     self._connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {kind}")
                 elif existing:
                     self._alter(table, column, existing[column], kind)
+            comment_on(self._connection, CATALOG, table)
             return self._as_it_is(table)
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
@@ -181,6 +183,11 @@ class DuckDBEngine:
     def changes(self) -> list[TableChange] | None:
         """None: what is done here is done."""
         return None
+
+    def make_views(self, schema: str, views_schema: str) -> None:
+        """Views of live rows; see the protocol."""
+        if views_schema:
+            make_views(self._connection, CATALOG, schema, views_schema)
 
     def tidy(self) -> None:
         """Compact the file if most of its rows are dead ones, or if it is in small pieces."""

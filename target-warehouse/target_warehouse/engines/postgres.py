@@ -20,10 +20,12 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from target_warehouse import statements
+from target_warehouse.engines.postgres_comments import comment_on
 from target_warehouse.engines.postgres_connector import WarehouseConnector
 from target_warehouse.engines.postgres_copy import as_stored
 from target_warehouse.engines.postgres_errors import first_line, primary_message, refusal
 from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table, prepare, widen
+from target_warehouse.engines.postgres_views import make_views
 from target_warehouse.engines.protocol import Counts, TableChange
 from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import stored_as
@@ -95,6 +97,7 @@ class PostgresEngine:
         """Create the table as target-postgres does, or extend and widen it; see the protocol."""
         with self._definition(f"the table {table.name} cannot be prepared") as connection:
             table, existing = prepare(table, self._connector, connection)
+            comment_on(table, connection)
         return self._as_it_is(table, existing)
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
@@ -186,6 +189,12 @@ class PostgresEngine:
         """None: what is done here is done."""
         return None
 
+    def make_views(self, schema: str, views_schema: str) -> None:
+        """Views of live rows; see the protocol."""
+        if views_schema:
+            with self._engine.connect() as reader:
+                make_views(self._defining, reader, schema, views_schema)
+
     def tidy(self) -> None:
         """Nothing to do: PostgreSQL looks after dead rows by itself."""
 
@@ -199,13 +208,18 @@ class PostgresEngine:
     def _definition(self, what: str) -> Iterator[sqlalchemy.Connection]:
         """A transaction that changes tables; one run at a time."""
         try:
-            with self._engine.connect() as connection, connection.begin():
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {self._lock_timeout}")
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_DDL_LOCK})")
+            with self._defining() as connection:
                 yield connection
         except sqlalchemy.exc.DBAPIError as error:
             sqlstate = getattr(error.orig, "sqlstate", None)
             raise refusal(f"PostgreSQL at {self._where}: {what}", sqlstate, first_line(error.orig)) from error
+
+    @contextmanager
+    def _defining(self) -> Iterator[sqlalchemy.Connection]:
+        with self._engine.connect() as connection, connection.begin():
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {self._lock_timeout}")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_DDL_LOCK})")
+            yield connection
 
     def _as_it_is(self, table: Table, existing: Existing) -> Table:
         self._tables[table.schema, table.name] = existing

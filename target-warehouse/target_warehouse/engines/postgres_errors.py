@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import adbc_driver_manager
 
 #: Classes of SQLSTATE whose messages speak of the server, not of values.
-_SPEAKABLE = ("08", "0A", "28", "3D", "3F", "40", "42", "53", "55", "57", "58", "XX")
+_SPEAKABLE = ("08", "0A", "28", "2B", "3D", "3F", "40", "42", "53", "55", "57", "58", "XX")
 #: Data exceptions, broken constraints, and rows or keys larger than PostgreSQL takes: some record is to blame.
 _ABOUT_DATA = ("22", "23", "54")
 
@@ -28,6 +28,8 @@ def refusal(what: str, sqlstate: str | None, message: str) -> LoadError:
         message = "a value does not fit its column or breaks a constraint"
     elif sqlstate == "0A000" and "view" in message:
         message += "; drop the view, run again, and create it again"
+    elif sqlstate == "2BP01":  # a view that is built on one of ours, which a column's new type needs dropped
+        message += "; drop what was built on it, run again, and create it again"
     elif sqlstate == "55P03":
         message = (
             "another session holds a lock on the table, and did for lock_timeout_seconds: pg_stat_activity shows "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy
 
 from target_warehouse.columns import OVERFLOW, Column
+from target_warehouse.engines.postgres_views import out_of_the_way
 from target_warehouse.engines.tables import check_schema, named, report_wider
 from target_warehouse.engines.types import TEXT, widened
 from target_warehouse.statements import identifier
@@ -119,7 +120,8 @@ def widen(table: Table, column: str, stored: str, wanted: str, connection: sqlal
     connection.exec_driver_sql("SET LOCAL DateStyle = 'ISO, YMD'")
     connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
     name = identifier(column)
-    _alter(table, connection, f"ALTER COLUMN {name} TYPE {wider} USING {_converted(name, stored, wider)}")
+    with out_of_the_way(connection, table.schema, table.name, column):
+        _alter(table, connection, f"ALTER COLUMN {name} TYPE {wider} USING {_converted(name, stored, wider)}")
 
 
 def _converted(name: str, stored: str, wider: str) -> str:

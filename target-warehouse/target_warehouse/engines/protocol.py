@@ -93,7 +93,8 @@ class Engine(Protocol):
 
         Names that the database does not take are replaced, columns beyond what it takes are put together in one,
         and a column whose type does not hold what the stream sends becomes wider, in place and without loss.
-        Each of these is logged.
+        Each of these is logged. The titles and descriptions of the schema become comments, where the role may write
+        them; what the schema says nothing about keeps its comment.
 
         Raises:
             LoadError: the database refused.
@@ -152,6 +153,13 @@ class Engine(Protocol):
 
     def changes(self) -> list[TableChange] | None:
         """In a dry run, what the run would do to the tables that it prepared, in that order; None in a real one."""
+
+    def make_views(self, schema: str, views_schema: str) -> None:
+        """Have a view of the live rows of every table of `schema` in `views_schema`, none if that is empty.
+
+        `target_warehouse.views` says what is in them. Views that are as they should be are not touched, views that
+        somebody else made neither. One that cannot be made is logged.
+        """
 
     def tidy(self) -> None:
         """Do what makes later runs cheaper and may take seconds; everything is committed."""

@@ -1,0 +1,89 @@
+"""Views and comments in a DuckDB file. DuckDB binds a view when it is read, so a view outlives changes of its table.
+
+Views name tables by their schema alone, so that they hold under whatever name the file is opened.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from target_warehouse.columns import changed_comments
+from target_warehouse.statements import identifier, literal
+from target_warehouse.views import views_of
+
+if TYPE_CHECKING:
+    from target_warehouse.columns import Table
+
+logger = logging.getLogger("target-warehouse")
+
+
+def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str, views_schema: str) -> None:
+    """Make the views that are not as they should be; see the protocol."""
+    tables: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(
+        "SELECT c.table_name, c.column_name, c.data_type FROM duckdb_columns() c JOIN duckdb_tables() t "
+        "USING (database_name, schema_name, table_name) WHERE database_name = ? AND schema_name = ? "
+        "ORDER BY c.table_name, c.column_index",
+        [catalog, schema],
+    ).fetchall():
+        tables.setdefault(table, {})[column] = kind
+    there = dict(
+        connection.execute(
+            "SELECT lower(view_name), coalesce(comment, '') FROM duckdb_views() WHERE database_name = ? AND "
+            "lower(schema_name) = lower(?) UNION ALL SELECT lower(table_name), '' FROM duckdb_tables() "
+            "WHERE database_name = ? AND lower(schema_name) = lower(?)",
+            [catalog, views_schema, catalog, views_schema],
+        ).fetchall()
+    )
+    for view in views_of(schema, tables):
+        comment = there.get(view.name.lower())
+        if comment == view.comment:
+            continue
+        where = f"{views_schema}.{view.name}"
+        if comment is not None and not comment.startswith(view.mark):
+            logger.warning("The view %s is not made: something else has its name. Rename that.", where)
+            continue
+        name = identifier(views_schema, view.name)
+        connection.execute(f"USE {identifier(catalog)}")
+        connection.execute("BEGIN")
+        try:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(views_schema)}")
+            connection.execute(f"CREATE OR REPLACE VIEW {name} AS {view.select()}")
+            connection.execute(f"COMMENT ON VIEW {name} IS {literal(view.comment)}")
+            connection.execute("COMMIT")
+        except duckdb.Error as error:
+            connection.execute("ROLLBACK")
+            reason = str(error).splitlines()[0].rstrip(".")
+            logger.warning(
+                "The view %s cannot be made or changed: %s. All rows are loaded, and the next run tries again.",
+                where,
+                reason,
+            )
+            continue
+        logger.info("The view %s is new or changed.", where)
+        for column in view.lacks:
+            logger.info("The view %s has no column %s.", where, column)
+
+
+def comment_on(connection: duckdb.DuckDBPyConnection, catalog: str, table: Table) -> None:
+    """Write what the schema says of a table and its columns, where it is not there yet."""
+    if not changed_comments(table, {}):
+        return
+    place = [catalog, table.schema or "main", table.name]
+    rows = connection.execute(
+        "SELECT column_name, comment FROM duckdb_columns() WHERE database_name = $1 AND schema_name = $2 "
+        "AND table_name = $3 UNION ALL SELECT NULL, comment FROM duckdb_tables() WHERE database_name = $1 "
+        "AND schema_name = $2 AND table_name = $3",
+        place,
+    ).fetchall()
+    changed = changed_comments(table, dict(rows))
+    if not changed:
+        return
+    connection.execute("BEGIN")
+    for column, text in changed.items():
+        what = f"TABLE {identifier(*place)}" if column is None else f"COLUMN {identifier(*place, column)}"
+        connection.execute(f"COMMENT ON {what} IS {literal(text)}")
+    connection.execute("COMMIT")

@@ -1,0 +1,111 @@
+"""Titles and descriptions of a stream's schema are comments in the database, for its browsers to show."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from target_warehouse.columns import comment_of, needs_validator
+from target_warehouse.target import TargetWarehouse
+from tests.conftest import PostgresWarehouse
+
+if TYPE_CHECKING:
+    from conftest import Warehouse
+
+ODD = 'it\'s 100% \\ "odd"; DROP'
+SAYS = {"title": "First name", "description": "What a contact is called"}
+
+
+def _run(warehouse: Warehouse, about: str | None, *, url: str = "", **properties: dict[str, Any]) -> None:
+    columns = {"id": {"type": ["integer", "null"]}}
+    columns |= {name: {"type": ["string", "null"], **told} for name, told in properties.items()}
+    schema = {"properties": columns} | ({"description": about} if about else {})
+    lines = [
+        {"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": schema},
+        {"type": "RECORD", "stream": "t", "record": {"id": 1}},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    TargetWarehouse(config={"warehouse": url or warehouse.url}).run(io.StringIO(text))
+
+
+def _comments(warehouse: Warehouse) -> dict[str, str]:
+    """The comments of the table `t`, and under `t` its own."""
+    sql = "SELECT column_name AS name, comment FROM duckdb_columns() WHERE table_name = 't' UNION ALL "
+    sql += "SELECT table_name, comment FROM duckdb_tables() WHERE table_name = 't'"
+    if warehouse.engine == "postgres":
+        sql = "SELECT attname AS name, col_description(attrelid, attnum) AS comment FROM pg_attribute "
+        sql += "WHERE attrelid = 'melty.t'::regclass UNION ALL SELECT 't', obj_description('melty.t'::regclass)"
+    return {row["name"]: row["comment"] for row in warehouse.query(sql) if row["comment"]}
+
+
+def _transaction_of_comments(warehouse: PostgresWarehouse) -> list[Any]:
+    sql = "SELECT CAST(xmin AS text) AS x FROM pg_description WHERE objoid = 'melty.t'::regclass ORDER BY objsubid"
+    return [row["x"] for row in warehouse.query(sql)]
+
+
+def test_comments_say_what_the_schema_says_and_follow_it(warehouse: Warehouse) -> None:
+    """A new column has its comment at once; what the schema does not speak of keeps the one that it has."""
+    _run(warehouse, "People", first=SAYS, odd={"title": ODD}, plain={})
+    assert _comments(warehouse) == {"t": "People", "first": "First name: What a contact is called", "odd": ODD}
+    by_hand = "COMMENT ON COLUMN melty.t.plain IS 'by hand'"
+    if warehouse.engine == "postgres":
+        with psycopg.connect(warehouse.url) as connection:
+            connection.execute(by_hand)
+    else:
+        import duckdb
+
+        with duckdb.connect(warehouse.url.removeprefix("duckdb:///")) as duck:
+            duck.execute(by_hand)
+    _run(warehouse, None, first={"title": "Name"}, odd={}, plain={}, more={"description": "later\0"})
+    assert _comments(warehouse) == {"t": "People", "first": "Name", "odd": ODD, "plain": "by hand", "more": "later"}
+
+
+def test_comments_that_are_there_are_not_written_again(postgres_url: str) -> None:
+    warehouse = PostgresWarehouse(postgres_url)
+    _run(warehouse, "People", first=SAYS)
+    before = _transaction_of_comments(warehouse)
+    _run(warehouse, "People", first=SAYS)
+    assert _transaction_of_comments(warehouse) == before
+
+
+def test_a_role_that_may_not_comment_is_told_and_loads(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """As with a table that another role made."""
+    warehouse, role = PostgresWarehouse(postgres_url), "loader_" + postgres_url[-12:]
+    _run(warehouse, None, first={})
+    statements = (
+        f"CREATE ROLE {role} LOGIN PASSWORD 'choose-one'",
+        f"GRANT ALL ON SCHEMA melty TO {role}",
+        f"GRANT ALL ON ALL TABLES IN SCHEMA melty TO {role}",
+    )
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        _run(warehouse, "People", url=f"postgresql://{role}:choose-one@{postgres_url.split('@')[1]}", first=SAYS)
+        warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+        assert warnings == [
+            "The comments on the table t cannot be written: must be owner of table t. Its rows are loaded all the same."
+        ]
+        connection.execute(f"DROP OWNED BY {role}")
+        connection.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize(
+    ("schema", "comment"),
+    [
+        ({}, ""),
+        ({"title": "A", "description": "A"}, "A"),
+        ({"title": " ", "description": "B "}, "B"),
+        ({"title": "half \ud800", "description": None}, "half ?"),
+    ],
+)
+def test_a_comment_is_title_and_description(schema: dict[str, Any], comment: str) -> None:
+    assert comment_of(schema) == comment
+
+
+def test_titles_and_descriptions_need_no_validator() -> None:
+    prop = {"type": ["string", "null"], **SAYS}
+    assert not needs_validator({"type": "object", **SAYS, "properties": {"first": prop}})

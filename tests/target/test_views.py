@@ -1,0 +1,230 @@
+"""Views of live rows for analysts: what they show, and that they outlive every change of the tables below them."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from target_warehouse.errors import LoadError, SettingsError
+from target_warehouse.settings import Settings
+from target_warehouse.target import TargetWarehouse
+from tests.conftest import PostgresWarehouse
+
+if TYPE_CHECKING:
+    from conftest import Warehouse
+
+TEXT = {"type": ["string", "null"]}
+INTEGER = {"type": ["integer", "null"]}
+OBJECT = {"id": TEXT, "merged_into_id": TEXT}
+GONE = {"_sdc_deleted_at": "2026-01-02T03:04:05Z"}
+ENDS = ("from_object_type", "from_id", "to_object_type", "to_id")
+
+
+def _stream(name: str, columns: dict[str, Any], keys: tuple[str, ...], *records: dict[str, Any]) -> list[Any]:
+    schema = {"properties": columns}
+    lines: list[Any] = [{"type": "SCHEMA", "stream": name, "key_properties": list(keys), "schema": schema}]
+    return lines + [{"type": "RECORD", "stream": name, "record": record} for record in records]
+
+
+def _run(warehouse: Warehouse, lines: list[Any], *, url: str = "", **config: Any) -> None:
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    settings = {"warehouse": url or warehouse.url, "default_target_schema": "crm", "views_schema": "live"}
+    TargetWarehouse(config=settings | config).run(io.StringIO(text))
+
+
+def _do(warehouse: Warehouse, *statements: str) -> None:
+    """What somebody else does in the database."""
+    if warehouse.engine == "postgres":
+        with psycopg.connect(warehouse.url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        return
+    import duckdb
+
+    with duckdb.connect(warehouse.url.removeprefix("duckdb:///")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def _things(*records: dict[str, Any], **more: Any) -> list[Any]:
+    return _stream("things", {"id": TEXT, "n": INTEGER, **more}, ("id",), *records)
+
+
+def _portal() -> list[Any]:
+    contacts = {**OBJECT, "firstname": TEXT, "lastname": TEXT, "email": TEXT, "hubspot_owner_id": TEXT}
+    deals = {**OBJECT, "dealname": TEXT, "pipeline": TEXT, "dealstage": TEXT}
+    stage = {"object_type": TEXT, "pipeline_id": TEXT, "id": TEXT, "label": TEXT}
+    association = {**dict.fromkeys(ENDS, TEXT), "label": TEXT}
+    return [
+        *_stream("owners", {"id": TEXT, "first_name": TEXT, "last_name": TEXT, "email": TEXT}, ("id",),
+                 {"id": "7", "first_name": "Olga", "last_name": "", "email": "o@x.test"}),
+        *_stream("pipelines", {"object_type": TEXT, "id": TEXT, "label": TEXT}, ("object_type", "id"),
+                 {"object_type": "deals", "id": "p", "label": "Sales"},
+                 {"object_type": "tickets", "id": "p", "label": "Support"}),
+        *_stream("pipeline_stages", stage, ("object_type", "pipeline_id", "id"),
+                 {"object_type": "deals", "pipeline_id": "p", "id": "s", "label": "Won"},
+                 {"object_type": "deals", "pipeline_id": "q", "id": "s", "label": "Lost"}),
+        *_stream("contacts", contacts, ("id",),
+                 {"id": "1", "firstname": "Ann", "lastname": "Lee", "email": "a@x.test", "hubspot_owner_id": "7"},
+                 {"id": "2", "firstname": "", "email": "b@x.test"},
+                 {"id": "3", "firstname": "Gone", **GONE}),
+        *_stream("divisions", {**OBJECT, "division_name": TEXT}, ("id",), {"id": "5", "division_name": "North"}),
+        *_stream("deals", deals, ("id",),
+                 {"id": "1", "dealname": "Deal 100%", "pipeline": "p", "dealstage": "s"},
+                 {"id": "2", "pipeline": "unknown"}),
+        *_stream("associations", association, ENDS,
+                 dict(zip(ENDS, ("deals", "1", "contacts", "1"), strict=True), label="Buyer"),
+                 dict(zip(ENDS, ("deals", "1", "contacts", "3"), strict=True), label="with one deleted"),
+                 dict(zip(ENDS, ("deals", "2", "contacts", "2"), strict=True)) | GONE,
+                 dict(zip(ENDS, ("divisions", "5", "contacts", "2"), strict=True)),
+                 dict(zip(ENDS, ("2-9", "4", "deals", "2"), strict=True))),
+    ]  # fmt: skip
+
+
+def test_the_views_show_live_rows_with_names_beside_the_ids(warehouse: Warehouse) -> None:
+    """Associations need both ends alive, as far as their tables are there; a stage is that of its own pipeline."""
+    _run(warehouse, _portal())
+    contacts = warehouse.rows("live.contacts", metadata=True)
+    assert [row["id"] for row in contacts] == ["1", "2"]
+    assert contacts[0].items() >= {"hubspot_owner_name": "Olga", "hubspot_owner_email": "o@x.test"}.items()
+    assert not [column for column in contacts[0] if column.startswith("_sdc_")]
+    deals = warehouse.rows("live.deals")
+    assert [(row["pipeline_name"], row["dealstage_name"]) for row in deals] == [("Sales", "Won"), (None, None)]
+    associations = warehouse.rows("live.associations")
+    assert sorted((row["from_name"] or "", row["label"] or "", row["to_name"]) for row in associations) == [
+        ("", "", "2"),
+        ("Deal 100%", "Buyer", "Ann Lee"),
+        ("North", "", "b@x.test"),
+    ]
+
+
+def test_a_view_whose_definition_stays_is_not_touched(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor one whose run sends only some of the streams; what a view lacks is told when it is made."""
+    caplog.set_level("INFO")
+    deals = _stream("deals", {"id": TEXT, "hubspot_owner_id": TEXT}, ("id",))
+    _run(warehouse, [*deals, *_things({"id": "a"})])
+    assert "The view live.deals is new or changed" in caplog.text
+    assert "The view live.deals has no column hubspot_owner_name, as there is no table owners" in caplog.text
+    caplog.clear()
+    _run(warehouse, _things({"id": "b"}))
+    assert "view" not in caplog.text
+    assert len(warehouse.rows("live.things")) == 2
+
+
+def test_a_view_follows_its_table(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+    """New columns come last, one that becomes wider keeps its place, one that goes from the stream stays."""
+    _run(warehouse, _things({"id": "a", "n": 1}))
+    _run(warehouse, _things({"id": "b", "n": "two"}, n=TEXT, z=TEXT))
+    _run(warehouse, _stream("things", {"id": TEXT}, ("id",), {"id": "c"}))
+    rows = warehouse.rows("live.things")
+    assert [list(row.values()) for row in rows] == [["a", "1", None], ["b", "two", None], ["c", None, None]]
+    assert list(rows[0]) == ["id", "n", "z"]
+    assert not [record for record in caplog.records if "view" in record.message and record.levelname == "WARNING"]
+
+
+def test_a_value_that_widens_its_column_mid_stream_finds_the_view_out_of_its_way(warehouse: Warehouse) -> None:
+    """The column of an association's end too, which another table's view uses."""
+    _run(warehouse, _portal())
+    wider = {**OBJECT, "dealname": INTEGER, "amount": INTEGER}
+    _run(warehouse, _stream("deals", wider, ("id",), {"id": "8", "amount": 2**70, "dealname": 3}))
+    assert {"8": "3"}.items() <= {row["id"]: row["dealname"] for row in warehouse.rows("live.deals")}.items()
+    narrow = {**OBJECT, "division_name": INTEGER}
+    _run(warehouse, _stream("offices", narrow, ("id",), {"id": "1", "division_name": 4}))
+    _run(warehouse, _stream("offices", {**OBJECT, "division_name": TEXT}, ("id",), {"id": "2", "division_name": "x"}))
+    assert [row["division_name"] for row in warehouse.rows("live.offices")] == ["4", "x"]
+    assert len(warehouse.rows("live.associations")) == 3
+
+
+def test_a_view_of_a_wide_table_has_its_overflow_and_long_names(warehouse: Warehouse) -> None:
+    many = {f"{'p' * 70}{i}": TEXT for i in range(1650)}
+    columns = {**many, "id": TEXT}
+    _run(warehouse, _stream("wide", columns, ("id",), {"id": "1", **dict.fromkeys(many, "x")}))
+    (row,) = warehouse.rows("live.wide", metadata=True)
+    overflow = row.pop("_sdc_overflow", {})
+    assert (len(overflow) > 0) is (warehouse.engine == "postgres")
+    assert len(row) + len(overflow) == 1651
+
+
+def test_names_with_quotes_and_percent_signs_are_quoted(warehouse: Warehouse) -> None:
+    odd = 'it\'s 100% "odd"'
+    _run(warehouse, _stream(f"{odd}", {**OBJECT, odd: TEXT}, ("id",), {"id": "1", odd: "x"}))
+    assert warehouse.query('SELECT * FROM "live"."it\'s 100% ""odd"""')[0][odd] == "x"
+
+
+def test_what_somebody_else_made_is_left_alone(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+    _do(warehouse, "CREATE SCHEMA live", "CREATE VIEW live.things AS SELECT 42 AS mine")
+    _run(warehouse, _things({"id": "a"}))
+    assert warehouse.rows("live.things") == [{"mine": 42}]
+    assert "The view live.things is not made: something else has its name" in caplog.text
+
+
+def test_a_users_view_on_ours_is_never_destroyed(warehouse: Warehouse) -> None:
+    """New columns do not hurt it. In PostgreSQL it keeps a column from changing its type, and the run says so."""
+    _run(warehouse, _things({"id": "a", "n": 1}))
+    _do(warehouse, "CREATE VIEW live.mine AS SELECT id, n FROM live.things")
+    _run(warehouse, _things({"id": "b", "n": 2}, more=TEXT))
+    assert "more" in warehouse.rows("live.things")[0]
+    widened = _things({"id": "c", "n": "three"}, n=TEXT, more=TEXT)
+    if warehouse.engine == "postgres":
+        with pytest.raises(LoadError, match="other objects depend on it; drop what was built on it, run again"):
+            _run(warehouse, widened)
+        assert len(warehouse.rows("live.mine")) == 2
+        _do(warehouse, "DROP VIEW live.mine")
+    _run(warehouse, widened)
+    assert len(warehouse.rows("live.things")) == 3
+    if warehouse.engine == "duckdb":
+        assert len(warehouse.rows("live.mine")) == 3
+
+
+def test_grants_on_a_view_outlive_its_changes(postgres_url: str) -> None:
+    """A new column replaces the view, a new type drops it and makes it again, as does a name that the table takes."""
+    warehouse = PostgresWarehouse(postgres_url)
+    _run(warehouse, _things({"id": "a", "n": 1}))
+    _do(
+        warehouse,
+        "GRANT SELECT ON live.things TO PUBLIC",
+        "GRANT SELECT ON live.things TO pg_monitor WITH GRANT OPTION",
+    )
+    grants = "SELECT grantee, privilege_type AS kind, is_grantable AS more FROM information_schema.role_table_grants "
+    grants += "WHERE table_name = 'things' AND table_schema = 'live' ORDER BY 1, 2"
+    before = warehouse.query(grants)
+    assert {row["grantee"] for row in before} >= {"PUBLIC", "pg_monitor"}
+    _run(warehouse, _things({"id": "b"}, more=TEXT))
+    _run(warehouse, _things({"id": "c", "n": "x"}, n=TEXT, more=TEXT))
+    owned = {"hubspot_owner_id": TEXT}
+    _run(warehouse, _stream("owners", dict.fromkeys(("id", "first_name", "last_name", "email"), TEXT), ("id",)))
+    _run(warehouse, _things(**owned))
+    assert "hubspot_owner_name" in warehouse.rows("live.things")[0]
+    _run(warehouse, _things({"id": "d", "hubspot_owner_name": 5}, hubspot_owner_name=INTEGER, **owned))
+    assert warehouse.query(grants) == before
+    assert [row["hubspot_owner_name"] for row in warehouse.rows("live.things")] == [None, None, None, 5]
+
+
+def test_views_that_may_not_be_made_are_told_and_the_rows_are_there(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    warehouse = PostgresWarehouse(postgres_url)
+    role = "loader_" + postgres_url[-12:]
+    _do(
+        warehouse,
+        f"CREATE ROLE {role} LOGIN PASSWORD 'choose-one'",
+        f"CREATE SCHEMA crm AUTHORIZATION {role}",
+    )
+    url = f"postgresql://{role}:choose-one@{postgres_url.split('@')[1]}"
+    _run(warehouse, _things({"id": "a"}), url=url)
+    assert len(warehouse.rows("crm.things")) == 1
+    assert "The view live.things cannot be made or changed: permission denied" in caplog.text
+    _do(warehouse, f"CREATE SCHEMA live AUTHORIZATION {role}")
+    _run(warehouse, _things({"id": "a"}), url=url)
+    assert len(warehouse.rows("live.things")) == 1
+    _do(warehouse, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("tables", ["", "LIVE"])
+def test_a_schema_of_views_is_another_than_that_of_the_tables(tables: str) -> None:
+    with pytest.raises(SettingsError, match="views_schema"):
+        Settings.from_config({"views_schema": "live", "default_target_schema": tables})
