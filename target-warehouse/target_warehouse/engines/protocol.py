@@ -55,6 +55,9 @@ class Transaction(Protocol):
     def activate_version(self, table: Table, version: int, *, hard_delete: bool) -> Counts:
         """Delete or mark what is older than this version or has none, unless a newer version is there."""
 
+    def mark_interrupted(self, history: Table, is_alive: str, error: str) -> None:
+        """Give the rows of the history that are `running`, of runs that are not alive, their status and this error."""
+
 
 class Engine(Protocol):
     """An open warehouse."""
@@ -63,6 +66,15 @@ class Engine(Protocol):
     stores_nul: bool
     #: Whether the database is a process of its own and takes a batch in small chunks as fast as in one.
     reads_chunks: bool
+    #: The condition, over the column `run_id` of the history, that the process of this run has the database open.
+    is_alive: str
+
+    def hold(self, run_id: str) -> None:
+        """Have `is_alive` be true of this run until the engine is closed, or its process or connection has ended.
+
+        Raises:
+            LoadError: the database refused.
+        """
 
     def prepare(self, table: Table) -> Table:
         """Create the schema and the table, or add the columns the table lacks; gives the table as it is then.
