@@ -6,7 +6,22 @@ never a record's contents or a password. The command line prints the sentence an
 
 from __future__ import annotations
 
-from singer_sdk.exceptions import MissingKeyPropertiesError
+from singer_sdk.exceptions import (
+    InvalidJSONSchema,
+    MapExpressionError,
+    MissingKeyPropertiesError,
+    RecordsWithoutSchemaException,
+    StreamMapConfigError,
+)
+
+#: Errors of the SDK whose message is a sentence for the user and holds nothing of a record.
+SDK_ERRORS = (
+    RecordsWithoutSchemaException,
+    MissingKeyPropertiesError,
+    InvalidJSONSchema,
+    MapExpressionError,
+    StreamMapConfigError,
+)
 
 
 class WarehouseError(Exception):
@@ -70,14 +85,10 @@ class TerminatedError(BaseException):
         self.exit_code = 128 + signum
 
 
-def sentence_of(error: BaseException, other_errors: tuple[type[BaseException], ...] = ()) -> str:
-    """What to tell a user of any error, on one line.
-
-    Only a `WarehouseError`, or one of `other_errors`, is known to hold nothing of a record; any other error is named
-    by its class.
-    """
+def sentence_of(error: BaseException) -> str:
+    """What to tell a user of any error, on one line; one that may hold something of a record is named by its class."""
     if isinstance(error, TerminatedError):
         return f"stopped by signal {error.exit_code - 128}"
-    if isinstance(error, (WarehouseError, *other_errors)):
+    if isinstance(error, (WarehouseError, *SDK_ERRORS)):
         return " ".join(str(error).split())
     return type(error).__name__

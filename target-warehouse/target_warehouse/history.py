@@ -85,9 +85,7 @@ class StreamRun:
         self.rejected += 1
         self.first_reason = self.first_reason or reason
 
-    def outcome(
-        self, error: BaseException | None, other_errors: tuple[type[BaseException], ...] = ()
-    ) -> tuple[str, str | None]:
+    def outcome(self, error: BaseException | None) -> tuple[str, str | None]:
         """The stream's status and the sentence about it, now that the run is over.
 
         What `error`, by which the run ended, tells a user is as in `sentence_of`. Too many rejected records are the
@@ -96,7 +94,7 @@ class StreamRun:
         if error is None or (isinstance(error, RejectedRecordsError) and not self.rejected):
             told = f"Rejected records: {self.rejected:,}. The first: {self.first_reason}."
             return (PARTIAL, told) if self.rejected else (SUCCESS, None)
-        return INTERRUPTED if isinstance(error, TerminatedError) else FAILED, sentence_of(error, other_errors)
+        return INTERRUPTED if isinstance(error, TerminatedError) else FAILED, sentence_of(error)
 
     def row(
         self,

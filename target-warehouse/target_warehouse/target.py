@@ -18,7 +18,6 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
 import msgspec
-from singer_sdk import exceptions as sdk_errors
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
@@ -29,7 +28,7 @@ from target_warehouse.configuration import told_configuration
 from target_warehouse.drain import leave_a_drain
 from target_warehouse.dry_run import announcement
 from target_warehouse.engines import open_engine
-from target_warehouse.errors import AgainError, InputError, TerminatedError, WarehouseError, sentence_of
+from target_warehouse.errors import SDK_ERRORS, AgainError, InputError, TerminatedError, WarehouseError, sentence_of
 from target_warehouse.history import RUNNING, LoadHistory, StreamRun
 from target_warehouse.reader import LineReader
 from target_warehouse.settings import Settings, check_types, config_json_schema
@@ -50,14 +49,6 @@ if TYPE_CHECKING:
 
 #: Input that may wait in memory, over all streams; as Python objects and Arrow it takes about six times as much.
 PENDING_BYTES = 32 << 20
-#: Errors of the SDK whose message is a sentence for the user and holds nothing of a record.
-SDK_ERRORS = (
-    sdk_errors.RecordsWithoutSchemaException,
-    sdk_errors.MissingKeyPropertiesError,
-    sdk_errors.InvalidJSONSchema,
-    sdk_errors.MapExpressionError,
-    sdk_errors.StreamMapConfigError,
-)
 _state_json = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -121,7 +112,7 @@ class TargetWarehouse(Target):
             sys.exit(signal.exit_code)
         except (WarehouseError, *SDK_ERRORS) as error:
             leave_a_drain()
-            raise click.ClickException(sentence_of(error, SDK_ERRORS)) from error
+            raise click.ClickException(sentence_of(error)) from error
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
@@ -382,7 +373,7 @@ class TargetWarehouse(Target):
         """Write every stream's last history row and let go of the warehouse; `error` is what ended the run, if any."""
         if self._engine is None:
             return
-        rows = [(run, *run.outcome(error, SDK_ERRORS)) for run in self._runs.values()]
+        rows = [(run, *run.outcome(error)) for run in self._runs.values()]
         try:
             if rows:
                 with self._engine.transaction() as transaction:

@@ -1,9 +1,7 @@
 """The PostgreSQL engine.
 
 Connection, TLS, SSH tunnel and the mapping of JSON schemas to column types are meltanolabs-target-postgres' own
-connector, so an existing warehouse of that target carries on. Rows travel by ADBC, in one transaction per batch: the
-keys go to a temporary table, the rows they name are deleted, and a binary COPY writes the batch straight into its
-table, each row once. A batch that COPY cannot take as it is goes to a temporary table as a whole, to be merged.
+connector, so an existing warehouse of that target carries on. Rows travel by ADBC, in one transaction per batch.
 """
 
 from __future__ import annotations
@@ -14,29 +12,27 @@ from typing import TYPE_CHECKING, Any
 import adbc_driver_manager.dbapi
 import adbc_driver_postgresql.dbapi
 import paramiko
-import pyarrow as pa
 import sqlalchemy
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
-from target_warehouse import statements
 from target_warehouse.engines.postgres_comments import comment_on
 from target_warehouse.engines.postgres_connector import WarehouseConnector
-from target_warehouse.engines.postgres_copy import as_stored
 from target_warehouse.engines.postgres_errors import first_line, primary_message, refusal
 from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table, prepare, widen
+from target_warehouse.engines.postgres_transaction import PostgresTransaction
 from target_warehouse.engines.postgres_views import make_views
-from target_warehouse.engines.protocol import Counts, TableChange
-from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import stored_as
-from target_warehouse.engines.types import TEXT
-from target_warehouse.errors import AgainError, ConnectionFailedError
+from target_warehouse.errors import ConnectionFailedError
 from target_warehouse.statements import chosen_rows, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import pyarrow as pa
+
     from target_warehouse.columns import Table
+    from target_warehouse.engines.protocol import TableChange
 
 # ADBC takes SIGINT for itself while a call is under way: it cancels the statement, or, if that had just ended, nothing
 # happens at all and Python never hears of the signal. Called plainly, its functions leave signals to the target.
@@ -44,15 +40,11 @@ adbc_driver_manager.dbapi._blocking_call = (  # type: ignore[attr-defined]  # no
     lambda call, args, kwargs, _cancel: call(*args, **kwargs)  # type: ignore[assignment]
 )
 
-_COPY_ROWS = 8192  # small record batches let encoding here and writing there overlap
-_STAGE = "target_warehouse_stage"
-_UNIQUE_VIOLATION = "23505"
 #: Types that ADBC brings as they are.
 _ARROW_TYPES = (
     *("smallint", "integer", "bigint", "double", "real", "boolean"),
     *("text", "character", "date", "timestamp", "bytea"),
 )
-_MANY_ROWS = 1_000  # fewer are looked up by key in no time
 _WIDER_TYPES = {"number": "numeric", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
 _RUN_LOCK = 734_612_056  # another one: with the first 32 bits of its id, a run that is alive
@@ -249,132 +241,6 @@ class PostgresEngine:
             return  # the connection is gone, and its transaction with it
 
 
-class PostgresTransaction(SqlTransaction):
-    """The writes of one transaction in PostgreSQL."""
-
-    def __init__(
-        self, cursor: adbc_driver_postgresql.dbapi.Cursor, tables: Mapping[tuple[str | None, str], Existing]
-    ) -> None:
-        self._cursor = cursor
-        self._tables = tables
-
-    def append(self, table: Table, rows: pa.Table) -> Counts:
-        """Insert every row; see the protocol."""
-        self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN ROW EXCLUSIVE MODE")  # as an INSERT does
-        exact = self._as_stored(table, rows) if self._is_as_prepared(table) else None
-        if exact is None:
-            return super().append(table, rows)
-        self._copy(table, exact)
-        return Counts(inserted=rows.num_rows)
-
-    def upsert(self, table: Table, rows: pa.Table) -> Counts:
-        """Insert or overwrite by key; see the protocol."""
-        self.lock(table)
-        exact = self._as_stored(table, rows) if self.can_replace(table, rows.schema.names) else None
-        if exact is None or marks_deleted(rows):
-            return super().upsert(table, rows)
-        target, keys = self.table_name(table), table.key_names
-        existing = self._tables[table.schema, table.name]
-        if existing.has_only_new_keys is None:
-            is_unique = existing.key == frozenset(keys)  # a table of the user's own need not be
-            existing.has_only_new_keys = is_unique and self.count(statements.count_any(target)) == 0
-        if existing.has_only_new_keys and rows.num_rows >= _MANY_ROWS:
-            self._copy_new(table, exact)
-            return Counts(inserted=rows.num_rows)
-        with self.staged(exact.select(keys)) as stage, self.by_key(table):
-            values = {key: f"s.{identifier(key)}" for key in keys}
-            matched = self.execute(statements.delete_matching(target, stage, keys, values))
-        existing.has_only_new_keys &= matched == 0
-        self._copy(table, exact)
-        return Counts(inserted=max(rows.num_rows - matched, 0), updated=matched)
-
-    def _copy_new(self, table: Table, rows: pa.Table) -> None:
-        """Copy rows whose keys are thought to be new, as all of this run were so far."""
-        try:
-            self._copy(table, rows)
-        except adbc_driver_manager.Error as error:
-            if error.sqlstate != _UNIQUE_VIOLATION:
-                raise
-            self._tables[table.schema, table.name].has_only_new_keys = False
-            msg = f"The keys of a batch were thought to be new in the table {table.name}, and are not."
-            raise AgainError(msg) from error  # ADBC cannot go on from a savepoint
-
-    def _copy(self, table: Table, rows: pa.Table) -> None:
-        reader = rows.to_reader(max_chunksize=_COPY_ROWS)
-        self._cursor.adbc_ingest(table.name, reader, mode="append", db_schema_name=table.schema)
-
-    def _as_stored(self, table: Table, rows: pa.Table) -> pa.Table | None:
-        """The rows in the very types of their columns, as a binary COPY needs them; None if it cannot be."""
-        existing = self._tables[table.schema, table.name].types
-        columns = [as_stored(rows[name], existing[name]) for name in rows.schema.names]
-        if any(column is None for column in columns):
-            return None
-        return pa.table(columns, names=rows.schema.names)
-
-    def table_name(self, table: Table) -> str:
-        """Schema and table."""
-        return identifier(table.schema, table.name)
-
-    @contextmanager
-    def staged(self, rows: pa.Table) -> Iterator[str]:
-        """A temporary table, filled by binary COPY."""
-        reader = rows.to_reader(max_chunksize=_COPY_ROWS)
-        self._cursor.adbc_ingest(_STAGE, reader, mode="create", temporary=True)
-        yield identifier("pg_temp", _STAGE)
-        self._cursor.execute(f"DROP TABLE {identifier('pg_temp', _STAGE)}")
-
-    def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
-        """Explicit casts where PostgreSQL would not convert text by itself, and arrays from their JSON text."""
-        existing = self._tables[table.schema, table.name].types
-        return {field.name: _value(f"s.{identifier(field.name)}", field.type, existing[field.name]) for field in schema}
-
-    def execute(self, sql: str) -> int:
-        """Run a statement; gives the number of rows it touched."""
-        self._cursor.execute(sql)
-        return int(self._cursor.rowcount)
-
-    def count(self, sql: str) -> int:
-        """The single number of the answer."""
-        self._cursor.execute(sql)
-        row = self._cursor.fetchone()
-        return int(row[0]) if row else 0
-
-    def can_replace(self, table: Table, columns: list[str]) -> bool:
-        """Whether the batch has every column, and nothing else hangs on the table's rows."""
-        existing = self._tables[table.schema, table.name]
-        is_complete = set(columns).issuperset(existing.types)
-        return is_complete and not existing.has_dependents and self._is_as_prepared(table)
-
-    def lock(self, table: Table) -> None:
-        """Readers go on; a second writer waits until this transaction ends, instead of failing on a key."""
-        self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN SHARE ROW EXCLUSIVE MODE")
-
-    def _is_as_prepared(self, table: Table) -> bool:
-        """Whether no other run has added columns, or changed their types, since; asked under the table's lock.
-
-        A binary COPY into a column of another type is refused at best: at worst PostgreSQL takes the bytes for
-        another value.
-        """
-        name = self.table_name(table).replace("'", "''")
-        self._cursor.execute(
-            "SELECT CAST(attname AS text), format_type(atttypid, atttypmod) FROM pg_attribute "  # noqa: S608 - quoted
-            f"WHERE attrelid = CAST('{name}' AS regclass) AND attnum > 0 AND NOT attisdropped"
-        )
-        return dict(self._cursor.fetchall()) == self._tables[table.schema, table.name].types
-
-    @contextmanager
-    def by_key(self, table: Table) -> Iterator[None]:
-        """Look rows up in the key's index, so that a batch costs the same however large the table is."""
-        has_index = self._tables[table.schema, table.name].key == frozenset(table.key_names)
-        for setting in ("enable_hashjoin", "enable_mergejoin"):
-            if has_index:
-                self._cursor.execute(f"SET LOCAL {setting} = off")
-        yield
-        for setting in ("enable_hashjoin", "enable_mergejoin"):
-            if has_index:
-                self._cursor.execute(f"SET LOCAL {setting} = on")
-
-
 def _connected(conninfo: str, lock_timeout: int) -> adbc_driver_postgresql.dbapi.Connection:
     """An open connection whose session does not depend on the server's settings."""
     connection = adbc_driver_postgresql.dbapi.connect(conninfo)
@@ -395,22 +261,3 @@ def _exact(column: str, kind: str) -> str:
     if kind.startswith("numeric"):
         return f"CAST(trim_scale({column}) AS text)"
     return column if kind.startswith(_ARROW_TYPES) else f"CAST({column} AS text)"
-
-
-def _value(staged: str, arrow: pa.DataType, column: str) -> str:
-    """The expression that turns a staged value into the type of its column."""
-    if column.endswith("[]"):
-        element = column.removesuffix("[]")
-        unpack = "jsonb_array_elements" if element in ("jsonb", "json") else "jsonb_array_elements_text"
-        items = f"SELECT CAST(i.v AS {element}) FROM {unpack}(CAST({staged} AS jsonb)) AS i(v)"  # noqa: S608 - catalog type
-        return f"CASE WHEN {staged} IS NOT NULL THEN ARRAY({items}) END"
-    if column == "bytea":
-        return f"decode({staged}, 'hex')"
-    is_text = column.startswith(TEXT)
-    if pa.types.is_decimal(arrow) and column == "numeric":
-        return f"trim_scale({staged})"
-    if arrow == pa.string() and not is_text:
-        return f"CAST({staged} AS {column})"
-    if arrow != pa.string() and is_text:
-        return f"CAST({staged} AS text)"
-    return staged

@@ -16,9 +16,10 @@ import psycopg
 import pyarrow as pa
 import sqlalchemy
 
-from target_warehouse.engines.postgres import PostgresEngine, PostgresTransaction
+from target_warehouse.engines.postgres import PostgresEngine
 from target_warehouse.engines.postgres_errors import first_line, refusal
 from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table
+from target_warehouse.engines.postgres_transaction import PostgresTransaction
 from target_warehouse.engines.protocol import TableChange, shadow_columns
 from target_warehouse.names import fit
 from target_warehouse.statements import column_list, identifier
