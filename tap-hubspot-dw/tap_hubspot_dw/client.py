@@ -95,6 +95,7 @@ class Client:
         self._first_reply = threading.Lock()
         self._warned = False
         self.clock_ahead: timedelta | None = None  # of HubSpot's, by its first reply
+        self.daily: tuple[int | None, int | None] = None, None  # requests a day, and what the last reply left of them
         self._budgets = Budgets()
 
     def stop(self) -> None:
@@ -225,6 +226,8 @@ class Client:
         """Raise once less of the account's daily requests is left than the reserve (OAuth apps have no limit)."""
         limit = header_number(response, "X-HubSpot-RateLimit-Daily")
         left = header_number(response, "X-HubSpot-RateLimit-Daily-Remaining")
+        if limit is not None:
+            self.daily = limit, left
         if limit is not None and left is not None and left < limit * self._daily_reserve:
             raise DailyLimitError(
                 f"Only {left:,} of the account's {limit:,} daily HubSpot requests are left, less than the reserve "

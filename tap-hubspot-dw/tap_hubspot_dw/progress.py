@@ -75,7 +75,7 @@ def _row(done: StreamRun) -> tuple[str, ...]:
         f"{done.traffic.throttled_seconds:.1f} s",
         f"{seconds:.1f}",
         f"{(done.records + done.deletes) / seconds:,.0f}",
-        "FAILED" if done.error else "",
+        "FAILED" if done.error else "" if done.is_complete else "not complete",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import threading
 import uuid
 from collections import Counter
@@ -12,12 +14,15 @@ from typing import Any
 
 from tap_hubspot_dw.budgets import BUDGETS
 from tap_hubspot_dw.client import Traffic
+from tap_hubspot_dw.errors import DailyLimitError
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.schemas import chosen_properties
 from tap_hubspot_dw.seen import SeenIds
 from tap_hubspot_dw.settings import Settings
 from tap_hubspot_dw.timestamps import format_timestamp
+
+SUCCESS, PARTIAL, FAILED, INTERRUPTED = "success", "partial", "failed", "interrupted"
 
 _CLOCK_TOLERANCE = timedelta(seconds=5)  # HubSpot's Date header has whole seconds, and replies take time
 
@@ -38,11 +43,30 @@ class StreamRun:
     invalid_values: Counter[str] = field(default_factory=Counter)
     traffic: Traffic = field(default_factory=Traffic)
     hubspot_total: int | None = None
+    bytes_written: int = 0
     finished_at: datetime | None = None
     error: str | None = None
+    is_complete: bool = False
+    is_sample: bool = False
 
-    def to_record(self, run_id: str) -> dict[str, Any]:
+    def outcome(self, ended_by: BaseException | None) -> tuple[str, str | None]:
+        """Return the status and the sentence about it; `ended_by` is what ended the run, if it did not end by itself.
+
+        `partial` is what was read in part and on purpose: a sample, or up to the day's reserve.
+        """
+        if self.error:
+            return FAILED, self.error
+        if self.is_complete:
+            return (PARTIAL, "A sample: the setting max_records ended it.") if self.is_sample else (SUCCESS, None)
+        if isinstance(ended_by, SystemExit):
+            return INTERRUPTED, "Stopped by a signal."
+        if isinstance(ended_by, DailyLimitError):
+            return PARTIAL, str(ended_by)
+        return FAILED, f"The run ended before: {ended_by}" if ended_by else None
+
+    def to_record(self, run_id: str, ended_by: BaseException | None = None) -> dict[str, Any]:
         """Return the record of `sync_history`."""
+        status, error = self.outcome(ended_by)
         return {
             "run_id": run_id,
             "stream": self.stream,
@@ -60,8 +84,10 @@ class StreamRun:
             "retries": self.traffic.retries,
             "throttled_seconds": round(self.traffic.throttled_seconds, 3),
             "hubspot_total": self.hubspot_total,
-            "status": "failed" if self.error else "success" if self.finished_at else "interrupted",
-            "error": self.error,
+            "status": status,
+            "error": error,
+            "bytes_received": self.traffic.bytes_received,
+            "bytes_written": self.bytes_written or None,
         }
 
 
@@ -89,17 +115,29 @@ class Run:
     settings: Settings
     portal: Portal
     began_at: datetime
+    configuration: str = "{}"
     kinds: list[ObjectType] = field(default_factory=list)
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     seen: dict[str, SeenIds] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     history: list[StreamRun] = field(default_factory=list)
     stop: Stop = field(default_factory=Stop)
+    ended_by: BaseException | None = None
     permits: dict[str, threading.Semaphore] = field(init=False)
 
     def __post_init__(self) -> None:
         """Let so many replies of each budget be worked on at once as there may be workers, over all streams."""
         self.permits = {budget: threading.Semaphore(self.settings.workers) for budget in BUDGETS}
+
+    def record_of(self, done: StreamRun) -> dict[str, Any]:
+        """Return the record of `sync_history` of a stream of this run."""
+        limit, remaining = self.portal.client.daily
+        return done.to_record(self.run_id, self.ended_by) | {
+            "peak_memory_mb": peak_memory_mb(),
+            "daily_limit": limit,
+            "daily_remaining": remaining,
+            "configuration": self.configuration,
+        }
 
     @property
     def clock_ahead(self) -> timedelta:
@@ -124,6 +162,12 @@ class Run:
             for patterns in (settings.include_properties, settings.exclude_properties)
         )
         return chosen_properties(self.portal.properties(kind), include, exclude)
+
+
+def peak_memory_mb() -> float:
+    """Return this process' largest resident size so far, in megabytes of 2**20 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes on Linux, bytes on macOS
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
 
 
 def now() -> datetime:

@@ -311,6 +311,8 @@ _OAUTH = ("client_id", "client_secret", "refresh_token")
 
 
 def _url(text: str) -> str:
+    if "@" in text:
+        raise SettingsError("The setting api_url has a user or a password in it: HubSpot takes a token, nothing else.")
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise SettingsError(f'The setting api_url is "{text}"; it must look like "https://api.hubapi.com".')

@@ -13,7 +13,8 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 
 from tap_hubspot_dw.auth import token_for
 from tap_hubspot_dw.client import Client
-from tap_hubspot_dw.errors import HubSpotError, RunStoppedError
+from tap_hubspot_dw.configuration import told_configuration
+from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, SettingsError
 from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import Portal
@@ -82,7 +83,13 @@ class TapHubSpotDW(Tap):
         Raises:
             HubSpotError: HubSpot stopped answering, or some streams failed; all others are complete.
         """
-        streams = [stream for stream in cast("Iterable[HubSpotStream]", self.streams.values()) if stream.selected]
+        try:
+            streams = [stream for stream in cast("Iterable[HubSpotStream]", self.streams.values()) if stream.selected]
+        except SettingsError:
+            raise
+        except RunStoppedError as error:
+            self._tell_of_no_stream(error)
+            raise
         run = self._run
         try:
             if any(stream.in_batches for stream in streams):  # the SDK makes the files
@@ -116,10 +123,21 @@ class TapHubSpotDW(Tap):
             together.sync(readers)
         except BrokenPipeError:  # nobody listens any more
             raise
-        except BaseException:
+        except BaseException as error:
+            self._run.ended_by = error
             together.finish(history)
             raise
         together.finish(history)
+
+    def _tell_of_no_stream(self, error: RunStoppedError) -> None:
+        """Write the history of a run that could not even begin to read."""
+        run = self._run
+        run.ended_by, run.history = error, [StreamRun(name, run.began_at) for name in run.settings.objects]
+        history = HistoryStream(self, run)
+        if self.input_catalog:
+            history.apply_catalog(self.input_catalog)
+        if history.selected and not history.in_batches:
+            Together(self, run).finish([history])
 
     def _start_run(self) -> Run:
         settings = Settings.from_config(self.config)
@@ -132,7 +150,7 @@ class TapHubSpotDW(Tap):
             daily_reserve=settings.daily_reserve,
         )
         portal = Portal(client, settings.api_version, self.logger, page_size=settings.page_size)
-        return Run(settings, portal, now())
+        return Run(settings, portal, now(), told_configuration(self.config))
 
     def _object_streams(self, run: Run) -> Iterator[ObjectStream]:
         """Yield a stream for each object: described by the catalog where there is one, else by HubSpot."""

@@ -73,6 +73,10 @@ def test_a_signal_ends_the_tap_with_its_code_and_a_valid_state(long_list, tmp_pa
     saved = next(each["value"] for each in reversed(messages) if each["type"] == "STATE")["bookmarks"]["contacts"]
     assert "full_pass" in saved
     assert "replication_key_value" not in saved
+    told = [each["record"] for each in messages if each["type"] == "RECORD" and each["stream"] == "sync_history"]
+    assert [(each["status"], each["error"]) for each in told if each["stream"] == "contacts"] == [
+        ("interrupted", "Stopped by a signal.")
+    ]
     again = run_tap(tmp_path, settings | {"max_records": 5}, state={"bookmarks": {"contacts": saved}})
     assert again.returncode == 0, again.log
 

@@ -17,7 +17,7 @@ from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_hubspot_dw.errors import HubSpotError, RunStoppedError
+from tap_hubspot_dw.errors import DailyLimitError, HubSpotError, RunStoppedError
 from tap_hubspot_dw.events import Block, Checkpoint, Event, record_lines
 from tap_hubspot_dw.progress import outcome
 from tap_hubspot_dw.run import Run, StreamRun, now
@@ -73,8 +73,10 @@ class HubSpotStream(Stream):
         """Yield what `read` yields; its failure is kept for the end of the run, so that other streams go on."""
         try:
             yield from self._sample(self.read())
+            self.done.is_complete = True
         except RunStoppedError as error:
-            self.done.error = str(error)
+            if self.run.stop.signal is None and not isinstance(error, DailyLimitError):
+                self.done.error = str(error)
             raise
         except HubSpotError as error:
             self._fail(str(error))
@@ -118,6 +120,7 @@ class HubSpotStream(Stream):
         """Add a block that was written to the run's history."""
         self.done.records += block.total - block.deletes
         self.done.deletes += block.deletes
+        self.done.bytes_written += len(block.lines)
         self.done.repeated += block.repeated
         self.done.invalid_values.update(block.invalid)
 
@@ -226,6 +229,7 @@ class HubSpotStream(Stream):
             yield event.first(left)
             left -= event.total
             if left <= 0:
+                self.done.is_sample = True
                 return
 
     def _fail(self, message: str) -> None:

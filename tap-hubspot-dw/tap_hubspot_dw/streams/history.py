@@ -33,6 +33,12 @@ SCHEMA = described(
         "hubspot_total": INTEGER,
         "status": TEXT,
         "error": TEXT,
+        "bytes_received": INTEGER,
+        "bytes_written": INTEGER,
+        "peak_memory_mb": NUMBER,
+        "daily_limit": INTEGER,
+        "daily_remaining": INTEGER,
+        "configuration": TEXT,
     }
 )
 
@@ -48,5 +54,6 @@ class HistoryStream(HubSpotStream):
     def read(self) -> Iterator[Event]:
         """Yield a record for every other stream of this run."""
         self.done.mode = "append"
-        history = [done.to_record(self.run.run_id) for done in self.run.history if done is not self.done]
-        yield self.block(history)
+        history = [self.run.record_of(done) for done in self.run.history if done is not self.done]
+        known = self.stream_maps[0].raw_schema["properties"]  # a catalog made by an older release has fewer
+        yield self.block([{name: value for name, value in each.items() if name in known} for each in history])

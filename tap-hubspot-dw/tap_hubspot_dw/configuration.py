@@ -1,0 +1,30 @@
+"""What the history may tell of a run's configuration: what differs from the defaults, and never a secret.
+
+A secret setting is left out. Of the SDK's own settings, such as stream maps, which may hold anything, it tells only
+that they are set; what is not a setting is not told at all. Of the API's URL it tells the host.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA
+
+_IS_SET = "(set)"
+_OF_THE_SDK = ("stream_maps", "stream_map_config", "flattening_enabled", "flattening_max_depth", "batch_config")
+
+
+def told_configuration(config: Mapping[str, Any]) -> str:
+    """Return the configuration as a JSON object, the settings that have their defaults left out."""
+    told: dict[str, Any] = {}
+    for name, schema in CONFIG_JSONSCHEMA["properties"].items():
+        value = config.get(name)
+        if value is not None and value != schema.get("default") and not schema.get("secret"):
+            told[name] = value
+    if "api_url" in told:
+        told["api_url"] = urlsplit(told["api_url"]).hostname
+    told |= {name: _IS_SET for name in _OF_THE_SDK if config.get(name)}
+    return json.dumps(told, default=str, sort_keys=True)
