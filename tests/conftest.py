@@ -42,6 +42,10 @@ class Warehouse(ABC):
     def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a SELECT, as the driver gives them."""
 
+    @abstractmethod
+    def execute(self, *statements: str) -> None:
+        """Run statements that change something, in one transaction each."""
+
     def rows(self, table: str, *, metadata: bool = False) -> list[dict[str, Any]]:
         """Every row of a table (`schema.name` or a name in the schema `melty`); `_sdc_` columns on request."""
         schema, _, name = table.rpartition(".")
@@ -77,6 +81,14 @@ class DuckDBWarehouse(Warehouse):
                 for row in answer.fetchall()
             ]
 
+    def execute(self, *statements: str) -> None:
+        """Run statements, each in a transaction of its own."""
+        import duckdb
+
+        with duckdb.connect(str(self.path)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
 
 class PostgresWarehouse(Warehouse):
     """A database of a PostgreSQL server."""
@@ -93,6 +105,14 @@ class PostgresWarehouse(Warehouse):
 
         with psycopg.connect(self.url, row_factory=dict_row) as connection:
             return connection.execute(sql).fetchall()
+
+    def execute(self, *statements: str) -> None:
+        """Run statements, each in a transaction of its own."""
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
 
 
 def _plain(value: Any) -> Any:

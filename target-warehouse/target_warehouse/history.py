@@ -1,7 +1,9 @@
 """The table `_load_history`: one row for each run and stream.
 
-A stream's row is written in the same transaction as its rows, with the status `running`, so its counts are those of
-what is really there even if the run is killed; the end of the run makes it `success` or `failed`.
+A stream's row is there, with the status `running`, before its first record, and is written again in the same
+transaction as its rows, so its counts are those of what is really there even if the run is killed. The end of the run
+makes the status `success`, `partial`, `failed` or `interrupted`; a run that was killed is made `interrupted` by the
+next one, whose engine knows which runs are alive.
 """
 
 from __future__ import annotations
@@ -9,15 +11,26 @@ from __future__ import annotations
 import datetime as dt
 import resource
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from target_warehouse.columns import Table, table_of
 from target_warehouse.engines.protocol import Counts
+from target_warehouse.errors import RejectedRecordsError, TerminatedError, sentence_of
 from target_warehouse.values import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from target_warehouse.engines.protocol import Engine, Transaction
 
 TABLE_NAME = "_load_history"
 KEYS = ("run_id", "stream")
+
+RUNNING, SUCCESS, PARTIAL, FAILED, INTERRUPTED = "running", "success", "partial", "failed", "interrupted"
+#: What the row of a run says that ended without a word.
+KILLED = "The process ended without a word: it was killed, or its machine or connection went away."
 
 _TEXT = {"type": ["string", "null"]}
 _TIME = {"type": ["string", "null"], "format": "date-time"}
@@ -42,6 +55,7 @@ SCHEMA = {
         "peak_memory_mb": _NUMBER,
         "status": _TEXT,
         "error": _TEXT,
+        "configuration": _TEXT,
     }
 }
 
@@ -71,7 +85,28 @@ class StreamRun:
         self.rejected += 1
         self.first_reason = self.first_reason or reason
 
-    def row(self, run_id: str, status: str, counts: Counts, *, error: str | None = None) -> dict[str, Any]:
+    def outcome(
+        self, error: BaseException | None, other_errors: tuple[type[BaseException], ...] = ()
+    ) -> tuple[str, str | None]:
+        """The stream's status and the sentence about it, now that the run is over.
+
+        What `error`, by which the run ended, tells a user is as in `sentence_of`. Too many rejected records are the
+        failure of the streams that had them: of the others everything is loaded.
+        """
+        if error is None or (isinstance(error, RejectedRecordsError) and not self.rejected):
+            told = f"Rejected records: {self.rejected:,}. The first: {self.first_reason}."
+            return (PARTIAL, told) if self.rejected else (SUCCESS, None)
+        return INTERRUPTED if isinstance(error, TerminatedError) else FAILED, sentence_of(error, other_errors)
+
+    def row(
+        self,
+        run_id: str,
+        status: str,
+        counts: Counts,
+        *,
+        error: str | None = None,
+        configuration: str | None = None,
+    ) -> dict[str, Any]:
         """The stream's row as a record of `SCHEMA`; `counts` may be ahead of what is committed."""
         now = dt.datetime.now(dt.UTC)
         seconds = round((now - self.started_at).total_seconds(), 3)
@@ -93,7 +128,41 @@ class StreamRun:
             "peak_memory_mb": peak_memory_mb(),
             "status": status,
             "error": storable(error) if error else None,
+            "configuration": configuration,
         }
+
+
+@dataclass(frozen=True)
+class LoadHistory:
+    """The rows of one run in the table."""
+
+    table: Table
+    run_id: str
+    configuration: str
+
+    @classmethod
+    def begun(cls, engine: Engine, run_id: str, default_schema: str, configuration: str) -> LoadHistory:
+        """Make the run known as alive, and close the rows of those that ended without a word."""
+        table = engine.prepare(history_table(default_schema))
+        engine.hold(run_id)
+        with engine.transaction() as transaction:
+            transaction.mark_interrupted(table, engine.is_alive, KILLED)
+        return cls(table, run_id, configuration)
+
+    def write(
+        self,
+        transaction: Transaction,
+        rows: Sequence[tuple[StreamRun, str, str | None]],
+        counts: Counts | None = None,
+    ) -> None:
+        """Write rows of runs, their status and error; `counts` may be ahead of what is committed."""
+        from target_warehouse.rows import to_table
+
+        records = [
+            run.row(self.run_id, status, counts or run.counts, error=error, configuration=self.configuration)
+            for run, status, error in rows
+        ]
+        transaction.upsert(self.table, to_table(records, self.table.columns, Counter()))
 
 
 def peak_memory_mb() -> float:

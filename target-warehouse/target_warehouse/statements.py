@@ -87,6 +87,14 @@ def delete_all(table: str) -> str:
     return f"DELETE FROM {table}"  # noqa: S608 - quoted
 
 
+def mark_interrupted(history: str, is_alive: str, error: str) -> str:
+    """Close the rows of the history whose run is over without having said so; `error` is a text of our own."""
+    return (
+        f"UPDATE {history} SET status = 'interrupted', error = '{error}' "  # noqa: S608 - quoted
+        f"WHERE status = 'running' AND NOT ({is_alive})"
+    )
+
+
 def activate_version(table: str, version: int, *, hard_delete: bool) -> str:
     """Delete the rows of older versions, and those without one; nothing if a newer version is in the table.
 

@@ -25,11 +25,12 @@ from singer_sdk.plugin_base import PluginBase
 from singer_sdk.target_base import Target
 
 from target_warehouse import rejects
+from target_warehouse.configuration import told_configuration
 from target_warehouse.drain import leave_a_drain
 from target_warehouse.dry_run import announcement
 from target_warehouse.engines import open_engine
 from target_warehouse.errors import AgainError, InputError, TerminatedError, WarehouseError, sentence_of
-from target_warehouse.history import StreamRun, history_table
+from target_warehouse.history import RUNNING, LoadHistory, StreamRun
 from target_warehouse.reader import LineReader
 from target_warehouse.settings import Settings, check_types, config_json_schema
 from target_warehouse.signals import Signals
@@ -76,7 +77,7 @@ class TargetWarehouse(Target):
     #: Whether runs of records may be taken as a whole; the rows are the same either way, only later.
     has_fast_line = True
 
-    _history: Table
+    _history: LoadHistory
     _rejects: Table | None = None
 
     def __init__(self, **kwargs: Any) -> None:
@@ -141,7 +142,7 @@ class TargetWarehouse(Target):
             self._signals.leave()
             with suppress(BrokenPipeError):
                 self._print_state()
-            self.finish("failed", error=sentence_of(error, SDK_ERRORS))
+            self.finish(error)
             raise
 
     @property
@@ -150,7 +151,8 @@ class TargetWarehouse(Target):
         if self._engine is None:
             self._engine = open_engine(self.settings)
             self._setup_signal_handlers()  # target-postgres' SSH tunnel installs handlers of its own
-            self._history = self._engine.prepare(history_table(self.settings.default_target_schema))
+            told = told_configuration(self.config, self.settings)
+            self._history = LoadHistory.begun(self._engine, self.run_id, self.settings.default_target_schema, told)
         return self._engine
 
     def get_sink_class(self, stream_name: str) -> type[WarehouseSink]:  # noqa: ARG002 - the SDK's hook
@@ -184,8 +186,12 @@ class TargetWarehouse(Target):
         return sink
 
     def run_of(self, sink: WarehouseSink) -> StreamRun:
-        """The history of the sink's stream in this run."""
-        run = self._runs.setdefault(sink.stream_name, StreamRun(sink.stream_name, sink.table))
+        """The history of the sink's stream in this run; from the first time on it is in the table."""
+        run = self._runs.get(sink.stream_name)
+        if run is None:
+            run = self._runs[sink.stream_name] = StreamRun(sink.stream_name, sink.table)
+            with self._signals.held(), self.engine.transaction() as transaction:
+                self._history.write(transaction, [(run, RUNNING, None)])
         run.table = sink.table
         return run
 
@@ -278,7 +284,7 @@ class TargetWarehouse(Target):
             counts += work(transaction)
             if refused:
                 transaction.append(*refused)
-            self._write_history(transaction, [run.row(self.run_id, "running", counts)])
+            self._history.write(transaction, [(run, RUNNING, None)], counts)
         return counts
 
     def _rejected_by(self, sink: WarehouseSink) -> tuple[Table, pa.Table] | None:
@@ -305,12 +311,12 @@ class TargetWarehouse(Target):
         if (changes := self.engine.changes()) is not None:
             self.logger.info("%s", announcement(self._runs.values(), changes))
         self._check_rejected()
-        self.finish("success")
+        self.finish()
 
     def _check_rejected(self) -> None:
         if runs := [run for run in self._runs.values() if run.rejected]:
             is_kept, limit = not self.settings.dry_run, self.settings.max_rejected
-            self.logger.warning("%s", rejects.judged(runs, self._history.schema, limit, is_kept=is_kept))
+            self.logger.warning("%s", rejects.judged(runs, self._history.table.schema, limit, is_kept=is_kept))
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         sink: WarehouseSink | None = self._sinks_active.get(message_dict.get("stream", ""))  # type: ignore[assignment]
@@ -370,25 +376,19 @@ class TargetWarehouse(Target):
         sys.stdout.write(_state_json.encode(state).decode() + "\n")
         sys.stdout.flush()
 
-    def _write_history(self, transaction: Transaction, rows: list[dict[str, Any]]) -> None:
-        from target_warehouse.rows import to_table
-
-        table = to_table(rows, self._history.columns, Counter())
-        transaction.upsert(self._history, table)
-
-    def finish(self, status: str, *, error: str | None = None) -> None:
-        """Write every stream's last history row and let go of the warehouse."""
+    def finish(self, error: BaseException | None = None) -> None:
+        """Write every stream's last history row and let go of the warehouse; `error` is what ended the run, if any."""
         if self._engine is None:
             return
-        rows = [run.row(self.run_id, status, run.counts, error=error) for run in self._runs.values()]
+        rows = [(run, *run.outcome(error, SDK_ERRORS)) for run in self._runs.values()]
         try:
             if rows:
                 with self._engine.transaction() as transaction:
-                    self._write_history(transaction, rows)
+                    self._history.write(transaction, rows)
         except WarehouseError as refused:
-            if status == "success":
+            if error is None:
                 raise
-            self.logger.warning("The failure could not be written to %s: %s", self._history.name, refused)
+            self.logger.warning("The failure could not be written to %s: %s", self._history.table.name, refused)
         finally:
             if not self._signals.came:  # who stops the run does not want to wait
                 self._engine.tidy()

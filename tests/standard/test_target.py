@@ -38,7 +38,7 @@ class Target(TargetWarehouse):
 
 def _close_all() -> None:
     while OPENED:
-        OPENED.pop().finish("failed")
+        OPENED.pop().finish(RuntimeError())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`_load_history` and the report: counts are the database's own."""
+"""`_load_history`: counts are the database's own, and a row says how its run ended."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
 
-from target_warehouse.cli import main
+from target_warehouse.errors import RejectedRecordsError
 from target_warehouse.target import TargetWarehouse
 
 if TYPE_CHECKING:
@@ -23,8 +22,12 @@ SCHEMA = {"properties": {"id": {"type": ["integer", "null"]}, "v": {"type": ["st
 
 
 def _run(warehouse: Warehouse, stream: str, *records: dict[str, Any], **config: Any) -> None:
-    lines = [{"type": "SCHEMA", "stream": stream, "key_properties": ["id"], "schema": SCHEMA}]
+    lines: list[dict[str, Any]] = [{"type": "SCHEMA", "stream": stream, "key_properties": ["id"], "schema": SCHEMA}]
     lines += [{"type": "RECORD", "stream": stream, "record": record} for record in records]
+    _feed(warehouse, lines, **config)
+
+
+def _feed(warehouse: Warehouse, lines: list[dict[str, Any]], **config: Any) -> None:
     target = TargetWarehouse(config={"warehouse": warehouse.url, **config})
     target.run(io.StringIO("".join(json.dumps(line) + "\n" for line in lines)))
 
@@ -84,52 +87,78 @@ def test_a_row_of_history_is_complete(warehouse: Warehouse) -> None:
     assert float(row["seconds"]) >= 0
 
 
-def test_the_report_shows_rows_and_the_last_run(warehouse: Warehouse) -> None:
-    _run(warehouse, "people", *({"id": i} for i in range(1200)))
-    _run(warehouse, "people", {"id": 5}, _deleted(6), {"id": 5000})
-    _run(warehouse, "orders", {"id": 1})
-    output = CliRunner().invoke(main, ["--warehouse", warehouse.url, "report"]).output
-    lines = [line.split() for line in output.splitlines()]
-    assert lines[0][:3] == ["table", "live", "deleted"]
-    assert [line[:3] for line in lines[2:]] == [["melty.orders", "1", "0"], ["melty.people", "1,200", "1"]]
-    assert lines[3][5:10] == ["success", "3", "1", "1", "1"]
+SECRET = "hush-not-in-the-history"
+SETTINGS = {
+    "max_rejected": 7,
+    "hard_delete": False,
+    "sqlalchemy_url": f"postgresql://someone:{SECRET}@db.example/x?sslpassword={SECRET}",
+    "ssh_tunnel": {"host": "bastion.example", "private_key": SECRET, "private_key_password": SECRET},
+    "ssl_client_private_key": SECRET,
+    "ssl_client_certificate": f"-----BEGIN CERTIFICATE-----{SECRET * 5}",
+    "stream_maps": {"t": {"v": f"md5(v + '{SECRET}')"}},
+    "stream_map_config": {"hash_seed": SECRET},
+    "password": SECRET,
+    "not_a_setting": SECRET,
+}
 
 
-def test_the_report_as_json_is_an_object_per_table(warehouse: Warehouse) -> None:
-    _run(warehouse, "people", {"id": 1}, default_target_schema="crm")
-    result = CliRunner().invoke(main, ["--warehouse", warehouse.url, "--schema", "crm", "report", "--json"])
-    (entry,) = [json.loads(line) for line in result.output.splitlines()]
-    assert (entry["table"], entry["live_rows"], entry["inserted"]) == ("crm.people", 1, 1)
+def test_the_configuration_is_kept_without_its_secrets(warehouse: Warehouse) -> None:
+    """What differs from the defaults; of what may hold anything, that it is set."""
+    _run(warehouse, "t", {"id": 1, "v": "x"}, **SETTINGS)
+    (row,) = warehouse.rows("_load_history")
+    told = json.loads(row["configuration"])
+    assert SECRET not in row["configuration"]
+    assert "correct-horse" not in row["configuration"]  # the password in the URL of the test's PostgreSQL
+    assert told.pop("warehouse").split("/")[-1] == warehouse.url.split("/")[-1]
+    assert told == {
+        "max_rejected": 7,
+        "ssh_tunnel.host": "bastion.example",
+        "ssl_client_certificate": "(set)",
+        "stream_maps": "(set)",
+        "stream_map_config": "(set)",
+    }
 
 
-def test_the_report_takes_the_targets_environment(warehouse: Warehouse) -> None:
-    _run(warehouse, "people", {"id": 1}, default_target_schema="crm")
-    environment = {"TARGET_WAREHOUSE_WAREHOUSE": warehouse.url, "TARGET_WAREHOUSE_DEFAULT_TARGET_SCHEMA": "crm"}
-    result = CliRunner().invoke(main, ["report"], env=environment)
-    assert "crm.people" in result.output
-    assert result.exit_code == 0
+def test_a_stream_whose_records_were_all_loaded_is_a_success_beside_one_with_too_many_rejects(
+    warehouse: Warehouse,
+) -> None:
+    lines = [
+        {"type": "SCHEMA", "stream": stream, "key_properties": ["id"], "schema": SCHEMA} for stream in ("good", "bad")
+    ]
+    lines += [{"type": "RECORD", "stream": "good", "record": {"id": 1}}]
+    lines += [{"type": "RECORD", "stream": "bad", "record": {"id": None}}]
+    with pytest.raises(RejectedRecordsError):
+        _feed(warehouse, lines)
+    statuses = {row["stream"]: row["status"] for row in warehouse.rows("_load_history")}
+    assert statuses == {"good": "success", "bad": "failed"}
 
 
-def test_nothing_to_report_is_a_sentence(warehouse: Warehouse) -> None:
-    _run(warehouse, "people", {"id": 1})
-    result = CliRunner().invoke(main, ["--warehouse", warehouse.url, "--schema", "elsewhere", "report"])
-    assert result.exit_code == 1
-    assert result.output.startswith("Error: There is no history of loads in the schema elsewhere yet")
+def test_a_row_is_there_before_the_first_record_is_committed(warehouse: Warehouse) -> None:
+    """So that a run killed early is known as well; the next one says of it that it was interrupted."""
+    target = TargetWarehouse(config={"warehouse": warehouse.url})
+    target.get_sink("t", schema=SCHEMA, key_properties=["id"])
+    target.engine.close()  # as the end of a process does
+    assert [(row["status"], row["rows_read"]) for row in warehouse.rows("_load_history")] == [("running", 0)]
+    _run(warehouse, "u", {"id": 1})
+    statuses = {row["stream"]: row["status"] for row in warehouse.rows("_load_history")}
+    assert statuses == {"t": "interrupted", "u": "success"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--warehouse", "duckdb:///{tmp}/none.duckdb"], "There is no DuckDB file"),
-        (["--warehouse", "duckdb:///{tmp}/text.duckdb"], "not a DuckDB database"),
-        (["--warehouse", "x"], "The setting warehouse"),
-        (["--config", "{tmp}/none.json"], "cannot be read"),
-        (["--config", "{tmp}/text.duckdb"], "is not JSON"),
-    ],
-)
-def test_a_report_that_cannot_be_made_is_a_sentence(arguments: list[str], words: str, tmp_path: Path) -> None:
-    (tmp_path / "text.duckdb").write_text("text\n" * 2000)
-    result = CliRunner().invoke(main, [*(argument.format(tmp=tmp_path) for argument in arguments), "report"])
-    assert result.exit_code == 1
-    assert words in result.output
-    assert len(result.output.splitlines()) == 1
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)  # a DuckDB file has one writer
+def test_a_run_that_is_alive_is_not_called_interrupted(warehouse: Warehouse) -> None:
+    alive = TargetWarehouse(config={"warehouse": warehouse.url})
+    alive.get_sink("t", schema=SCHEMA, key_properties=["id"])
+    _run(warehouse, "u", {"id": 1})
+    statuses = {row["stream"]: row["status"] for row in warehouse.rows("_load_history")}
+    assert statuses == {"t": "running", "u": "success"}
+    alive.process_endofpipe()
+    assert {row["status"] for row in warehouse.rows("_load_history")} == {"success"}
+
+
+def test_a_history_without_the_newer_columns_gets_them(warehouse: Warehouse) -> None:
+    """The rows of older runs stay as they are."""
+    _run(warehouse, "t", {"id": 1})
+    warehouse.execute('ALTER TABLE "melty"."_load_history" DROP COLUMN configuration')
+    _run(warehouse, "t", {"id": 1})
+    rows = sorted(warehouse.rows("_load_history"), key=lambda row: row["started_at"])
+    assert [row["configuration"] is None for row in rows] == [True, False]

@@ -128,7 +128,11 @@ def test_a_signal_ends_the_run_with_its_number(
     assert time.monotonic() - started < 5
     assert _count(warehouse) == 3
     (history,) = warehouse.rows("_load_history")
-    assert (history["status"], history["inserted"], history["error"]) == ("failed", 3, f"stopped by signal {signum:d}")
+    assert (history["status"], history["inserted"], history["error"]) == (
+        "interrupted",
+        3,
+        f"stopped by signal {signum:d}",
+    )
 
 
 def test_after_kill_9_no_row_is_missing_and_a_rerun_heals(
@@ -168,6 +172,10 @@ def test_after_kill_9_no_row_is_missing_and_a_rerun_heals(
     rerun = run_target(everything.decode(), warehouse=warehouse.url)
     assert rerun.returncode == 0
     assert json.loads(rerun.stdout.splitlines()[-1]) == {"read": total}
+    runs = sorted(warehouse.rows("_load_history"), key=lambda row: row["started_at"])
+    assert [row["status"] for row in runs] == ["interrupted", "success"]
+    assert runs[0]["inserted"] == len(present)
+    assert "ended without a word" in runs[0]["error"]
     assert _count(warehouse) == total
     newest = max(warehouse.rows("_load_history"), key=lambda row: row["started_at"])
     assert (newest["inserted"], newest["updated"]) == (total - len(present), len(present))

@@ -66,6 +66,7 @@ class DuckDBEngine:
     most_name_bytes: int | None = None
     ignores_case = True
     reads_chunks = False
+    is_alive = "false"  # a file has one writer at most: who has opened it knows that nobody else is there
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
         if not read_only:
@@ -77,6 +78,9 @@ class DuckDBEngine:
         self._types: dict[tuple[str | None, str], dict[str, str]] = {}
         self._has_much_memory = False
         self._is_faulty = False
+
+    def hold(self, run_id: str) -> None:
+        """Nothing to do: no other process can open the file."""
 
     def prepare(self, table: Table) -> Table:
         """Create the table, add its missing columns, widen its narrow ones; see the protocol."""

@@ -53,6 +53,7 @@ _ARROW_TYPES = (
 _MANY_ROWS = 1_000  # fewer are looked up by key in no time
 _WIDER_TYPES = {"number": "numeric", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
+_RUN_LOCK = 734_612_056  # another one: with the first 32 bits of its id, a run that is alive
 
 
 class PostgresEngine:
@@ -62,6 +63,11 @@ class PostgresEngine:
     most_name_bytes: int | None = NAME_BYTES
     ignores_case = False
     reads_chunks = True
+    is_alive = (
+        "left(run_id, 8) IN (SELECT lpad(to_hex(CAST(l.objid AS bigint)), 8, '0') FROM pg_catalog.pg_locks AS l "  # noqa: S608
+        "JOIN pg_catalog.pg_database AS d ON d.oid = l.database AND d.datname = current_database() "
+        f"WHERE l.locktype = 'advisory' AND l.classid = {_RUN_LOCK} AND l.objsubid = 2)"
+    )
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         try:
@@ -90,6 +96,17 @@ class PostgresEngine:
             )
             raise ConnectionFailedError(msg) from error
         self._tables: dict[tuple[str | None, str], Existing] = {}
+
+    def hold(self, run_id: str) -> None:
+        """Take a lock that nobody waits for; PostgreSQL lets go of it with the session, whatever ends that."""
+        key = int.from_bytes(bytes.fromhex(run_id[:8]), signed=True)
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(f"SELECT pg_advisory_lock_shared({_RUN_LOCK}, {key})")
+            self._connection.commit()
+        except adbc_driver_manager.Error as error:
+            msg = f"PostgreSQL at {self._where}: the run cannot be made known"
+            raise refusal(msg, error.sqlstate, primary_message(error)) from error
 
     def prepare(self, table: Table) -> Table:
         """Create the table as target-postgres does, or extend and widen it; see the protocol."""

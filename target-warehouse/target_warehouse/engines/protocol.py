@@ -74,6 +74,9 @@ class Transaction(Protocol):
     def activate_version(self, table: Table, version: int, *, hard_delete: bool) -> Counts:
         """Delete or mark what is older than this version or has none, unless a newer version is there."""
 
+    def mark_interrupted(self, history: Table, is_alive: str, error: str) -> None:
+        """Give the rows of the history that are `running`, of runs that are not alive, their status and this error."""
+
 
 class Engine(Protocol):
     """An open warehouse."""
@@ -82,6 +85,15 @@ class Engine(Protocol):
     stores_nul: bool
     #: Whether the database is a process of its own and takes a batch in small chunks as fast as in one.
     reads_chunks: bool
+    #: The condition, over the column `run_id` of the history, that the process of this run has the database open.
+    is_alive: str
+
+    def hold(self, run_id: str) -> None:
+        """Have `is_alive` be true of this run until the engine is closed, or its process or connection has ended.
+
+        Raises:
+            LoadError: the database refused.
+        """
 
     #: The longest name that the database takes, in bytes; None: any.
     most_name_bytes: int | None

@@ -76,6 +76,11 @@ class SqlTransaction(ABC):
         sql = statements.activate_version(self.table_name(table), version, hard_delete=hard_delete)
         return Counts(deleted=self.execute(sql))
 
+    def mark_interrupted(self, history: Table, is_alive: str, error: str) -> None:
+        """Close the rows of runs that ended without a word; see the protocol."""
+        self.lock(history)
+        self.execute(statements.mark_interrupted(self.table_name(history), is_alive, error))
+
     @abstractmethod
     def table_name(self, table: Table) -> str:
         """The table's full, quoted name."""

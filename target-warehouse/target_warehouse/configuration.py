@@ -1,0 +1,65 @@
+"""What the history may tell of a run's configuration: what differs from the defaults, and never a secret.
+
+A secret setting is left out; the warehouse is told by where it is, as the settings were understood, without user,
+password and parameters. Settings of any form, such as stream maps, and long texts, such as certificates, may hold
+anything: of them it tells only that they are set. What is not a setting is not told at all.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from target_warehouse.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from target_warehouse.settings import Settings
+
+_IS_SET = "(set)"
+_LONG = 100  # characters; no setting that says something by its text is longer
+#: The SDK's own settings, which `SETTINGS` does not have, and their defaults.
+_OF_THE_SDK: dict[str, Any] = {
+    "load_method": "append-only",
+    "validate_records": True,
+    "process_activate_version_messages": True,
+    "flattening_enabled": None,
+    "flattening_max_depth": None,
+    "stream_maps": None,
+    "stream_map_config": None,
+}
+
+
+def told_configuration(config: Mapping[str, Any], settings: Settings) -> str:
+    """The configuration as a JSON object, the settings that have their defaults left out."""
+    told: dict[str, Any] = {"warehouse": location(settings)}
+    for setting in SETTINGS:
+        parent, _, child = setting.name.rpartition(".")
+        value = ((config.get(parent) or {}) if parent else config).get(child)
+        if not setting.secret and value is not None and value != setting.default:
+            told[setting.name] = _short(value)
+    of_the_sdk = {
+        name: value for name, default in _OF_THE_SDK.items() if (value := config.get(name, default)) != default
+    }
+    told |= {name: _short(value) for name, value in of_the_sdk.items()}
+    return json.dumps(told, default=str, sort_keys=True)
+
+
+def location(settings: Settings) -> str:
+    """Where the warehouse is, by a URL without user, password and parameters."""
+    if settings.postgres is None:
+        return f"duckdb:///{(settings.duckdb_path or '').partition('?')[0]}"
+    from sqlalchemy.engine import make_url  # not for DuckDB: a tenth of a second
+
+    config = settings.postgres
+    text = config["warehouse"] or config["sqlalchemy_url"]
+    if not text:
+        return f"postgresql://{config['host']}:{config['port']}/{config['database']}"
+    url = make_url(text)
+    return f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
+
+
+def _short(value: Any) -> Any:
+    is_short = isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= _LONG)
+    return value if is_short else _IS_SET
