@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from target_warehouse.compare import Side
     from target_warehouse.engines.protocol import Engine
 
+_WIDTH = 100  # where the output is no terminal
+
 
 @click.group()
 @click.option(
@@ -40,27 +43,41 @@ def main(context: click.Context, config_file: str | None, warehouse: str | None,
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per table instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per table instead of text.")
+@click.option("--html", "page", metavar="FILE", type=click.Path(), help="Write a page with charts instead of text.")
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; may be given again.")
 @click.pass_obj
-def report(options: tuple[str | None, str | None, str | None], *, as_json: bool) -> None:
-    """Per table: live and deleted rows, and what its stream's last run changed."""
+def report(
+    options: tuple[str | None, str | None, str | None], *, as_json: bool, page: str | None, tables: tuple[str, ...]
+) -> None:
+    """Per table: its rows, what the last run did, how fresh it is, and how the runs before went.
+
+    Exit code 0: told, whatever the runs were; 2: there is nothing to tell.
+    """
     from target_warehouse import report as reports
+    from target_warehouse import report_page, report_text
+    from target_warehouse.configuration import location
     from target_warehouse.engines import open_engine
 
     try:
         settings = _settings(*options)
         engine = open_engine(settings, read_only=True)
         try:
-            found = reports.read(engine, settings.default_target_schema)
+            found = reports.read(engine, settings.default_target_schema, location=location(settings), tables=tables)
         finally:
             engine.close()
+        if page:
+            report_page.write(found, page)
+            click.echo(f"The report is in {page}.", err=as_json)
     except WarehouseError as error:
-        raise click.ClickException(str(error)) from error
+        raise _CannotTellError(str(error)) from error
     if as_json:
-        for entry in found:
-            click.echo(json.dumps(vars(entry), default=str))
-    else:
-        click.echo(reports.render(found))
+        for entry in found.streams:
+            click.echo(json.dumps(entry.to_json(), default=str))
+    elif not page:
+        is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        width = shutil.get_terminal_size((_WIDTH, 0)).columns
+        click.echo(report_text.render(found, width=width, is_coloured=is_coloured), color=is_coloured)
 
 
 @main.command()
