@@ -99,14 +99,13 @@ class PostgresEngine:
 
     def hold(self, run_id: str) -> None:
         """Take a lock that nobody waits for; PostgreSQL lets go of it with the session, whatever ends that."""
-        key = int.from_bytes(bytes.fromhex(run_id[:8]), signed=True)
         try:
             with self._connection.cursor() as cursor:
-                cursor.execute(f"SELECT pg_advisory_lock_shared({_RUN_LOCK}, {key})")
+                first = int.from_bytes(bytes.fromhex(run_id[:8]), signed=True)
+                cursor.execute(f"SELECT pg_advisory_lock_shared({_RUN_LOCK}, {first})")
             self._connection.commit()
         except adbc_driver_manager.Error as error:
-            msg = f"PostgreSQL at {self._where}: the run cannot be made known"
-            raise refusal(msg, error.sqlstate, primary_message(error)) from error
+            raise refusal(f"PostgreSQL at {self._where}", error.sqlstate, primary_message(error)) from error
 
     def prepare(self, table: Table) -> Table:
         """Create the table as target-postgres does, or extend and widen it; see the protocol."""
