@@ -1,0 +1,152 @@
+"""Asking HubSpot one thing at a time: every reply is an answer, also a refusal.
+
+Requests follow each other with a pause that stays within HubSpot's smallest limits (5 searches a second, 100 others
+in ten seconds), unless its replies name no limit; a 429 is waited for as the reply says.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+
+from tap_hubspot_dw.routes import API_VERSIONS, path
+from tests.live.read_only import ReadOnlySession
+
+_PAUSE_SECONDS = 0.25
+_TRIES = 4
+_LONGEST_WAIT_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
+_CODE = re.compile(r"[\w.]{1,80}", re.ASCII)
+
+
+class CannotAskError(Exception):
+    """Nothing more can be asked: the token is refused, nobody answers, or the day's requests are used up."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What HubSpot answered. `told` is what may be shown of it: no values, no ids."""
+
+    status: int
+    body: dict[str, Any]
+    at: datetime
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """The results of a reply that has any."""
+        return self.body.get("results") or []
+
+    @property
+    def after(self) -> str | None:
+        """The cursor of the following page."""
+        return ((self.body.get("paging") or {}).get("next") or {}).get("after")
+
+    @property
+    def is_good(self) -> bool:
+        """Whether HubSpot answered what was asked."""
+        return self.status in {200, 207}
+
+    @property
+    def told(self) -> str:
+        """Status and category, such as `HTTP 400 VALIDATION_ERROR`."""
+        return f"HTTP {self.status}" + ("" if self.is_good else f" {code(self.body.get('category'))}")
+
+
+def code(found: Any) -> str:
+    """Return a category as it is; anything else is not shown."""
+    if not found:
+        return "without a category"
+    return found if isinstance(found, str) and _CODE.fullmatch(found) else "with a category of another form"
+
+
+@dataclass
+class Asking:
+    """One account, asked with one token."""
+
+    api_url: str
+    token: str = field(repr=False)
+    session: ReadOnlySession
+    version: str = API_VERSIONS[0]
+    sleep: Callable[[float], None] = time.sleep
+    _is_limited: bool = False
+    _sent_at: float = 0.0
+
+    def get(self, need: str, parts: dict[str, str], **query: str) -> Reply:
+        """Ask for a page."""
+        return self._ask("GET", path(need, self.version, **parts), params=query)
+
+    def post(self, need: str, parts: dict[str, str], body: dict[str, Any]) -> Reply:
+        """Ask with a body."""
+        return self._ask("POST", path(need, self.version, **parts), json=body)
+
+    def settle(self) -> None:
+        """Let the searches of the last second pass, before somebody else asks."""
+        if self._is_limited:
+            self.sleep(1.0)
+
+    def _ask(self, method: str, where: str, **more: Any) -> Reply:
+        """Return the reply; trouble that passes (429, 5xx) is asked again a few times.
+
+        Raises:
+            CannotAskError: HubSpot refuses the token, does not answer, or has no more requests today.
+        """
+        for tries in range(1, _TRIES + 1):
+            if self._is_limited:
+                self.sleep(max(0.0, self._sent_at + _PAUSE_SECONDS - time.monotonic()))
+            self._sent_at = time.monotonic()
+            headers = {"Authorization": f"Bearer {self.token}"}
+            try:
+                answer = self.session.request(
+                    method, self.api_url + where, headers=headers, timeout=_TIMEOUT_SECONDS, **more
+                )
+            except requests.RequestException as error:
+                if tries == _TRIES:
+                    raise CannotAskError(f"No answer from {self.api_url} ({type(error).__name__}).") from None
+                self.sleep(float(tries))
+                continue
+            self._is_limited |= "X-HubSpot-RateLimit-Max" in answer.headers
+            reply = Reply(answer.status_code, _json(answer), _moment(answer))
+            if reply.status == 401:
+                raise CannotAskError(f"HubSpot does not accept HUBSPOT_TEST_API_TOKEN ({reply.told}).")
+            if reply.status < 500 and reply.status not in {423, 429, 477}:
+                break
+            if reply.body.get("policyName") == "DAILY":
+                raise CannotAskError("The account's daily requests are used up: run again after its midnight.")
+            if tries < _TRIES:
+                self._wait(answer, reply, tries)
+        return reply
+
+    def _wait(self, answer: requests.Response, reply: Reply, tries: int) -> None:
+        asked = answer.headers.get("Retry-After", "")
+        if asked.isdigit():
+            seconds = float(asked)
+        elif reply.status == 429:
+            seconds = 1.0 if reply.body.get("policyName") != "TEN_SECONDLY_ROLLING" else 10.0
+        else:
+            seconds = float(tries)
+        if seconds > _LONGEST_WAIT_SECONDS:
+            raise CannotAskError(f"HubSpot asks to wait {seconds:.0f} seconds ({reply.told}): run again after that.")
+        self.sleep(seconds)
+
+
+def _json(answer: requests.Response) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _moment(answer: requests.Response) -> datetime:
+    """Return HubSpot's clock when it answered; ours where it tells none."""
+    try:
+        return parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC)
+    except ValueError:
+        return datetime.now(UTC)

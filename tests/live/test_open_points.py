@@ -1,0 +1,17 @@
+"""Every open point of HubSpot's documents, asked of a real portal; what it answers is printed, not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from tests.live.open_points import QUESTIONS, Question, answered
+from tests.live.survey import Survey
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
+def test_the_portal_is_asked(question: Question, survey: Survey, record_property: Callable[[str, Any], None]) -> None:
+    record_property("answer", asdict(answered(question, survey)))
