@@ -118,8 +118,9 @@ def table_of(
 def comment_of(schema: Mapping[str, Any]) -> str:
     """The title and the description of a schema, as one text that every database stores."""
     told = [text.strip() for key in ("title", "description") if isinstance(text := schema.get(key), str)]
-    parts = [text for text in dict.fromkeys(told) if text]
-    return ": ".join(parts).replace("\0", "").encode(errors="replace").decode()
+    if len(told) > 1 and told[1].casefold().startswith(told[0].casefold()):
+        told = told[1:]
+    return ": ".join(filter(None, told)).replace("\0", "").encode(errors="replace").decode()
 
 
 def changed_comments(table: Table, found: Mapping[str | None, str | None]) -> dict[str | None, str]:

@@ -30,6 +30,7 @@ def project_for(sandbox, warehouse, folder) -> Project:
         TAP_HUBSPOT_DW_API_URL=sandbox.url,
         TAP_HUBSPOT_DW_ACCESS_TOKEN=sandbox.token,
         TARGET_WAREHOUSE_WAREHOUSE=warehouse.url,
+        TARGET_WAREHOUSE_VIEWS_SCHEMA="live",
     )
 
 
@@ -59,8 +60,8 @@ def edges(sandbox) -> set[tuple[object, ...]]:
     return association_rows(truth, names, list(names))
 
 
-def edge_rows(warehouse) -> set[tuple[object, ...]]:
-    rows = warehouse.query("SELECT * FROM hubspot.associations WHERE _sdc_deleted_at IS NULL")
+def edge_rows(warehouse, source="hubspot.associations WHERE _sdc_deleted_at IS NULL") -> set[tuple[object, ...]]:
+    rows = warehouse.query(f"SELECT * FROM {source}")
     return {tuple(row[column] for column in EDGE) for row in rows}
 
 
@@ -87,6 +88,15 @@ def test_a_full_run_and_a_run_after_500_changes_leave_no_difference(sandbox, war
     }
     moved = {end for each in changes for end in (each.get("fromId"), each.get("toId")) if each["kind"] == "dissociate"}
     assert all({row[1], row[3]} & (gone | moved) for row in rows - now)  # removed edges: see docs/limits.md
+    shown = edge_rows(warehouse, "live.associations WHERE from_name <> '' AND to_name <> ''")
+    assert now - shown == set()
+    assert all({row[1], row[3]} & moved for row in shown - now)  # the view asks that both ends are alive
+    for type_id, stream in type_ids(sandbox).items():
+        ids_shown = [row["id"] for row in warehouse.query(f'SELECT id FROM live."{stream}"')]
+        assert sorted(ids_shown) == sorted(each["id"] for each in sandbox.truth(type_id))
+    told = "JOIN hubspot.owners o ON o.id = d.hubspot_owner_id WHERE d.hubspot_owner_email <> o.email"
+    assert warehouse.query(f"SELECT d.id FROM live.deals d {told}") == []
+    assert warehouse.query("SELECT id FROM live.deals WHERE dealstage <> '' AND dealstage_name IS NULL") == []
 
     for type_id, stream in STREAMS.items():
         archived = {each["id"]: each["archivedAt"] for each in sandbox.truth(type_id, state="archived")}

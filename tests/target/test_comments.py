@@ -98,6 +98,8 @@ def test_a_role_that_may_not_comment_is_told_and_loads(postgres_url: str, caplog
     [
         ({}, ""),
         ({"title": "A", "description": "A"}, "A"),
+        ({"title": "Street Address", "description": "Street address."}, "Street address."),
+        ({"title": "Name", "description": ""}, "Name"),
         ({"title": " ", "description": "B "}, "B"),
         ({"title": "half \ud800", "description": None}, "half ?"),
     ],

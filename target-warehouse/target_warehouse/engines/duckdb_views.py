@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from target_warehouse.columns import changed_comments
+from target_warehouse.engines.tables import report_made
 from target_warehouse.statements import identifier, literal
 from target_warehouse.views import views_of
 
@@ -38,6 +39,7 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
             [catalog, views_schema, catalog, views_schema],
         ).fetchall()
     )
+    made = []
     for view in views_of(schema, tables):
         comment = there.get(view.name.lower())
         if comment == view.comment:
@@ -63,9 +65,8 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
                 reason,
             )
             continue
-        logger.info("The view %s is new or changed.", where)
-        for column in view.lacks:
-            logger.info("The view %s has no column %s.", where, column)
+        made.append(view)
+    report_made(made, views_schema)
 
 
 def comment_on(connection: duckdb.DuckDBPyConnection, catalog: str, table: Table) -> None:

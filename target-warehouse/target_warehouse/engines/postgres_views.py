@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy
 
 from target_warehouse.engines.postgres_errors import first_line
+from target_warehouse.engines.tables import report_made
 from target_warehouse.statements import identifier, literal
 from target_warehouse.views import MADE_BY, View, views_of
 
@@ -74,6 +75,7 @@ def make_views(
 ) -> None:
     """Make the views that are not as they should be, each in a transaction of `definition`; see the protocol."""
     found = _Found(reader, schema, views_schema)
+    made = []
     for view in views_of(schema, found.tables):
         comment, columns = found.there.get(view.name, (None, []))
         if comment == view.comment:
@@ -92,9 +94,8 @@ def make_views(
                 first_line(error.orig),
             )
             continue
-        logger.info("The view %s is new or changed.", where)
-        for column in view.lacks:
-            logger.info("The view %s has no column %s.", where, column)
+        made.append(view)
+    report_made(made, views_schema)
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from target_warehouse.errors import LoadError
 from target_warehouse.values import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from target_warehouse.columns import Table
+    from target_warehouse.views import View
 
 logger = logging.getLogger("target-warehouse")
 
@@ -86,3 +87,12 @@ def report_wider(table: Table, column: str, existing: str, wider: str) -> None:
         existing.lower(),
         wider,
     )
+
+
+def report_made(views: Sequence[View], schema: str) -> None:
+    """Log which views are new or changed, and which columns could not be added to them."""
+    if views:
+        logger.info("New or changed views in the schema %s: %s.", schema, ", ".join(view.name for view in views))
+    for view in views:
+        for column in view.lacks:
+            logger.info("The view %s.%s has no column %s.", schema, view.name, column)
