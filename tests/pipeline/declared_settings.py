@@ -1,11 +1,13 @@
-"""How a plugin's `--about` becomes its settings in meltano.yml: run it to print them.
+"""How a plugin's `--about` becomes its settings in meltano.yml and in the README: run it to print or to write them.
 
-python tests/pipeline/declared_settings.py tap-hubspot-dw
+python tests/pipeline/declared_settings.py tap-hubspot-dw     prints them for meltano.yml
+python tests/pipeline/declared_settings.py                    writes the README's tables
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +54,29 @@ def _kind(schema: dict[str, Any]) -> str:
     return next((_KINDS[each] for each in types if each in _KINDS), "string")
 
 
+def table(declared: list[dict[str, Any]]) -> str:
+    """Return the settings as a Markdown table."""
+    rows = ["| setting | default | what it does |", "|---|---|---|"]
+    for each in declared:
+        default = f"`{json.dumps(each['value'])}`" if "value" in each else ""
+        rows.append(f"| `{each['name']}` | {default} | {each['description'].replace('|', chr(92) + '|')} |")
+    return "\n".join(rows)
+
+
+def with_tables(readme: str) -> str:
+    """Return the README with the tables that its marks `<!-- settings of … -->` and `<!-- end -->` stand around."""
+
+    def filled(match: re.Match[str]) -> str:
+        declared = settings(about(match[1])["settings"]["properties"])
+        return f"<!-- settings of {match[1]} -->\n\n{table(declared)}\n\n<!-- end -->"
+
+    return re.sub(r"<!-- settings of (\S+) -->.*?<!-- end -->", filled, readme, flags=re.DOTALL)
+
+
 if __name__ == "__main__":
-    declared = settings(about(sys.argv[1])["settings"]["properties"])
-    sys.stdout.write(yaml.safe_dump(declared, sort_keys=False, width=110))
+    if len(sys.argv) > 1:
+        declared = settings(about(sys.argv[1])["settings"]["properties"])
+        sys.stdout.write(yaml.safe_dump(declared, sort_keys=False, width=110))
+    else:
+        file = Path(__file__).parents[2] / "README.md"
+        file.write_text(with_tables(file.read_text()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.pipeline.declared_settings import about, settings
+from tests.pipeline.declared_settings import about, settings, with_tables
 from tests.pipeline.project import ROOT
 
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
@@ -15,6 +15,12 @@ PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
 def test_every_setting_is_declared_as_the_plugin_describes_it(kind, name):
     plugin = next(each for each in PROJECT["plugins"][kind] if each["name"] == name)
     assert plugin["settings"] == settings(about(name)["settings"]["properties"])
+
+
+def test_the_readme_shows_every_setting():
+    readme = (ROOT / "README.md").read_text()
+    assert readme.count("<!-- settings of ") == 2
+    assert readme == with_tables(readme)
 
 
 def test_nothing_is_installed_and_nothing_is_sent_home():
