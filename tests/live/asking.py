@@ -23,6 +23,7 @@ _PAUSE_SECONDS = 0.25
 _TRIES = 4
 _LONGEST_WAIT_SECONDS = 60.0
 _TIMEOUT_SECONDS = 60.0
+_REFUSALS = frozenset({400, 404, 405, 409, 413, 414, 422})
 _CODE = re.compile(r"[\w.]{1,80}", re.ASCII)
 
 
@@ -52,6 +53,11 @@ class Reply:
     def is_good(self) -> bool:
         """Whether HubSpot answered what was asked."""
         return self.status in {200, 207}
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether HubSpot answered or refused what was asked, rather than who asked, or had trouble itself."""
+        return self.is_good or self.status in _REFUSALS
 
     @property
     def told(self) -> str:

@@ -7,6 +7,7 @@ HUBSPOT_TEST_API_URL names another address than HubSpot's own.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.live.asking import Asking
+from tests.live.asking import Asking, CannotAskError
 from tests.live.read_only import ReadOnlySession, Spent
 from tests.live.sheet import Answer, text_lines, write
 from tests.live.survey import Survey
@@ -70,7 +71,10 @@ def survey(spent: Spent) -> Iterator[Survey]:
     """The portal, asked through a session that can only read."""
     with ReadOnlySession(API_URL, spent) as session:
         found = Survey(Asking(API_URL, TOKEN, session))
-        _ = found.schemas  # a refused token is told here, once
+        try:
+            _ = found.schemas
+        except CannotAskError as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
         yield found
 
 
@@ -101,7 +105,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     answers = [rows[number] for number in sorted(rows)]
     if answers:
         terminalreporter.section("answer sheet")
-        for line in text_lines(answers, terminalreporter._tw.fullwidth):  # noqa: SLF001  pytest's own width
+        for line in text_lines(answers, shutil.get_terminal_size((140, 0)).columns):
             terminalreporter.write_line(line)
     if spent := [each[REQUESTS] for each in told if REQUESTS in each]:
         known = sum(answer.is_known for answer in answers)

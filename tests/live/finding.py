@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.live.asking import Reply
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -12,6 +14,17 @@ class Finding:
     answer: str
     evidence: str
     product: str = ""
+
+
+def checked(*replies: Reply) -> None:
+    """Let pass what HubSpot answered.
+
+    Raises:
+        NeedsError: one of the replies says nothing about what was asked.
+    """
+    for reply in replies:
+        if not reply.is_answer:
+            raise NeedsError("a token with more scopes" if reply.status == 403 else "another try", reply.told)
 
 
 class NeedsError(Exception):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tap_hubspot_dw.object_types import STANDARD_TYPES
+from tap_hubspot_dw.object_types import STANDARD_TYPES, ObjectType
 from tests.live.asking import Reply, code
-from tests.live.finding import Finding, NeedsError
+from tests.live.finding import Finding, NeedsError, checked
 from tests.live.survey import Survey
 
 _SURELY_UNUSED_ID = "1000000000000007"
@@ -37,22 +37,17 @@ def dead_id(survey: Survey) -> Finding:
     kinds = survey.readable(least=1)
     if not kinds:
         raise NeedsError("a record", "no object type has one")
-    pair = next(((each.pair.from_kind, each.pair.to_kind) for each in survey.edges if each.results), None)
-    kind, other = pair or (kinds[0], _DEALS if kinds[0] != _DEALS else STANDARD_TYPES["contacts"])
-    live = next(
-        (str(result["from"]["id"]) for each in survey.edges for result in each.results if pair),
-        str(survey.ids(kind)[0]),
-    )
-    parts = {"type": kind.type_id}
-    archived = survey.asking.get("list", parts, limit="1", archived="true", properties="hs_object_id").results
+    kind, other, live = _to_ask_for(survey, kinds[0])
+    archived = survey.archived(kind).results
     dead = {"never used id": _SURELY_UNUSED_ID}
     if archived:
         dead["archived id"] = str(archived[0]["id"])
-    asked = parts | {"to": other.type_id}
+    asked = {"type": kind.type_id, "to": other.type_id}
     replies = {
         what: survey.asking.post("associations", asked, {"inputs": [{"id": live}, {"id": each}]})
         for what, each in dead.items()
     }
+    checked(*replies.values())
     if all(not reply.is_good for reply in replies.values()):
         alone = survey.asking.post("associations", asked, {"inputs": [{"id": live}]})
         if not alone.is_good:
@@ -67,6 +62,15 @@ def dead_id(survey: Survey) -> Finding:
         for what, reply in replies.items()
     )
     return Finding(answer, f"{kind.name} to {other.name}; {evidence}", consequence(list(replies.values())))
+
+
+def _to_ask_for(survey: Survey, otherwise: ObjectType) -> tuple[ObjectType, ObjectType, str]:
+    """Return a pair and a record that has associations; of a type with archived records if there is one."""
+    found = [each for each in survey.edges if each.results]
+    for edges in [*(each for each in found if survey.archived(each.pair.from_kind).results), *found]:
+        return edges.pair.from_kind, edges.pair.to_kind, str(edges.results[0]["from"]["id"])
+    other = _DEALS if otherwise != _DEALS else STANDARD_TYPES["contacts"]
+    return otherwise, other, str(survey.ids(otherwise)[0])
 
 
 def _survived(reply: Reply) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tap_hubspot_dw.object_types import STANDARD_TYPES, ObjectType
 from tests.live.asking import Reply
-from tests.live.finding import Finding, NeedsError
+from tests.live.finding import Finding, NeedsError, checked
 from tests.live.survey import Survey
 
 _SURELY_UNUSED_ID = 10**15 + 7
@@ -29,6 +29,7 @@ def over_limit(survey: Survey) -> Finding:
             1000,
         ),
     }
+    checked(*(reply for reply, _ in replies.values()))
     answers = {what: _limited(reply, maximum) for what, (reply, maximum) in replies.items()}
     same = set(answers.values())
     told = same.pop() if len(same) == 1 else "; ".join(f"{what}: {said}" for what, said in answers.items())
@@ -54,6 +55,7 @@ def arbitrary_after(survey: Survey) -> Finding:
     reply = survey.asking.get(
         "list", {"type": kind.type_id}, limit="2", properties="hs_object_id", after=str(ids[middle] + 1)
     )
+    checked(reply)
     evidence = f"{reply.told}, entered behind record {middle + 1} of {len(ids)} {kind.name}"
     if not reply.is_good:
         return Finding(f"no: {reply.told}", evidence, _CURSOR_ALONE)
@@ -99,10 +101,8 @@ def archived(survey: Survey) -> Finding:
     kinds = [kind for kind in survey.readable() if kind.name not in {"contacts", "deals"}]
     if not kinds:
         raise NeedsError("appointments (object library) or a custom object, and a token that may read them")
-    replies = {
-        kind: survey.asking.get("list", {"type": kind.type_id}, limit="1", archived="true", properties="hs_object_id")
-        for kind in kinds
-    }
+    replies = {kind: survey.archived(kind) for kind in kinds}
+    checked(*replies.values())
     refused = [kind.name for kind, reply in replies.items() if not reply.is_good]
     lacking = [] if STANDARD_TYPES["appointments"] in kinds else ["appointments: not readable here"]
     lacking += [] if any(kind.type_id.startswith("2-") for kind in kinds) else ["custom objects: none readable here"]

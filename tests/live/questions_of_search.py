@@ -25,7 +25,7 @@ def too_far(survey: Survey) -> Finding:
         reply = _search(survey, kind, body)
         total = int(reply.body.get("total", 0))
         asked.append(f"{kind.name}: {reply.told}" + (f", {total:,} in all" if reply.is_good else ""))
-        if not reply.is_good:
+        if reply.is_answer and not reply.is_good:
             return Finding(reply.told, asked[-1])
         if total > MOST_RESULTS:
             return Finding(f"it is answered, with {len(reply.results)} results of 200", asked[-1])

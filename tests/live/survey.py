@@ -30,6 +30,7 @@ class Survey:
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
         self._pages: dict[str, Reply] = {}
+        self._archived: dict[str, Reply] = {}
 
     @cached_property
     def schemas(self) -> Reply:
@@ -62,6 +63,15 @@ class Survey:
     def ids(self, kind: ObjectType) -> list[int]:
         """Return the first ids of a type."""
         return [int(each["id"]) for each in self.page(kind).results]
+
+    def archived(self, kind: ObjectType) -> Reply:
+        """Return a page of one of a type's archived records."""
+        if kind.type_id not in self._archived:
+            parts = {"type": kind.type_id}
+            self._archived[kind.type_id] = self.asking.get(
+                "list", parts, limit="1", archived="true", properties="hs_object_id"
+            )
+        return self._archived[kind.type_id]
 
     def readable(self, *, least: int = 0) -> list[ObjectType]:
         """Return the types that can be listed and have so many records."""

@@ -1,11 +1,16 @@
-"""The tap in this process, as its classes: what it discovers, what it writes, and what it keeps as state."""
+"""The tap in this process, as its classes: what it discovers, what it writes, and what it keeps as state.
+
+What it writes are records of a real portal, so none of it may reach pytest's output.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import logging
 import signal
-from contextlib import redirect_stdout, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,13 +66,24 @@ def run_tap(config: dict[str, Any], state: dict[str, Any] | None = None) -> TapR
     """Run the tap to its end; failed streams are told, not raised."""
     tap = _tap(config, state)
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
-    with redirect_stdout(out):
+    with _unheard(), redirect_stdout(out):
         with suppress(StreamsFailedError):
             tap.sync_all()
         out.flush()
     lines = out.buffer.getvalue().splitlines()  # type: ignore[attr-defined]
     failures = tap._run.failures  # noqa: SLF001  the run's own account of itself
     return TapRun([json.loads(line) for line in lines], failures)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Log nothing: with `log_cli` pytest takes standard output back at every line of the log."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _tap(config: dict[str, Any], state: dict[str, Any] | None = None) -> TapHubSpotDW:
