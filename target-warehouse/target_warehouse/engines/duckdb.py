@@ -24,7 +24,7 @@ from target_warehouse.engines.duckdb_file import (
     open_file,
     tables_of,
 )
-from target_warehouse.engines.duckdb_views import comment_on, make_views
+from target_warehouse.engines.duckdb_views import Comments, comment_on, make_views
 from target_warehouse.engines.protocol import Counts, TableChange
 from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
@@ -76,6 +76,7 @@ class DuckDBEngine:
             pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 25 MB that it does not use
         self._path = path
         self._connection = open_file(path, lock_timeout_seconds, read_only=read_only)
+        self._comments: Comments = {}
         self._types: dict[tuple[str | None, str], dict[str, str]] = {}
         self._has_much_memory = False
         self._is_faulty = False
@@ -104,7 +105,7 @@ class DuckDBEngine:
                     self._connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {kind}")
                 elif existing:
                     self._alter(table, column, existing[column], kind)
-            comment_on(self._connection, CATALOG, table)
+            comment_on(self._connection, CATALOG, table, self._comments)
             return self._as_it_is(table)
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:

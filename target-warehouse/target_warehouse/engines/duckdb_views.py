@@ -18,6 +18,9 @@ from target_warehouse.views import views_of
 if TYPE_CHECKING:
     from target_warehouse.columns import Table
 
+#: By schema and table: the comments of the columns by name, and under None the table's own.
+Comments = dict[tuple[str, str], dict[str | None, str | None]]
+
 logger = logging.getLogger("target-warehouse")
 
 
@@ -69,22 +72,30 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
     report_made(made, views_schema)
 
 
-def comment_on(connection: duckdb.DuckDBPyConnection, catalog: str, table: Table) -> None:
-    """Write what the schema says of a table and its columns, where it is not there yet."""
+def comment_on(connection: duckdb.DuckDBPyConnection, catalog: str, table: Table, known: Comments) -> None:
+    """Write what the schema says of a table and its columns, where it is not there yet.
+
+    `known` is empty at first and filled by the first call, with all comments in the file: a look at the catalog takes
+    as long for one table as for all, and nobody else writes.
+    """
     if not changed_comments(table, {}):
         return
-    place = [catalog, table.schema or "main", table.name]
-    rows = connection.execute(
-        "SELECT column_name, comment FROM duckdb_columns() WHERE database_name = $1 AND schema_name = $2 "
-        "AND table_name = $3 UNION ALL SELECT NULL, comment FROM duckdb_tables() WHERE database_name = $1 "
-        "AND schema_name = $2 AND table_name = $3",
-        place,
-    ).fetchall()
-    changed = changed_comments(table, dict(rows))
+    place = (table.schema or "main", table.name)
+    if not known:
+        rows = connection.execute(
+            "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() WHERE database_name = $1 "
+            "UNION ALL SELECT schema_name, table_name, NULL, comment FROM duckdb_tables() WHERE database_name = $1",
+            [catalog],
+        ).fetchall()
+        for schema, name, column, comment in rows:
+            known.setdefault((schema, name), {})[column] = comment
+    found = known.setdefault(place, {})
+    changed = changed_comments(table, found)
     if not changed:
         return
     connection.execute("BEGIN")
     for column, text in changed.items():
-        what = f"TABLE {identifier(*place)}" if column is None else f"COLUMN {identifier(*place, column)}"
-        connection.execute(f"COMMENT ON {what} IS {literal(text)}")
+        what = "TABLE" if column is None else "COLUMN"
+        connection.execute(f"COMMENT ON {what} {identifier(catalog, *place, column)} IS {literal(text)}")
     connection.execute("COMMIT")
+    found |= changed
