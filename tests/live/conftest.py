@@ -20,7 +20,7 @@ from tests.live.read_only import ReadOnlySession, Spent
 from tests.live.sheet import Answer, text_lines, write
 from tests.live.survey import Survey
 
-API_URL = os.environ.get("HUBSPOT_TEST_API_URL") or "https://api.hubapi.com"
+API_URL = (os.environ.get("HUBSPOT_TEST_API_URL") or "https://api.hubapi.com").rstrip("/")
 TOKEN = os.environ.get("HUBSPOT_TEST_API_TOKEN", "").strip()
 HERE = Path(__file__).parent
 ANSWER, REQUESTS = "answer", "requests"
@@ -95,7 +95,7 @@ def _requests_told(spent: Spent, record_property: Callable[[str, Any], None]) ->
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the answer sheet of the questions that were asked, and write it where wanted."""
-    told = [
+    told: list[dict[str, Any]] = [
         dict(report.user_properties)
         for reports in terminalreporter.stats.values()
         for report in reports

@@ -70,7 +70,7 @@ def run_tap(config: dict[str, Any], state: dict[str, Any] | None = None) -> TapR
         with suppress(StreamsFailedError):
             tap.sync_all()
         out.flush()
-    lines = out.buffer.getvalue().splitlines()  # type: ignore[attr-defined]
+    lines = out.buffer.getvalue().splitlines()
     failures = tap._run.failures  # noqa: SLF001  the run's own account of itself
     return TapRun([json.loads(line) for line in lines], failures)
 

@@ -1,8 +1,9 @@
-"""A small HTTP client for the sandbox tests, and one shared read-only sandbox."""
+"""A small HTTP client for the sandbox tests, sandboxes to share, and the live checks' look at one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 import requests
 
 from hubspot_sandbox.pytest_plugin import RunningSandbox
+from tests.live.asking import Asking
+from tests.live.read_only import ReadOnlySession, Spent
+from tests.live.survey import Survey
 
 
 @dataclass
@@ -75,3 +79,33 @@ def api(_changeable: RunningSandbox, http: requests.Session) -> Api:
 def shared(sandbox_factory: Callable[..., RunningSandbox], http: requests.Session) -> Api:
     """Calls to a sandbox that all tests of a run share; nobody changes its portal."""
     return Api(sandbox_factory(contacts=700, appointments=150, deals=160, tier="unlimited"), http)
+
+
+@pytest.fixture(scope="session")
+def _checked(sandbox_factory: Callable[..., RunningSandbox]) -> RunningSandbox:
+    sizes = {"contacts": 1_200, "appointments": 60, "deals": 70, "divisions": 3, "contact_properties": 30}
+    return sandbox_factory(**sizes, tier="unlimited")
+
+
+@pytest.fixture
+def portal(_checked: RunningSandbox) -> RunningSandbox:
+    """A sandbox whose switches the test may set: it is clean when the test starts."""
+    _checked.reset()
+    return _checked
+
+
+@pytest.fixture
+def surveyed() -> Iterator[Callable[..., Survey]]:
+    """`surveyed(portal)` looks at a portal; `sleep` and `token` may be others than usual."""
+    with ExitStack() as sessions:
+
+        def made(portal: RunningSandbox, token: str | None = None, **more: Any) -> Survey:
+            session = sessions.enter_context(ReadOnlySession(portal.url, Spent()))
+            return Survey(Asking(portal.url, token or portal.token, session, **more))
+
+        yield made
+
+
+@pytest.fixture
+def survey(portal: RunningSandbox, surveyed: Callable[..., Survey]) -> Survey:
+    return surveyed(portal)

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hubspot_sandbox.pytest_plugin import RunningSandbox
 from hubspot_sandbox.quirks import QUIRKS
-from tap_hubspot_dw.object_types import STANDARD_TYPES
-from tests.live.asking import Asking, CannotAskError, Reply
-from tests.live.conftest import why_skipped
+from tests.live.asking import Reply
 from tests.live.open_points import NOT_ASKED, QUESTIONS, answered
 from tests.live.questions_of_associations import consequence
-from tests.live.read_only import NotAReadError, ReadOnlySession, Spent
 from tests.live.sheet import Answer, markdown
 from tests.live.survey import Survey
 from tests.live.tap_run import TapRun
 
-ROOT = Path(__file__).parents[2]
 BY_NAME = {question.name: question for question in QUESTIONS}
 VALIDATION, PLAIN = "HTTP 400 VALIDATION_ERROR", "HTTP 400 without a category"
 BATCHES = f"batch read of 101: {VALIDATION}; associations of 1,001: {VALIDATION}"
@@ -98,36 +88,6 @@ CASES: list[tuple[str, dict[str, str], str, str]] = [
         REPORT,
     ),
 ]
-
-
-@pytest.fixture(scope="session")
-def _checked(sandbox_factory: Callable[..., RunningSandbox]) -> RunningSandbox:
-    sizes = {"contacts": 1_200, "appointments": 60, "deals": 70, "divisions": 3, "contact_properties": 30}
-    return sandbox_factory(**sizes, tier="unlimited")
-
-
-@pytest.fixture
-def portal(_checked: RunningSandbox) -> RunningSandbox:
-    """A sandbox whose switches the test may set: it is clean when the test starts."""
-    _checked.reset()
-    return _checked
-
-
-@pytest.fixture
-def surveyed() -> Iterator[Callable[..., Survey]]:
-    """`surveyed(portal)` looks at a portal; `sleep` and `token` may be others than usual."""
-    with ExitStack() as sessions:
-
-        def made(portal: RunningSandbox, token: str | None = None, **more: Any) -> Survey:
-            session = sessions.enter_context(ReadOnlySession(portal.url, Spent()))
-            return Survey(Asking(portal.url, token or portal.token, session, **more))
-
-        yield made
-
-
-@pytest.fixture
-def survey(portal: RunningSandbox, surveyed: Callable[..., Survey]) -> Survey:
-    return surveyed(portal)
 
 
 def answer_of(name: str, survey: Survey) -> Answer:
@@ -261,90 +221,6 @@ def test_all_questions_together_take_few_requests(portal: RunningSandbox, survey
     assert portal.log()["total"] <= 70
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/crm/objects/2026-09/contacts"),
-        ("PATCH", "/crm/objects/2026-09/contacts/51"),
-        ("PUT", "/crm/objects/2026-09/contacts/51"),
-        ("DELETE", "/crm/objects/2026-09/contacts/51"),
-        ("POST", "/crm/objects/2026-09/contacts/batch/create"),
-        ("POST", "/crm/objects/2026-09/contacts/batch/update"),
-        ("POST", "/crm/objects/2026-09/contacts/batch/archive"),
-        ("POST", "/crm/objects/2026-09/contacts/merge"),
-        ("POST", "/crm/v3/objects/contacts"),
-        ("POST", "/crm/associations/2026-09/deals/contacts/batch/create"),
-        ("POST", "/crm/associations/2026-09/deals/contacts/batch/archive"),
-        ("POST", "/crm/objects/2026-09/contacts/../contacts/batch/archive"),
-        ("POST", "/crm/objects/2026-09/contacts/batch/archive?x=/batch/read"),
-        ("POST", "/crm/objects/2026-09/contacts/batch/archive#/search"),
-        ("POST", "/crm/objects/2026-09/contacts/search/archive"),
-        ("POST", "/crm/objects/2026-09/contacts/batch/read-and-write"),
-        ("POST", "/crm/properties/2026-09/contacts/batch/read"),
-        ("POST", "/oauth/v1/token"),
-        ("GET", "/oauth/v1/access-tokens/x"),
-        ("GET", "https://example.invalid/crm/objects/2026-09/contacts"),
-    ],
-)
-def test_what_is_no_read_is_refused_before_it_is_sent(portal: RunningSandbox, method: str, path: str) -> None:
-    with ReadOnlySession(portal.url, Spent()) as session, pytest.raises(NotAReadError):
-        session.request(method, path if path.startswith("http") else portal.url + path, timeout=5)
-    assert portal.log()["total"] == 0
-
-
-def test_more_requests_than_allowed_are_refused(portal: RunningSandbox) -> None:
-    owners = f"{portal.url}/crm/owners/2026-09"
-    with ReadOnlySession(portal.url, Spent(most_requests=1)) as session:
-        assert session.get(owners, timeout=5).status_code == 401
-        with pytest.raises(NotAReadError, match="at most 1 requests"):
-            session.get(owners, timeout=5)
-    assert portal.log()["total"] == 1
-
-
-@pytest.mark.parametrize(
-    ("fault", "waits"),
-    [
-        ({"status": 429, "retryAfter": 7}, [7.0]),
-        ({"status": 429, "policy": "SECONDLY"}, [1.0]),
-        ({"status": 429}, [10.0]),
-        ({"status": 477, "retryAfter": 30}, [30.0]),
-        ({"status": 502}, [1.0]),
-    ],
-)
-def test_trouble_that_passes_is_waited_for(
-    portal: RunningSandbox, surveyed: Callable[..., Survey], fault: dict[str, Any], waits: list[float]
-) -> None:
-    portal.faults([{"match": "list", "nth": 1, **fault}])
-    waited: list[float] = []
-    survey = surveyed(portal, sleep=waited.append)
-    assert survey.page(STANDARD_TYPES["contacts"]).is_good
-    assert waited == waits
-
-
-@pytest.mark.parametrize(
-    ("fault", "told"),
-    [
-        ({"status": 429, "policy": "DAILY"}, "daily requests are used up"),
-        ({"status": 477, "retryAfter": 3600}, "asks to wait 3600 seconds"),
-        ({"status": 401}, "does not accept HUBSPOT_TEST_API_TOKEN"),
-    ],
-)
-def test_trouble_that_stays_ends_the_checks_with_a_sentence(
-    portal: RunningSandbox, survey: Survey, fault: dict[str, Any], told: str
-) -> None:
-    portal.faults([{"match": "list", **fault}])
-    with pytest.raises(CannotAskError, match=told) as caught:
-        answer_of("list-cursor", survey)
-    assert portal.token not in str(caught.value)
-
-
-def test_the_pace_stays_within_hubspots_limits(portal: RunningSandbox, survey: Survey) -> None:
-    portal.settings(tier="free")
-    assert survey.schemas.is_good
-    assert {survey.asking.post("search", {"type": "0-1"}, {"limit": 1}).status for _ in range(7)} == {200}
-    assert "429" not in portal.log()["byStatus"]
-
-
 def test_a_misfit_names_the_property_and_the_rule_and_no_value() -> None:
     schema = {"type": "object", "properties": {"id": {"type": ["string"]}, "born": {"type": ["string", "null"]}}}
     messages = [
@@ -364,71 +240,3 @@ def test_the_sheet_is_a_markdown_table() -> None:
         "| --- | --- | --- | --- | --- |",
         "| 1 | Which? | a \\| b | HTTP 200 | nothing |",
     ]
-
-
-def run_live(arguments: list[str], **env: str) -> subprocess.CompletedProcess[str]:
-    """Run tests/live as a person does."""
-    clean = {name: text for name, text in os.environ.items() if not name.startswith(("HUBSPOT_", "USE_LIVE", "PYTEST"))}
-    command = [sys.executable, "-m", "pytest", "tests/live", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=clean | env, capture_output=True, text=True, timeout=120)
-
-
-def live_env(portal: RunningSandbox) -> dict[str, str]:
-    return {
-        "USE_LIVE_HUBSPOT_API": "true",
-        "HUBSPOT_TEST_API_TOKEN": portal.token,
-        "HUBSPOT_TEST_API_URL": portal.url,
-    }
-
-
-def test_a_run_against_a_portal_prints_its_sheet_and_nothing_of_its_records(
-    portal: RunningSandbox, tmp_path: Path
-) -> None:
-    sheet = tmp_path / "sheet.json"
-    talkative = ["-o", "log_cli=true", "-o", "log_cli_level=DEBUG", "-rA"]
-    run = run_live(["--answer-sheet", str(sheet), *talkative], **live_env(portal))
-    assert run.returncode == 0, run.stdout
-    rows = json.loads(sheet.read_text())
-    assert [row["number"] for row in rows] == [question.number for question in QUESTIONS]
-    spent = portal.log()["total"]
-    assert f"12 of 13 answered; {spent} requests, all of them reads." in run.stdout
-    assert spent <= 150
-    for row in rows:
-        assert row["question"].split()[0] in run.stdout
-    shown = run.stdout + run.stderr + sheet.read_text()
-    assert portal.token not in shown
-    for record in portal.truth("contacts"):
-        assert (record["properties"].get("email") or portal.token) not in shown
-
-
-def test_what_the_tap_cannot_read_fails_the_run(portal: RunningSandbox) -> None:
-    portal.settings(quirks={"unlisted-properties": "hs_lastmodifieddate"})
-    run = run_live(
-        ["-k", "bookmark or archived", "--showlocals", "--full-trace"], **live_env(portal), HUBSPOT_TEST_OBJECTS="deals"
-    )
-    assert run.returncode == 1
-    assert "HubSpot lists no property hs_lastmodifieddate" in run.stdout
-    assert "1 of 1 answered" in run.stdout
-    assert portal.token not in run.stdout + run.stderr
-
-
-def test_without_being_asked_for_every_check_is_skipped_with_a_reason() -> None:
-    run = run_live(["-n", "0"])
-    assert run.returncode == 0
-    assert "reads a real HubSpot portal: set USE_LIVE_HUBSPOT_API=true and HUBSPOT_TEST_API_TOKEN" in run.stdout
-    assert re.fullmatch(r"=+ \d+ skipped in .*=+", run.stdout.splitlines()[-1])
-
-
-@pytest.mark.parametrize(
-    ("env", "reason"),
-    [
-        ({}, "USE_LIVE_HUBSPOT_API=true"),
-        ({"USE_LIVE_HUBSPOT_API": "false", "HUBSPOT_TEST_API_TOKEN": "x"}, "USE_LIVE_HUBSPOT_API=true"),
-        ({"USE_LIVE_HUBSPOT_API": "true"}, "HUBSPOT_TEST_API_TOKEN is not set"),
-        ({"USE_LIVE_HUBSPOT_API": "true", "HUBSPOT_TEST_API_TOKEN": " "}, "HUBSPOT_TEST_API_TOKEN is not set"),
-        ({"USE_LIVE_HUBSPOT_API": "true", "HUBSPOT_TEST_API_TOKEN": "x"}, None),
-    ],
-)
-def test_a_skip_says_what_is_missing(env: dict[str, str], reason: str | None) -> None:
-    said = why_skipped(env)
-    assert said is None if reason is None else reason in (said or "")
