@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from tap_hubspot_dw.budgets import BUDGETS
@@ -166,8 +167,12 @@ class Run:
 
 def peak_memory_mb() -> float:
     """Return this process' largest resident size so far, in megabytes of 2**20 bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes on Linux, bytes on macOS
-    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
+    except (OSError, IndexError):  # not Linux; there getrusage counts the memory from before the program, too
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, bytes on macOS
+        return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
 
 
 def now() -> datetime:

@@ -13,6 +13,7 @@ import resource
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.columns import Table, table_of
@@ -165,5 +166,9 @@ class LoadHistory:
 
 def peak_memory_mb() -> float:
     """This process' largest resident size so far, in megabytes of 2**20 bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes on Linux, bytes on macOS
-    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
+    except (OSError, IndexError):  # not Linux; there getrusage counts the memory from before the program, too
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, bytes on macOS
+        return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
