@@ -21,9 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's matter
+settings.load_profile("suite")
 
 PASSWORD = "correct-horse"
 

@@ -37,5 +37,5 @@ def test_the_job_hubspot_loads_postgres_with_what_env_example_asks_for(sandbox, 
     assert postgres_url not in told
     assert PostgresWarehouse(postgres_url).query("SELECT count(*) AS n FROM hubspot.contacts") == [{"n": 40}]
     report = project.meltano("--environment=prod", "invoke", "warehouse:report").stdout
-    assert "hubspot.contacts" in report
-    assert "hubspot.contacts" not in project.meltano("invoke", "warehouse:report", code=None).stdout
+    assert "contacts" in report
+    assert "contacts" not in project.meltano("invoke", "warehouse:report", code=None).stdout

@@ -106,7 +106,7 @@ def test_the_catalog_types_every_property(config, portal, tmp_path):
         *("associations", "owners", "pipelines", "pipeline_stages", "properties", "sync_history"),
     }
     contacts = streams["contacts"]["schema"]["properties"]
-    assert contacts["id"] == {"type": ["string"]}
+    assert contacts["id"]["type"] == ["string"]
     assert contacts["createdate"]["format"] == "date-time"
     assert contacts["hs_object_id"]["type"] == ["string", "null"]
     assert streams["contacts"]["key_properties"] == ["id"]

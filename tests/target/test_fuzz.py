@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
 SETTINGS = settings(
     max_examples=1_000 if LONG else 15,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=not LONG,  # the same every time where it decides whether a change may be merged
     phases=tuple(Phase) if LONG else (Phase.explicit, Phase.generate),  # to shrink takes minutes
