@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
 
 _MOST_GROUPS = 8
+_BLOCK_ROWS = 2_000
 _REQUESTS_AT_ONCE = 4  # of a group; HubSpot allows 10 to 20 a second, over all groups
 
 SCHEMA = described(
@@ -187,7 +188,9 @@ class AssociationStream(HubSpotStream):
         def blocks(task: tuple[Pair, list[int]]) -> Iterator[Block]:
             pair, ids = task
             for results in self._replies(pair, pair.from_kind, pair.to_kind, ids):
-                yield self.block([row for result in results for row in _rows(pair, result)])
+                rows = (row for result in results for row in _rows(pair, result))
+                while some := list(islice(rows, _BLOCK_ROWS)):  # a reply may hold half a million
+                    yield self.block(some)
 
         for _, block in in_parallel(tasks, blocks, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
             if block is not None:
