@@ -29,7 +29,7 @@ from typing import Any
 import psutil
 import yaml
 from measurement import RequestWatch, Workshop, peak_megabytes, sandbox
-from results import Result, Wanted
+from results import Result, Wanted, tell
 from tap_bench import LATENCY_MS, NOTHING_ELSE
 from target_loads import empty_postgres, postgres
 
@@ -319,10 +319,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, postgres() as url:
         bench = Bench(asked, Path(folder), url)
-        for name in asked.scenarios:
-            for result in SCENARIOS[name](bench):
-                print(result.told(), flush=True)  # noqa: T201 - the benchmark's result
-                result.append_to(asked.results)
+        tell((result for name in asked.scenarios for result in SCENARIOS[name](bench)), asked.results)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +73,14 @@ class Result:
         }
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def tell(results: Iterable[Result], path: Path) -> None:
+    """Print each result as it comes and append it to a file; SIGTERM ends this as an error does, servers stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for result in results:
+        print(result.told(), flush=True)  # noqa: T201 - the benchmark's result
+        result.append_to(path)
 
 
 def commit() -> str:

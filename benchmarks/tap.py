@@ -20,11 +20,10 @@ reduces them. Other people's taps and py-spy are installed in environments of th
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 import tempfile
 from pathlib import Path
 
+from results import tell
 from tap_bench import PROPERTIES, Bench
 from tap_limits import OBJECT_LIMITS, budget, pairs, requests
 from tap_processor import memory, narrow, peers, profile, startup, wide
@@ -43,13 +42,9 @@ def main() -> None:
     parser.add_argument("--properties", nargs="+", choices=PROPERTIES, default=list(PROPERTIES), help="of memory")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the medians are appended")
     asked = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the sandbox is stopped on the way out
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(asked, Path(folder))
-        for name in asked.scenarios:
-            for result in SCENARIOS[name](bench):
-                print(result.told(), flush=True)  # noqa: T201 - the benchmark's result
-                result.append_to(asked.results)
+        tell((result for name in asked.scenarios for result in SCENARIOS[name](bench)), asked.results)
 
 
 if __name__ == "__main__":
