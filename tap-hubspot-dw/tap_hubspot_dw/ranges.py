@@ -47,9 +47,9 @@ def gaps(finished: Iterable[Range]) -> list[Range]:
 
 
 def merged(finished: Iterable[Range]) -> tuple[Range, ...]:
-    """Return the same ids in as few ranges as possible, ascending."""
+    """Return the same ids in as few ranges as possible, ascending; none for a range without ids."""
     result: list[Range] = []
-    for each in sorted(finished, key=lambda item: item.above):
+    for each in sorted((span for span in finished if span.above != span.through), key=lambda item: item.above):
         last = result[-1] if result else None
         if last is not None and (last.through is None or each.above <= last.through):
             ends = (last.through, each.through)

@@ -10,11 +10,11 @@ from datetime import datetime
 
 import pytest
 
-from tap_hubspot_dw.ranges import RANGE_RECORDS
+from tap_hubspot_dw.streams.objects import CHECKPOINT_RECORDS
 from tests.tap.running import CLEAN, TAP, VERSION, run_tap
 
 TOTAL = 60_500
-WORKERS = 2
+PAGE = 100
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,9 @@ def interrupted_run(folder, settings, state, *, after_records: int, with_signal:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("percent", [10, 50, 90])
-def test_a_killed_pass_reads_at_most_one_range_a_worker_again(long_list, tmp_path, percent):
+def test_a_killed_pass_reads_again_what_followed_its_last_checkpoint(long_list, tmp_path, percent):
     settings = {"api_url": long_list.url, "access_token": long_list.token, "objects": ["contacts"]}
-    settings |= {"associations": False, "workers": WORKERS, "include_properties": {"*": ["email"]}}
+    settings |= {"associations": False, "workers": 2, "include_properties": {"*": ["email"]}}
     after = TOTAL * percent // 100
     code, messages = interrupted_run(tmp_path, settings, {}, after_records=after, with_signal=signal.SIGKILL)
     assert code == -signal.SIGKILL
@@ -61,7 +61,7 @@ def test_a_killed_pass_reads_at_most_one_range_a_worker_again(long_list, tmp_pat
     truth = {each["id"] for each in long_list.truth("0-1")}
     assert set(ids) | set(ids_again) == truth
     repeated = len(ids) + len(ids_again) - TOTAL
-    assert repeated <= WORKERS * RANGE_RECORDS
+    assert repeated <= CHECKPOINT_RECORDS + PAGE
     assert again.kinds("contacts")[-1] == "ACTIVATE_VERSION"
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
 
 MOST_ARCHIVED = 10_000  # ids in the state, two or three bytes each; of a larger archive none are kept
+CHECKPOINT_RECORDS = 5_000  # of a full pass between two checkpoints: what a killed one reads again
 _BLOCK_RECORDS = 1000
 
 
@@ -146,15 +147,21 @@ class ObjectStream(HubSpotStream):
             min(RANGE_RECORDS, total or RANGE_RECORDS),
         )
 
-        def blocks(share: Share) -> Iterator[Block]:
+        def pages(share: Share) -> Iterator[tuple[Block, int]]:
             for page in self.portal.listed_range(self.kind, self._wanted, share):
-                yield self._page(page)
+                yield self._page(page), int(page[-1]["id"]) if page else share.span.above
 
-        for share, block in in_parallel(shares, blocks, self.run.settings.workers, self.run.permits[OBJECTS]):
-            if block is not None:
+        unsaved = 0
+        for share, read in in_parallel(shares, pages, self.run.settings.workers, self.run.permits[OBJECTS]):
+            done = share.span
+            if read is not None:
+                block, last = read
                 yield block
-            else:
-                full_pass = state.full_pass = replace(full_pass, ranges=merged([*full_pass.ranges, share.span]))
+                unsaved += block.total
+                done = Range(done.above, last)
+            full_pass = state.full_pass = replace(full_pass, ranges=merged([*full_pass.ranges, done]))
+            if read is None or unsaved >= CHECKPOINT_RECORDS:
+                unsaved = 0
                 yield self.checkpoint(state)
 
     def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Event]:
