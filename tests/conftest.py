@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's matter
 settings.load_profile("suite")
 
+# The programs that the tests start keep their bytecode, as any installation has it: to compile theirs takes each of
+# these hundreds of processes longer than all else that it does.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 PASSWORD = "correct-horse"
 
 
