@@ -21,6 +21,19 @@ def read_only_sandbox(sandbox_factory):
     return sandbox_factory(**SMALL)
 
 
+@pytest.fixture(scope="session")
+def changeable(sandbox_factory):
+    """A portal that tests change, by way of `clean_portal`."""
+    return sandbox_factory(**SMALL)
+
+
+@pytest.fixture
+def clean_portal(changeable):
+    """A portal that the test may change: it is clean when the test starts."""
+    changeable.reset()
+    return changeable
+
+
 @pytest.fixture
 def portal(read_only_sandbox):
     """The same portal under the name that tests which change nothing use."""

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from tests.tap.conftest import SMALL
 from tests.tap.running import run_tap
 
-pytestmark = pytest.mark.sandbox(**SMALL)
-
 
 @pytest.fixture
-def settings(sandbox):
-    return {"api_url": sandbox.url, "access_token": sandbox.token}
+def settings(clean_portal):
+    return {"api_url": clean_portal.url, "access_token": clean_portal.token}
 
 
-@pytest.fixture
-def first(sandbox, settings, tmp_path):
-    run = run_tap(tmp_path, settings)
+@pytest.fixture(scope="module")
+def first_run(changeable, tmp_path_factory):
+    """A first run over the clean portal."""
+    changeable.reset()
+    run = run_tap(tmp_path_factory.mktemp("first"), {"api_url": changeable.url, "access_token": changeable.token})
     assert run.returncode == 0, run.log
     return run
 
 
-def ids(sandbox, object_type: str) -> list[str]:
-    return [each["id"] for each in sandbox.truth(object_type)]
+@pytest.fixture
+def first(first_run):
+    return copy.deepcopy(first_run)
 
 
-def test_a_run_without_changes_reads_no_objects_and_few_requests(sandbox, settings, first, tmp_path):
-    before = sandbox.log()["total"]
+def ids(clean_portal, object_type: str) -> list[str]:
+    return [each["id"] for each in clean_portal.truth(object_type)]
+
+
+def test_a_run_without_changes_reads_no_objects_and_few_requests(clean_portal, settings, first, tmp_path):
+    before = clean_portal.log()["total"]
     run = run_tap(tmp_path, settings, state=first.state)
     assert run.returncode == 0, run.log
     assert not {"contacts", "appointments", "divisions", "deals", "associations"} & run.by_stream().keys()
-    assert sandbox.log()["total"] - before <= 35
+    assert clean_portal.log()["total"] - before <= 35
     for stream in ("contacts", "deals"):
         assert (
             run.state["bookmarks"][stream]["replication_key_value"]
@@ -41,9 +48,9 @@ def test_a_run_without_changes_reads_no_objects_and_few_requests(sandbox, settin
         assert run.kinds(stream) == ["SCHEMA"]
 
 
-def test_edits_creations_archives_and_merges_are_read_once_each(sandbox, settings, first, tmp_path):
-    edited, archived, winner, loser = ids(sandbox, "0-1")[:4]
-    done = sandbox.mutate(
+def test_edits_creations_archives_and_merges_are_read_once_each(clean_portal, settings, first, tmp_path):
+    edited, archived, winner, loser = ids(clean_portal, "0-1")[:4]
+    done = clean_portal.mutate(
         [
             {"kind": "edit", "type": "0-1", "id": edited, "properties": {"firstname": "Changed"}},
             {"kind": "create", "type": "0-1", "properties": {"email": "new@example.com"}},
@@ -64,9 +71,11 @@ def test_edits_creations_archives_and_merges_are_read_once_each(sandbox, setting
     assert deletes[loser]["merged_into_id"] == winner
 
 
-def test_what_was_read_within_the_look_back_is_read_again_and_older_changes_are_not(sandbox, settings, first, tmp_path):
-    edited = ids(sandbox, "0-1")[0]
-    sandbox.mutate([{"kind": "edit", "type": "0-1", "id": edited, "properties": {"firstname": "Changed"}}])
+def test_what_was_read_within_the_look_back_is_read_again_and_older_changes_are_not(
+    clean_portal, settings, first, tmp_path
+):
+    edited = ids(clean_portal, "0-1")[0]
+    clean_portal.mutate([{"kind": "edit", "type": "0-1", "id": edited, "properties": {"firstname": "Changed"}}])
     second = run_tap(tmp_path, settings, state=first.state)
     third = run_tap(tmp_path, settings, state=second.state)
     without = run_tap(tmp_path, settings | {"lookback_minutes": 0}, state=second.state)
@@ -75,11 +84,11 @@ def test_what_was_read_within_the_look_back_is_read_again_and_older_changes_are_
 
 
 @pytest.mark.parametrize("side", ["deals", "contacts"])
-def test_a_new_association_shows_when_either_end_changed(sandbox, settings, first, tmp_path, side):
-    contact, deal = ids(sandbox, "0-1")[-1], ids(sandbox, "0-3")[-1]
+def test_a_new_association_shows_when_either_end_changed(clean_portal, settings, first, tmp_path, side):
+    contact, deal = ids(clean_portal, "0-1")[-1], ids(clean_portal, "0-3")[-1]
     touched = {"deals": ("0-3", deal, "dealname"), "contacts": ("0-1", contact, "firstname")}[side]
     kind, record_id, name = touched
-    sandbox.mutate(
+    clean_portal.mutate(
         [
             {"kind": "associate", "fromType": "0-1", "fromId": contact, "toType": "0-3", "toId": deal},
             {"kind": "edit", "type": kind, "id": record_id, "properties": {name: "Changed"}},
@@ -90,10 +99,12 @@ def test_a_new_association_shows_when_either_end_changed(sandbox, settings, firs
     assert ("deals", deal, contact) in edges
 
 
-def test_a_removed_association_is_gone_after_the_next_full_association_pass(sandbox, settings, first, tmp_path):
-    edge = next(each for each in sandbox.truth_associations() if (each["fromType"], each["toType"]) == ("0-3", "0-1"))
+def test_a_removed_association_is_gone_after_the_next_full_association_pass(clean_portal, settings, first, tmp_path):
+    edge = next(
+        each for each in clean_portal.truth_associations() if (each["fromType"], each["toType"]) == ("0-3", "0-1")
+    )
     ends = {name: edge[name] for name in ("fromType", "fromId", "toType", "toId")}
-    sandbox.mutate([{"kind": "dissociate", **ends}])
+    clean_portal.mutate([{"kind": "dissociate", **ends}])
     state = first.state
     state["bookmarks"]["associations"]["full_pass_at"] = "2026-01-01T00:00:00.000Z"
     run = run_tap(tmp_path, settings, state=state)
@@ -104,9 +115,9 @@ def test_a_removed_association_is_gone_after_the_next_full_association_pass(sand
     assert run.state["bookmarks"]["associations"]["version"] > first.state["bookmarks"]["associations"]["version"]
 
 
-def test_a_pass_that_is_too_old_is_repeated_with_a_new_version(sandbox, settings, first, tmp_path):
-    gone = ids(sandbox, "0-421")[0]
-    sandbox.mutate([{"kind": "gdpr-delete", "type": "0-421", "id": gone}])
+def test_a_pass_that_is_too_old_is_repeated_with_a_new_version(clean_portal, settings, first, tmp_path):
+    gone = ids(clean_portal, "0-421")[0]
+    clean_portal.mutate([{"kind": "gdpr-delete", "type": "0-421", "id": gone}])
     state = first.state
     for saved in state["bookmarks"].values():
         saved["full_pass_at"] = "2026-01-01T00:00:00.000Z"
@@ -116,8 +127,8 @@ def test_a_pass_that_is_too_old_is_repeated_with_a_new_version(sandbox, settings
     assert run.kinds("appointments") == ["SCHEMA", "RECORD", "ACTIVATE_VERSION"]
 
 
-def test_a_start_date_reads_what_changed_since_then_and_never_everything(sandbox, settings, tmp_path):
-    moments = sorted(each["updatedAt"] for each in sandbox.truth("0-1"))
+def test_a_start_date_reads_what_changed_since_then_and_never_everything(clean_portal, settings, tmp_path):
+    moments = sorted(each["updatedAt"] for each in clean_portal.truth("0-1"))
     since = moments[len(moments) // 2]
     run = run_tap(tmp_path, settings | {"start_date": since, "lookback_minutes": 0, "objects": ["contacts"]})
     assert run.returncode == 0, run.log
@@ -129,8 +140,8 @@ def test_a_start_date_reads_what_changed_since_then_and_never_everything(sandbox
     assert again.records("contacts") == []
 
 
-def test_an_interrupted_pass_goes_on_where_it_was(sandbox, settings, tmp_path):
-    everything = ids(sandbox, "0-1")
+def test_an_interrupted_pass_goes_on_where_it_was(clean_portal, settings, tmp_path):
+    everything = ids(clean_portal, "0-1")
     half = int(everything[len(everything) // 2])
     version = 4_000_000_000_000
     begun = {"version": version, "started_at": "2026-11-01T00:00:00.000Z", "ranges": [[0, half]]}
@@ -144,7 +155,7 @@ def test_an_interrupted_pass_goes_on_where_it_was(sandbox, settings, tmp_path):
     assert "full_pass" not in saved
 
 
-def test_one_failing_stream_does_not_stop_the_rest(sandbox, settings, first, tmp_path):
+def test_one_failing_stream_does_not_stop_the_rest(clean_portal, settings, first, tmp_path):
     state = first.state
     state["bookmarks"]["appointments"] = {"replication_key_value": "not a date"}
     run = run_tap(tmp_path, settings, state=state)
@@ -176,21 +187,21 @@ def test_a_wrong_token_is_one_sentence(settings, tmp_path):
     assert "pat-wrong" not in run.log
 
 
-def test_a_bookmark_in_the_future_is_not_trusted_in_silence(sandbox, settings, tmp_path):
+def test_a_bookmark_in_the_future_is_not_trusted_in_silence(clean_portal, settings, tmp_path):
     state = {"bookmarks": {"contacts": {"replication_key_value": "2037-01-01T00:00:00.000Z"}}}
     run = run_tap(tmp_path, settings | {"objects": ["contacts"]}, state=state)
     assert len(run.records("contacts")) == SMALL["contacts"] or "2037-01-01" in run.log
 
 
-def test_the_history_has_a_failed_row_for_an_object_that_was_left_out(sandbox, settings, tmp_path):
-    sandbox.settings(withoutScopes=["crm.objects.deals.read", "crm.schemas.deals.read"])
+def test_the_history_has_a_failed_row_for_an_object_that_was_left_out(clean_portal, settings, tmp_path):
+    clean_portal.settings(withoutScopes=["crm.objects.deals.read", "crm.schemas.deals.read"])
     run = run_tap(tmp_path, settings)
     history = {each["stream"]: each["status"] for each in run.records("sync_history")}
     assert history.get("deals") == "failed"
 
 
-def test_a_run_that_had_to_stop_still_writes_its_history(sandbox, settings, tmp_path):
-    sandbox.faults([{"match": "list contacts", "status": 429, "policy": "DAILY"}])
+def test_a_run_that_had_to_stop_still_writes_its_history(clean_portal, settings, tmp_path):
+    clean_portal.faults([{"match": "list contacts", "status": 429, "policy": "DAILY"}])
     run = run_tap(tmp_path, settings)
     history = {each["stream"]: each["status"] for each in run.records("sync_history")}
     assert run.returncode == 75

@@ -7,7 +7,6 @@ import pytest
 from tests.tap.conftest import SMALL
 from tests.tap.running import discover, run_tap
 
-pytestmark = pytest.mark.sandbox(**SMALL)
 LONG_AGO = "2026-01-01T00:00:00.000Z"
 KEYS = {
     "associations": ("from_object_type", "from_id", "to_object_type", "to_id", "association_type_id"),
@@ -18,8 +17,12 @@ KEYS = {
 class Tables:
     """What a target that honours versions would hold of the streams in `KEYS`: the live rows' keys."""
 
-    def __init__(self, sandbox, folder) -> None:
-        self.settings, self.folder, self.state = {"api_url": sandbox.url, "access_token": sandbox.token}, folder, {}
+    def __init__(self, clean_portal, folder) -> None:
+        self.settings, self.folder, self.state = (
+            {"api_url": clean_portal.url, "access_token": clean_portal.token},
+            folder,
+            {},
+        )
         self.versions: dict[tuple[object, ...], int] = {}
 
     def run(self, **settings: object):
@@ -43,8 +46,8 @@ class Tables:
 
 
 @pytest.fixture
-def tables(sandbox, tmp_path):
-    made = Tables(sandbox, tmp_path)
+def tables(clean_portal, tmp_path):
+    made = Tables(clean_portal, tmp_path)
     assert made.run().returncode == 0
     return made
 
@@ -62,28 +65,28 @@ def test_associations_outside_a_subset_are_there_after_the_next_plain_run(tables
     assert tables.live("associations") == before
 
 
-def test_an_object_that_cannot_be_read_today_keeps_its_associations_and_properties(sandbox, tables):
+def test_an_object_that_cannot_be_read_today_keeps_its_associations_and_properties(clean_portal, tables):
     before = {stream: tables.live(stream) for stream in KEYS}
     make_old(tables.state)
-    sandbox.settings(withoutScopes=["crm.objects.appointments.read", "crm.schemas.appointments.read"])
+    clean_portal.settings(withoutScopes=["crm.objects.appointments.read", "crm.schemas.appointments.read"])
     assert tables.run().returncode == 1
     assert {stream: tables.live(stream) for stream in KEYS} == before
 
 
-def test_an_object_that_cannot_be_read_today_is_complete_after_the_next_run(sandbox, tables):
+def test_an_object_that_cannot_be_read_today_is_complete_after_the_next_run(clean_portal, tables):
     before = {stream: tables.live(stream) for stream in KEYS}
     make_old(tables.state)
-    sandbox.settings(withoutScopes=["crm.objects.appointments.read", "crm.schemas.appointments.read"])
+    clean_portal.settings(withoutScopes=["crm.objects.appointments.read", "crm.schemas.appointments.read"])
     assert tables.run().returncode == 1
-    sandbox.settings(withoutScopes=[])
+    clean_portal.settings(withoutScopes=[])
     assert tables.run().returncode == 0
     assert {stream: tables.live(stream) for stream in KEYS} == before
 
 
-def test_an_object_that_discovery_left_out_is_not_missing_behind_an_exit_code_of_0(sandbox, tmp_path):
-    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts", "deals"]}
-    sandbox.faults([{"match": "properties contacts", "status": 404}])
+def test_an_object_that_discovery_left_out_is_not_missing_behind_an_exit_code_of_0(clean_portal, tmp_path):
+    settings = {"api_url": clean_portal.url, "access_token": clean_portal.token, "objects": ["contacts", "deals"]}
+    clean_portal.faults([{"match": "properties contacts", "status": 404}])
     catalog = discover(tmp_path, settings)
-    sandbox.faults([])
+    clean_portal.faults([])
     run = run_tap(tmp_path, settings, catalog=catalog)
     assert run.returncode != 0 or len(run.records("contacts")) == SMALL["contacts"]

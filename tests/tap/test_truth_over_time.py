@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tap.conftest import SMALL
 from tests.tap.running import TapRun, run_tap
-
-pytestmark = pytest.mark.sandbox(**SMALL)
 
 
 class Table:
@@ -41,84 +38,84 @@ class Table:
 
 
 @pytest.fixture
-def table(sandbox, tmp_path):
-    made = Table({"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"]}, tmp_path)
+def table(clean_portal, tmp_path):
+    made = Table({"api_url": clean_portal.url, "access_token": clean_portal.token, "objects": ["contacts"]}, tmp_path)
     made.run()
     return made
 
 
-def ids(sandbox) -> list[str]:
-    return [each["id"] for each in sandbox.truth("0-1")]
+def ids(clean_portal) -> list[str]:
+    return [each["id"] for each in clean_portal.truth("0-1")]
 
 
-def test_an_archived_record_is_marked_keeps_its_values_and_comes_back_when_restored(sandbox, table):
-    victim = ids(sandbox)[5]
+def test_an_archived_record_is_marked_keeps_its_values_and_comes_back_when_restored(clean_portal, table):
+    victim = ids(clean_portal)[5]
     email = table.rows[victim].get("email")
-    sandbox.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
+    clean_portal.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
     table.run()
     assert victim not in table.live()
     assert (table.rows[victim]["archived"], table.rows[victim].get("email")) == (True, email)
-    sandbox.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
+    clean_portal.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
     table.run()
-    assert table.live() == set(ids(sandbox))
+    assert table.live() == set(ids(clean_portal))
     assert table.rows[victim]["archived"] is False
 
 
-def test_a_restored_record_that_hubspot_does_not_touch_is_back_after_the_next_run(sandbox, table):
-    sandbox.settings(quirks={"restore-bumps": "false"})
-    victim = ids(sandbox)[5]
-    sandbox.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
+def test_a_restored_record_that_hubspot_does_not_touch_is_back_after_the_next_run(clean_portal, table):
+    clean_portal.settings(quirks={"restore-bumps": "false"})
+    victim = ids(clean_portal)[5]
+    clean_portal.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
     table.run()
     assert victim not in table.live()
-    sandbox.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
+    clean_portal.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
     run = table.run()
-    assert table.live() == set(ids(sandbox))
+    assert table.live() == set(ids(clean_portal))
     assert [each["id"] for each in run.records("contacts")] == [victim]
 
 
-def test_a_merge_of_a_merged_record_leaves_one_survivor_and_names_it(sandbox, table):
-    first, second, third = ids(sandbox)[:3]
-    sandbox.mutate([{"kind": "merge", "type": "0-1", "winner": second, "loser": first}])
+def test_a_merge_of_a_merged_record_leaves_one_survivor_and_names_it(clean_portal, table):
+    first, second, third = ids(clean_portal)[:3]
+    clean_portal.mutate([{"kind": "merge", "type": "0-1", "winner": second, "loser": first}])
     table.run()
     assert table.rows[first]["merged_into_id"] == second
-    sandbox.mutate([{"kind": "merge", "type": "0-1", "winner": third, "loser": second}])
+    clean_portal.mutate([{"kind": "merge", "type": "0-1", "winner": third, "loser": second}])
     table.run()
-    assert table.live() == set(ids(sandbox))
+    assert table.live() == set(ids(clean_portal))
     assert {table.rows[each]["merged_into_id"] for each in (first, second)} == {third}
 
 
-def test_a_permanently_deleted_record_is_marked_by_the_next_full_pass(sandbox, table):
-    victim = ids(sandbox)[7]
-    sandbox.mutate([{"kind": "gdpr-delete", "type": "0-1", "id": victim}])
+def test_a_permanently_deleted_record_is_marked_by_the_next_full_pass(clean_portal, table):
+    victim = ids(clean_portal)[7]
+    clean_portal.mutate([{"kind": "gdpr-delete", "type": "0-1", "id": victim}])
     table.run()
     assert victim in table.live(), "HubSpot tells nobody: see docs/limits.md"
     table.run(full_pass_at="2026-01-01T00:00:00.000Z")
-    assert table.live() == set(ids(sandbox))
+    assert table.live() == set(ids(clean_portal))
 
 
-def test_a_pass_with_a_hole_deletes_nothing(sandbox, table):
+def test_a_pass_with_a_hole_deletes_nothing(clean_portal, table):
     before = table.live()
-    sandbox.mutate([{"kind": "gdpr-delete", "type": "0-1", "id": ids(sandbox)[7]}])
-    sandbox.faults([{"match": "list contacts", "from": 3, "status": 404}])
+    clean_portal.mutate([{"kind": "gdpr-delete", "type": "0-1", "id": ids(clean_portal)[7]}])
+    clean_portal.faults([{"match": "list contacts", "from": 3, "status": 404}])
     for saved in table.state["bookmarks"].values():
         saved["full_pass_at"] = "2026-01-01T00:00:00.000Z"
     run = run_tap(table.folder, table.settings, state=table.state)
     assert run.returncode == 1
     assert "ACTIVATE_VERSION" not in run.kinds("contacts")
     assert table.live() == before
-    sandbox.faults([])
+    clean_portal.faults([])
     table.state = run.state
     table.run()
-    assert table.live() == set(ids(sandbox))
+    assert table.live() == set(ids(clean_portal))
 
 
-def test_a_pass_that_goes_on_also_reads_what_changed_in_the_part_that_was_finished(sandbox, table):
-    everything = ids(sandbox)
+def test_a_pass_that_goes_on_also_reads_what_changed_in_the_part_that_was_finished(clean_portal, table):
+    everything = ids(clean_portal)
     edited, archived, loser = everything[3:6]
     half = int(everything[len(everything) // 2])
     begun = table.state["bookmarks"]["contacts"]["full_pass_at"]
     version = table.state["bookmarks"]["contacts"]["version"] + 1
-    sandbox.mutate(
+    clean_portal.mutate(
         [
             {"kind": "edit", "type": "0-1", "id": edited, "properties": {"firstname": "Changed"}},
             {"kind": "archive", "type": "0-1", "id": archived},
@@ -131,14 +128,14 @@ def test_a_pass_that_goes_on_also_reads_what_changed_in_the_part_that_was_finish
         "bookmarks": {"contacts": {"full_pass": {"version": version, "started_at": begun, "ranges": [[0, half]]}}}
     }
     table.run()
-    assert table.live() == set(ids(sandbox))
+    assert table.live() == set(ids(clean_portal))
     assert table.rows[edited]["firstname"] == "Changed"
     assert "full_pass" not in table.state["bookmarks"]["contacts"]
 
 
-def test_properties_that_come_go_and_change_their_type_between_runs(sandbox, table):
-    target = ids(sandbox)[0]
-    sandbox.mutate(
+def test_properties_that_come_go_and_change_their_type_between_runs(clean_portal, table):
+    target = ids(clean_portal)[0]
+    clean_portal.mutate(
         [
             {"kind": "define-property", "type": "0-1", "name": "shoe_size", "propertyType": "number"},
             {"kind": "edit", "type": "0-1", "id": target, "properties": {"shoe_size": "42.5"}},
@@ -146,7 +143,7 @@ def test_properties_that_come_go_and_change_their_type_between_runs(sandbox, tab
     )
     run = table.run()
     assert [each["shoe_size"] for each in run.records("contacts")] == [42.5]
-    sandbox.mutate(
+    clean_portal.mutate(
         [
             {"kind": "define-property", "type": "0-1", "name": "shoe_size", "propertyType": "string"},
             {"kind": "edit", "type": "0-1", "id": target, "properties": {"shoe_size": "large"}},
@@ -154,15 +151,15 @@ def test_properties_that_come_go_and_change_their_type_between_runs(sandbox, tab
     )
     run = table.run()
     assert [each["shoe_size"] for each in run.records("contacts")] == ["large"]
-    sandbox.mutate([{"kind": "remove-property", "type": "0-1", "name": "shoe_size"}])
+    clean_portal.mutate([{"kind": "remove-property", "type": "0-1", "name": "shoe_size"}])
     run = table.run()
     assert all("shoe_size" not in each for each in run.records("contacts"))
 
 
-def test_a_property_that_comes_back_in_another_case_is_another_column(sandbox, table):
-    target = ids(sandbox)[0]
+def test_a_property_that_comes_back_in_another_case_is_another_column(clean_portal, table):
+    target = ids(clean_portal)[0]
     for name in ("shoe_size", "Shoe_Size"):
-        sandbox.mutate(
+        clean_portal.mutate(
             [
                 {"kind": "define-property", "type": "0-1", "name": name, "propertyType": "string"},
                 {"kind": "edit", "type": "0-1", "id": target, "properties": {name: name}},
@@ -170,15 +167,15 @@ def test_a_property_that_comes_back_in_another_case_is_another_column(sandbox, t
         )
         run = table.run()
         assert [each[name] for each in run.records("contacts")] == [name]
-        sandbox.mutate([{"kind": "remove-property", "type": "0-1", "name": name}])
+        clean_portal.mutate([{"kind": "remove-property", "type": "0-1", "name": name}])
 
 
-def test_objects_without_an_archived_list_are_warned_about_once_a_run(sandbox, table):
-    sandbox.settings(quirks={"archived-unsupported": "0-1"})
-    victim = ids(sandbox)[5]
-    sandbox.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
+def test_objects_without_an_archived_list_are_warned_about_once_a_run(clean_portal, table):
+    clean_portal.settings(quirks={"archived-unsupported": "0-1"})
+    victim = ids(clean_portal)[5]
+    clean_portal.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
     run = table.run()
     assert run.log.count("contacts: HubSpot gives no list of archived records here") == 1
     assert victim in table.live(), "said in the log: deletions show after the next full pass"
     table.run(full_pass_at="2026-01-01T00:00:00.000Z")
-    assert table.live() == set(ids(sandbox))
+    assert table.live() == set(ids(clean_portal))
