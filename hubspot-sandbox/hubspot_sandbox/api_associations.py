@@ -8,7 +8,7 @@ from typing import Any
 
 from hubspot_sandbox.association_types import LABELS
 from hubspot_sandbox.call import Call, Reply, json_reply
-from hubspot_sandbox.errors import invalid_json, not_found, unknown_type, validation
+from hubspot_sandbox.errors import not_found, unknown_type, validation
 from hubspot_sandbox.moments import iso
 from hubspot_sandbox.object_types import ObjectType
 from hubspot_sandbox.property_plan import encode
@@ -75,14 +75,8 @@ def _number(call: Call, from_type: str, raw: str) -> int | None:
     return number if number is not None and records.state[number] == LIVE else None
 
 
-def _inputs(body: dict[str, Any]) -> list[dict[str, Any]]:
-    inputs = body.get("inputs")
-    if not isinstance(inputs, list) or not all(isinstance(i, dict) and "id" in i for i in inputs):
-        raise invalid_json("inputs must be a list of objects with an id.")
-    if len(inputs) > BATCH_MAX:
-        message = f"The batch read of associations takes at most {BATCH_MAX} inputs, got {len(inputs)}."
-        raise validation(message, code="TOO_MANY_INPUTS")
-    return inputs
+def _inputs(call: Call) -> list[dict[str, Any]]:
+    return call.inputs(BATCH_MAX, f"The batch read of associations takes at most {BATCH_MAX} inputs")
 
 
 def _none_found(source: ObjectType, target: ObjectType, raw: str) -> dict[str, Any]:
@@ -113,7 +107,7 @@ def batch_read(call: Call) -> Reply:
     started = iso(call.sandbox.clock.now_ms())
     results: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
-    for one in _inputs(call.json_object()):
+    for one in _inputs(call):
         raw = text_of(one["id"])
         number = _number(call, source.type_id, raw)
         if number is None:
@@ -145,7 +139,7 @@ def legacy_batch_read(call: Call) -> Reply:
     started = iso(call.sandbox.clock.now_ms())
     results: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
-    for one in _inputs(call.json_object()):
+    for one in _inputs(call):
         raw = text_of(one["id"])
         number = _number(call, source.type_id, raw)
         names = [] if number is None else _named_edges(call, source, number, target)

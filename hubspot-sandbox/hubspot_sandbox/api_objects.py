@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from hubspot_sandbox.api_associations import inline_associations
 from hubspot_sandbox.call import Call, Reply
-from hubspot_sandbox.errors import HubSpotError, invalid_json, not_found, validation
+from hubspot_sandbox.errors import HubSpotError, not_found, validation
 from hubspot_sandbox.moments import iso
 from hubspot_sandbox.property_plan import encode
 from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED, Records
@@ -130,24 +130,14 @@ def read_object(call: Call) -> Reply:
     return Reply(200, records.record_json(number, records.plan(_asked(records, call.names("properties"))), extra))
 
 
-def batch_inputs(body: dict[str, Any], maximum: int) -> list[dict[str, Any]]:
-    """The checked `inputs` of a batch request."""
-    inputs = body.get("inputs")
-    if not isinstance(inputs, list) or not all(isinstance(i, dict) and "id" in i for i in inputs):
-        raise invalid_json("inputs must be a list of objects with an id.")
-    if len(inputs) > maximum:
-        message = f"Maximum inputs for this batch request is {maximum}, got {len(inputs)}."
-        raise validation(message, code="TOO_MANY_INPUTS")
-    return inputs
-
-
 def batch_read(call: Call) -> Reply:
     """POST …/batch/read: 200 when all are found, else 207 with OBJECT_NOT_FOUND; replies follow no promised order."""
     records = call.sandbox.portal.records[call.object_type().type_id]
     started = iso(call.sandbox.clock.now_ms())
     body = call.json_object()
     history = tuple(map(text_of, list_in(body, "propertiesWithHistory")))
-    inputs = batch_inputs(body, LIST_MAX_WITH_HISTORY if history else BATCH_MAX)
+    maximum = LIST_MAX_WITH_HISTORY if history else BATCH_MAX
+    inputs = call.inputs(maximum, f"Maximum inputs for this batch request is {maximum}")
     plan = records.plan(_asked(records, [text_of(n) for n in list_in(body, "properties")]))
     id_property = text_of(body.get("idProperty"))
     found: dict[int, None] = {}

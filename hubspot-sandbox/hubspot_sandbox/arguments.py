@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-
-import yaml
 
 from hubspot_sandbox.faults import Fault
 from hubspot_sandbox.limits import TIERS
@@ -13,6 +10,7 @@ from hubspot_sandbox.object_types import OBJECT_TYPES
 from hubspot_sandbox.portal import DEFAULT_COUNTS, PortalOptions
 from hubspot_sandbox.quirks import QUIRKS
 from hubspot_sandbox.sandbox import SandboxOptions
+from hubspot_sandbox.scripts import read_script
 from hubspot_sandbox.server import DEFAULT_PORT, Listening
 from hubspot_sandbox.tokens import ALL_SCOPES, DEFAULT_TOKEN
 
@@ -127,17 +125,7 @@ def sandbox_options(args: argparse.Namespace) -> SandboxOptions:
 
 
 def _faults(name: str | None) -> tuple[Fault, ...]:
-    if name is None:
-        return ()
-    try:
-        rules = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"The fault script {name} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"The fault script {name} is neither JSON nor YAML.") from error
-    if not isinstance(rules, list):
-        raise ValueError(f"The fault script {name} must be a list of faults.")
-    return tuple(Fault.from_json(raw) for raw in rules)
+    return tuple(Fault.from_json(raw) for raw in read_script(name, "fault script", "faults")) if name else ()
 
 
 def listening(args: argparse.Namespace) -> Listening:

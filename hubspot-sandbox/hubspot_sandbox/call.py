@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from hubspot_sandbox.errors import invalid_json, unknown_type
+from hubspot_sandbox.errors import invalid_json, unknown_type, validation
 
 if TYPE_CHECKING:
     from hubspot_sandbox.object_types import ObjectType
@@ -52,9 +52,9 @@ class Call:
         """Query parameters, every value of each; blank ones count as given."""
         return parse_qs(self.raw_query, keep_blank_values=True)
 
-    def one(self, name: str, default: str = "") -> str:
-        """The last value of a query parameter."""
-        return self.query.get(name, [default])[-1]
+    def one(self, name: str) -> str:
+        """The last value of a query parameter; empty if it is not given."""
+        return self.query.get(name, [""])[-1]
 
     def flag(self, name: str) -> bool:
         """Whether a query parameter says true."""
@@ -92,3 +92,12 @@ class Call:
         if not isinstance(value, dict):
             raise invalid_json("the body must be an object.")
         return value
+
+    def inputs(self, maximum: int, limit: str) -> list[dict[str, Any]]:
+        """The `inputs` of a batch request; HubSpot's 400 for more than `maximum`, which `limit` says in words."""
+        inputs = self.json_object().get("inputs")
+        if not isinstance(inputs, list) or not all(isinstance(each, dict) and "id" in each for each in inputs):
+            raise invalid_json("inputs must be a list of objects with an id.")
+        if len(inputs) > maximum:
+            raise validation(f"{limit}, got {len(inputs)}.", code="TOO_MANY_INPUTS")
+        return inputs

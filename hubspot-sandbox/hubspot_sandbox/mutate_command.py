@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hubspot_sandbox.admin_client import AdminClient
+from hubspot_sandbox.scripts import read_script
 
 #: kind → its fields in the order of the command line; `properties` takes the remaining NAME=VALUE words
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -59,25 +57,12 @@ def from_words(words: list[str]) -> dict[str, Any]:
     return mutation
 
 
-def from_file(path: Path) -> list[dict[str, Any]]:
-    """A JSON or YAML list of mutations."""
-    try:
-        script = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"The script {path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"The script {path} is neither JSON nor YAML.") from error
-    if not isinstance(script, list):
-        raise ValueError(f"The script {path} must be a list of mutations.")
-    return script
-
-
 def run(url: str, words: list[str], script: str | None, random: int | None, seed: int, *, as_json: bool) -> str:
     """Send what was asked for; one line per kind of what changed."""
     client = AdminClient(url)
     done: list[dict[str, Any]] = []
     if script:
-        done += client.mutate(from_file(Path(script)))
+        done += client.mutate(read_script(script, "script", "mutations"))
     if random is not None:
         done += client.random(random, seed)
     if words:

@@ -77,19 +77,12 @@ def _merge(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
     loser_id = str(records.id_of(loser))
     now = portal.clock.now_ms()
     portal.associations.move(records.type.type_id, loser, winner)
-    merged = [
-        *filter(None, (records.value(winner, "hs_merged_object_ids") or "").split(";")),
-        loser_id,
-        *filter(None, (records.value(loser, "hs_merged_object_ids") or "").split(";")),
-    ]
-    changes: dict[str, str | None] = {"hs_merged_object_ids": ";".join(merged)}
-    if "hs_calculated_merged_vids" in records.definitions:
-        vids = [
-            *filter(None, (records.value(winner, "hs_calculated_merged_vids") or "").split(";")),
-            f"{loser_id}:{now}",
-            *filter(None, (records.value(loser, "hs_calculated_merged_vids") or "").split(";")),
-        ]
-        changes["hs_calculated_merged_vids"] = ";".join(vids)
+    lists = {"hs_merged_object_ids": loser_id, "hs_calculated_merged_vids": f"{loser_id}:{now}"}
+    changes: dict[str, str | None] = {
+        name: ";".join(filter(None, (records.value(winner, name), new, records.value(loser, name))))
+        for name, new in lists.items()
+        if name in records.definitions
+    }
     records.before_change(loser)
     records.state[loser] = MERGED
     records.survivor[loser] = winner
