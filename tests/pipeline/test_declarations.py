@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 
@@ -21,6 +23,26 @@ def test_the_readme_shows_every_setting():
     readme = (ROOT / "README.md").read_text()
     assert readme.count("<!-- settings of ") == 2
     assert readme == with_tables(readme)
+
+
+@pytest.mark.parametrize(
+    ("package", "page"),
+    [
+        ("tap-hubspot-dw/tap_hubspot_dw", "docs/architecture.md"),
+        ("target-warehouse/target_warehouse", "docs/architecture.md"),
+        ("hubspot-sandbox/hubspot_sandbox", "hubspot-sandbox/README.md"),
+    ],
+)
+def test_the_page_on_a_packages_modules_names_each_of_them(package, page):
+    """A module of an engine stands as `engines/duckdb` with `_file`."""
+    words = set(re.findall(r"`([\w/]+)`", (ROOT / page).read_text()))
+    files = [each.relative_to(ROOT / package).with_suffix("") for each in (ROOT / package).rglob("*.py")]
+    unnamed = []
+    for name in (str(each) for each in files if not each.name.startswith("__")):
+        engine, _, rest = name.partition("_")
+        if name not in words and not (name.startswith("engines/") and {engine, f"_{rest}"} <= words):
+            unnamed.append(name)
+    assert unnamed == []
 
 
 def test_nothing_is_installed_and_nothing_is_sent_home():
