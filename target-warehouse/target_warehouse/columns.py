@@ -19,9 +19,6 @@ DELETED_AT = "_sdc_deleted_at"
 OVERFLOW = "_sdc_overflow"
 TABLE_VERSION = "_sdc_table_version"
 
-#: Kinds: `string` takes strings only; `text` takes any JSON value, what is not a string as its JSON text.
-KINDS = ("integer", "number", "boolean", "string", "text", "date-time", "date", "time", "json", "bytes")
-
 _FORMATS = {"date-time": "date-time", "date": "date", "time": "time"}
 _SCALARS = {"integer": "integer", "number": "number", "boolean": "boolean"}
 #: target-postgres' order of precedence for a union of types.

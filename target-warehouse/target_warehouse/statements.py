@@ -35,7 +35,7 @@ def chosen_rows(*, live_only: bool, ids: Sequence[str] | None = None) -> str:
     """The WHERE of rows that are not marked as deleted, of those with these texts as `id`, or nothing."""
     conditions = [f"{identifier(DELETED_AT)} IS NULL"] if live_only else []
     if ids is not None:
-        texts = ", ".join("'" + each.replace("'", "''") + "'" for each in ids) or "NULL"
+        texts = ", ".join(map(literal, ids)) or "NULL"
         conditions.append(f"{identifier('id')} IN ({texts})")
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 

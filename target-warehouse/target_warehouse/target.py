@@ -28,7 +28,7 @@ from target_warehouse.configuration import told_configuration
 from target_warehouse.drain import leave_a_drain
 from target_warehouse.dry_run import announcement
 from target_warehouse.engines import open_engine
-from target_warehouse.errors import SDK_ERRORS, AgainError, InputError, TerminatedError, WarehouseError, sentence_of
+from target_warehouse.errors import AgainError, InputError, TerminatedError, WarehouseError, sentence_of, told_errors
 from target_warehouse.history import RUNNING, LoadHistory, StreamRun
 from target_warehouse.reader import LineReader
 from target_warehouse.settings import Settings, check_types, config_json_schema
@@ -110,7 +110,7 @@ class TargetWarehouse(Target):
         except TerminatedError as signal:
             click.echo(f"Stopped by signal {signal.exit_code - 128}; what was committed is kept.", err=True)
             sys.exit(signal.exit_code)
-        except (WarehouseError, *SDK_ERRORS) as error:
+        except told_errors() as error:
             leave_a_drain()
             raise click.ClickException(sentence_of(error)) from error
 

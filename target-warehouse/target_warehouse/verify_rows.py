@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from target_warehouse import history, rejects
 from target_warehouse.columns import DELETED_AT
 from target_warehouse.errors import VerifyError
-from target_warehouse.statements import chosen_rows, identifier
+from target_warehouse.statements import chosen_rows, identifier, literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,9 +168,9 @@ def totals(fresh: Engine, schema: str) -> dict[str, tuple[int | None, dt.datetim
 
 def orphans(engine: Engine, associations: Load, objects: Load) -> tuple[set[str], int]:
     """The ids of objects that live associations name and that have no row, and how many named ones are deleted."""
-    kind = objects.stream.replace("'", "''")
+    kind = literal(objects.stream)
     named = " UNION ".join(
-        f"SELECT {end}_id AS id FROM {associations.name}{chosen_rows(live_only=True)} AND {end}_object_type = '{kind}'"  # noqa: S608
+        f"SELECT {end}_id AS id FROM {associations.name}{chosen_rows(live_only=True)} AND {end}_object_type = {kind}"  # noqa: S608
         for end in ("from", "to")
     )
     missing = f"SELECT n.id FROM ({named}) AS n WHERE NOT EXISTS (SELECT 1 FROM {objects.name} AS o WHERE o.id = n.id)"  # noqa: S608

@@ -5,13 +5,12 @@ Views name tables by their schema alone, so that they hold under whatever name t
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from target_warehouse.columns import changed_comments
-from target_warehouse.engines.tables import report_made
+from target_warehouse.engines.tables import is_to_make, report_made, report_not_made
 from target_warehouse.statements import identifier, literal
 from target_warehouse.views import views_of
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 #: By schema and table: the comments of the columns by name, and under None the table's own.
 Comments = dict[tuple[str, str], dict[str | None, str | None]]
-
-logger = logging.getLogger("target-warehouse")
 
 
 def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str, views_schema: str) -> None:
@@ -44,12 +41,7 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
     )
     made = []
     for view in views_of(schema, tables):
-        comment = there.get(view.name.lower())
-        if comment == view.comment:
-            continue
-        where = f"{views_schema}.{view.name}"
-        if comment is not None and not comment.startswith(view.mark):
-            logger.warning("The view %s is not made: something else has its name. Rename that.", where)
+        if not is_to_make(view, there.get(view.name.lower()), views_schema):
             continue
         name = identifier(views_schema, view.name)
         connection.execute(f"USE {identifier(catalog)}")
@@ -61,12 +53,7 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
             connection.execute("COMMIT")
         except duckdb.Error as error:
             connection.execute("ROLLBACK")
-            reason = str(error).splitlines()[0].rstrip(".")
-            logger.warning(
-                "The view %s cannot be made or changed: %s. All rows are loaded, and the next run tries again.",
-                where,
-                reason,
-            )
+            report_not_made(view, views_schema, str(error).splitlines()[0].rstrip("."))
             continue
         made.append(view)
     report_made(made, views_schema)

@@ -6,22 +6,19 @@ same transaction, with their grants. Views that somebody else made are never dro
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 
 from target_warehouse.engines.postgres_errors import first_line
-from target_warehouse.engines.tables import report_made
+from target_warehouse.engines.tables import is_to_make, report_made, report_not_made
 from target_warehouse.statements import identifier, literal
 from target_warehouse.views import MADE_BY, View, views_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-
-logger = logging.getLogger("target-warehouse")
 
 _CANNOT_REPLACE = "42P16"  # a column would go, or have another type
 
@@ -78,21 +75,13 @@ def make_views(
     made = []
     for view in views_of(schema, found.tables):
         comment, columns = found.there.get(view.name, (None, []))
-        if comment == view.comment:
-            continue
-        where = f"{views_schema}.{view.name}"
-        if comment is not None and not comment.startswith(view.mark):
-            logger.warning("The view %s is not made: something else has its name. Rename that.", where)
+        if not is_to_make(view, comment, views_schema):
             continue
         try:
             with definition() as connection:
                 _make(connection, view, views_schema, columns)
         except sqlalchemy.exc.DBAPIError as error:
-            logger.warning(
-                "The view %s cannot be made or changed: %s. All rows are loaded, and the next run tries again.",
-                where,
-                first_line(error.orig),
-            )
+            report_not_made(view, views_schema, first_line(error.orig))
             continue
         made.append(view)
     report_made(made, views_schema)

@@ -89,6 +89,30 @@ def report_wider(table: Table, column: str, existing: str, wider: str) -> None:
     )
 
 
+def is_to_make(view: View, comment: str | None, schema: str) -> bool:
+    """Whether a view has to be made or replaced; `comment` is that of what has its name there, None if nothing has.
+
+    What somebody else made is left alone, with a warning.
+    """
+    if comment == view.comment:
+        return False
+    if comment is not None and not comment.startswith(view.mark):
+        told = "The view %s.%s is not made: something else has its name. Rename that."
+        logger.warning(told, schema, view.name)
+        return False
+    return True
+
+
+def report_not_made(view: View, schema: str, reason: str) -> None:
+    """Warn that the database refused a view."""
+    logger.warning(
+        "The view %s.%s cannot be made or changed: %s. All rows are loaded, and the next run tries again.",
+        schema,
+        view.name,
+        reason,
+    )
+
+
 def report_made(views: Sequence[View], schema: str) -> None:
     """Log which views are new or changed, and which columns could not be added to them."""
     if views:
