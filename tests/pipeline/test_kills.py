@@ -20,7 +20,7 @@ from tests.pipeline.changes import in_parts, mixed_changes
 from tests.pipeline.test_copy_is_true import STREAMS, differences, edge_rows, edges
 
 LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
-KILLS = 50 if LONG else 6
+KILLS = 50 if LONG else 4
 SIZES = {"contacts": 24_000, "appointments": 8_000, "deals": 18_000} if LONG else {"contacts": 6_000, "deals": 1_500}
 BIN = Path(sys.executable).parent
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     StartTarget = Callable[..., subprocess.Popen[bytes]]
 
 LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
-ROUNDS = 25 if LONG else 2
+ROUNDS = 25 if LONG else 1
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
