@@ -107,13 +107,12 @@ def test_two_runs_a_minute_apart_share_no_gap(sandbox_factory, tmp_path):
     sandbox.stop()
 
 
-@pytest.mark.slow
-def test_a_quarter_of_a_million_changes(sandbox_factory, tmp_path):
-    sandbox = sandbox_factory(contacts=250_000, **NARROW)
+def test_sixty_thousand_changes(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(contacts=60_000, **NARROW)
     state = {"bookmarks": {"contacts": {"replication_key_value": "2026-11-01T00:00:00.000Z"}}}
-    sandbox.mutate([{"kind": "bulk-touch", "type": "0-1", "count": 250_000}])
-    run = run_tap(tmp_path, settings_for(sandbox), state=state, timeout=280)
+    sandbox.mutate([{"kind": "bulk-touch", "type": "0-1", "count": 60_000}])
+    run = run_tap(tmp_path, settings_for(sandbox), state=state)
     assert run.returncode == 0, run.log
     ids = {each["id"] for each in run.records("contacts")}
-    assert len(ids) == 250_000
+    assert len(ids) == 60_000
     sandbox.stop()

@@ -86,7 +86,8 @@ def _lines(*records: dict[str, Any], stream: str = "things", **properties: Any) 
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
-def _login(url: str, schema: str) -> dict[str, Any]:
+def login(url: str, schema: str) -> dict[str, Any]:
+    """target-postgres' own settings for a URL and a schema."""
     parts = psycopg.conninfo.conninfo_to_dict(url)
     return {
         "host": parts["host"],
@@ -95,11 +96,15 @@ def _login(url: str, schema: str) -> dict[str, Any]:
         "password": parts["password"],
         "database": parts["dbname"],
         "default_target_schema": schema,
-        "interpret_content_encoding": True,
     }
 
 
-def _run(target: Target, text: str) -> None:
+def _login(url: str, schema: str) -> dict[str, Any]:
+    return login(url, schema) | {"interpret_content_encoding": True}
+
+
+def run(target: Target, text: str) -> None:
+    """Have a target of either kind read this, and let go of the database."""
     with contextlib.redirect_stdout(io.StringIO()):
         target.listen(io.StringIO(text))
     if isinstance(target, TargetPostgres):
@@ -125,19 +130,19 @@ def _rows(url: str, schema: str) -> list[tuple[Any, ...]]:
 
 def test_the_same_input_makes_the_same_table(postgres_url: str) -> None:
     """Columns, their order and types, keys, and every value; only their metadata of time differs."""
-    _run(TargetPostgres(config=_login(postgres_url, "theirs")), _lines(*RECORDS))
-    _run(TargetWarehouse(config=_login(postgres_url, "ours")), _lines(*RECORDS))
+    run(TargetPostgres(config=_login(postgres_url, "theirs")), _lines(*RECORDS))
+    run(TargetWarehouse(config=_login(postgres_url, "ours")), _lines(*RECORDS))
     assert _columns(postgres_url, "ours") == _columns(postgres_url, "theirs")
     assert _rows(postgres_url, "ours") == _rows(postgres_url, "theirs")
 
 
 def test_a_table_of_target_postgres_is_carried_on(postgres_url: str) -> None:
     """Its rows are updated in place, new ones added, a new column too; what we do not touch stays."""
-    _run(TargetPostgres(config=_login(postgres_url, "crm")), _lines(*RECORDS))
+    run(TargetPostgres(config=_login(postgres_url, "crm")), _lines(*RECORDS))
     before = _columns(postgres_url, "crm")
     changed = {**RECORDS[0], "text": "changed", "extra": 5}
     config = _login(postgres_url, "crm")
-    _run(TargetWarehouse(config=config), _lines(changed, {"id": 9}, extra={"type": ["integer", "null"]}))
+    run(TargetWarehouse(config=config), _lines(changed, {"id": 9}, extra={"type": ["integer", "null"]}))
     assert _columns(postgres_url, "crm") == [*before, ("extra", "bigint", False)]
     rows = {row[0]: row for row in _rows(postgres_url, "crm")}
     assert sorted(rows) == [1, 2, 3, 9]

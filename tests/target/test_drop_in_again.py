@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ import pytest
 from target_postgres.target import TargetPostgres
 
 from target_warehouse.target import TargetWarehouse
+from tests.target.test_drop_in import login, run
 
 if TYPE_CHECKING:
     from singer_sdk.target_base import Target
@@ -45,22 +44,7 @@ def _run(kind: type[Target], url: str, schema: str, ids: list[int], version: int
         more = {"version": version, "time_extracted": f"2026-02-0{version}T00:00:00Z"}
         lines.append({"type": "RECORD", "stream": "crm-Things", "record": record, **more})
     lines.append({"type": "ACTIVATE_VERSION", "stream": "crm-Things", "version": version})
-    parts = psycopg.conninfo.conninfo_to_dict(url)
-    login = {
-        "host": parts["host"],
-        "port": int(str(parts["port"])),
-        "user": parts["user"],
-        "password": parts["password"],
-        "database": parts["dbname"],
-        "default_target_schema": schema,
-    }
-    target = kind(config={**login, **config})
-    with contextlib.redirect_stdout(io.StringIO()):
-        target.listen(io.StringIO("".join(json.dumps(line) + "\n" for line in lines)))
-    if isinstance(target, TargetPostgres):
-        for sink in target._sinks_active.values():  # noqa: SLF001 - it never closes its connections
-            sink.connector._engine.dispose()  # noqa: SLF001
-        target.target_connector._engine.dispose()  # noqa: SLF001
+    run(kind(config=login(url, schema) | config), "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _table(url: str, schema: str) -> tuple[list[Any], list[Any], list[Any]]:
