@@ -26,13 +26,12 @@ from urllib3 import Retry
 
 from tests.conftest import PostgresWarehouse
 from tests.pipeline.declared_settings import about
-from tests.pipeline.project import BIN, ROOT, Project
+from tests.pipeline.project import BIN, ROOT, STATE_ID, Project
 from tests.tap.running import discover, run_tap
 
 LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
 SCHEDULES = {each["name"]: each for each in PROJECT["schedules"]}
-STATE_ID = "dev:tap-hubspot-dw-to-target-warehouse"
 OBJECTS = ("contacts", "appointments", "divisions", "deals")
 REFERENCES = ("owners", "pipelines", "pipeline_stages", "properties")
 EVERYTHING = {*OBJECTS, *REFERENCES, "associations", "sync_history"}

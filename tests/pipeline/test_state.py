@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.project import Project
+from tests.pipeline.project import STATE_ID, Project
 
 pytestmark = pytest.mark.slow
 
 OBJECTS = {"contacts": 60, "appointments": 20, "divisions": 5, "deals": 30}
 EL = ("tap-hubspot-dw", "target-warehouse")
 PACKED = {"archived", "properties"}  # sets of numbers as a text each
-STATE_ID = "dev:tap-hubspot-dw-to-target-warehouse"
 LOOKBACK = timedelta(hours=1)  # the setting's default
 
 
@@ -59,10 +58,6 @@ def read(project: Project) -> dict[str, tuple[str, int]]:
     return {stream: (mode, records) for stream, mode, records in found if stream in OBJECTS}
 
 
-def write(project: Project, bookmarks: dict[str, Any]) -> None:
-    project.meltano("state", "set", "--force", STATE_ID, json.dumps({"singer_state": {"bookmarks": bookmarks}}))
-
-
 def all_in(mode: str, **changed: int) -> dict[str, tuple[str, int]]:
     counts = OBJECTS if mode == "full" else dict.fromkeys(OBJECTS, 0)
     return {stream: (mode, changed.get(stream, count)) for stream, count in counts.items()}
@@ -88,6 +83,7 @@ def newest_contacts(portal, count: int) -> tuple[datetime, set[str]]:
 
 def test_list_and_get_show_bookmarks_that_can_be_read(loaded, bookmarks):
     assert loaded.meltano("state", "list").stdout.split() == [STATE_ID]
+    assert json.loads(loaded.meltano("state", "get", STATE_ID).stdout)["singer_state"]["bookmarks"] == bookmarks
     for stream in (*OBJECTS, "associations"):
         saved = dict(bookmarks[stream])
         moment = datetime.fromisoformat(saved["full_pass_at"])
@@ -147,26 +143,17 @@ def test_after_clear_everything_is_read_again_and_no_row_doubled(project, bookma
         assert version == oldest > bookmarks[stream]["version"]
 
 
-def test_after_set_the_changes_since_that_bookmark_are_read_again(portal, project, bookmarks):
+def test_after_set_a_stream_goes_on_from_that_bookmark_and_the_others_are_read_in_full(portal, project):
+    """The bookmark is as another HubSpot tap leaves it."""
     since, expected = newest_contacts(portal, 20)
     assert 20 <= len(expected) < 60
     damage_contacts(project)
-    older = {**bookmarks["contacts"], "replication_key_value": (since + LOOKBACK).isoformat()}
-    write(project, {**bookmarks, "contacts": older})
-    project.run(*EL)
-    assert read(project) == all_in("incremental", contacts=len(expected))
-    assert well_contacts(project) == expected
-
-
-def test_state_that_another_hubspot_tap_left_is_carried_on(portal, project):
-    """What it has a bookmark for is read from there, the rest in full."""
-    since, expected = newest_contacts(portal, 20)
     moment = (since + LOOKBACK).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
-    (project.folder / "warehouse" / "crm.duckdb").unlink()
-    write(project, {"contacts": {"replication_key": "lastmodifieddate", "replication_key_value": moment}})
+    bookmarks = {"contacts": {"replication_key": "lastmodifieddate", "replication_key_value": moment}}
+    project.meltano("state", "set", "--force", STATE_ID, json.dumps({"singer_state": {"bookmarks": bookmarks}}))
     project.run(*EL)
     assert read(project) == all_in("full") | {"contacts": ("incremental", len(expected))}
-    assert {row[0] for row in project.query("SELECT id FROM hubspot.contacts")} == expected
+    assert well_contacts(project) == expected
     saved = project.state()["contacts"]
     assert saved["replication_key"] == "updated_at"
     assert saved["replication_key_value"] > moment
@@ -191,7 +178,7 @@ def test_full_refresh_reads_everything_and_shows_what_is_gone_for_good(portal, p
     damage_contacts(project)
     version, started_at = bookmarks["contacts"]["version"], bookmarks["contacts"]["full_pass_at"]
     under_way = {"version": version + 1, "started_at": started_at, "ranges": [[0, 10**12]]}
-    write(project, {**bookmarks, "contacts": {**bookmarks["contacts"], "full_pass": under_way}})
+    project.keep({**bookmarks, "contacts": {**bookmarks["contacts"], "full_pass": under_way}})
 
     project.run("--full-refresh", *EL)
     assert read(project) == all_in("full", contacts=59)
