@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from contextlib import closing
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -345,3 +346,13 @@ def test_a_trend_has_a_bar_a_run_and_the_sign_of_one_that_failed(warehouse: Ware
     _past_runs(warehouse, "people", "success", 1, -2)
     (people,) = _report(warehouse).streams
     assert trend(people.runs) == "█✗▁"
+
+
+def test_the_command_begins_without_the_sdk() -> None:
+    """It takes half a second, and neither the report nor a comparison of DuckDB files needs it."""
+    program = (
+        "import sys, target_warehouse.cli, target_warehouse.engines.duckdb\n"
+        "from target_warehouse import compare, report, report_page, report_text\n"
+        "sys.exit('singer_sdk' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
