@@ -147,13 +147,13 @@ class Portal:
                 return
 
     def archived(self, kind: ObjectType) -> Iterator[HubSpotObject]:
-        """Yield every object archived in the last 90 days (documented), its id and `archivedAt`.
+        """Yield every object archived in the last 90 days (documented), with the properties of `IDS_ONLY`.
 
         Raises:
             RequestError: this object type has no archived list (observed for some).
         """
-        params = {"limit": str(LIST_PAGE_SIZE), "archived": "true", "properties": "hs_object_id"}
-        for reply in self._pages(path("list", self._version, type=kind.type_id), params):
+        params = {"limit": str(LIST_PAGE_SIZE), "archived": "true", "properties": ",".join(IDS_ONLY.names)}
+        for reply in self._pages(path("list", self._version, type=kind.type_id), params, IDS_ONLY.decode):
             yield from reply["results"]
 
     def changed(

@@ -127,22 +127,18 @@ def _text(value: object) -> str | None:
     return value if value is None else str(value)
 
 
-def archived_record(hubspot_object: Mapping[str, Any]) -> Record:
-    """Return the delete record of an object from the archived list."""
+def archived_records(hubspot_object: Mapping[str, Any], merged_ids: Iterable[str]) -> Iterator[Record]:
+    """Yield the delete record of an object from the archived list, and those of what was merged into it before."""
     archived_at = to_date_time(hubspot_object.get("archivedAt") or hubspot_object["updatedAt"])
-    return {
-        "id": str(hubspot_object["id"]),
-        "archived": True,
-        "archived_at": archived_at,
-        "_sdc_deleted_at": archived_at,
-    }
+    id_ = str(hubspot_object["id"])
+    yield {"id": id_, "archived": True, "archived_at": archived_at, "_sdc_deleted_at": archived_at}
+    yield from merged_records(id_, merged_ids, archived_at)
 
 
-def merged_records(survivor: FullRecord, merged_ids: Iterable[str]) -> Iterator[Record]:
-    """Yield a delete record for every object that was merged into the one of this record.
+def merged_records(survivor_id: str, merged_ids: Iterable[str], moment: str | None) -> Iterator[Record]:
+    """Yield a delete record for every object that was merged into the one with this id.
 
-    HubSpot does not say when each was merged; the survivor's last change stands for it.
+    HubSpot does not say when each was merged; the moment is that of the survivor's last change.
     """
-    moment = survivor.updated_at or survivor.created_at or _NO_MOMENT
     for merged_id in merged_ids:
-        yield {"id": merged_id, "merged_into_id": survivor.id, "_sdc_deleted_at": moment}
+        yield {"id": merged_id, "merged_into_id": survivor_id, "_sdc_deleted_at": moment or _NO_MOMENT}

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from tap_hubspot_dw.records import RecordMaker, archived_record, merged_records
+from tap_hubspot_dw.records import RecordMaker, archived_records, merged_records
 from tap_hubspot_dw.schemas import OBJECT_COLUMNS, column_name, columns, object_schema, property_name
 from tap_hubspot_dw.wanted import Wanted
 
@@ -114,12 +114,11 @@ def test_the_columns_of_our_own_come_first_as_the_schema_has_them():
 
 def test_a_delete_record_says_nothing_but_the_deletion():
     archived = hubspot_object() | {"archived": True, "archivedAt": "2026-11-01T08:00:00Z"}
-    assert archived_record(archived) == {
-        "id": "51",
-        "archived": True,
-        "archived_at": "2026-11-01T08:00:00.000Z",
-        "_sdc_deleted_at": "2026-11-01T08:00:00.000Z",
-    }
+    moment = "2026-11-01T08:00:00.000Z"
+    assert list(archived_records(archived, ["7"])) == [
+        {"id": "51", "archived": True, "archived_at": moment, "_sdc_deleted_at": moment},
+        {"id": "7", "merged_into_id": "51", "_sdc_deleted_at": moment},
+    ]
 
 
 @pytest.mark.parametrize(("merged_ids", "losers"), [(None, []), ("", []), ("7", ["7"]), ("7;8 ; 9", ["7", "8", "9"])])
@@ -128,7 +127,7 @@ def test_each_merged_away_id_becomes_a_delete_record_that_names_the_survivor(mer
     reply = {"results": [hubspot_object(hs_merged_object_ids=merged_ids)]}
     (each,) = wanted.decode(json.dumps(reply).encode())["results"]
     (survivor,) = RecordMaker([], wanted)([each])
-    assert list(merged_records(survivor, wanted.merged_ids(each["properties"]))) == [
+    assert list(merged_records(survivor.id, wanted.merged_ids(each["properties"]), survivor.updated_at)) == [
         {"id": loser, "merged_into_id": "51", "_sdc_deleted_at": "2022-02-17T18:00:01.000Z"} for loser in losers
     ]
 
@@ -152,7 +151,7 @@ def test_only_selected_columns_are_read():
 
 
 def test_an_archived_object_without_its_time_is_deleted_all_the_same():
-    record = archived_record(hubspot_object() | {"archived": True})
+    (record,) = archived_records(hubspot_object() | {"archived": True}, [])
     assert record["_sdc_deleted_at"]
 
 

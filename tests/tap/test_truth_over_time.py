@@ -84,6 +84,21 @@ def test_a_merge_of_a_merged_record_leaves_one_survivor_and_names_it(clean_porta
     assert {table.rows[each]["merged_into_id"] for each in (first, second)} == {third}
 
 
+def test_what_was_merged_into_a_record_that_was_archived_before_the_next_run_is_marked_too(clean_portal, table):
+    first, second, third = ids(clean_portal)[:3]
+    clean_portal.mutate(
+        [
+            {"kind": "merge", "type": "0-1", "winner": second, "loser": first},
+            {"kind": "merge", "type": "0-1", "winner": third, "loser": second},
+            {"kind": "archive", "type": "0-1", "id": third},
+        ]
+    )
+    table.run()
+    assert table.live() == set(ids(clean_portal))
+    assert {table.rows[each]["merged_into_id"] for each in (first, second)} == {third}
+    assert table.rows[third]["archived"] is True
+
+
 def test_a_permanently_deleted_record_is_marked_by_the_next_full_pass(clean_portal, table):
     victim = ids(clean_portal)[7]
     clean_portal.mutate([{"kind": "gdpr-delete", "type": "0-1", "id": victim}])
@@ -131,6 +146,20 @@ def test_a_pass_that_goes_on_also_reads_what_changed_in_the_part_that_was_finish
     assert table.live() == set(ids(clean_portal))
     assert table.rows[edited]["firstname"] == "Changed"
     assert "full_pass" not in table.state["bookmarks"]["contacts"]
+
+
+def test_a_pass_that_goes_on_also_reads_what_was_restored_in_the_part_that_was_finished(clean_portal, table):
+    clean_portal.settings(quirks={"restore-bumps": "false"})
+    victim = ids(clean_portal)[5]
+    clean_portal.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
+    table.run()
+    clean_portal.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
+    saved = table.state["bookmarks"]["contacts"]
+    version, half = saved["version"] + 1, int(ids(clean_portal)[200])
+    for row in table.rows.values():
+        row["version"] = version
+    table.run(full_pass={"version": version, "started_at": saved["replication_key_value"], "ranges": [[0, half]]})
+    assert table.live() == set(ids(clean_portal))
 
 
 def test_properties_that_come_go_and_change_their_type_between_runs(clean_portal, table):

@@ -13,9 +13,9 @@ from tap_hubspot_dw.errors import HubSpotError, RequestError
 from tap_hubspot_dw.events import Activation, Block, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
-from tap_hubspot_dw.portal import Page
+from tap_hubspot_dw.portal import HubSpotObject, Page
 from tap_hubspot_dw.ranges import RANGE_RECORDS, NotPositionalError, Range, Share, Shares, cut, gaps, merged
-from tap_hubspot_dw.records import FullRecord, Record, RecordMaker, archived_record, merged_records
+from tap_hubspot_dw.records import FullRecord, Record, RecordMaker, archived_records, merged_records
 from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import ALL_PROPERTIES, columns
 from tap_hubspot_dw.search import UnsortedError, Window, change_window
@@ -23,7 +23,7 @@ from tap_hubspot_dw.seen import SeenIds
 from tap_hubspot_dw.state import FullPass, StreamState
 from tap_hubspot_dw.streams.base import HubSpotStream
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
-from tap_hubspot_dw.wanted import Wanted
+from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -95,12 +95,13 @@ class ObjectStream(HubSpotStream):
             merged = (
                 record
                 for each, survivor in zip(page, self._records(page), strict=True)
-                for record in merged_records(survivor, self._wanted.merged_ids(each["properties"]))
+                for record in self._merged(each, survivor)
                 if record["id"] in asked
             )
             yield self._deletes(merged)
         for page in self.portal.by_id(self.kind, sorted(asked - found), self._wanted, archived=True):
-            yield self._deletes(archived_record(each) for each in page if each["id"] in asked)
+            gone = (archived_records(each, self._wanted.merged_ids(each["properties"])) for each in page)
+            yield self._deletes(record for records in gone for record in records if record["id"] in asked)
 
     def _deletes(self, records: Iterable[Record]) -> Block:
         deletes = list(records)
@@ -127,7 +128,7 @@ class ObjectStream(HubSpotStream):
             yield self.checkpoint(state)
             for page in self.portal.listed(self.kind, self._wanted):
                 yield self._page(page)
-        yield from self._archived(state, since=last_bookmark)
+        yield from self._archived(state, since=last_bookmark, is_whole=not is_continued)
         self._seen.end(complete=True)
         yield Activation(full_pass.version)
         state.end_full_pass()
@@ -251,18 +252,23 @@ class ObjectStream(HubSpotStream):
         repeated = 0
         for each, record in zip(page, self._records(page), strict=True):
             records.append(record)
-            records.extend(merged_records(record, self._wanted.merged_ids(each["properties"])))
+            records.extend(self._merged(each, record))
             invalid += record.invalid_properties or ()
             repeated += (record.updated_at or before) < before
         if self.run.settings.associations:  # nobody else needs them: a million take eight megabytes
             self._seen.add(int(each["id"]) for each in page)
         return self.block(records, deletes=len(records) - len(page), repeated=repeated, invalid=invalid)
 
-    def _archived(self, state: StreamState, *, since: datetime | None) -> Iterator[Block]:
+    def _merged(self, survivor: HubSpotObject, record: FullRecord) -> Iterator[Record]:
+        merged_ids = self._wanted.merged_ids(survivor["properties"])
+        return merged_records(record.id, merged_ids, record.updated_at or record.created_at)
+
+    def _archived(self, state: StreamState, *, since: datetime | None, is_whole: bool = False) -> Iterator[Block]:
         """Yield a delete record for each object archived since then; deleting does not touch last-modified.
 
-        Restoring need not touch it either: what was archived at the last run and is not any more is read again, if
-        it is live (a full pass has read it anyway).
+        What was merged into it before is told with it: nothing else names that any more. Restoring need not touch
+        last-modified either: what was archived at the last run and is not any more is read again, if it is live; but
+        not by a pass that has read everything (`is_whole`).
         """
         archived: set[int] = set()
         records: list[Record] = []
@@ -272,8 +278,8 @@ class ObjectStream(HubSpotStream):
                 is_listed = True
                 archived.add(int(each["id"]))
                 if since and parse_timestamp(each.get("archivedAt") or each["updatedAt"]) >= since:
-                    records.append(archived_record(each))
-                if len(records) == _BLOCK_RECORDS:
+                    records += archived_records(each, IDS_ONLY.merged_ids(each["properties"]))
+                if len(records) >= _BLOCK_RECORDS:
                     yield self.block(records, deletes=len(records))
                     records = []
         except RequestError as error:
@@ -285,7 +291,7 @@ class ObjectStream(HubSpotStream):
                 error,
             )
         yield self.block(records, deletes=len(records))
-        if self.done.mode == "incremental":
+        if not is_whole:
             for page in self.portal.live(self.kind, sorted(state.archived - archived), self._wanted):
                 yield self._page(page)
         state.archived = archived if len(archived) <= MOST_ARCHIVED else set()
