@@ -30,13 +30,16 @@ class Pair:
 
     def __init__(self, sandbox, warehouse, folder: Path, **settings: object) -> None:
         self.folder, self.state = folder, {}
-        settings |= {"api_url": sandbox.url, "access_token": sandbox.token}
+        self.settings = settings | {"api_url": sandbox.url, "access_token": sandbox.token}
         target = {"warehouse": warehouse.url, "default_target_schema": "hubspot", "commit_interval_seconds": 0.5}
-        (folder / "tap.json").write_text(json.dumps(settings))
         (folder / "target.json").write_text(json.dumps(target))
 
-    def run(self, *, kill: tuple[str, int, float] | None = None) -> tuple[int, int]:
-        """Run once; `kill` is (whom, signal, after how many seconds). Returns the exit codes of tap and target."""
+    def run(self, *, kill: tuple[str, int, float] | None = None, **settings: object) -> tuple[int, int]:
+        """Run once, with these settings of the tap besides; return the exit codes of tap and target.
+
+        `kill` is (whom, signal, after how many seconds).
+        """
+        (self.folder / "tap.json").write_text(json.dumps(self.settings | settings))
         (self.folder / "state.json").write_text(json.dumps(self.state))
         tap_command = [BIN / "tap-hubspot-dw", "--config", "tap.json", "--state", "state.json"]
         with (self.folder / "states").open("wb") as states, (self.folder / "log").open("ab") as log:

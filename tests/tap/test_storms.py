@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ PLACES = [
 ]
 
 
-def storm(rng: random.Random) -> list[dict[str, Any]]:
+def storm(rng: random.Random, troubles: Sequence[dict[str, Any]] = TROUBLES) -> list[dict[str, Any]]:
     """Return up to three rules; each ends after a few requests, so that a run takes seconds."""
     moments = [
         {"nth": rng.randint(1, 12)},
@@ -71,7 +72,7 @@ def storm(rng: random.Random) -> list[dict[str, Any]]:
     return [
         {"match": rng.choice(PLACES), "times": rng.randint(1, 3), "seed": rng.randint(1, 9999)}
         | rng.choice(moments)
-        | rng.choice(TROUBLES)
+        | rng.choice(troubles)
         for _ in range(rng.choice([0, 1, 1, 2, 3]))
     ]
 
