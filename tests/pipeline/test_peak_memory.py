@@ -1,13 +1,59 @@
-"""What the histories say of memory is the program's own: Meltano, which starts it, may have had more."""
+"""Peak memory: a million records take no more than half of them, and what the histories say is the program's own.
+
+WAREHOUSE_TEST_LONG=1 loads the million into PostgreSQL, too.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
+from tests.pipeline.project import BIN
+
+LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
+ENGINES = ["duckdb", "postgres"] if LONG else ["duckdb"]
+SIZES = {"contacts": 1_000_000, "appointments": 1, "divisions": 1, "deals": 1, "associations": 1}
+FEW = ["email", "firstname", "lastname", "phone", "lifecyclestage"]
 FAT = "import os, sys; text = b'1' * (400 << 20); os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])"
+
+
+def peak_megabytes(process: subprocess.Popen) -> float:
+    """The most memory that a process has had so far; 0 when it has ended."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024 if "VmHWM:" in status else 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.sandbox(**SIZES, contact_properties=12, tier="unlimited")
+@pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
+def test_a_million_small_records_stay_under_the_limits_of_tap_and_target(sandbox, warehouse, tmp_path):
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
+    (tmp_path / "tap.json").write_text(json.dumps(settings | {"include_properties": {"*": FEW}}))
+    (tmp_path / "target.json").write_text(json.dumps({"warehouse": warehouse.url, "default_target_schema": "hubspot"}))
+    plain = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    tap = subprocess.Popen([BIN / "tap-hubspot-dw", "--config", "tap.json"], **plain)
+    target = subprocess.Popen([BIN / "target-warehouse", "--config", "target.json"], stdin=tap.stdout, **plain)
+    tap.stdout.close()
+    peaks: dict[str, list[float]] = {"tap": [], "target": []}
+    while target.poll() is None:
+        for name, process in (("tap", tap), ("target", target)):
+            peaks[name] += filter(None, [peak_megabytes(process)])
+        time.sleep(0.1)
+    target.stdout.close()
+    assert (tap.wait(), target.returncode) == (0, 0)
+    (counted,) = warehouse.query("SELECT count(*) AS live FROM hubspot.contacts WHERE _sdc_deleted_at IS NULL")
+    assert counted["live"] == SIZES["contacts"]
+    assert peaks["tap"][-1] <= 250
+    assert peaks["target"][-1] <= 400
+    for name, found in peaks.items():
+        assert found[-1] <= 1.25 * found[len(found) // 2], f"the {name}'s memory grows: {found[::20]}"
 
 
 @pytest.mark.parametrize("module", ["tap_hubspot_dw.run", "target_warehouse.history"])
