@@ -49,6 +49,20 @@ class Signals:
             raise TerminatedError(self._first)
 
     @contextmanager
+    def obeyed(self) -> Iterator[None]:
+        """A signal ends at once what is done inside, a query of DuckDB too, which raises an error of its own then.
+
+        Raises:
+            TerminatedError: one came.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self._first is not None:
+                raise TerminatedError(self._first) from error
+            raise
+
+    @contextmanager
     def noted(self) -> Iterator[None]:
         """What is done inside calls `check` now and then."""
         self._is_noting = True

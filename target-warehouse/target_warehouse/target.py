@@ -126,7 +126,8 @@ class TargetWarehouse(Target):
     def run(self, file_input: IO[str] | None = None) -> None:
         """Read to the end of the input; on any way out, print the STATE of what is committed and close."""
         try:
-            _ = self.engine  # a warehouse that cannot be opened is an error before the first line is read
+            with self._signals.obeyed():
+                _ = self.engine  # a warehouse that cannot be opened is an error before the first line is read
             with self._signals.noted():
                 self.listen(file_input)
         except BaseException as error:

@@ -7,11 +7,15 @@ import random
 import select
 import signal
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
+from target_warehouse.errors import TerminatedError
+from target_warehouse.signals import Signals
 from tests.target.feeding import assert_consistent, feed, last_state, numbers
 
 if TYPE_CHECKING:
@@ -53,3 +57,16 @@ def test_a_signal_in_the_middle_of_a_batch_ends_the_run_within_seconds(
         assert process.returncode in codes, said.splitlines()[-1]
         assert "Traceback" not in said
         assert_consistent(warehouse, state)
+
+
+def test_a_signal_that_comes_during_a_query_of_duckdb_is_not_taken_for_an_error_of_the_database() -> None:
+    signals = Signals()
+    before = signal.signal(signal.SIGUSR1, lambda number, _: signals.handle(number))
+    threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGUSR1]).start()
+    try:
+        with duckdb.connect() as connection, pytest.raises(TerminatedError) as ended, signals.obeyed():
+            connection.execute("SELECT max(a.range * b.range) FROM range(1000000) a, range(1000000) b").fetchall()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert ended.value.exit_code == 128 + signal.SIGUSR1
+    assert ended.value.__cause__ is not None
