@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _LONGEST_INT = 4_300  # digits that Python makes an int of without being asked to
 _MESSAGE_TYPES = ("SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION", "BATCH")
+#: What the members of a message have to be, wherever they stand; those of a RECORD are looked at for every line.
+_MEMBERS = {"stream": (str, "text"), "record": (dict, "an object"), "schema": (dict, "an object")}
 _decoder = msgspec.json.Decoder(float_hook=decimal.Decimal)
 
 
@@ -67,7 +69,7 @@ class LineReader(GenericSingerReader[bytes]):
         """Call the callback of each message's type; returns how many of each type there were.
 
         Raises:
-            InputError: a line is not JSON, has no type, or one that Singer does not have.
+            InputError: a line is not JSON, has no type or one that Singer does not have, or is not built as it says.
         """
         counts: Counter[str] = Counter()
         self._callbacks = callbacks
@@ -126,6 +128,10 @@ class LineReader(GenericSingerReader[bytes]):
                 + f"; a Singer message is one of {', '.join(_MESSAGE_TYPES)}."
             )
             raise InputError(msg)
+        for name, (kind_of_member, words) in _MEMBERS.items():
+            if name in message and not isinstance(message[name], kind_of_member):
+                msg = f"Line {number} of the input: {name} of the {kind} message is not {words}, so it is no Singer message."
+                raise InputError(msg)
         callback(message)
         return kind
 
@@ -133,12 +139,19 @@ class LineReader(GenericSingerReader[bytes]):
         """The message of a line.
 
         Raises:
-            InputError: the line is not a JSON object.
+            InputError: the line is not a JSON object, or one in which too much is nested.
         """
         try:
-            message = _decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, decimal.InvalidOperation):
-            message = self._decode_leniently(line)
+            try:
+                message = _decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, decimal.InvalidOperation):
+                message = self._decode_leniently(line)
+        except RecursionError:
+            msg = (
+                f"Line {self.line_number} of the input has more lists and objects inside one another than can be read; "
+                "look for a property of the tap that holds them, and leave it out."
+            )
+            raise InputError(msg) from None
         if not isinstance(message, dict):
             msg = f"Line {self.line_number} of the input is not a JSON object, so it is no Singer message."
             raise InputError(msg)

@@ -42,6 +42,12 @@ STRICT = {"type": "string"}
 INPUTS = {
     "not JSON": ([_schema(name=NAME), f"hello {SECRET}"], ["Line 2", "not JSON"]),
     "a JSON array": (["[1]"], ["Line 1", "not a JSON object"]),
+    "too much inside one another": ([_schema(name=NAME), "[" * 9_999], ["Line 2", "inside one another"]),
+    "a record that is none": (
+        [_schema(name=NAME), json.dumps({"type": "RECORD", "stream": "contacts", "record": 1})],
+        ["Line 2", "record", "not an object"],
+    ),
+    "a stream without a name": ([json.dumps({"type": "RECORD", "stream": 1, "record": {}})], ["Line 1", "stream"]),
     "no type": ([json.dumps({"stream": SECRET})], ["Line 1", "no message type"]),
     "an unknown type": ([json.dumps({"type": "RECROD", "record": {"a": SECRET}})], ["RECROD", "SCHEMA, RECORD"]),
     "a record before its schema": ([_record(id=1, name=SECRET)], ["contacts", "before", "schema"]),
