@@ -10,25 +10,17 @@ import contextlib
 import io
 import itertools
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from target_warehouse.target import TargetWarehouse
+from tests.fuzzing import TIMEOUT, examples
 
 if TYPE_CHECKING:
     from conftest import Warehouse
-
-LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
-SETTINGS = settings(
-    max_examples=1_000 if LONG else 15,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    derandomize=not LONG,  # the same every time where it decides whether a change may be merged
-    phases=tuple(Phase) if LONG else (Phase.explicit, Phase.generate),  # to shrink takes minutes
-)
 
 NASTY = [
     *('"', "'", "`", "\\", ";", "--", "/*", "*/", "$$", "$1", "%", "%s", "%(x)s", ":p", "::text", "?", "{}", "{0}"),
@@ -99,8 +91,8 @@ def _tables(warehouse: Warehouse) -> set[tuple[str, str]]:
     return {(row["s"], row["t"]) for row in rows}
 
 
-@pytest.mark.timeout(7_200 if LONG else 300)
-@SETTINGS
+@pytest.mark.timeout(TIMEOUT)
+@examples(suite=15, long=1_000)
 @given(streams())
 @example({"schema": "s", "stream": "t", "names": ["a", "b", "c"], "records": [("k", "v", None, None)]})
 def test_any_names_and_values_make_one_table_that_holds_them(canary: Warehouse, stream: dict[str, Any]) -> None:

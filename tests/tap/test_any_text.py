@@ -1,0 +1,217 @@
+"""Whatever text HubSpot has in a property: its value, as a plain reading gives it, or null and the text kept aside.
+
+The plain reading is written from the documents, not from the tap: character by character and field by field, without
+its regular expressions. Hypothesis makes up texts that nearly are values. WAREHOUSE_TEST_LONG=1 looks longer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tap_hubspot_dw.events import record_lines
+from tap_hubspot_dw.records import RecordMaker
+from tap_hubspot_dw.schemas import columns, object_schema
+from tap_hubspot_dw.wanted import Wanted
+from tests.fuzzing import TIMEOUT, examples
+
+DIGITS = "0123456789"
+TYPES = ["number", "bool", "date", "datetime", "string", "enumeration", "json", "phone_number", "of 2030"]
+SCHEMA = object_schema({"name": kind, "type": kind} for kind in TYPES)
+COLUMNS = columns(SCHEMA, SCHEMA["properties"])
+WANTED = Wanted(column.property_name for column in COLUMNS)
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class NoValueError(Exception):
+    """The text is no value of its type."""
+
+
+def _digits(text: str, least: int = 1, most: int = 1000) -> int:
+    if not least <= len(text) <= most or any(each not in DIGITS for each in text):
+        raise NoValueError
+    return int(text or "0")
+
+
+def plain_number(text: str) -> Fraction:
+    """Sign, digits, perhaps a point and digits, perhaps an exponent of at most three digits; spaces around."""
+    text = text.strip()
+    sign = -1 if text[:1] == "-" else 1
+    text = text[1:] if text[:1] in {"+", "-"} else text
+    mantissa, e, exponent = text.lower().partition("e")
+    power = 0
+    if e:
+        if "E" not in text and "e" not in text:  # a letter that merely becomes an e
+            raise NoValueError
+        power = (-1 if exponent[:1] == "-" else 1) * _digits(exponent[exponent[:1] in {"+", "-"} :], 1, 3)
+    whole, _, fraction = mantissa.partition(".")
+    if not whole and not fraction:
+        raise NoValueError
+    value = Fraction(_digits(whole, 0)) + Fraction(_digits(fraction, 0), 10 ** len(fraction))
+    return sign * value * Fraction(10) ** power
+
+
+def plain_truth(text: str) -> bool:
+    """The words true and false."""
+    found = {"true": True, "false": False}.get(text.strip().lower())
+    if found is None:
+        raise NoValueError
+    return found
+
+
+def plain_moment(text: str) -> datetime:
+    """Milliseconds of at most fifteen digits, or ISO 8601 in its extended form."""
+    text = text.strip()
+    try:
+        if (
+            text.removeprefix("-")
+            and all(each in DIGITS for each in text.removeprefix("-"))
+            and len(text) < 16 + (text[0] == "-")
+        ):
+            return _1970 + timedelta(milliseconds=int(text))
+        day = date(_digits(text[:4], 4), _digits(text[5:7], 2), _digits(text[8:10], 2))
+        if (text[4], text[7]) != ("-", "-"):
+            raise NoValueError
+        if len(text) == 10:
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        if text[10] not in "T " or text[13] != ":":
+            raise NoValueError
+        moment = datetime.fromisoformat(text)  # what may follow hours and minutes is Python's to say
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, IndexError) as error:
+        raise NoValueError from error
+
+
+def plain_day(text: str) -> str:
+    """The day of a moment at midnight."""
+    moment = plain_moment(text)
+    if (moment.hour, moment.minute, moment.second, moment.microsecond) != (0, 0, 0, 0):
+        raise NoValueError
+    return f"{moment.year:04}-{moment.month:02}-{moment.day:02}"
+
+
+def plain_time(text: str) -> str:
+    """A moment in UTC with milliseconds, cut."""
+    at = plain_moment(text)
+    day = f"{at.year:04}-{at.month:02}-{at.day:02}"
+    return f"{day}T{at.hour:02}:{at.minute:02}:{at.second:02}.{at.microsecond // 1000:03}Z"
+
+
+PLAIN: dict[str, Callable[[str], Any]] = {
+    "number": plain_number,
+    "bool": plain_truth,
+    "date": plain_day,
+    "datetime": plain_time,
+}
+
+blanks = st.sampled_from(["", "", "", " ", "\t", "\n", "\u00a0", "\x1c"])
+number_parts = st.sampled_from(
+    ["", "0", "1", "9" * 18, "9" * 19, "0" * 17 + "1", "00", "12", "٣", "²", "1_0", "9" * 1001]
+)
+number_texts = st.tuples(
+    blanks,
+    st.sampled_from(["", "", "-", "+", "--", "\u2212"]),
+    number_parts,
+    st.sampled_from(["", ".", ",", ".."]),
+    number_parts,
+    st.sampled_from(["", "", "e", "E", "e-", "E+", "x"]),
+    st.sampled_from(["", "0", "1", "999", "1000", "07"]),
+    blanks,
+).map("".join)
+day_texts = st.tuples(
+    st.sampled_from(["2026", "2024", "0001", "9999", "0000", "20225", "-001", "٢٠٢٦", "1970"]),
+    st.sampled_from(["-", "-", "/", ""]),
+    st.sampled_from(["01", "02", "12", "00", "13", "1", "W1"]),
+    st.sampled_from(["-", "-", "-", "/", ""]),
+    st.sampled_from(["01", "28", "29", "30", "31", "00", "1"]),
+).map("".join)
+time_texts = st.tuples(
+    st.sampled_from(["T", "T", " ", "t", ""]),
+    st.sampled_from(["00:00", "23:59", "24:00", "12:3", "1200", "00:00:00", "23:59:59", "23:59:60", "00:00:00:00"]),
+    st.sampled_from(["", ".0", ".000", ".999", ".9999", ".999999", ".9999999", ",5", ".", ".5é"]),
+    st.sampled_from(["", "Z", "z", "+00:00", "-23:59", "+14:00", "+24:00", "+0200", "+02", "+00:00:00.5", "ZZ"]),
+).map("".join)
+moment_texts = st.tuples(blanks, day_texts, st.just("") | time_texts, blanks).map("".join)
+epoch_texts = st.integers(-(10**16), 10**16).map(str) | st.integers(-(10**5), 10**5).map(
+    lambda day: str(86_400_000 * day)
+)
+words = st.sampled_from(
+    [
+        "",
+        "true",
+        "false",
+        "TRUE",
+        " False",
+        "True\n",
+        "yes",
+        "0",
+        "NaN",
+        "Infinity",
+        "-inf",
+        "null",
+        "\u017f",
+        "fal\u017fe",
+    ]
+)
+texts = st.one_of(number_texts, moment_texts, epoch_texts, words, st.text(max_size=12), day_texts, time_texts)
+pages = st.lists(st.dictionaries(st.sampled_from(TYPES), st.none() | texts), min_size=1, max_size=6)
+
+
+def _objects(page: list[dict[str, str | None]]) -> list[dict[str, Any]]:
+    common = {"createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:00Z"}
+    return [{"id": str(number), **common, "properties": each} for number, each in enumerate(page, 1)]
+
+
+def _decoded(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = WANTED.decode(json.dumps({"results": objects}).encode())["results"]
+    return found
+
+
+@pytest.mark.timeout(TIMEOUT)
+@examples(suite=150, long=20_000)
+@given(pages)
+@example([dict.fromkeys(TYPES, "")])
+def test_any_text_of_any_type_is_its_value_or_kept_aside(page: list[dict[str, str | None]]) -> None:
+    for properties, record in zip(page, RecordMaker(COLUMNS, WANTED)(_decoded(_objects(page))), strict=True):
+        made, kept = record.as_dict(), record.invalid_properties or {}
+        for kind in TYPES:
+            text, value = properties.get(kind), made[kind]
+            assert kind not in kept or (value is None and kept[kind] == text)
+            if kind not in PLAIN or text is None:
+                assert value == text
+            elif not text:
+                assert value is None
+                assert kind not in kept
+            else:
+                try:
+                    expected = PLAIN[kind](text)
+                except NoValueError:
+                    assert kind in kept, (kind, text, value)
+                else:
+                    assert kind not in kept, (kind, text, expected)
+                    if isinstance(value, Decimal):
+                        value = Fraction(value)
+                    assert value == expected, (kind, text)
+                    assert isinstance(value, bool) == (kind == "bool")
+
+
+@pytest.mark.timeout(TIMEOUT)
+@examples(suite=60, long=10_000)
+@given(pages)
+def test_records_made_by_the_page_and_one_by_one_are_the_same_bytes(page: list[dict[str, str | None]]) -> None:
+    """Also where the same maker has met the texts before, and as dictionaries for the SDK."""
+    maker, objects = RecordMaker(COLUMNS, WANTED), _objects(page)
+    together = record_lines("s", maker(_decoded(objects)), 7, _1970)
+    assert record_lines("s", maker(_decoded(objects)), 7, _1970) == together
+    alone = [RecordMaker(COLUMNS, WANTED)(_decoded([each]))[0] for each in objects]
+    assert record_lines("s", alone, 7, _1970) == together
+    assert record_lines("s", [each.as_dict() for each in alone], 7, _1970) == together
+    assert len(together.splitlines()) == len(page)
