@@ -130,7 +130,7 @@ class LineReader(GenericSingerReader[bytes]):
             raise InputError(msg)
         for name, (kind_of_member, words) in _MEMBERS.items():
             if name in message and not isinstance(message[name], kind_of_member):
-                msg = f"Line {number} of the input: {name} of the {kind} message is not {words}, so it is no Singer message."
+                msg = f"Line {number} of the input is no Singer message: {name} of the {kind} message is not {words}."
                 raise InputError(msg)
         callback(message)
         return kind
