@@ -6,12 +6,12 @@ shrink what it finds, which takes minutes.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 
-LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
+from tests.long import LONG
+
 #: Seconds for a test that looks long.
 TIMEOUT = 7_200 if LONG else 300
 

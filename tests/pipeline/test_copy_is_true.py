@@ -7,12 +7,15 @@ from itertools import islice
 import pytest
 import requests
 
+from tests.long import LONG
 from tests.pipeline.changes import mixed_changes
 from tests.pipeline.copy_check import association_rows, object_differences
 from tests.pipeline.project import Project
 
 # More contacts than a search reaches (10,000), so that a full pass has several ranges.
 SIZES = {"contacts": 11_000, "appointments": 2_000, "divisions": 40, "deals": 3_000, "associations": 25_000}
+if LONG:
+    SIZES |= {"contacts": 20_000, "appointments": 8_000, "deals": 10_000, "associations": 85_000}
 STREAMS = {"0-1": "contacts", "0-421": "appointments", "0-3": "deals"}
 EDGE = (
     "from_object_type",

@@ -6,7 +6,6 @@ WAREHOUSE_TEST_LONG=1 does it fifty times over 50,000 records, which takes a qua
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -16,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.long import LONG
 from tests.pipeline.changes import in_parts, mixed_changes
 from tests.pipeline.test_copy_is_true import STREAMS, differences, edge_rows, edges
 
-LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
 KILLS = 50 if LONG else 4
 SIZES = {"contacts": 24_000, "appointments": 8_000, "deals": 18_000} if LONG else {"contacts": 6_000, "deals": 1_500}
 BIN = Path(sys.executable).parent

@@ -6,7 +6,6 @@ WAREHOUSE_TEST_LONG=1 does it fifty times on each engine, which takes half an ho
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -16,12 +15,12 @@ import psutil
 import pytest
 
 from tests.conftest import DuckDBWarehouse, PostgresWarehouse
+from tests.long import LONG
 from tests.pipeline.changes import in_parts, mixed_changes
 from tests.pipeline.project import BIN
 from tests.pipeline.test_copy_is_true import STREAMS, differences, edge_rows, edges, project_for
 from tests.target.own_server import own_server
 
-LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
 SIZES = {"contacts": 24_000, "deals": 12_000} if LONG else {"contacts": 4_000, "deals": 1_000}
 #: Whom the short form kills, each part once; the long form draws, on both engines.
 VICTIMS = {"postgres": ["server", "target"], "duckdb": ["meltano", "tap"]}

@@ -5,19 +5,18 @@ WAREHOUSE_TEST_LONG=1 makes it 200 runs on each engine.
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import threading
 
 import pytest
 
+from tests.long import LONG
 from tests.pipeline.changes import ALL, mixed_changes
 from tests.pipeline.test_copy_is_true import differences, edge_rows, edges, type_ids
 from tests.pipeline.test_kills import Pair
 from tests.tap.test_storms import TROUBLES, storm
 
-LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
 RUNS = 200 if LONG else 8
 RUNS_A_CHECK = 20
 SIZES = {"contacts": 1_500, "appointments": 500, "divisions": 150, "deals": 700, "associations": 3_000}

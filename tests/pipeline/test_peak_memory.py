@@ -6,7 +6,6 @@ WAREHOUSE_TEST_LONG=1 loads the million into PostgreSQL, too.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.long import LONG
 from tests.pipeline.project import BIN
 
-LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
 ENGINES = ["duckdb", "postgres"] if LONG else ["duckdb"]
 SIZES = {"contacts": 1_000_000, "appointments": 1, "divisions": 1, "deals": 1, "associations": 1}
 FEW = ["email", "firstname", "lastname", "phone", "lifecyclestage"]

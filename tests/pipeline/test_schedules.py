@@ -25,11 +25,11 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from tests.conftest import PostgresWarehouse
+from tests.long import LONG
 from tests.pipeline.declared_settings import about
 from tests.pipeline.project import BIN, ROOT, STATE_ID, Project
 from tests.tap.running import discover, run_tap
 
-LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
 SCHEDULES = {each["name"]: each for each in PROJECT["schedules"]}
 OBJECTS = ("contacts", "appointments", "divisions", "deals")

@@ -7,12 +7,13 @@ import json
 import pytest
 import requests
 
+from tests.long import LONG
 from tests.pipeline.copy_check import object_differences, typed
 from tests.pipeline.test_kills import Pair
 
 SIZES = {"contacts": 120, "appointments": 1, "divisions": 1, "deals": 1, "associations": 1, "tier": "unlimited"}
 #: More than a URL holds, and for PostgreSQL more than its columns.
-MANY, MORE = 900, 1_700
+MANY, MORE = (1_200, 3_000) if LONG else (900, 1_700)
 
 
 def unfolded(row, types):

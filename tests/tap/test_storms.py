@@ -6,7 +6,6 @@ open the next plain run closes. The seed stands in the test's name; WAREHOUSE_TE
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +13,11 @@ from typing import Any
 import pytest
 
 from hubspot_sandbox.quirks import QUIRKS
+from tests.long import LONG
 from tests.pipeline.changes import mixed_changes
 from tests.tap.running import TapRun, run_tap
 
-SEEDS = range(1, 151 if os.environ.get("WAREHOUSE_TEST_LONG") else 3)
+SEEDS = range(1, 151 if LONG else 3)
 TINY = {"contacts": 130, "appointments": 45, "divisions": 3, "deals": 60, "associations": 260}
 STREAMS = {"contacts": "0-1", "deals": "0-3", "appointments": "0-421"}
 EDGE = ("from_object_type", "from_id", "to_object_type", "to_id", "association_type_id", "label")

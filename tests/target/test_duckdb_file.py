@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import random
 import select
 import signal
@@ -19,6 +18,7 @@ import pytest
 from target_warehouse.errors import ConnectionFailedError, LoadError
 from target_warehouse.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse
+from tests.long import LONG
 from tests.target.feeding import assert_consistent, feed, last_state, numbers
 from tests.target.own_server import limited_to
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     StartTarget = Callable[..., subprocess.Popen[bytes]]
 
-LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
 KILLS = 50 if LONG else 4
 FILLER = "x" * 500
 

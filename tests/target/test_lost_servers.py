@@ -22,6 +22,7 @@ import pytest
 from target_warehouse.errors import LoadError, WarehouseError
 from target_warehouse.target import TargetWarehouse
 from tests.conftest import PostgresWarehouse
+from tests.long import LONG
 from tests.target.feeding import assert_consistent, feed, last_state, numbers
 from tests.target.listener import Listener
 from tests.target.own_server import OwnServer, own_server
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     StartTarget = Callable[..., subprocess.Popen[bytes]]
-
-LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
 
 
 @pytest.fixture(scope="module")

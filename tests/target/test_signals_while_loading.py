@@ -16,6 +16,7 @@ import pytest
 
 from target_warehouse.errors import TerminatedError
 from target_warehouse.signals import Signals
+from tests.long import LONG
 from tests.target.feeding import assert_consistent, feed, last_state, numbers
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     StartTarget = Callable[..., subprocess.Popen[bytes]]
 
-LONG = bool(os.environ.get("WAREHOUSE_TEST_LONG"))
 ROUNDS = 25 if LONG else 1
 
 
