@@ -26,7 +26,7 @@ from pathlib import Path
 from results import tell
 from tap_bench import PROPERTIES, Bench
 from tap_limits import OBJECT_LIMITS, budget, pairs, requests
-from tap_processor import memory, narrow, peers, profile, startup, wide
+from tap_processor import PEERS, memory, narrow, peers, profile, startup, wide
 
 RESULTS = Path(__file__).with_name("tap_results.jsonl")
 SCENARIOS = {each.__name__: each for each in (budget, pairs, wide, narrow, peers, requests, memory, startup, profile)}
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--contacts", type=int, help="instead of the scenario's own number")
     parser.add_argument("--tiers", nargs="+", choices=OBJECT_LIMITS, default=list(OBJECT_LIMITS), help="of budget")
     parser.add_argument("--properties", nargs="+", choices=PROPERTIES, default=list(PROPERTIES), help="of memory")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="of peers")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the medians are appended")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

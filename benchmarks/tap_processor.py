@@ -15,6 +15,7 @@ from tap_bench import CONTACTS_ONLY, NOTHING_ELSE, PROPERTIES, TAP, Bench, expec
 
 #: Endpoints that describe the portal; each need be asked once in a run for each object type.
 _DESCRIPTIONS = frozenset({"properties", "schemas", "pipelines"})
+PEERS = ("MeltanoLabs", "singer-io")
 
 
 def wide(bench: Bench) -> Iterator[Result]:
@@ -55,29 +56,26 @@ def _unlimited(bench: Bench, contacts: int, name: str, properties: str, wanted: 
 
 def peers(bench: Bench) -> Iterator[Result]:
     """Contacts alone; the other two through the sandbox's proxy, this tap through it as well as directly."""
-    contacts = bench.contacts(10_000)
+    contacts = bench.contacts(30_000)
     ca_file = bench.shop.folder / "ca.pem"
     options = {"tier": "unlimited", "no_oddities": True, "proxy_port": 0, "ca_file": ca_file}
     with sandbox(contacts=contacts, **NOTHING_ELSE, **options) as running:
         shop = Workshop(bench.shop.folder, HTTPS_PROXY=str(running.proxy), REQUESTS_CA_BUNDLE=str(ca_file))
         century = 100 * 365 * 86_400_000
         start = {"start_date": "2016-01-01T00:00:00Z"}
-        meltano = _peer(shop, "meltano-tap-hubspot==0.10.1", ca_file, "--catalog", access_token=running.token, **start)
-        singer = _peer(
-            shop,
-            "tap-hubspot==4.5.0",
-            ca_file,
-            "--properties",
-            api_key=running.token,
-            email_chunk_size=century,
-            subscription_chunk_size=century,
-            **start,
-        )
+        chunks = {"email_chunk_size": century, "subscription_chunk_size": century}
+        others: dict[str, tuple[str, str, dict[str, Any]]] = {
+            "MeltanoLabs": ("meltano-tap-hubspot==0.10.1", "--catalog", {"access_token": running.token}),
+            "singer-io": ("tap-hubspot==4.5.0", "--properties", {"api_key": running.token, **chunks}),
+        }
         direct = bench.command(running, **CONTACTS_ONLY)
         config = {"access_token": running.token, **CONTACTS_ONLY}
         through_proxy = (TAP, "--config", shop.write("proxy.json", config))
+        takers: dict[str, tuple[Workshop, tuple[str, ...]]]
         takers = {"this tap": (bench.shop, direct), "this tap through the proxy": (shop, through_proxy)}
-        takers |= {"MeltanoLabs": (shop, meltano), "singer-io": (shop, singer)}
+        for peer in bench.asked.peers:
+            requirement, option, config = others[peer]
+            takers[peer] = (shop, _peer(shop, requirement, ca_file, option, **start, **config))
 
         def one_run() -> dict[str, float]:
             figures = {}
@@ -87,7 +85,7 @@ def peers(bench: Bench) -> Iterator[Result]:
                 figures[f"{name}: records/s by the clock"] = contacts / run.wall_seconds
                 figures[f"{name}: records per processor second"] = contacts / run.cpu_seconds
                 figures[f"{name}: bytes a record"] = run.megabytes * 1e6 / run.records
-            for peer in ("MeltanoLabs", "singer-io"):
+            for peer in bench.asked.peers:
                 for own in ("this tap", "this tap through the proxy"):
                     for what in ("records/s by the clock", "records per processor second"):
                         ratio = figures[f"{own}: {what}"] / figures[f"{peer}: {what}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import select
 import signal
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from target_warehouse.engines import duckdb_file
 from target_warehouse.errors import ConnectionFailedError, LoadError
 from target_warehouse.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse
@@ -147,6 +149,24 @@ def test_two_targets_on_one_file_both_load(file: DuckDBWarehouse, start_target: 
     assert [last_state(each.communicate(timeout=60)[0]) for each in (first, second)] == [5_000, 5_000]
     assert (first.returncode, second.returncode) == (0, 0)
     assert assert_consistent(file, 5_000) == 5_000
+
+
+@pytest.mark.parametrize("limit", ["28MB", "52MB"])
+def test_a_batch_that_finds_too_little_memory_is_written_again_and_no_value_gets_into_another_row(
+    limit: str, file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", f"'{limit}'")
+    total, names, dice = 4_000, [f"p{number}" for number in range(250)], random.Random(1)
+    schema = {"properties": {"id": {"type": "integer"}, **{name: {"type": ["string", "null"]} for name in names}}}
+    lines = [json.dumps({"type": "SCHEMA", "stream": "t", "schema": schema, "key_properties": ["id"]})]
+    for id_ in range(total):
+        record = {"id": id_, **{name: f"{id_} {name} {dice.randrange(10**30)}" for name in names[id_ % 3 :]}}
+        lines.append(json.dumps({"type": "RECORD", "stream": "t", "record": record}))
+    _run(file, [line + "\n" for line in lines])
+    own = " AND ".join(f"(p{n} IS NULL OR starts_with(p{n}, id || ' p{n} '))" for n in (0, 1, 2, 100, 249))
+    assert file.query(f"SELECT count(*) AS n, count(DISTINCT id) AS ids FROM melty.t WHERE {own}") == [
+        {"n": total, "ids": total}
+    ]
 
 
 def _row_groups(file: DuckDBWarehouse, table: str) -> list[int]:

@@ -19,6 +19,7 @@ from target_warehouse.engines.duckdb_file import (
     CATALOG,
     MEMORY,
     REMEDY,
+    attach,
     columns_of,
     constraints_of,
     open_file,
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-warehouse")
 _STAGE = "stage"
+
+#: What a commit says that found no room to work the log into the file; nothing of it is kept then (observed).
+_CHECKPOINT_FAILED = "Checkpoint failed"
 
 _ABOUT_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ConversionException)
 _ABOUT_FILE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
@@ -75,6 +79,7 @@ class DuckDBEngine:
 
             pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 25 MB that it does not use
         self._path = path
+        self._lock_timeout_seconds = lock_timeout_seconds
         self._connection = open_file(path, lock_timeout_seconds, read_only=read_only)
         self._comments: Comments = {}
         self._types: dict[tuple[str | None, str], dict[str, str]] = {}
@@ -136,10 +141,23 @@ class DuckDBEngine:
         except (duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
             if self._has_much_memory or not _lacks_memory(error):
                 raise
+            self._attach_again()
             self._connection.execute("RESET memory_limit")
             self._has_much_memory = True
             msg = f"DuckDB file {self._path}: a batch needs more memory than {MEMORY}."
             raise AgainError(msg) from error
+
+    def _attach_again(self) -> None:
+        """Forget what DuckDB has in memory of the file, and have it as the last commit left it.
+
+        An append that finds no room leaves the first columns longer than the others, also when it is rolled back: the
+        values of the rows that follow would get into each other's rows (observed, 2.0.0).
+        """
+        self._connection.execute("USE memory")
+        self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+        self._connection.execute(f"DETACH {identifier(CATALOG)}")
+        self._connection.execute("PRAGMA enable_checkpoint_on_shutdown")
+        attach(self._connection, self._path, CATALOG, self._lock_timeout_seconds, read_only=False)
 
     def table_exists(self, schema: str | None, name: str) -> bool:
         """Whether there is such a table."""
@@ -335,4 +353,6 @@ def comparable(column: str, kind: str, *, as_text: bool) -> str:
 
 
 def _lacks_memory(error: duckdb.Error) -> bool:
-    return isinstance(error, duckdb.OutOfMemoryException) or "increasing the memory limit" in str(error).lower()
+    text = str(error)
+    told = "increasing the memory limit" in text.lower() or _CHECKPOINT_FAILED in text
+    return told or isinstance(error, duckdb.OutOfMemoryException)

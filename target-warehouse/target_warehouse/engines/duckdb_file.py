@@ -14,8 +14,8 @@ STORAGE_VERSION = "v1.5.0"
 CATALOG = "target"  # the name under which the file is attached; users never see it
 _RETRY_SECONDS = 0.2
 #: What DuckDB may keep in memory; by default it takes most of the machine's. What needs more, gets more.
-MEMORY = "128MB"
-_WHILE_LOADING = {
+MEMORY = "96MB"
+WHILE_LOADING = {
     "memory_limit": f"'{MEMORY}'",
     # How long the log may become before it is worked into the file. What is only in the log is in memory as well,
     # uncompressed, and goes to temporary files where there is no room; a shorter log makes row groups too small for
@@ -54,7 +54,7 @@ def open_file(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duc
     connection = duckdb.connect()
     attach(connection, str(file), CATALOG, lock_timeout_seconds, read_only=read_only)
     connection.execute("SET TimeZone = 'UTC'")
-    for setting, value in (_WHILE_READING if read_only else _WHILE_LOADING).items():
+    for setting, value in (_WHILE_READING if read_only else WHILE_LOADING).items():
         connection.execute(f"SET {setting} = {value}")
     return connection
 
