@@ -24,15 +24,17 @@ def destination(full: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] 
         SettingsError: the settings name no warehouse, or one of them that it needs is missing.
     """
     has_postgres_settings = bool(full["host"] or full["sqlalchemy_url"])
-    if full["warehouse"] in ("", DEFAULT_WAREHOUSE) and has_postgres_settings:
+    warehouse = full["warehouse"].strip()
+    if warehouse in ("", DEFAULT_WAREHOUSE) and has_postgres_settings:
         return None, _postgres({**full, "warehouse": None})
-    scheme, separator, rest = full["warehouse"].partition("://")
+    scheme, separator, rest = warehouse.partition("://")
     if scheme == "duckdb" and rest.startswith("/") and rest.rstrip("/") and ":memory:" not in rest:
         return rest[1:], None
     if scheme in POSTGRES_SCHEMES and separator:
-        return None, _postgres(full)
+        return None, _postgres({**full, "warehouse": warehouse})
+    what = "must look like" if warehouse else "is empty (in the Meltano project: WAREHOUSE_URL in .env); it looks like"
     msg = (
-        "The setting warehouse must look like duckdb:///folder/file.duckdb, duckdb:////absolute/file.duckdb "
+        f"The setting warehouse {what} duckdb:///folder/file.duckdb, duckdb:////absolute/file.duckdb "
         "or postgresql://user:password@host:5432/database."
     )
     raise SettingsError(msg)

@@ -30,6 +30,8 @@ def filled_in(example: str, values: dict[str, str]) -> str:
 @pytest.mark.sandbox(**TINY)
 def test_the_job_hubspot_loads_postgres_with_what_env_example_asks_for(sandbox, postgres_url, tmp_path):
     project = Project(tmp_path, TAP_HUBSPOT_DW_API_URL=sandbox.url)
+    without = project.meltano("--environment=prod", "invoke", "warehouse:report", code=2).stderr
+    assert "The setting warehouse is empty (in the Meltano project: WAREHOUSE_URL in .env)" in without
     secrets = {"HUBSPOT_ACCESS_TOKEN": sandbox.token, "WAREHOUSE_URL": postgres_url}
     (tmp_path / ".env").write_text(filled_in((ROOT / ".env.example").read_text(), secrets))
     told = project.meltano("--environment=prod", "run", "hubspot").stderr

@@ -40,8 +40,13 @@ def test_a_duckdb_url_names_a_file(config: dict[str, Any], path: str) -> None:
         {"sqlalchemy_url": "postgresql+psycopg://me:pw@db/crm"},
         {"warehouse": "duckdb:///warehouse/hubspot.duckdb", **LOGIN},
         {"warehouse": "", **LOGIN},
+        {"warehouse": " ", **LOGIN},
+        {"warehouse": " postgresql://me:pw@db/crm"},
     ],
-    ids=["url", "short scheme", "target-postgres' settings", "sqlalchemy_url", "default and host", "empty and host"],
+    ids=[
+        *("url", "short scheme", "target-postgres' settings", "sqlalchemy_url", "default and host", "empty and host"),
+        *("blank and host", "url after a space"),
+    ],
 )
 def test_postgres_is_named_by_url_or_by_target_postgres_settings(config: dict[str, Any]) -> None:
     settings = Settings.from_config(config)
@@ -54,7 +59,8 @@ def test_postgres_is_named_by_url_or_by_target_postgres_settings(config: dict[st
     ("config", "words"),
     [
         ({"warehouse": "mysql://x"}, "warehouse"),
-        ({"warehouse": ""}, "warehouse"),
+        ({"warehouse": ""}, "warehouse is empty"),
+        ({"warehouse": " "}, "WAREHOUSE_URL in .env"),
         ({"warehouse": "duckdb://"}, "warehouse"),
         ({"warehouse": "duckdb:///:memory:"}, "warehouse"),
         ({"warehouse": "postgresql:db"}, "warehouse"),
