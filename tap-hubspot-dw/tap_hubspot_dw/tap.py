@@ -91,6 +91,11 @@ class TapHubSpotDW(Tap):
             self._tell_of_no_stream(error)
             raise
         run = self._run
+        if not streams and not run.failures:
+            raise SettingsError(
+                "No stream is selected, so there is nothing to read: correct select, or the names in "
+                "TAP_HUBSPOT_DW__SELECT_FILTER."
+            )
         try:
             if any(stream.in_batches for stream in streams):  # the SDK makes the files
                 super().sync_all()

@@ -154,6 +154,18 @@ def test_whatever_columns_are_chosen_a_delete_record_says_that_it_is_one(sandbox
     assert run.records("contacts") == []
 
 
+def test_a_run_in_which_no_stream_is_selected_fails(contacts, tmp_path):
+    """A misspelt name in Meltano's filter deselects every stream and would be a success that reads nothing."""
+    catalog = discover(tmp_path, contacts)
+    for stream in catalog["streams"]:
+        for each in stream["metadata"]:
+            each["metadata"]["selected"] = False
+    run = run_tap(tmp_path, contacts, catalog=catalog)
+    assert run.returncode == 1
+    assert "No stream is selected, so there is nothing to read" in run.log
+    assert run.by_stream() == {}
+
+
 def test_a_column_that_is_chosen_later_is_read_for_every_record_or_named(contacts, tmp_path):
     first = run_tap(tmp_path, contacts | {"include_properties": {"contacts": ["email"]}})
     run = run_tap(tmp_path, contacts | {"include_properties": {"contacts": ["email", "phone"]}}, state=first.state)
