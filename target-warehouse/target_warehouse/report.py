@@ -209,7 +209,10 @@ def read(
             whole.add(stream, pairs, streams[-1].runs)
     if missing := [name for name in tables if name not in {report.table.rpartition(".")[2] for report in streams}]:
         names = sorted({name for _, name in by_table})
-        msg = f"No run has loaded a table {', '.join(missing)}; there are {', '.join(names)}."
+        msg = f"No run has loaded a table {', '.join(missing)}; there are {', '.join(names) or 'none'}."
+        raise ReportError(msg)
+    if not streams:
+        msg = f"No run has loaded a table into the schema {default_schema or 'of the database'} yet: run the pipeline."
         raise ReportError(msg)
     made_at = now or dt.datetime.now(dt.UTC).replace(tzinfo=None)
     return Report(location, default_schema, made_at, streams, whole.newest())

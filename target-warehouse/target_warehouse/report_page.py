@@ -84,7 +84,7 @@ def page(report: Report) -> str:
         f'<p class="soft where">{escape(report.location)}, read {report.made_at:{_TIME}} UTC</p>',
         *([_headline(report, report.runs[-1]), _cards(report, report.runs[-1])] if report.runs else []),
         "<h2>Tables and their last run</h2>",
-        _table(report) if report.streams else "<p>No stream has been loaded yet.</p>",
+        _table(report),
         "<h2>Runs</h2>",
         f'<div class="charts">{"".join(_run_charts(report.runs))}</div>',
         "<h2>Streams</h2>",

@@ -66,8 +66,6 @@ _COLUMNS = (
 def render(report: Report, *, width: int, is_coloured: bool) -> str:
     """The report as text of at most this width, if names and sentences allow it."""
     paint = click.style if is_coloured else _plain
-    if not report.streams:
-        return "No stream has been loaded yet."
     prefix = f"{report.schema}."
     rows = [
         [column.cell(each, report.made_at).removeprefix(prefix if not i else "") for i, column in enumerate(_COLUMNS)]

@@ -21,7 +21,6 @@ from target_warehouse.cli import main
 from target_warehouse.engines import open_engine
 from target_warehouse.history import KILLED
 from target_warehouse.report import RUNS, read
-from target_warehouse.report_page import page
 from target_warehouse.report_text import age, render, trend
 from target_warehouse.settings import Settings
 from target_warehouse.target import TargetWarehouse
@@ -263,11 +262,14 @@ def test_the_page_holds_everything_and_needs_nothing(warehouse: Warehouse, tmp_p
     assert sum(tag == "svg" for tag, _ in found.tags) > 6
 
 
-def test_the_page_of_no_runs_is_one_too(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("options", [(), ("--json",), ("--html", "r.html")], ids=" ".join)
+def test_a_history_without_a_run_is_nothing_to_report(warehouse: Warehouse, options: tuple[str, ...]) -> None:
     _load(warehouse, {})
-    report = _report(warehouse)
-    assert "No stream has been loaded yet." in _Page(page(report)).text
-    assert render(report, width=100, is_coloured=False) == "No stream has been loaded yet."
+    result = _command(warehouse, *options)
+    assert (result.exit_code, result.output) == (
+        2,
+        "Error: No run has loaded a table into the schema melty yet: run the pipeline.\n",
+    )
 
 
 def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
