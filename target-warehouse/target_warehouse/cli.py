@@ -42,7 +42,7 @@ def main(context: click.Context, config_file: str | None, warehouse: str | None,
     context.obj = (config_file, warehouse, schema)
 
 
-@main.command()
+@main.command(short_help="Show what the tables hold and what the last runs did.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per table instead of text.")
 @click.option("--html", "page", metavar="FILE", type=click.Path(), help="Write a page with charts instead of text.")
 @click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; may be given again.")
@@ -80,7 +80,7 @@ def report(
         click.echo(report_text.render(found, width=width, is_coloured=is_coloured), color=is_coloured)
 
 
-@main.command()
+@main.command(short_help="Compare two schemas, row by row.")
 @click.argument("a")
 @click.argument("b")
 @click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; may be given again.")
@@ -118,7 +118,7 @@ def compare(
     sys.exit(0 if found.is_same else 1)
 
 
-@main.command()
+@main.command(short_help="Check that the copy is true.")
 @click.option(
     "--max-age",
     "max_ages",

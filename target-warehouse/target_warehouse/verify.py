@@ -92,15 +92,17 @@ def _of_total(
     expected = live + len(new) - len(gone)
     recent = rows.count_recent(engine, load, asked_at - LATE) + len(new) + len(gone)
     off = check.hubspot_total - expected
-    if abs(off) <= recent:
+    if not off:
         return []
     since_then = f" and {len(new):,} made and {len(gone):,} deleted since the last load" if new or gone else ""
-    what = f"{off:,} are missing" if off > 0 else f"{-off:,} are too many"
+    what = f"{off:,} missing" if off > 0 else f"{-off:,} too many"
+    is_drift = abs(off) > recent
+    late = "" if is_drift else f"; of the last hour are {recent:,} made or deleted, which HubSpot may count late"
     text = (
         f"HubSpot counted {check.hubspot_total:,} at {asked_at:%H:%M:%S} UTC, the warehouse has {live:,} live rows"
-        f"{since_then}: {what}."
+        f"{since_then}: {what}{late}."
     )
-    return [finding("total", load.stream, text)]
+    return [Finding("total", load.stream, text, is_drift)]
 
 
 def _of_orphans(
@@ -158,7 +160,7 @@ def render(found: Verification) -> str:
         chosen = [each for each in found.findings if each.is_drift is is_drift]
         text += ["", head, *(f"  {each.stream}: {each.text}{_keys(each)}" for each in chosen)] if chosen else []
     count = sum(each.is_drift for each in found.findings)
-    text += ["", f"The copy is not true: {count} differences." if count else "The copy is true."]
+    text += ["", f"The copy is not true: {count} difference{'s' * (count != 1)}." if count else "The copy is true."]
     return "\n".join(text)
 
 
