@@ -122,4 +122,9 @@ def _why_not(path: str, error: duckdb.Error, *, is_locked: bool) -> str:
         )
     if "not a valid DuckDB" in str(error):
         return f"The file {path} is not a DuckDB database: name another file in the setting warehouse."
+    if "Permission denied" in str(error):
+        return (
+            f"The DuckDB file {path} may not be opened by this user: give it the right to read and write the file and "
+            "its folder, or name another file in the setting warehouse."
+        )
     return f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0].rstrip('.')}. {REMEDY}"
