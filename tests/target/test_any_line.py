@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from target_warehouse.errors import InputError, told_errors
+from target_warehouse.errors import InputError, SettingsError, told_errors
 from target_warehouse.reader import LineReader
 from target_warehouse.runs import Line, pieces
 from target_warehouse.target import TargetWarehouse
@@ -131,6 +131,8 @@ class Result:
         with contextlib.redirect_stdout(out):
             try:
                 Target(config=config).run(io.TextIOWrapper(io.BytesIO(text)))
+            except SettingsError:
+                raise
             except told_errors() as error:
                 self.ended = f"{type(error).__name__}: {error}"
         self.states = [json.loads(line) for line in out.getvalue().splitlines()]
