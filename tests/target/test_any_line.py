@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -148,7 +149,9 @@ class Result:
                 self.tables["melty._rejected_records"] = sorted(connection.execute(query).fetchall(), key=str)
             is_there = "melty.s" in self.tables
             self.ids = (
-                {row[0] for row in connection.execute("SELECT id FROM melty.s").fetchall()} if is_there else set()
+                {Decimal(key) for (key,) in connection.execute("SELECT id FROM melty.s").fetchall()}
+                if is_there
+                else set()
             )
 
 
@@ -158,6 +161,7 @@ class Result:
 @example([b'{"type":"RECORD","stream":"s","record":{"id":7,"array":' + b"[" * DEEP + b"]" * DEEP + b"}}\n"])
 @example([b"[" * DEEP + b"\n"])
 @example([b'{"type":"RECORD","stream":"s","record":1}\n'])
+@example([b'{"type":"RECORD","stream":"s","record":{"id":7,"id":' + b"9" * 30 + b"}}\n"])
 def test_any_line_among_good_ones_is_loaded_rejected_or_told(tmp_path_factory: Any, odd: list[bytes]) -> None:
     folder = tmp_path_factory.getbasetemp()
     before, after = range(100, 110), range(200, 210)
