@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -39,6 +41,7 @@ def loaded(portal, tmp_path_factory) -> Project:
         "loaders", "target-warehouse", config={"default_target_schema": "hubspot", "lock_timeout_seconds": 0.5}
     )
     project.run(*EL)
+    (folder / "notes").write_text("not a folder")
     return project
 
 
@@ -69,13 +72,28 @@ def failing_run(project: Project, *options: str, without: str = "", **env: str) 
     return told
 
 
-WRONG_TOKEN_SAID = "HubSpot does not accept the token (HTTP 401"
+#: Settings of the tap, and the sentence.
+TAP_MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "a wrong token": ({"access_token": WRONG_TOKEN}, "HubSpot does not accept the token (HTTP 401"),
+    "an unknown object": (
+        {"objects": ["contacts", "invoicez"]},
+        'The portal has no object called "invoicez": correct the setting objects, or pin the id with object_type_ids.',
+    ),
+    "an unreachable API": ({"api_url": UNREACHABLE}, f"No answer to GET {UNREACHABLE}/crm"),
+    "a malformed start date": (
+        {"start_date": "2026-02-30"},
+        'The setting start_date is "2026-02-30"; write a date such as "2026-01-31"',
+    ),
+}
 
 
-def test_what_the_tap_cannot_do_is_told_by_meltano(loaded, portal):
-    told = failing_run(loaded, TAP_HUBSPOT_DW_ACCESS_TOKEN=WRONG_TOKEN)
+@pytest.mark.parametrize(("config", "sentence"), TAP_MISTAKES.values(), ids=TAP_MISTAKES.keys())
+def test_what_the_tap_cannot_do_is_told_by_meltano(loaded, portal, config, sentence):
+    env = {f"TAP_HUBSPOT_DW_{name.upper()}": v if isinstance(v, str) else json.dumps(v) for name, v in config.items()}
+    told = failing_run(loaded, **env)
     assert "returned 1 with stderr" in told  # the tap's own exit code, from discovery
-    assert any(line.startswith(WRONG_TOKEN_SAID) for line in told.splitlines()), told[-3000:]
+    assert any(line.startswith(sentence) for line in told.splitlines()), told[-3000:]
+    assert "Traceback" not in told
     assert portal.token not in told
     assert WRONG_TOKEN not in told
 
@@ -92,22 +110,7 @@ def test_without_a_token_nothing_is_asked_and_nothing_loaded(loaded, portal):
     assert portal.log()["total"] == asked
 
 
-@pytest.mark.parametrize(
-    ("config", "sentence"),
-    [
-        ({"access_token": WRONG_TOKEN}, WRONG_TOKEN_SAID),
-        (
-            {"objects": ["contacts", "invoicez"]},
-            'The portal has no object called "invoicez": correct the setting objects, or pin the id with object_type_',
-        ),
-        ({"api_url": UNREACHABLE}, f"No answer to GET {UNREACHABLE}/crm"),
-        (
-            {"start_date": "2026-02-30"},
-            'The setting start_date is "2026-02-30"; write a date such as "2026-01-31"',
-        ),
-    ],
-    ids=["a wrong token", "an unknown object", "an unreachable API", "a malformed start date"],
-)
+@pytest.mark.parametrize(("config", "sentence"), TAP_MISTAKES.values(), ids=TAP_MISTAKES.keys())
 def test_the_tap_alone_says_it_and_writes_nothing(portal, tmp_path, config, sentence):
     run = run_tap(tmp_path, {"api_url": portal.url, "access_token": portal.token, **config})
     assert (run.returncode, run.messages) == (1, [])
@@ -133,6 +136,14 @@ def test_a_locked_file_is_told_by_meltano(loaded):
     assert f"Error: The DuckDB file {file} is locked by another process: " in said
     assert said.count("Error") == 1
     assert kept(loaded) == before
+
+
+def test_a_file_that_cannot_be_written_is_told_by_meltano(loaded):
+    path = loaded.folder / "notes" / "w.duckdb"
+    said = target_lines(failing_run(loaded, TARGET_WAREHOUSE_WAREHOUSE=f"duckdb:///{path}"))
+    assert f"Error: The folder of the DuckDB file {path} cannot be made: " in said
+    assert said.count("Error") == 1
+    assert Path(path.parent).read_text() == "not a folder"
 
 
 def test_a_wrong_database_password_is_told_by_meltano(loaded, postgres_url):

@@ -19,7 +19,7 @@ from tests.long import LONG
 from tests.pipeline.changes import in_parts, mixed_changes
 from tests.pipeline.test_copy_is_true import STREAMS, differences, edge_rows, edges
 
-KILLS = 50 if LONG else 4
+KILLS = 50 if LONG else 6
 SIZES = {"contacts": 24_000, "appointments": 8_000, "deals": 18_000} if LONG else {"contacts": 6_000, "deals": 1_500}
 BIN = Path(sys.executable).parent
 

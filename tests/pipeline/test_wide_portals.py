@@ -7,13 +7,10 @@ import json
 import pytest
 import requests
 
-from tests.long import LONG
 from tests.pipeline.copy_check import object_differences, typed
 from tests.pipeline.test_kills import Pair
 
 SIZES = {"contacts": 120, "appointments": 1, "divisions": 1, "deals": 1, "associations": 1, "tier": "unlimited"}
-#: More than a URL holds, and for PostgreSQL more than its columns.
-MANY, MORE = (1_200, 3_000) if LONG else (900, 1_700)
 
 
 def unfolded(row, types):
@@ -26,12 +23,11 @@ def unfolded(row, types):
 
 
 @pytest.mark.parametrize(
-    ("warehouse", "properties"),
+    "properties",
     [
-        pytest.param("duckdb", MANY, marks=pytest.mark.sandbox(**SIZES, contact_properties=MANY)),
-        pytest.param("postgres", MORE, marks=pytest.mark.sandbox(**SIZES, contact_properties=MORE)),
+        pytest.param(1_200, marks=pytest.mark.sandbox(**SIZES, contact_properties=1_200)),
+        pytest.param(3_000, marks=pytest.mark.sandbox(**SIZES, contact_properties=3_000)),
     ],
-    indirect=["warehouse"],
 )
 def test_every_property_of_a_wide_portal_arrives(sandbox, warehouse, tmp_path, properties):
     """But for rows longer than PostgreSQL takes, which are kept aside with the advice to use one JSON column."""
@@ -55,7 +51,7 @@ def test_every_property_of_a_wide_portal_arrives(sandbox, warehouse, tmp_path, p
     assert ("_sdc_overflow" in log) is (warehouse.engine == "postgres")
 
 
-@pytest.mark.sandbox(**SIZES, contact_properties=MORE)
+@pytest.mark.sandbox(**SIZES, contact_properties=3_000)
 def test_a_wide_portal_fits_into_one_column(sandbox, warehouse, tmp_path):
     pair = Pair(sandbox, warehouse, tmp_path, objects=["contacts"], associations=False, properties_as_json=True)
     assert pair.run() == (0, 0), (tmp_path / "log").read_text()[-3000:]

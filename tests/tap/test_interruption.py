@@ -13,7 +13,7 @@ import pytest
 from tap_hubspot_dw.streams.objects import CHECKPOINT_RECORDS
 from tests.tap.running import CLEAN, TAP, VERSION, run_tap
 
-TOTAL = 30_500
+TOTAL = 60_500
 PAGE = 100
 
 

@@ -18,11 +18,8 @@ class Tables:
     """What a target that honours versions would hold of the streams in `KEYS`: the live rows' keys."""
 
     def __init__(self, clean_portal, folder) -> None:
-        self.settings, self.folder, self.state = (
-            {"api_url": clean_portal.url, "access_token": clean_portal.token},
-            folder,
-            {},
-        )
+        self.settings = {"api_url": clean_portal.url, "access_token": clean_portal.token}
+        self.folder, self.state = folder, {}
         self.versions: dict[tuple[object, ...], int] = {}
 
     def run(self, **settings: object):

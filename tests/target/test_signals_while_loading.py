@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     StartTarget = Callable[..., subprocess.Popen[bytes]]
 
-ROUNDS = 25 if LONG else 1
+ROUNDS = 25 if LONG else 2
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
