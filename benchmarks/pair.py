@@ -42,7 +42,7 @@ SCHEMA = "bench"
 #: Requests of the objects' budget in a second, of the sandbox's tier pro.
 OBJECTS_A_SECOND = 19
 PORTAL = {"contacts": 100_000, "appointments": 50_000, "deals": 50_000, "divisions": 500, "associations": 400_000}
-PEERS_CONTACTS = 10_000
+PEERS_CONTACTS = 100_000
 GROWTH = (10_000, 100_000, 1_000_000)
 _OURS = ("TAP_HUBSPOT_DW", "TARGET_WAREHOUSE", "HUBSPOT_", "WAREHOUSE_", "MELTANO_", "PYTHON")
 _LOOK_SECONDS = 0.1

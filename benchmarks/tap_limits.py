@@ -94,7 +94,7 @@ def pairs(bench: Bench) -> Iterator[Result]:
 
 def requests(bench: Bench) -> Iterator[Result]:
     """Three runs of all object types: the first, one that finds nothing new, one after a bulk edit."""
-    contacts = bench.contacts(20_000)
+    contacts = bench.contacts(100_000)
     sizes = _all_types(contacts)
     touched = contacts // 2
     with sandbox(**sizes, tier="unlimited") as running:

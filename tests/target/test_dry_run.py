@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +14,12 @@ import pytest
 from target_warehouse.errors import RejectedRecordsError
 from target_warehouse.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse
-from tests.target.feeding import numbers
+from tests.target.feeding import feed, numbers
 from tests.target.test_singer_streams import NEXT_RUN, STREAMS
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from conftest import Warehouse
@@ -189,3 +193,34 @@ def test_streams_of_one_name_in_two_schemas_are_told_apart(
     assert "a-numbers: 100 records read; 100 rows created" in told[0]
     assert "b-numbers: 200 records read; 200 rows created" in told[1]
     assert {"The schema a would be created.", "The schema b would be created."} <= set(told)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
+def test_a_dry_run_that_is_ended_half_way_has_changed_nothing(
+    signum: signal.Signals, warehouse: Warehouse, start_target: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    schema, *lines = numbers(20_000)
+    load(warehouse, "".join([schema, *lines[:500]]))
+    before = contents(warehouse)
+    has_loaded, go_on = threading.Event(), threading.Event()
+
+    def until_it_is_ended() -> Iterator[str]:
+        yield schema
+        yield from lines  # a pipe holds the last thousand or so of them, the target has had the others
+        has_loaded.set()
+        go_on.wait(60)
+
+    # Without a pause between batches, so that most of them are loaded, into the copies, when it ends.
+    process = start_target(warehouse=warehouse.url, dry_run=True, batch_size_rows=1_000, commit_interval_seconds=0.1)
+    feeder = feed(process, until_it_is_ended())
+    assert has_loaded.wait(60)
+    process.send_signal(signum)
+    said, _ = process.communicate(timeout=20)
+    go_on.set()
+    feeder.join(20)
+    assert process.returncode in (-signum, 128 + signum)
+    assert said == b""
+    assert "Traceback" not in (tmp_path / "stderr").read_text()
+    assert contents(warehouse) == before
+    load(warehouse, "".join([schema, *lines]))
+    assert len(warehouse.query('SELECT id FROM "melty"."numbers"')) == 20_000
