@@ -37,7 +37,7 @@ def loader(postgres_url: str) -> Iterator[str]:
         for statement in _documented():
             connection.execute(statement.replace("loader", role).replace("DATABASE crm", f"DATABASE {database}"))
         yield re.sub(r"//.*@", f"//{role}:choose-one@", postgres_url)
-        connection.execute(f"DROP OWNED BY {role}")
+        connection.execute(f"DROP OWNED BY {role} CASCADE")
         connection.execute(f"DROP ROLE {role}")
 
 
@@ -112,3 +112,41 @@ def test_a_missing_grant_is_named(statement: str, words: str, loader: str, postg
 def test_a_schema_that_is_missing_and_may_not_be_made_is_named(loader: str) -> None:
     with pytest.raises(WarehouseError, match="permission denied for database"):
         TargetWarehouse(config={"warehouse": loader, "default_target_schema": "other"}).run(io.StringIO(_lines(1)))
+
+
+_ANOTHERS = "ALTER TABLE hubspot.t OWNER TO CURRENT_USER"
+#: What was done to the loader's table after its first run, what comes then, and what the role lacks for it.
+LACKING: dict[str, tuple[list[str], dict[str, Any], str]] = {
+    "a new table": (
+        [
+            "DROP TABLE hubspot.t",
+            "ALTER SCHEMA hubspot OWNER TO CURRENT_USER",
+            "GRANT USAGE ON SCHEMA hubspot TO {role}",
+        ],
+        {},
+        "the right to create it in the schema hubspot",
+    ),
+    "a new schema": (["ALTER SCHEMA hubspot RENAME TO other"], {}, "or to create that schema"),
+    "rows": ([_ANOTHERS, "GRANT SELECT ON hubspot.t TO {role}"], {}, "lacks INSERT, UPDATE, DELETE on it"),
+    "a new column": (
+        [_ANOTHERS, "GRANT ALL ON hubspot.t TO {role}"],
+        {"n": {"type": ["integer", "null"]}},
+        "the ownership",
+    ),
+    "a wider column": ([_ANOTHERS, "GRANT ALL ON hubspot.t TO {role}"], {"id": {"type": "string"}}, "the ownership"),
+}
+
+
+@pytest.mark.parametrize(("statements", "more", "words"), LACKING.values(), ids=LACKING)
+def test_what_a_run_may_not_do_is_said_by_a_dry_run(
+    statements: list[str], more: dict[str, Any], words: str, loader: str, postgres_url: str
+) -> None:
+    config = {"warehouse": loader, "default_target_schema": "hubspot", "max_rejected": 3}
+    TargetWarehouse(config=config).run(io.StringIO(_lines(1)))
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.format(role=loader.split("//")[1].split(":")[0]))
+    with pytest.raises(WarehouseError, match=words):
+        TargetWarehouse(config=config | {"dry_run": True}).run(io.StringIO(_lines(2, **more)))
+    with pytest.raises(WarehouseError, match="SQLSTATE 42501"):  # insufficient privilege
+        TargetWarehouse(config=config).run(io.StringIO(_lines(2, **more)))

@@ -3,7 +3,7 @@
 A table that a stream needs is copied with all its columns, but only the values that decide what becomes of a record:
 keys, what may not be null, the mark of a deletion and the version. Temporary tables belong to one session and end
 with it, however it ends; so one session does everything here, and COPY takes rows as text. Nobody waits for a lock
-of this session: the tables themselves are read once, and left alone.
+of this session: the tables themselves are read once, and left alone. What the role may do to them is asked.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sqlalchemy
 
 from target_warehouse.engines.postgres import PostgresEngine
 from target_warehouse.engines.postgres_errors import first_line, refusal
+from target_warehouse.engines.postgres_rights import check_rights
 from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table
 from target_warehouse.engines.postgres_transaction import PostgresTransaction
 from target_warehouse.engines.protocol import TableChange, shadow_columns
@@ -64,11 +65,13 @@ class PostgresShadow(PostgresEngine):
         if (table.schema, name) not in self._copied:
             with self._definition(f"the table {name} cannot be copied") as session:
                 self._copied[table.schema, name] = self._copy(session, table.schema, name, table.keys)
-        return self._outside(super().prepare(self._inside(replace(table, name=name))), table.schema, name)
+        made = super().prepare(self._inside(replace(table, name=name)))
+        return self._outside(self._allowed(made, table.schema, name), table.schema, name)
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
         """Change the types of the copy's columns."""
-        return self._outside(super().widen(self._inside(table), kinds), table.schema, table.name)
+        made = super().widen(self._inside(table), kinds)
+        return self._outside(self._allowed(made, table.schema, table.name), table.schema, table.name)
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresTransaction]:
@@ -129,6 +132,13 @@ class PostgresShadow(PostgresEngine):
             insert = f"INSERT INTO {temporary} ({kept}) OVERRIDING SYSTEM VALUE SELECT {kept} FROM {real}"  # noqa: S608
             session.exec_driver_sql(insert.replace("%", "%%"), ())
         return copy, found.types
+
+    def _allowed(self, made: Table, schema: str | None, name: str) -> Table:
+        """The copy as it is made, if the role may do the same to the table itself."""
+        with self._definition(f"the rights on the table {name} cannot be seen") as session:
+            after = self._tables[made.schema, made.name].types
+            check_rights(session, schema, name, self._copied[schema, name][1], after)
+        return made
 
     def _inside(self, table: Table) -> Table:
         return replace(table, schema=self._schema, name=self._copied[table.schema, table.name][0])
