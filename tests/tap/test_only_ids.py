@@ -54,6 +54,26 @@ def test_what_is_no_longer_live_comes_as_a_delete_record_that_says_why(sandbox, 
     assert deletes[merged]["merged_into_id"] == survivor
 
 
+def test_ids_that_hubspot_does_not_know_are_counted_and_the_first_are_named(sandbox, chosen, tmp_path):
+    """Once for each object; what is archived was found, and a leading zero makes another id."""
+    known, archived, gone = ids_of(sandbox, "contacts", 3)
+    sandbox.mutate(
+        [
+            {"kind": "archive", "type": "contacts", "id": archived},
+            {"kind": "gdpr-delete", "type": "contacts", "id": gone},
+        ]
+    )
+    unknown = [gone, f"0{known}", *(str(10**12 + number) for number in range(150))]
+    only = {"contacts": [known, archived, *unknown, unknown[-1]], "deals": ids_of(sandbox, "deals", 1)}
+    run = run_tap(tmp_path, chosen | {"only_ids": only})
+    assert run.returncode == 0, run.log
+    assert "contacts: HubSpot does not know 152 of the 154 ids of only_ids, or has deleted them for good: " in run.log
+    assert {gone, f"0{known}"} <= set(run.log.partition("for good: ")[2].partition(", ….")[0].split(", "))
+    assert run.log.count("HubSpot does not know") == 1
+    assert [each["id"] for each in run.records("contacts")] == [known]
+    assert [each["id"] for each in run.deletes("contacts")] == [archived]
+
+
 def test_what_changed_since_a_moment_comes_too(sandbox, chosen, tmp_path):
     edited, archived, asked = ids_of(sandbox, "contacts", 3)
     since = sandbox.clock.now()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MOST_ARCHIVED = 10_000  # ids in the state, two or three bytes each; of a larger archive none are kept
 CHECKPOINT_RECORDS = 5_000  # of a full pass between two checkpoints: what a killed one reads again
 _BLOCK_RECORDS = 1000
+_NAMED_IDS = 5  # of those that were not found
 
 
 class ObjectStream(HubSpotStream):
@@ -83,28 +84,44 @@ class ObjectStream(HubSpotStream):
     def _chosen(self, ids: Sequence[str]) -> Iterator[Block]:
         """Yield what changed since the setting `reread_since`, then these objects as HubSpot has them now.
 
-        An object that is archived or was merged comes as a delete record, one that is gone for good not at all.
+        An object that is archived or was merged comes as a delete record; one that is gone for good not at all, with
+        a warning.
         """
         if since := self.run.settings.reread_since:
             yield from (event for event in self._changes(StreamState(), since) if isinstance(event, Block))
-        self.done.mode, asked, found = "chosen", set(ids), set[str]()
+        self.done.mode, asked, told = "chosen", set(ids), set[str]()
         for page in self.portal.by_id(self.kind, ids, self._wanted):
             block = self._page([each for each in page if each["id"] in asked])
-            found |= {each["id"] for each in page}
             yield block
-            merged = (
+            merged = [
                 record
                 for each, survivor in zip(page, self._records(page), strict=True)
                 for record in self._merged(each, survivor)
                 if record["id"] in asked
-            )
+            ]
+            told |= {each["id"] for each in page} | {record["id"] for record in merged}
             yield self._deletes(merged)
-        for page in self.portal.by_id(self.kind, sorted(asked - found), self._wanted, archived=True):
+        for page in self.portal.by_id(self.kind, sorted(asked - told), self._wanted, archived=True):
             gone = (archived_records(each, self._wanted.merged_ids(each["properties"])) for each in page)
-            yield self._deletes(record for records in gone for record in records if record["id"] in asked)
+            deletes = [record for records in gone for record in records if record["id"] in asked]
+            told |= {record["id"] for record in deletes}
+            yield self._deletes(deletes)
+        self._tell_of_missing(asked - told, len(asked))
 
-    def _deletes(self, records: Iterable[Record]) -> Block:
-        deletes = list(records)
+    def _tell_of_missing(self, missing: Collection[str], asked: int) -> None:
+        if not missing:
+            return
+        first = sorted(missing, key=lambda id_: (len(id_), id_))[:_NAMED_IDS]
+        self.logger.warning(
+            "%s: HubSpot does not know %s of the %s ids of only_ids, or has deleted them for good: %s%s.",
+            self.name,
+            f"{len(missing):,}",
+            f"{asked:,}",
+            ", ".join(first),
+            ", …" if len(missing) > len(first) else "",
+        )
+
+    def _deletes(self, deletes: Sequence[Record]) -> Block:
         return self.block(deletes, deletes=len(deletes))
 
     def _full_pass(self, state: StreamState) -> Iterator[Event]:
