@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.progress import summary
 from tap_hubspot_dw.run import Run, StreamRun, now
 from tap_hubspot_dw.schemas import json_schema_of_all, object_schema
+from tap_hubspot_dw.selection import names_of_no_stream
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
 from tap_hubspot_dw.streams.associations import AssociationStream
 from tap_hubspot_dw.streams.history import HistoryStream
@@ -91,6 +93,7 @@ class TapHubSpotDW(Tap):
             self._tell_of_no_stream(error)
             raise
         run = self._run
+        self._tell_of_wrong_names(run)
         if not streams and not run.failures:
             raise SettingsError(
                 "No stream is selected, so there is nothing to read: correct select, or the names in "
@@ -143,6 +146,16 @@ class TapHubSpotDW(Tap):
             history.apply_catalog(self.input_catalog)
         if history.selected and not history.in_batches:
             Together(self, run).finish([history])
+
+    def _tell_of_wrong_names(self, run: Run) -> None:
+        """Warn of names in Meltano's filter that would otherwise just not be read."""
+        known = {*self.streams, *run.settings.objects}  # an object that failed says so itself
+        if run.settings.only_ids is None and (wrong := names_of_no_stream(os.environ, known)):
+            self.logger.warning(
+                "TAP_HUBSPOT_DW__SELECT_FILTER has %s, which no stream is called: it is passed over. The streams: %s.",
+                ", ".join(wrong),
+                ", ".join(self.streams),
+            )
 
     def _start_run(self) -> Run:
         settings = Settings.from_config(self.config)
