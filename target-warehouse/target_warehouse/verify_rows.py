@@ -135,10 +135,10 @@ def count_recent(engine: Engine, load: Load, since: dt.datetime) -> int:
 
 
 def count_invalid(engine: Engine, load: Load) -> int:
-    """The live rows with values that do not fit their type."""
+    """The live rows with values that do not fit their type; target-postgres writes JSON's null where there are none."""
     if "invalid_properties" not in engine.column_types(load.schema, load.table):
         return 0
-    where = f"{chosen_rows(live_only=True)} AND invalid_properties IS NOT NULL"
+    where = f"{chosen_rows(live_only=True)} AND CAST(invalid_properties AS text) <> 'null'"
     return _number(engine, f"SELECT count(*) FROM {load.name}{where}")  # noqa: S608
 
 

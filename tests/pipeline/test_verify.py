@@ -105,6 +105,15 @@ def test_a_true_copy_is_true_also_while_the_portal_changes(portal, loaded):
     assert (found["contacts"]["hubspot_total"], found["deals"]["hubspot_total"]) == (59, 21)
 
 
+def test_the_json_null_of_target_postgres_is_no_value(portal, loaded):
+    """Its tables have it where ours have SQL's, and are carried on."""
+    before = verified(loaded, portal)
+    assert "live rows have values that do not fit their type" in before[1]
+    change(loaded, "UPDATE hubspot.contacts SET invalid_properties = 'null' WHERE invalid_properties IS NULL")
+    code, text = verified(loaded, portal)
+    assert (code, text.partition("Worth knowing:")[2]) == (0, before[1].partition("Worth knowing:")[2])
+
+
 def test_every_kind_of_drift_is_told_by_keys_and_fields(portal, loaded):
     (contact,) = ids_of(portal, "contacts", 1)
     (appointment,) = ids_of(portal, "appointments", 1)
