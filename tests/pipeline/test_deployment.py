@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -42,6 +43,20 @@ class BashOperator:
 def test_the_crontab_has_every_schedule_that_has_a_time():
     lines = CRON_LINE.findall((DEPLOY / "crontab").read_text())
     assert {name: time.strip() for time, name in lines} == BY_CLOCK
+
+
+def test_the_times_are_ones_that_every_cron_takes():
+    """Debian's refuses a file with `7/15`, a number with a step that is no range."""
+    fields = [field for interval in BY_CLOCK.values() for field in interval.split()]
+    assert [field for field in fields if re.fullmatch(r"\d+/\d+", field)] == []
+
+
+@pytest.mark.skipif(
+    not Path("/etc/debian_version").exists() or shutil.which("crontab") is None, reason="no Debian cron"
+)
+def test_cron_finds_nothing_wrong_with_the_crontab():
+    verified = subprocess.run(["crontab", "-n", DEPLOY / "crontab"], capture_output=True, text=True, check=False)
+    assert "errors in crontab file" not in verified.stderr, verified.stderr
 
 
 def test_the_cron_job_has_the_time_of_its_schedule():

@@ -1,4 +1,4 @@
-"""A DAG for each schedule of the Meltano project; put this file into Airflow's folder of DAGs.
+"""A DAG for each schedule of the Meltano project; put this file into the folder of DAGs of Airflow 3.
 
 The project is in HUBSPOT_PROJECT, and in it what `meltano schedule list --format=json > schedules.json` wrote.
 `airflow pools set hubspot 1 "one run at a time"` makes the pool.
