@@ -110,6 +110,13 @@ def test_without_a_token_nothing_is_asked_and_nothing_loaded(loaded, portal):
     assert portal.log()["total"] == asked
 
 
+def test_a_filter_that_no_stream_fits_is_told_with_its_names(loaded):
+    """Meltano passes over them, and tells the tap its filter."""
+    told = failing_run(loaded, TAP_HUBSPOT_DW__SELECT_FILTER='["contcats"]')
+    assert "TAP_HUBSPOT_DW__SELECT_FILTER has contcats, which no stream is called: it is passed over." in told
+    assert "No stream is selected" in told
+
+
 @pytest.mark.parametrize(("config", "sentence"), TAP_MISTAKES.values(), ids=TAP_MISTAKES.keys())
 def test_the_tap_alone_says_it_and_writes_nothing(portal, tmp_path, config, sentence):
     run = run_tap(tmp_path, {"api_url": portal.url, "access_token": portal.token, **config})
