@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from target_warehouse.engines import duckdb as duckdb_engine
 from target_warehouse.engines import duckdb_file
 from target_warehouse.errors import ConnectionFailedError, LoadError
 from target_warehouse.target import TargetWarehouse
@@ -167,6 +168,61 @@ def test_a_batch_that_finds_too_little_memory_is_written_again_and_no_value_gets
     assert file.query(f"SELECT count(*) AS n, count(DISTINCT id) AS ids FROM melty.t WHERE {own}") == [
         {"n": total, "ids": total}
     ]
+
+
+@pytest.fixture
+def attached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths that were attached; the file is attached anew after every few commits that leave no log."""
+    paths: list[str] = []
+    attach = duckdb_file.attach
+
+    def noted(connection: duckdb.DuckDBPyConnection, path: str, *more: Any, **options: Any) -> None:
+        paths.append(path)
+        attach(connection, path, *more, **options)
+
+    monkeypatch.setattr(duckdb_engine, "attach", noted)
+    monkeypatch.setattr(duckdb_engine, "_MOST_COLUMNS_COMMITTED", 60)
+    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "checkpoint_threshold", "'100kB'")
+    return paths
+
+
+def test_a_file_that_is_attached_anew_during_a_long_load_has_every_row(
+    file: DuckDBWarehouse, attached: list[str]
+) -> None:
+    """What DuckDB knows of what it has written would otherwise take more and more memory."""
+    lines = numbers(10_000, filler=FILLER)
+    for _ in range(2):
+        attached.clear()
+        _run(file, lines, batch_size_rows=500)
+        assert len(attached) > 2
+        assert assert_consistent(file, 10_000, filler=FILLER) == 10_000
+    assert file.query('SELECT sum(rows_read) AS n FROM "melty"."_load_history"') == [{"n": 20_000}]
+
+
+def test_a_file_that_another_process_takes_while_it_is_attached_anew_ends_the_run_with_a_sentence(
+    file: DuckDBWarehouse, attached: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attach = duckdb_engine.attach
+    held = f"import duckdb\nheld = duckdb.connect({str(file.path)!r})\nprint('held', flush=True)\ninput()"
+    others: list[subprocess.Popen[str]] = []
+
+    def taken_before(*arguments: Any, **options: Any) -> None:
+        other = subprocess.Popen([sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        others.append(other)
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        attach(*arguments, **options)
+
+    monkeypatch.setattr(duckdb_engine, "attach", taken_before)
+    with pytest.raises(ConnectionFailedError, match="is locked by another process"):
+        _run(file, numbers(10_000, filler=FILLER), batch_size_rows=500, lock_timeout_seconds=0.3)
+    for other in others:
+        other.communicate("\n", timeout=20)
+    state = last_state(capsys.readouterr().out)
+    assert 0 < assert_consistent(file, state, filler=FILLER) < 10_000
+    monkeypatch.setattr(duckdb_engine, "attach", attach)
+    _run(file, numbers(10_000, filler=FILLER))
+    assert assert_consistent(file, 10_000, filler=FILLER) == 10_000
 
 
 def _row_groups(file: DuckDBWarehouse, table: str) -> list[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-warehouse")
 _STAGE = "stage"
+#: DuckDB keeps what it knows of every column of every row group that it has written, a kilobyte or more and beyond its
+#: limit, until the file is detached; so that is done after commits of so many columns, some ten megabytes.
+_MOST_COLUMNS_COMMITTED = 20_000
 
 #: What a commit says that found no room to work the log into the file; nothing of it is kept then (observed).
 _CHECKPOINT_FAILED = "Checkpoint failed"
@@ -85,6 +89,7 @@ class DuckDBEngine:
         self._types: dict[tuple[str | None, str], dict[str, str]] = {}
         self._has_much_memory = False
         self._is_faulty = False
+        self._columns_committed = 0  # since the file was attached
 
     def hold(self, run_id: str) -> None:
         """Nothing to do: no other process can open the file."""
@@ -133,6 +138,10 @@ class DuckDBEngine:
                 self._roll_back()
                 self._connection.unregister(_STAGE)  # not before: a transaction that failed takes no command
                 raise
+        self._columns_committed += max(map(len, self._types.values()), default=0)
+        if self._columns_committed >= _MOST_COLUMNS_COMMITTED and not self._has_log():
+            with self._errors("it cannot be attached anew"):
+                self._attach_again()
 
     @contextmanager
     def _enough_memory(self) -> Iterator[None]:
@@ -158,6 +167,12 @@ class DuckDBEngine:
         self._connection.execute(f"DETACH {identifier(CATALOG)}")
         self._connection.execute("PRAGMA enable_checkpoint_on_shutdown")
         attach(self._connection, self._path, CATALOG, self._lock_timeout_seconds, read_only=False)
+        self._columns_committed = 0
+
+    def _has_log(self) -> bool:
+        """Whether there are commits that are not worked into the file, which would be read again to attach it."""
+        log = Path(f"{self._path}.wal")
+        return log.exists() and log.stat().st_size > 0
 
     def table_exists(self, schema: str | None, name: str) -> bool:
         """Whether there is such a table."""
