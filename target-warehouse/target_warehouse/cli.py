@@ -1,6 +1,6 @@
 """The command `warehouse`: looks at what `target-warehouse` loaded; it changes nothing.
 
-The settings are the target's own, from `--config FILE`, from `--warehouse URL`, or from the environment variables
+The settings are the target's own, from `--warehouse URL`, from `--config FILE`, or from the environment variables
 `TARGET_WAREHOUSE_…` (the setting's name in capitals), in that order.
 """
 

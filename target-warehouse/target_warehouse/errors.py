@@ -1,7 +1,8 @@
 """What can go wrong, in the user's words.
 
 Every error that a user can meet is a `WarehouseError`: one sentence that says what, where and what to do, and
-never a record's contents or a password. The command line prints the sentence and exits with `exit_code`.
+never a record's contents or a password. The commands print the sentence; the exit code is 1, of
+`warehouse` 2.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 
 class WarehouseError(Exception):
     """An error whose message is one sentence for the user."""
-
-    exit_code = 1
 
 
 class SettingsError(WarehouseError):

@@ -26,7 +26,10 @@ _MOST_REFUSALS = 100
 
 @dataclass(frozen=True)
 class Part:
-    """Rows that are written in one way; row `i` was made of `records[i]`."""
+    """Rows that are written in one way; row `i` was made of `records[i]`.
+
+    A batch of the fast line, which is never cut, has no records here.
+    """
 
     way: Literal["append", "upsert", "remove"]
     rows: pa.Table

@@ -1,8 +1,9 @@
 """Every setting, once: name, type, default, title and description.
 
 `SETTINGS` makes the JSON schema that `--about` prints and the SDK validates; `Settings.from_config` is the only
-reader of the string keys. The settings of meltanolabs-target-postgres are here with their names, their defaults
-and their meaning, so that its configuration can be used unchanged.
+reader of the string keys, but for the SDK's own (`load_method`) and target-postgres' connector. The settings of
+meltanolabs-target-postgres are here with their names, their defaults and their meaning, so that its configuration can
+be used unchanged.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ SETTINGS = (
         "interpret_content_encoding",
         "boolean",
         "Interpret content encoding",
-        "Store strings whose schema says `contentEncoding: base16` as bytes (PostgreSQL).",
+        "Store strings whose schema says `contentEncoding: base16` as bytes.",
         default=False,
     ),
     Setting("host", "string", "Host", f"PostgreSQL's host. {_WITHOUT_URL}"),
@@ -253,7 +254,7 @@ class Settings:
     views_schema: str
     hard_delete: bool
     activate_version: bool
-    add_record_metadata: bool
+    interpret_content_encoding: bool
     batch_size_rows: int
     commit_interval_seconds: float
     lock_timeout_seconds: float
@@ -288,7 +289,7 @@ class Settings:
             views_schema=full["views_schema"] or "",
             hard_delete=full["hard_delete"],
             activate_version=full["activate_version"],
-            add_record_metadata=full["add_record_metadata"],
+            interpret_content_encoding=full["interpret_content_encoding"],
             batch_size_rows=full["batch_size_rows"],
             commit_interval_seconds=float(full["commit_interval_seconds"]),
             lock_timeout_seconds=float(full["lock_timeout_seconds"]),

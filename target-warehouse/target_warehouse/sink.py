@@ -54,7 +54,7 @@ class WarehouseSink(BatchSink):
             self.schema,
             self.key_properties,
             default_schema=settings.default_target_schema,
-            interpret_encoding=bool(self.config.get("interpret_content_encoding")),
+            interpret_encoding=settings.interpret_content_encoding,
         )
         self._names = frozenset(self.table.by_property)
         self._checker: RecordChecker | None = None

@@ -82,6 +82,7 @@ class TargetWarehouse(Target):
         self._runs: dict[str, StreamRun] = {}
         self._printed_state: Any = None
         self._pending_bytes = 0
+        self._taken_again: str | None = None  # the stream of which a refused batch is being read again
         self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
         self.message_reader.idle_seconds = max(min(self.settings.commit_interval_seconds, 1.0), 0.05)
         self.message_reader.on_idle = self._commit_if_due
@@ -234,15 +235,18 @@ class TargetWarehouse(Target):
         return sink
 
     def take_again(self, sink: WarehouseSink, runs: Sequence[Run]) -> None:
-        """Have the slow line take runs that the database refused, and write them."""
+        """Have the slow line take runs that the database refused, and write them; until then no STATE passes them."""
         run = self._runs[sink.stream_name]
         run.rows_read -= sum(part.rows for part in runs)
         run.size -= sink.pending_bytes
         self._pending_bytes -= sink.pending_bytes
         sink.pending_bytes = 0
+        self._taken_again = sink.stream_name
         for part in runs:
             self.message_reader.process_one_by_one(part)
         self.drain_one(sink)
+        self._taken_again = None
+        self._watermark.committed(sink.stream_name)
 
     def commit(self, sink: WarehouseSink, work: Callable[[Transaction], Counts], *, is_last: bool = True) -> None:
         """Do the work and write the stream's history in one transaction; signals wait for its end.
@@ -256,11 +260,12 @@ class TargetWarehouse(Target):
                 counts = self._written(run, sink, work, refused)
             except AgainError:
                 counts = self._written(run, sink, work, refused)
-            run.counts, run.is_cleared = counts, True
+            run.counts, run.is_cleared = counts, run.is_cleared or run.rows_read > 0
             if is_last:
                 sink.rejected.clear()
                 self._pending_bytes -= sink.pending_bytes
-                self._watermark.committed(sink.stream_name)
+                if sink.stream_name != self._taken_again:
+                    self._watermark.committed(sink.stream_name)
 
     def _written(
         self,
@@ -271,7 +276,7 @@ class TargetWarehouse(Target):
     ) -> Counts:
         with self.engine.transaction() as transaction:
             counts = run.counts
-            if self.config.get("load_method") == "overwrite" and not run.is_cleared:
+            if self.config.get("load_method") == "overwrite" and run.rows_read and not run.is_cleared:
                 counts += transaction.clear(sink.table)
             counts += work(transaction)
             if refused:

@@ -98,6 +98,32 @@ def test_a_column_of_another_type_is_compared_by_what_it_says(warehouse: Warehou
     assert compared(warehouse, "old", "new")[0] == 0
 
 
+def test_lists_of_target_postgres_are_compared_by_what_they_hold(postgres_url: str) -> None:
+    from tests.conftest import PostgresWarehouse
+
+    warehouse = PostgresWarehouse(postgres_url)
+    for schema, kinds in (
+        ("a", ("numeric[]", "timestamp[]")),
+        ("b", ("numeric[]", "timestamp[]")),
+        ("c", ("jsonb",) * 2),
+    ):
+        warehouse.execute(
+            f"CREATE SCHEMA {schema}",
+            f"CREATE TABLE {schema}.t (id bigint PRIMARY KEY, n {kinds[0]}, at {kinds[1]})",
+            f"INSERT INTO {schema}.t VALUES (1, "
+            + (
+                "'{1.5,2}', '{2026-01-02 03:04:05}')"
+                if "[]" in kinds[0]
+                else """'[1.5, 2]', '["2026-01-02T03:04:05"]')"""
+            ),
+        )
+    for b in ("b", "c"):
+        code, text = compared(warehouse, "a", b)
+        assert code == 0, text
+        code, text = compared(warehouse, f"{warehouse.url}#a", f"{warehouse.url}#{b}")
+        assert code == 0, text
+
+
 def test_two_databases_of_different_kinds_are_compared_by_what_their_values_mean(
     postgres_url: str, tmp_path: Path
 ) -> None:

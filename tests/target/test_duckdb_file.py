@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from target_warehouse.columns import table_of
 from target_warehouse.engines import duckdb as duckdb_engine
 from target_warehouse.engines import duckdb_file
+from target_warehouse.engines.duckdb import DuckDBEngine
 from target_warehouse.errors import ConnectionFailedError, LoadError
 from target_warehouse.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse
@@ -156,11 +158,17 @@ def test_two_targets_on_one_file_both_load(file: DuckDBWarehouse, start_target: 
 def test_a_batch_that_finds_too_little_memory_is_written_again_and_no_value_gets_into_another_row(
     limit: str, file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also when a column has become wider since, which takes more memory for itself alone."""
     monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", f"'{limit}'")
+    monkeypatch.setattr(duckdb_engine, "MEMORY", limit)
     total, names, dice = 4_000, [f"p{number}" for number in range(250)], random.Random(1)
-    schema = {"properties": {"id": {"type": "integer"}, **{name: {"type": ["string", "null"]} for name in names}}}
-    lines = [json.dumps({"type": "SCHEMA", "stream": "t", "schema": schema, "key_properties": ["id"]})]
+    columns = {"id": {"type": "integer"}, **{name: {"type": ["string", "null"]} for name in names}}
+    lines = []
     for id_ in range(total):
+        if id_ in (0, total // 2):
+            properties = {**columns, "n": {"type": ["string" if id_ else "integer", "null"]}}
+            schema = {"type": "SCHEMA", "stream": "t", "schema": {"properties": properties}, "key_properties": ["id"]}
+            lines.append(json.dumps(schema))
         record = {"id": id_, **{name: f"{id_} {name} {dice.randrange(10**30)}" for name in names[id_ % 3 :]}}
         lines.append(json.dumps({"type": "RECORD", "stream": "t", "record": record}))
     _run(file, [line + "\n" for line in lines])
@@ -223,6 +231,62 @@ def test_a_file_that_another_process_takes_while_it_is_attached_anew_ends_the_ru
     monkeypatch.setattr(duckdb_engine, "attach", attach)
     _run(file, numbers(10_000, filler=FILLER))
     assert assert_consistent(file, 10_000, filler=FILLER) == 10_000
+
+
+def test_a_file_is_attached_anew_before_a_transaction_and_not_when_its_work_is_done(
+    file: DuckDBWarehouse, attached: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is committed must be known as committed, or rows without keys would be loaded a second time."""
+    engine = DuckDBEngine(str(file.path), 0.1)
+    engine.prepare(table_of("t", {"properties": {"id": {}}}, (), default_schema="s", interpret_encoding=False))
+    with engine.transaction():  # the table is in the file, not in the log
+        engine.query(f"CHECKPOINT {duckdb_file.CATALOG}")
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise ConnectionFailedError(str(len(attached)))
+
+    monkeypatch.setattr(duckdb_engine, "attach", fails)
+    begun = done = 0
+
+    def work() -> None:
+        nonlocal begun, done
+        while begun < 1_000:
+            with engine.transaction():
+                begun += 1
+            done += 1
+
+    with pytest.raises(ConnectionFailedError):
+        work()
+    assert begun == done
+    assert 0 < done < 1_000
+
+
+def test_a_file_that_another_process_changed_while_it_was_attached_anew_is_not_loaded_as_if_nothing_were(
+    file: DuckDBWarehouse, attached: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are written as the table was before would lose the values of its new columns."""
+    attach = duckdb_engine.attach
+    change = f"import duckdb; duckdb.connect({str(file.path)!r}).execute('ALTER TABLE melty.numbers ADD COLUMN n INT')"
+
+    def changed_before(*arguments: Any, **options: Any) -> None:
+        subprocess.run([sys.executable, "-c", change], check=True)
+        attach(*arguments, **options)
+
+    monkeypatch.setattr(duckdb_engine, "attach", changed_before)
+    with pytest.raises(LoadError, match=r"another process changed its tables during the load\. Run again"):
+        _run(file, numbers(10_000, filler=FILLER), batch_size_rows=500)
+    monkeypatch.setattr(duckdb_engine, "attach", attach)
+    _run(file, numbers(10_000, filler=FILLER))
+    assert assert_consistent(file, 10_000, filler=FILLER) == 10_000
+    assert attached
+
+
+def test_a_schema_may_have_any_name_also_that_of_a_database(file: DuckDBWarehouse) -> None:
+    _run(file, numbers(100), default_target_schema="target", views_schema="main")
+    engine = DuckDBEngine(str(file.path), 1, read_only=True)
+    assert engine.query('SELECT count(*) FROM "target"."numbers"') == [(100,)]
+    assert engine.query('SELECT count(*) FROM "main"."numbers"') == [(100,)]
+    engine.close()
 
 
 def _row_groups(file: DuckDBWarehouse, table: str) -> list[int]:

@@ -139,6 +139,16 @@ def test_an_overwrite_that_fails_before_its_first_commit_leaves_the_rows(warehou
     assert warehouse.rows("t") == [{"id": 1}]
 
 
+def test_an_overwrite_leaves_a_stream_of_which_no_record_comes(warehouse: Warehouse) -> None:
+    """Taps send ACTIVATE_VERSION before the first record."""
+    _run(warehouse, _lines({"id": 1}))
+    activate = json.dumps({"type": "ACTIVATE_VERSION", "stream": "t", "version": 1}) + "\n"
+    _run(warehouse, _lines() + activate, load_method="overwrite")
+    assert warehouse.rows("t") == [{"id": 1}]
+    _run(warehouse, _lines() + activate + _lines({"id": 2}), load_method="overwrite")
+    assert warehouse.rows("t") == [{"id": 2}]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_without_keys_only_overwrite_removes_rows(method: str, warehouse: Warehouse) -> None:
     for _ in range(2):

@@ -78,6 +78,19 @@ def test_a_full_batch_prints_the_state_before_it(warehouse: Warehouse, start_tar
     assert process.returncode == 0
 
 
+def test_no_state_passes_rows_of_a_refused_batch_that_are_not_written(
+    start_target: StartTarget, warehouse: Warehouse
+) -> None:
+    """They are read again one by one, while a STATE after them is due; then too many of them are refused."""
+    warehouse.execute(
+        'CREATE SCHEMA "melty"', 'CREATE TABLE "melty"."numbers" (id bigint NOT NULL CHECK (id < 150), v varchar)'
+    )
+    process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.2, max_rejected=1_000)
+    _write(process, _schema(), _records(0, 400), _state(400))
+    assert process.wait(timeout=20) == 1
+    assert process.communicate()[0] == b""
+
+
 def test_a_state_waits_for_the_rows_of_every_stream(run_target: RunTarget, warehouse: Warehouse) -> None:
     """The run fails with a record of `b` pending: the STATE that covers it is not printed though `a` is committed."""
     text = _schema("a") + _schema("b") + _records(0, 1, "b") + _state(1) + _records(0, 9, "a")

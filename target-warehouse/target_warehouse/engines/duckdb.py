@@ -129,6 +129,9 @@ class DuckDBEngine:
     @contextmanager
     def transaction(self) -> Iterator[DuckDBTransaction]:
         """A transaction; see the protocol."""
+        if self._columns_committed >= _MOST_COLUMNS_COMMITTED and not self._has_log():
+            with self._errors("it cannot be attached anew"):
+                self._attach_again()
         with self._errors("a batch cannot be written"), self._enough_memory():
             self._connection.execute("BEGIN")
             try:
@@ -138,20 +141,20 @@ class DuckDBEngine:
                 self._roll_back()
                 self._connection.unregister(_STAGE)  # not before: a transaction that failed takes no command
                 raise
+        # Of the widest table: which one was written is not known here.
         self._columns_committed += max(map(len, self._types.values()), default=0)
-        if self._columns_committed >= _MOST_COLUMNS_COMMITTED and not self._has_log():
-            with self._errors("it cannot be attached anew"):
-                self._attach_again()
 
     @contextmanager
     def _enough_memory(self) -> Iterator[None]:
         try:
             yield
         except (duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
-            if self._has_much_memory or not _lacks_memory(error):
+            if not _lacks_memory(error):
                 raise
-            self._attach_again()
-            self._connection.execute("RESET memory_limit")
+            self._connection.execute("RESET memory_limit")  # a log is read again when the file is attached
+            self._attach_again()  # also if nothing helps: the history is still to be written
+            if self._has_much_memory:
+                raise
             self._has_much_memory = True
             msg = f"DuckDB file {self._path}: a batch needs more memory than {MEMORY}."
             raise AgainError(msg) from error
@@ -160,7 +163,11 @@ class DuckDBEngine:
         """Forget what DuckDB has in memory of the file, and have it as the last commit left it.
 
         An append that finds no room leaves the first columns longer than the others, also when it is rolled back: the
-        values of the rows that follow would get into each other's rows (observed, 2.0.0).
+        values of the rows that follow would get into each other's rows (observed, 2.0.0). Nothing may be uncommitted.
+
+        Raises:
+            ConnectionFailedError: another process has taken the file in between, and keeps it.
+            LoadError: another process took it and has changed our tables.
         """
         self._connection.execute("USE memory")
         self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
@@ -168,6 +175,10 @@ class DuckDBEngine:
         self._connection.execute("PRAGMA enable_checkpoint_on_shutdown")
         attach(self._connection, self._path, CATALOG, self._lock_timeout_seconds, read_only=False)
         self._columns_committed = 0
+        self._comments.clear()
+        if any(self.column_types(*place) != types for place, types in self._types.items()):
+            msg = f"DuckDB file {self._path}: another process changed its tables during the load. Run again."
+            raise LoadError(msg)
 
     def _has_log(self) -> bool:
         """Whether there are commits that are not worked into the file, which would be read again to attach it."""
@@ -257,7 +268,8 @@ class DuckDBEngine:
         statement = f"ALTER TABLE {self._name(table)} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}"
         self._connection.execute("RESET memory_limit")
         self._connection.execute(statement)
-        self._connection.execute(f"SET memory_limit = '{MEMORY}'")
+        if not self._has_much_memory:
+            self._connection.execute(f"SET memory_limit = '{MEMORY}'")
 
     def _as_it_is(self, table: Table) -> Table:
         types = self.column_types(table.schema, table.name)

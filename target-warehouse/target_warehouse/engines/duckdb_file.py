@@ -11,7 +11,8 @@ from target_warehouse.errors import ConnectionFailedError
 from target_warehouse.statements import identifier
 
 STORAGE_VERSION = "v1.5.0"
-CATALOG = "target"  # the name under which the file is attached; users never see it
+#: The name under which the file is attached; users never see it. A schema of this name could not be told from it.
+CATALOG = "target_warehouse_file"
 _RETRY_SECONDS = 0.2
 #: What DuckDB may keep in memory; by default it takes most of the machine's. What needs more, gets more.
 MEMORY = "96MB"

@@ -5,6 +5,7 @@ Views name tables by their schema alone, so that they hold under whatever name t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -52,7 +53,8 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
             connection.execute(f"COMMENT ON VIEW {name} IS {literal(view.comment)}")
             connection.execute("COMMIT")
         except duckdb.Error as error:
-            connection.execute("ROLLBACK")
+            with suppress(duckdb.Error):  # DuckDB has already ended a transaction whose COMMIT failed
+                connection.execute("ROLLBACK")
             report_not_made(view, views_schema, str(error).splitlines()[0].rstrip("."))
             continue
         made.append(view)
@@ -63,7 +65,7 @@ def comment_on(connection: duckdb.DuckDBPyConnection, catalog: str, table: Table
     """Write what the schema says of a table and its columns, where it is not there yet.
 
     `known` is empty at first and filled by the first call, with all comments in the file: a look at the catalog takes
-    as long for one table as for all, and nobody else writes.
+    as long for one table as for all, and nobody else writes while the file is attached.
     """
     if not changed_comments(table, {}):
         return
@@ -81,8 +83,13 @@ def comment_on(connection: duckdb.DuckDBPyConnection, catalog: str, table: Table
     if not changed:
         return
     connection.execute("BEGIN")
-    for column, text in changed.items():
-        what = "TABLE" if column is None else "COLUMN"
-        connection.execute(f"COMMENT ON {what} {identifier(catalog, *place, column)} IS {literal(text)}")
-    connection.execute("COMMIT")
+    try:
+        for column, text in changed.items():
+            what = "TABLE" if column is None else "COLUMN"
+            connection.execute(f"COMMENT ON {what} {identifier(catalog, *place, column)} IS {literal(text)}")
+        connection.execute("COMMIT")
+    except duckdb.Error:
+        with suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
+        raise
     found |= changed

@@ -154,6 +154,8 @@ class PostgresEngine:
 
     def comparable(self, column: str, kind: str, *, as_text: bool) -> str:
         """The expression that a column is compared by; see the protocol."""
+        if as_text and kind.endswith("[]"):
+            return f"CAST(to_jsonb({column}) AS text)"
         if as_text and kind.startswith("timestamp"):
             return f"to_char({column}, 'YYYY-MM-DD HH24:MI:SS.US')"
         if as_text and kind.startswith("numeric"):
@@ -258,6 +260,8 @@ def _connected(conninfo: str, lock_timeout: int) -> adbc_driver_postgresql.dbapi
 
 def _exact(column: str, kind: str) -> str:
     """The expression by which a column arrives as Arrow without loss."""
+    if kind.endswith("[]"):
+        return f"CAST(to_jsonb({column}) AS text)"
     if kind.startswith("numeric"):
         return f"CAST(trim_scale({column}) AS text)"
     return column if kind.startswith(_ARROW_TYPES) else f"CAST({column} AS text)"

@@ -20,7 +20,7 @@ _TABLE = sqlalchemy.text(
 )
 _NEW_TABLE = sqlalchemy.text(
     "SELECT CASE WHEN count(*) = 0 THEN has_database_privilege(current_database(), 'CREATE')"
-    " ELSE bool_and(has_schema_privilege(oid, 'CREATE')) END"
+    " ELSE bool_and(has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE')) END"
     " FROM pg_namespace WHERE nspname = coalesce(CAST(:schema AS text), current_schema())"
 )
 
