@@ -13,6 +13,7 @@ from hubspot_sandbox.object_types import OBJECT_TYPES, ObjectType
 from hubspot_sandbox.property_plan import encode
 from hubspot_sandbox.records import LIVE
 from hubspot_sandbox.reference import ARCHIVED_OWNERS, OWNERS, PIPELINES
+from hubspot_sandbox.whole_number import whole_number
 
 _BORN = "2022-05-17T11:03:27.641Z"
 
@@ -91,9 +92,9 @@ def owners(call: Call) -> Reply:
         rows = [o for o in rows if o["email"] == call.one("email")]
     limit = limit_of(call, 100, 500)
     raw = call.one("after") or "0"
-    if not raw.isdigit():
+    start = whole_number(raw)
+    if start is None:
         raise validation(f"The after parameter is not valid: {raw[:40]}.")
-    start = int(raw)
     body = b'{"results":' + encode(rows[start : start + limit])
     if start + limit < len(rows):
         after = str(start + limit)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from hubspot_sandbox.errors import HubSpotError
 from hubspot_sandbox.object_types import ObjectType
+from hubspot_sandbox.whole_number import whole_number
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _checked(name: str, value: str) -> str:
         raise ValueError(f"There is no quirk {name!r}; there are: {', '.join(_BY_NAME)}.")
     if quirk.values and value not in quirk.values:
         raise ValueError(f"Quirk {name} takes {' or '.join(quirk.values)}, not {value!r}.")
-    if quirk.default.isdigit() and not quirk.values and not value.isdigit():
+    if quirk.default.isdigit() and not quirk.values and whole_number(value) is None:
         raise ValueError(f"Quirk {name} takes a whole number, not {value!r}.")
     return value
 
@@ -113,7 +114,7 @@ class Quirks:
         if self["arbitrary-after"] == "reject" and text not in self._handed_out:
             return None
         if self["list-cursor"] == "id":
-            return int(text) if text.isdigit() else None
+            return whole_number(text)
         try:
             return int(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().removeprefix("o:"))
         except (binascii.Error, ValueError):
