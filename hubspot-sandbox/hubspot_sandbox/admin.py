@@ -115,6 +115,8 @@ def reset(call: Call) -> Reply:
 def status(call: Call) -> Reply:
     """GET status: what is served; `options` is compared by `up`."""
     sandbox = call.sandbox
+    for records in sandbox.portal.records.values():
+        records.drop_expired_archive()
     return json_reply(
         {
             "name": "hubspot-sandbox",
@@ -157,6 +159,7 @@ def truth_objects(call: Call) -> Iterator[bytes]:
     if name not in STATE_NAMES:
         raise NotPossible(f"There is no state {name[:40]!r}; there are: {', '.join(STATE_NAMES)}.")
     state = STATE_NAMES[name]
+    records.drop_expired_archive()
 
     def line(number: int) -> bytes:
         if name in ("merged", "deleted"):

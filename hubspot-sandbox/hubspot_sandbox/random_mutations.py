@@ -57,6 +57,8 @@ def _on_record(kind: str, portal: Portal, rng: random.Random) -> Mutation | None
     made: Mutation = {"kind": kind, "type": records.type.type_id}
     if kind == "create":
         return {**made, "properties": _some_values(rng, records, 12)}
+    if kind == "restore":
+        records.drop_expired_archive()
     number = _pick(rng, records, ARCHIVED if kind == "restore" else LIVE)
     if number is None:
         return None
