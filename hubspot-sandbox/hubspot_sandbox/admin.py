@@ -153,7 +153,10 @@ def _lines(parts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def truth_objects(call: Call) -> Iterator[bytes]:
-    """GET truth/objects/{type}[?state=]: NDJSON of every record in that state with all raw values."""
+    """GET truth/objects/{type}[?state=]: NDJSON of every record in that state, live and archived with all raw values.
+
+    Merged ones give `id` and `survivorId`, deleted ones only `id`.
+    """
     records = call.sandbox.portal.records[call.object_type().type_id]
     name = call.one("state") or "live"
     if name not in STATE_NAMES:

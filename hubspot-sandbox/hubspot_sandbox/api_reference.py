@@ -7,6 +7,7 @@ from typing import Any
 from hubspot_sandbox.api_objects import limit_of, next_link
 from hubspot_sandbox.association_types import PAIRS
 from hubspot_sandbox.call import Call, Reply, json_reply
+from hubspot_sandbox.definition import NON_SENSITIVE
 from hubspot_sandbox.errors import not_found, validation
 from hubspot_sandbox.moments import iso
 from hubspot_sandbox.object_types import OBJECT_TYPES, ObjectType
@@ -19,13 +20,12 @@ _BORN = "2022-05-17T11:03:27.641Z"
 
 
 def properties(call: Call) -> Reply:
-    """GET /crm/properties/{v}/{t}: every property, no paging; sensitive ones only when asked for."""
+    """GET /crm/properties/{v}/{t}: every property, no paging; the portal has no sensitive ones."""
     records = call.sandbox.portal.records[call.object_type().type_id]
-    wanted = call.one("dataSensitivity") or "non_sensitive"
-    if call.flag("archived"):
+    if call.flag("archived") or (call.one("dataSensitivity") or NON_SENSITIVE) != NON_SENSITIVE:
         return json_reply({"results": []})
     found = [each for each in records.definitions.values() if call.sandbox.quirks.lists(each.name)]
-    return json_reply({"results": [each.as_json() for each in found if each.sensitivity == wanted]})
+    return json_reply({"results": [each.as_json() for each in found]})
 
 
 def one_property(call: Call) -> Reply:

@@ -56,9 +56,16 @@ QUIRKS: tuple[Quirk, ...] = (
     Quirk("archived-unsupported", "", (), "type ids, comma separated, whose archived list answers 400"),
     Quirk("over-limit", "400", ("400", "clamp"), "a `limit` over the maximum: 400, or silently the maximum"),
     Quirk("restore-bumps", "true", ("true", "false"), "restoring a record sets its last-modified time"),
-    Quirk("short-search-pages", "0", (), "every n-th search page with a successor is one row short"),
+    Quirk(
+        "short-search-pages",
+        "0",
+        (),
+        "every n-th search page with a successor lacks its last row, over which `after` steps",
+    ),
     Quirk("unlisted-properties", "", (), "property names, comma separated, that the lists of properties leave out"),
-    Quirk("empty-search-pages", "0", (), "every n-th search page with a successor is empty"),
+    Quirk(
+        "empty-search-pages", "0", (), "every n-th search page with a successor is empty; `after` steps over its rows"
+    ),
 )
 _DEAL_TYPE = "deal-to-appointment-type"
 _GUESSED_TYPE = ("0-3", "0-421", 945)
