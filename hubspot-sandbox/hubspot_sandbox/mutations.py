@@ -95,6 +95,7 @@ def _merge(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
 def _gdpr_delete(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
     """Gone for good, from the live list or from the archive; nothing remembers the values."""
     records = records_of(portal, mutation)
+    records.drop_expired_archive()
     raw = text_of(mutation.get("id"))
     number = records.number_of(raw)
     if number is None or records.state[number] not in (LIVE, ARCHIVED):

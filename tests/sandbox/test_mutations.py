@@ -88,8 +88,9 @@ def test_what_the_archive_forgot_is_in_no_truth_and_cannot_be_restored(api: Api)
     assert [row["id"] for row in api.sandbox.truth("contacts", "archived")] == [kept]
     assert [row["id"] for row in api.sandbox.truth("contacts", "deleted")] == [old]
     api.sandbox.clock.advance(2 * 86_400)
-    with pytest.raises(AdminError, match="restore: contacts has no archived record"):
-        api.sandbox.mutate([{"kind": "restore", "type": "contacts", "id": kept}])
+    for kind in ("gdpr-delete", "restore"):
+        with pytest.raises(AdminError, match=f"{kind}: contacts has no (archived )?record"):
+            api.sandbox.mutate([{"kind": kind, "type": "contacts", "id": kept}])
     assert list(api.sandbox.truth("contacts", "archived")) == []
 
 
