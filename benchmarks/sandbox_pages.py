@@ -17,9 +17,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from measurement import processor_seconds
+from measurement import peak_megabytes, processor_seconds
 from results import commit, processor
 
 HEADERS = {"Authorization": "Bearer pat-sandbox-not-a-secret"}
@@ -121,13 +120,6 @@ def _ids(client: Client, count: int) -> list[str]:
     return found[:count]
 
 
-def _peak_megabytes(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise SystemExit("This system does not say how much memory a process took.")
-
-
 def _timed(action: Callable[[], object]) -> float:
     started = time.perf_counter()
     action()
@@ -158,7 +150,7 @@ def main() -> None:
             "search, keyset, 200 x 300": _rate(process.pid, searches, args.seconds),
             "associations, 1,000 ids": _rate(process.pid, _associations(client, ids), args.seconds),
         }
-        memory = _peak_megabytes(process.pid)
+        memory = peak_megabytes(process.pid)
     finally:
         process.terminate()
         process.wait(10)

@@ -271,13 +271,24 @@ def limit_duckdb(path: Path, file: Path, again: bool) -> float:
     return seconds
 
 
+def named_peers(text: str) -> tuple[str, ...]:
+    """Names of PEERS, between commas."""
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no target {unknown[0]!r}; there are: {', '.join(PEERS)}")
+    return names
+
+
 def main() -> None:
     """Measure everything and print a table of medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--narrow", type=int, default=500_000)
     parser.add_argument("--wide", type=int, default=50_000)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", help="names of targets, between commas")
+    parser.add_argument(
+        "--only", type=named_peers, default=tuple(PEERS), metavar="NAMES", help=f"between commas: {', '.join(PEERS)}"
+    )
     parser.add_argument(
         "--slow-runs", type=int, help="runs of a target that takes over 15 seconds; default: as the others"
     )
@@ -292,7 +303,7 @@ def main() -> None:
         melty = {**login, "database": parts.path[1:], "default_target_schema": "bench"}
         file = folder / "bench.duckdb"
         ours = HERE / "target-warehouse"
-        peers = {name: installed(name, folder) for name in PEERS if not asked.only or name in asked.only}
+        peers = {name: installed(name, folder) for name in asked.only}
         best = {"use_copy": True, "validate_records": False, "batch_size_rows": 50_000}
         wise = {**login, "dbname": parts.path[1:], "default_target_schema": "bench"}
         duck = {"path": str(file), "filepath": str(file), "default_target_schema": "bench"}
@@ -321,7 +332,7 @@ def main() -> None:
             times: dict[str, list[tuple[float, float, float]]] = {}
             for _ in range(asked.runs):
                 for name, (command, config) in ways.items():
-                    is_slow = sum(times.get(name, [(0.0,)])[0][:1]) > _SLOW_SECONDS
+                    is_slow = name in times and times[name][0][0] > _SLOW_SECONDS
                     if is_slow and len(times[name]) >= (asked.slow_runs or asked.runs):
                         continue
                     empty_postgres(url)

@@ -115,6 +115,8 @@ def reset(call: Call) -> Reply:
 def status(call: Call) -> Reply:
     """GET status: what is served; `options` is compared by `up`."""
     sandbox = call.sandbox
+    for records in sandbox.portal.records.values():
+        records.drop_expired_archive()
     return json_reply(
         {
             "name": "hubspot-sandbox",
@@ -151,12 +153,16 @@ def _lines(parts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def truth_objects(call: Call) -> Iterator[bytes]:
-    """GET truth/objects/{type}[?state=]: NDJSON of every record in that state with all raw values."""
+    """GET truth/objects/{type}[?state=]: NDJSON of every record in that state, live and archived with all raw values.
+
+    Merged ones give `id` and `survivorId`, deleted ones only `id`.
+    """
     records = call.sandbox.portal.records[call.object_type().type_id]
     name = call.one("state") or "live"
     if name not in STATE_NAMES:
         raise NotPossible(f"There is no state {name[:40]!r}; there are: {', '.join(STATE_NAMES)}.")
     state = STATE_NAMES[name]
+    records.drop_expired_archive()
 
     def line(number: int) -> bytes:
         if name in ("merged", "deleted"):

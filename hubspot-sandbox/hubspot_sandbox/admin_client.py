@@ -71,7 +71,7 @@ class AdminClient:
         return found
 
     def truth(self, object_type: str, state: str = "live") -> Iterator[dict[str, Any]]:
-        """Every record of a type in a state, with all raw values."""
+        """Every record of a type in a state, with all raw values; merged: `id` and `survivorId`, deleted: `id`."""
         return self._lines(f"truth/objects/{object_type}?state={state}")
 
     def truth_associations(self) -> Iterator[dict[str, Any]]:

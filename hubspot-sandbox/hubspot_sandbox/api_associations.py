@@ -14,6 +14,7 @@ from hubspot_sandbox.object_types import ObjectType
 from hubspot_sandbox.property_plan import encode
 from hubspot_sandbox.records import LIVE
 from hubspot_sandbox.search_request import text_of
+from hubspot_sandbox.whole_number import whole_number
 
 BATCH_MAX = 1_000
 PAGE = 500
@@ -191,10 +192,11 @@ def read_one(call: Call) -> Reply:
     if number is None:
         raise not_found()
     raw_limit = call.one("limit") or str(PAGE)
-    if not raw_limit.isdigit() or not 1 <= int(raw_limit) <= PAGE:
+    limit = whole_number(raw_limit)
+    if limit is None or not 1 <= limit <= PAGE:
         raise validation(f"limit must be between 1 and {PAGE}, got {raw_limit[:40]}.")
     after = call.one("after").replace(" ", "+")
-    edges, following = _page(call, source.type_id, number, target.type_id, after, int(raw_limit))
+    edges, following = _page(call, source.type_id, number, target.type_id, after, limit)
     body: dict[str, Any] = {"results": edges}
     if following:
         link = f"{call.base_url}{call.path}?limit={raw_limit}&after={following}"

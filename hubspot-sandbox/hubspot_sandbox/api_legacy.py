@@ -16,6 +16,7 @@ from hubspot_sandbox.errors import not_found, validation
 from hubspot_sandbox.moments import parse_moment
 from hubspot_sandbox.records import LIVE, Records
 from hubspot_sandbox.reference import PIPELINES
+from hubspot_sandbox.whole_number import whole_number
 
 _PAGE, _PAGE_MAX = 100, 250
 
@@ -139,16 +140,17 @@ def _record(call: Call, records: Records, number: int, names: list[str], id_key:
 
 def _page(call: Call, records: Records) -> tuple[list[int], dict[str, Any]]:
     """Live record numbers from `offset` on, and the offset of what follows."""
-    offset = call.one("offset") or "0"
-    if not offset.isdigit():
-        raise validation(f"offset must be a number, got {offset[:40]}.")
+    raw = call.one("offset") or "0"
+    offset = whole_number(raw)
+    if offset is None:
+        raise validation(f"offset must be a number, got {raw[:40]}.")
     limit = limit_of(call, _PAGE, _PAGE_MAX)
     page: list[int] = []
-    for number in records.numbers(LIVE, records.first_number_from(int(offset))):
+    for number in records.numbers(LIVE, records.first_number_from(offset)):
         if len(page) == limit:
             return page, {"more": True, "offset": records.id_of(page[-1]) + 1}
         page.append(number)
-    return page, {"more": False, "offset": records.id_of(page[-1]) + 1 if page else int(offset)}
+    return page, {"more": False, "offset": records.id_of(page[-1]) + 1 if page else offset}
 
 
 def _asked(call: Call, records: Records) -> list[str]:

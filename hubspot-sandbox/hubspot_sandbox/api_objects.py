@@ -12,6 +12,7 @@ from hubspot_sandbox.moments import iso
 from hubspot_sandbox.property_plan import encode
 from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED, Records
 from hubspot_sandbox.search_request import MAX_LIMIT, TooFar, list_in, parse_search, text_of
+from hubspot_sandbox.whole_number import whole_number
 
 LIST_MAX, LIST_MAX_WITH_HISTORY, BATCH_MAX = 100, 50, 100
 
@@ -19,9 +20,10 @@ LIST_MAX, LIST_MAX_WITH_HISTORY, BATCH_MAX = 100, 50, 100
 def limit_of(call: Call, default: int, maximum: int) -> int:
     """The `limit` parameter, checked."""
     raw = call.one("limit") or str(default)
-    if not raw.isdigit() or int(raw) < 1:
+    asked = whole_number(raw)
+    if asked is None or asked < 1:
         raise validation(f"limit must be a positive integer, got {raw[:40]}.", context={"limit": [raw[:40]]})
-    allowed = call.sandbox.quirks.checked_limit(int(raw), maximum)
+    allowed = call.sandbox.quirks.checked_limit(asked, maximum)
     if allowed is None:
         message = f"limit must be at most {maximum}, got {raw}."
         raise call.sandbox.quirks.refusal(validation(message, code="INVALID_LIMIT", context={"limit": [raw]}))

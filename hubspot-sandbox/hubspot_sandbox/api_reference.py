@@ -7,24 +7,25 @@ from typing import Any
 from hubspot_sandbox.api_objects import limit_of, next_link
 from hubspot_sandbox.association_types import PAIRS
 from hubspot_sandbox.call import Call, Reply, json_reply
+from hubspot_sandbox.definition import NON_SENSITIVE
 from hubspot_sandbox.errors import not_found, validation
 from hubspot_sandbox.moments import iso
 from hubspot_sandbox.object_types import OBJECT_TYPES, ObjectType
 from hubspot_sandbox.property_plan import encode
 from hubspot_sandbox.records import LIVE
 from hubspot_sandbox.reference import ARCHIVED_OWNERS, OWNERS, PIPELINES
+from hubspot_sandbox.whole_number import whole_number
 
 _BORN = "2022-05-17T11:03:27.641Z"
 
 
 def properties(call: Call) -> Reply:
-    """GET /crm/properties/{v}/{t}: every property, no paging; sensitive ones only when asked for."""
+    """GET /crm/properties/{v}/{t}: every property, no paging; the portal has no sensitive ones."""
     records = call.sandbox.portal.records[call.object_type().type_id]
-    wanted = call.one("dataSensitivity") or "non_sensitive"
-    if call.flag("archived"):
+    if call.flag("archived") or (call.one("dataSensitivity") or NON_SENSITIVE) != NON_SENSITIVE:
         return json_reply({"results": []})
     found = [each for each in records.definitions.values() if call.sandbox.quirks.lists(each.name)]
-    return json_reply({"results": [each.as_json() for each in found if each.sensitivity == wanted]})
+    return json_reply({"results": [each.as_json() for each in found]})
 
 
 def one_property(call: Call) -> Reply:
@@ -91,9 +92,9 @@ def owners(call: Call) -> Reply:
         rows = [o for o in rows if o["email"] == call.one("email")]
     limit = limit_of(call, 100, 500)
     raw = call.one("after") or "0"
-    if not raw.isdigit():
+    start = whole_number(raw)
+    if start is None:
         raise validation(f"The after parameter is not valid: {raw[:40]}.")
-    start = int(raw)
     body = b'{"results":' + encode(rows[start : start + limit])
     if start + limit < len(rows):
         after = str(start + limit)

@@ -130,6 +130,4 @@ def _faults(name: str | None) -> tuple[Fault, ...]:
 
 def listening(args: argparse.Namespace) -> Listening:
     """Where to listen."""
-    return Listening(
-        args.host, args.port, getattr(args, "idle_minutes", 0.0), args.allow_remote, args.proxy_port, args.ca_file
-    )
+    return Listening(args.host, args.port, args.idle_minutes, args.allow_remote, args.proxy_port, args.ca_file)

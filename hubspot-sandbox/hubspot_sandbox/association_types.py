@@ -1,7 +1,8 @@
 """Which object types are associated, and every association type (label) between them, one row each.
 
-Type ids between standard objects are HubSpot's (documented, or observed for the ones marked G in its facts);
-those with the custom object, and all user-defined labels, are this portal's own.
+Type ids between standard objects are HubSpot's, documented or observed; deal to appointment (945) is a guess, which
+the switch `deal-to-appointment-type` changes. Those with the custom object, and all user-defined labels, are this
+portal's own.
 """
 
 from __future__ import annotations

@@ -67,8 +67,7 @@ class Edges:
         if not self.regular or left >= self.left_count:
             return
         along, between = self._steps
-        for layer, place in enumerate(range(left - self._first, self.regular, self._rows)):
-            del place
+        for layer in range(len(range(left - self._first, self.regular, self._rows))):
             yield (left * along + layer * between) % self.right_count, layer
 
     def lefts_of(self, right: int) -> Iterator[tuple[int, int]]:

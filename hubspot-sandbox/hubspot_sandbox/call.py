@@ -36,7 +36,7 @@ def json_reply(value: Any, status: int = 200) -> Reply:
 
 @dataclass
 class Call:
-    """A request that matched a route; `params` are the named parts of its path."""
+    """A request; `params` are the named parts of its path, once it is routed."""
 
     sandbox: Sandbox
     method: str

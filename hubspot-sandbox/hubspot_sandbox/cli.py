@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     mutate.add_argument("--url", help="the sandbox (default: the one that `up` started)")
     mutate.add_argument("--script", metavar="FILE", help="a JSON or YAML list of mutations")
-    mutate.add_argument("--random", type=int, metavar="N", help="N mixed mutations of all kinds")
+    mutate.add_argument("--random", type=int, metavar="N", help="N mixed mutations of records and associations")
     mutate.add_argument("--seed", type=int, default=1, help="of --random (%(default)s)")
     mutate.add_argument("--json", action="store_true", help="print every change as JSON")
     mutate.add_argument("words", nargs="*", metavar="MUTATION", help="one mutation, see below")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+#: The portal has no other properties.
+NON_SENSITIVE = "non_sensitive"
 Choices = tuple[tuple[str, str], ...]  # (value, label)
 
 
@@ -26,7 +28,6 @@ class Definition:
     calculated: bool = False
     external_options: bool = False
     unique: bool = False
-    sensitivity: str = "non_sensitive"
     referenced_object_type: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -58,7 +59,7 @@ class Definition:
                 "readOnlyValue": self.calculated,
             },
             "formField": not self.hubspot_defined,
-            "dataSensitivity": self.sensitivity,
+            "dataSensitivity": NON_SENSITIVE,
         }
         if self.referenced_object_type:
             body["referencedObjectType"] = self.referenced_object_type

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from hubspot_sandbox.whole_number import whole_number
+
 DAY_MS = 86_400_000
 
 #: Every seeded moment lies between these two, so a portal is the same whenever it is started.
@@ -53,8 +55,9 @@ def iso_date(moment_ms: int) -> str:
 def parse_moment(text: str) -> int | None:
     """Epoch milliseconds of an epoch-millisecond or ISO text, None if it is neither (HubSpot filters take both)."""
     stripped = text.strip()
-    if stripped.lstrip("-").isdigit():
-        return int(stripped)
+    number = whole_number(stripped.removeprefix("-"))
+    if number is not None:
+        return -number if stripped.startswith("-") else number
     try:
         parsed = datetime.fromisoformat(stripped)
     except ValueError:

@@ -13,6 +13,7 @@ from hubspot_sandbox.definition import Definition, choices
 from hubspot_sandbox.moments import DAY_MS, iso
 from hubspot_sandbox.mutation_fields import Mutation, MutationError, number_of, properties_of, records_of
 from hubspot_sandbox.portal import Portal
+from hubspot_sandbox.property_definitions import group_of
 from hubspot_sandbox.quirks import Quirks
 from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED
 from hubspot_sandbox.search_request import text_of
@@ -59,6 +60,7 @@ def _archive(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
 
 def _restore(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
     records = records_of(portal, mutation)
+    records.drop_expired_archive()
     number = number_of(records, mutation, state=ARCHIVED)
     records.before_change(number)
     records.state[number] = LIVE
@@ -93,6 +95,7 @@ def _merge(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
 def _gdpr_delete(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
     """Gone for good, from the live list or from the archive; nothing remembers the values."""
     records = records_of(portal, mutation)
+    records.drop_expired_archive()
     raw = text_of(mutation.get("id"))
     number = records.number_of(raw)
     if number is None or records.state[number] not in (LIVE, ARCHIVED):
@@ -186,7 +189,7 @@ def _define_property(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mut
             type_,
             text_of(mutation.get("fieldType")) or "text",
             "nothing",
-            "contactinformation",
+            group_of(records.type),
             options=choices(*map(text_of, mutation.get("options") or ())),
             null_percent=100,
         )

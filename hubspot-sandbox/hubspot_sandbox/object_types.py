@@ -28,7 +28,6 @@ class ObjectType:
     property_count: int
     has_pipelines: bool = False
     custom: bool = False
-    archived_listable: bool = True
 
     @property
     def read_scope(self) -> str:

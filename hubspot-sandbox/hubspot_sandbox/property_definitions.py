@@ -48,9 +48,14 @@ def _custom(number: int, group: str) -> Definition:
     )
 
 
+def group_of(object_type: ObjectType) -> str:
+    """The group that all properties of a type are shown in."""
+    return GROUP.get(object_type.plural, f"{object_type.singular}_information")
+
+
 def definitions_of(object_type: ObjectType, count: int) -> dict[str, Definition]:
     """All definitions by name: HubSpot's own, then custom ones until there are `count` (never fewer than HubSpot's)."""
-    group = GROUP.get(object_type.plural, f"{object_type.singular}_information")
+    group = group_of(object_type)
     found: dict[str, Definition] = {}
     for definition in (*system_definitions(object_type), *OWN.get(object_type.plural, ())):
         found.setdefault(definition.name, Definition(**{**definition.__dict__, "group": group}))

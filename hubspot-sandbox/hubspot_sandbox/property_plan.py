@@ -21,7 +21,6 @@ def fragments(key: bytes, pool: tuple[str | None, ...]) -> tuple[bytes, ...]:
 class Plan:
     """How to write the `properties` object of one fixed set of names: fragments to pick, and computed ones."""
 
-    names: tuple[str, ...]
     place: dict[str, int]
     pick: Callable[[bytes], tuple[int, ...]]
     pools: tuple[tuple[bytes, ...], ...]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from hubspot_sandbox.errors import HubSpotError
 from hubspot_sandbox.object_types import ObjectType
+from hubspot_sandbox.whole_number import whole_number
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,16 @@ QUIRKS: tuple[Quirk, ...] = (
     Quirk("archived-unsupported", "", (), "type ids, comma separated, whose archived list answers 400"),
     Quirk("over-limit", "400", ("400", "clamp"), "a `limit` over the maximum: 400, or silently the maximum"),
     Quirk("restore-bumps", "true", ("true", "false"), "restoring a record sets its last-modified time"),
-    Quirk("short-search-pages", "0", (), "every n-th search page with a successor is one row short"),
+    Quirk(
+        "short-search-pages",
+        "0",
+        (),
+        "every n-th search page with a successor lacks its last row, over which `after` steps",
+    ),
     Quirk("unlisted-properties", "", (), "property names, comma separated, that the lists of properties leave out"),
-    Quirk("empty-search-pages", "0", (), "every n-th search page with a successor is empty"),
+    Quirk(
+        "empty-search-pages", "0", (), "every n-th search page with a successor is empty; `after` steps over its rows"
+    ),
 )
 _DEAL_TYPE = "deal-to-appointment-type"
 _GUESSED_TYPE = ("0-3", "0-421", 945)
@@ -70,7 +78,7 @@ def _checked(name: str, value: str) -> str:
         raise ValueError(f"There is no quirk {name!r}; there are: {', '.join(_BY_NAME)}.")
     if quirk.values and value not in quirk.values:
         raise ValueError(f"Quirk {name} takes {' or '.join(quirk.values)}, not {value!r}.")
-    if quirk.default.isdigit() and not quirk.values and not value.isdigit():
+    if quirk.default.isdigit() and not quirk.values and whole_number(value) is None:
         raise ValueError(f"Quirk {name} takes a whole number, not {value!r}.")
     return value
 
@@ -113,7 +121,7 @@ class Quirks:
         if self["arbitrary-after"] == "reject" and text not in self._handed_out:
             return None
         if self["list-cursor"] == "id":
-            return int(text) if text.isdigit() else None
+            return whole_number(text)
         try:
             return int(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().removeprefix("o:"))
         except (binascii.Error, ValueError):

@@ -57,6 +57,8 @@ def _on_record(kind: str, portal: Portal, rng: random.Random) -> Mutation | None
     made: Mutation = {"kind": kind, "type": records.type.type_id}
     if kind == "create":
         return {**made, "properties": _some_values(rng, records, 12)}
+    if kind == "restore":
+        records.drop_expired_archive()
     number = _pick(rng, records, ARCHIVED if kind == "restore" else LIVE)
     if number is None:
         return None
@@ -104,7 +106,10 @@ def _on_edge(kind: str, portal: Portal, rng: random.Random) -> Mutation | None:
 
 
 def random_mutations(portal: Portal, count: int, seed: int) -> Iterator[Mutation]:
-    """`count` mutations of all kinds; apply each before taking the next, which looks at the portal as it then is."""
+    """`count` mutations of the kinds in `WEIGHTS`.
+
+    Apply each before taking the next, which looks at the portal as it then is.
+    """
     rng = random.Random(f"mutations/{seed}")  # noqa: S311 - made-up data, reproducible on purpose
     made = failed = 0
     kinds, weights = list(WEIGHTS), list(WEIGHTS.values())

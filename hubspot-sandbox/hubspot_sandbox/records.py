@@ -188,7 +188,6 @@ class Records:
         # Never fewer than three names, so itemgetter always gives a tuple.
         pick = itemgetter(*(values.DIGEST_HEAD + self._seeded_names.get(name, 0) for name in names))
         return Plan(
-            names,
             {name: place for place, name in enumerate(names)},
             pick,
             pools,

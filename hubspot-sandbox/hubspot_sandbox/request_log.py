@@ -11,7 +11,6 @@ class RequestLog:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, int]] = Counter()
-        self.dropped = 0
 
     def add(self, endpoint: str, status: int) -> None:
         """Count one answered request; status 0 stands for a connection that was cut instead."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from hubspot_sandbox.moments import parse_moment
@@ -13,9 +14,10 @@ Test = Callable[[str | None], bool]
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def comparable_as(property_type: str) -> Callable[[str], Comparable | None]:

@@ -47,12 +47,12 @@ class SearchIndex:
             numbers, start, end = self._range(groups[0])
             first = start + request.offset
             return end - start, numbers[first : min(end, first + request.limit)]
-        if request.query:
-            numbers = [n for n in self._group(()) if self._has_words(n, request.query)]
-        elif len(groups) == 1:
+        if len(groups) == 1:
             numbers = self._group(groups[0])
         else:
             numbers = sorted(set().union(*(self._group(group) for group in groups)))
+        if request.query:
+            numbers = [n for n in numbers if self._has_words(n, request.query)]
         ordered = self._ordered(numbers, request)
         return len(ordered), ordered[request.offset : request.offset + request.limit]
 

@@ -128,11 +128,12 @@ def _sort(body: dict[str, Any], known: set[str]) -> tuple[str, bool] | None:
         return None
     first = sorts[0] if isinstance(sorts[0], dict) else {"propertyName": text_of(sorts[0])}
     name = text_of(first.get("propertyName"))
+    is_descending = text_of(first.get("direction")).upper() == "DESCENDING"
     if isinstance(sorts[0], str) and name.startswith("-"):
-        return name[1:], True
+        name, is_descending = name[1:], True
     if name not in known:
         raise validation(f"Cannot sort by unknown property {name}.", context={"propertyName": [name]})
-    return name, text_of(first.get("direction")).upper() == "DESCENDING"
+    return name, is_descending
 
 
 def _count(body: dict[str, Any], key: str, default: int) -> int:

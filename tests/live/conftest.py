@@ -110,6 +110,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if spent := [each[REQUESTS] for each in told if REQUESTS in each]:
         known = sum(answer.is_known for answer in answers)
         terminalreporter.write_line(f"{known} of {len(answers)} answered; {max(spent)} requests, all of them reads.")
-    if answers and (file := config.getoption("--answer-sheet")):
+    if answers and (file := config.getoption("--answer-sheet", None)):
         write(answers, file)
         terminalreporter.write_line(f"Written to {file}.")

@@ -80,6 +80,26 @@ def test_the_archive_forgets_after_ninety_days(api: Api) -> None:
     assert len(_ids(api, "&archived=true")) == 1
 
 
+def test_what_the_archive_forgot_is_in_no_truth_and_cannot_be_restored(api: Api) -> None:
+    old, kept = _ids(api)[:2]
+    for record_id, days_ago in ((old, 91), (kept, 89)):
+        api.sandbox.mutate([{"kind": "archive", "type": "contacts", "id": record_id, "daysAgo": days_ago}])
+    assert api.get("/sandbox/status").json()["records"]["contacts"]["archived"] == 1
+    assert [row["id"] for row in api.sandbox.truth("contacts", "archived")] == [kept]
+    assert [row["id"] for row in api.sandbox.truth("contacts", "deleted")] == [old]
+    api.sandbox.clock.advance(2 * 86_400)
+    for kind in ("gdpr-delete", "restore"):
+        with pytest.raises(AdminError, match=f"{kind}: contacts has no (archived )?record"):
+            api.sandbox.mutate([{"kind": kind, "type": "contacts", "id": kept}])
+    assert list(api.sandbox.truth("contacts", "archived")) == []
+
+
+def test_a_random_script_restores_nothing_that_the_archive_forgot(api: Api) -> None:
+    for record_id in _ids(api)[:300]:
+        api.sandbox.mutate([{"kind": "archive", "type": "contacts", "id": record_id, "daysAgo": 91}])
+    assert len(api.sandbox.random(200, seed=5)) == 200
+
+
 def test_a_merged_record_vanishes_and_resolves_to_the_survivor(api: Api) -> None:
     winner, loser, third, *_ = _ids(api)
     api.sandbox.mutate(
@@ -174,6 +194,13 @@ def test_a_new_property_appears_and_can_be_set(api: Api) -> None:
     assert [row["properties"]["shoe_size"] for row in rows] == ["43", None]
     api.sandbox.mutate([{"kind": "remove-property", "type": "contacts", "name": "shoe_size"}])
     assert "shoe_size" not in api.get("/crm/v3/objects/contacts/51?properties=shoe_size").text
+
+
+def test_a_new_property_is_in_the_group_of_its_type(api: Api) -> None:
+    for name in ("contacts", "deals", "divisions"):
+        others = {row["groupName"] for row in api.get(f"/crm/v3/properties/{name}").json()["results"]}
+        api.sandbox.mutate([{"kind": "define-property", "type": name, "name": "shoe_size"}])
+        assert {api.get(f"/crm/v3/properties/{name}/shoe_size").json()["groupName"]} == others
 
 
 def test_after_many_changes_list_search_and_truth_still_agree(api: Api) -> None:

@@ -69,6 +69,29 @@ def test_groups_are_alternatives_and_the_default_sort_is_oldest_first(shared: Ap
     assert [int(row["id"]) for row in rows] != sorted(int(row["id"]) for row in rows), "created is not the id's order"
 
 
+def test_words_are_looked_for_among_what_the_groups_let_through(shared: Api) -> None:
+    with_words = shared.search("contacts", query="hugo", sorts=BY_ID, limit=200)["results"]
+    assert with_words, "nobody is called Hugo: this tests nothing"
+    middle = with_words[len(with_words) // 2]["id"]
+    expected = [row["id"] for row in with_words if int(row["id"]) <= int(middle)]
+    assert len(expected) < len(with_words)
+    group = [_filter("hs_object_id", "LTE", middle)]
+    found = shared.search("contacts", query="hugo", filterGroups=[{"filters": group}], sorts=BY_ID, limit=200)
+    assert [row["id"] for row in found["results"]] == expected
+    assert found["total"] == len(expected)
+    others = [{"filters": group}, {"filters": [_filter("hs_object_id", "EQ", with_words[-1]["id"])]}]
+    found = shared.search("contacts", query="hugo", filterGroups=others, sorts=BY_ID, limit=200)
+    assert [row["id"] for row in found["results"]] == list(dict.fromkeys([*expected, with_words[-1]["id"]]))
+
+
+@pytest.mark.parametrize("name", ["hs_object_id", "intake_count", "lastmodifieddate"])
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "--5", "²", "9" * 5_000])
+def test_a_number_that_is_none_finds_nothing(shared: Api, name: str, value: str) -> None:
+    for condition in (_filter(name, "GTE", value), _filter(name, "BETWEEN", value, highValue="5")):
+        assert shared.search("contacts", filters=[condition])["total"] == 0
+    assert shared.search("contacts", filters=[_filter(name, "BETWEEN", "-5", highValue=value)])["total"] == 0
+
+
 def test_a_search_pages_by_offset(shared: Api) -> None:
     reply = shared.post("/crm/v3/objects/deals/search", {"limit": 100, "sorts": BY_ID})
     body = reply.json()

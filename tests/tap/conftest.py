@@ -16,7 +16,7 @@ SMALL = {
 
 
 @pytest.fixture(scope="session")
-def read_only_sandbox(sandbox_factory):
+def portal(sandbox_factory):
     """A portal that no test changes."""
     return sandbox_factory(**SMALL)
 
@@ -32,12 +32,6 @@ def clean_portal(changeable):
     """A portal that the test may change: it is clean when the test starts."""
     changeable.reset()
     return changeable
-
-
-@pytest.fixture
-def portal(read_only_sandbox):
-    """The same portal under the name that tests which change nothing use."""
-    return read_only_sandbox
 
 
 @pytest.fixture

@@ -88,7 +88,11 @@ def _in_own_process(folder: Path, arguments: list[str], env: dict[str, str], tim
     process = _SERVER.Process(target=_command, args=(arguments, env, str(out), str(log)))
     process.start()
     process.join(timeout)
-    assert process.exitcode is not None, f"the tap did not end within {timeout} s: {log.read_text()[-2000:]}"
+    ended = process.exitcode is not None
+    if not ended:
+        process.kill()
+        process.join()
+    assert ended, f"the tap did not end within {timeout} s: {log.read_text()[-2000:]}"
     code = process.exitcode
     process.close()
     return code, out.read_text(), log.read_text()

@@ -15,8 +15,8 @@ TYPES = {"contacts": "0-1", "appointments": "0-421", "divisions": "divisions", "
 
 
 @pytest.fixture(scope="module")
-def run(read_only_sandbox, tmp_path_factory):
-    settings = {"api_url": read_only_sandbox.url, "access_token": read_only_sandbox.token}
+def run(portal, tmp_path_factory):
+    settings = {"api_url": portal.url, "access_token": portal.token}
     run = run_tap(tmp_path_factory.mktemp("full"), settings)
     assert run.returncode == 0, run.log
     return run

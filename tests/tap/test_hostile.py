@@ -59,6 +59,7 @@ def test_no_record_is_lost(sandbox_factory, tmp_path, options, faults):
     assert second.returncode == 0, second.log
     assert {each["id"] for each in second.records("contacts")} == set(contacts[:250])
     assert {each["id"] for each in second.deletes("contacts")} == set(contacts[-5:])
+    assert all(each["fired"] for each in sandbox.fault_counts()), "a fault never fired: this tests nothing"
     sandbox.stop()
 
 

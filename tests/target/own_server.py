@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import warnings
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,19 +103,26 @@ class OwnServer:
         self._run("pg_ctl", "-w", "-m", "fast", "stop")
 
     def kill(self) -> None:
-        """SIGKILL the server and all its processes."""
-        postmaster = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
-        family = [postmaster, *postmaster.children(recursive=True)]
-        for process in family:
-            try:
-                process.send_signal(signal.SIGKILL)
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(family, timeout=20)
+        """SIGKILL the server and all its processes; what it leaves is that of a crash, but for the file of its pid.
+
+        With the file gone nobody takes a process that has the same pid later for the server.
+        """
+        if not self.is_up:
+            return
+        pid_file = self.data / "postmaster.pid"
+        with suppress(psutil.NoSuchProcess):
+            postmaster = psutil.Process(int(pid_file.read_text().split()[0]))
+            postmaster.suspend()  # so that it starts no process that is not in the list
+            family = [postmaster, *postmaster.children(recursive=True)]
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGKILL)
+            psutil.wait_procs(family, timeout=20)
+        pid_file.unlink()
 
     @property
     def is_up(self) -> bool:
-        """Whether it was started and not stopped; one that was killed counts as up until `start`."""
+        """Whether it was started and neither stopped nor killed; one that fell by itself counts as up."""
         return (self.data / "postmaster.pid").exists()
 
     def connect(self, **options: Any) -> psycopg.Connection[Any]:
