@@ -145,7 +145,7 @@ class ObjectStream(HubSpotStream):
             yield self.checkpoint(state)
             for page in self.portal.listed(self.kind, self._wanted):
                 yield self._page(page)
-        yield from self._archived(state, since=last_bookmark, is_whole=not is_continued)
+        yield from self._archived(state, since=last_bookmark)
         self._seen.end(complete=True)
         yield Activation(full_pass.version)
         state.end_full_pass()
@@ -280,12 +280,12 @@ class ObjectStream(HubSpotStream):
         merged_ids = self._wanted.merged_ids(survivor["properties"])
         return merged_records(record.id, merged_ids, record.updated_at or record.created_at)
 
-    def _archived(self, state: StreamState, *, since: datetime | None, is_whole: bool = False) -> Iterator[Block]:
+    def _archived(self, state: StreamState, *, since: datetime | None) -> Iterator[Block]:
         """Yield a delete record for each object archived since then; deleting does not touch last-modified.
 
         What was merged into it before is told with it: nothing else names that any more. Restoring need not touch
-        last-modified either: what was archived at the last run and is not any more is read again, if it is live; but
-        not by a pass that has read everything (`is_whole`).
+        last-modified either: what was archived at the last run and is not any more is read again, if it is live; by a
+        full pass, too, which may have been past it when it was restored.
         """
         archived: set[int] = set()
         records: list[Record] = []
@@ -308,9 +308,8 @@ class ObjectStream(HubSpotStream):
                 error,
             )
         yield self.block(records, deletes=len(records))
-        if not is_whole:
-            for page in self.portal.live(self.kind, sorted(state.archived - archived), self._wanted):
-                yield self._page(page)
+        for page in self.portal.live(self.kind, sorted(state.archived - archived), self._wanted):
+            yield self._page(page)
         state.archived = archived if len(archived) <= MOST_ARCHIVED else set()
 
 
