@@ -184,6 +184,19 @@ def test_what_is_restored_while_a_full_pass_reads_is_read_again_if_its_part_is_f
     assert set(read) == set(ids(clean_portal))
 
 
+def test_a_property_that_is_chosen_while_a_pass_is_interrupted_is_named(clean_portal, table):
+    everything = ids(clean_portal)
+    table.settings |= {"include_properties": {"*": ["email"]}}
+    table.run(full_pass_at="2026-01-01T00:00:00.000Z")
+    saved = table.state["bookmarks"]["contacts"]
+    half = int(everything[len(everything) // 2])
+    table.settings |= {"include_properties": {"*": ["email", "firstname"]}}
+    begun = {"version": saved["version"] + 1, "started_at": saved["full_pass_at"], "ranges": [[0, half]]}
+    run = table.run(full_pass=begun)
+    assert "contacts: read from now on, and null in records that do not change" in run.log
+    assert "until the next full pass: firstname." in run.log
+
+
 def test_properties_that_come_go_and_change_their_type_between_runs(clean_portal, table):
     target = ids(clean_portal)[0]
     clean_portal.mutate(

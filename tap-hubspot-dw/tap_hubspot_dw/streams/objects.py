@@ -136,12 +136,15 @@ class ObjectStream(HubSpotStream):
             self._seen.end(complete=False)  # what was read before is missing
         else:
             self._seen.begin(None)
+        if not full_pass.ranges:  # else what was read before may lack properties that were chosen since
+            state.properties = _checksums(self._wanted.names)
         yield self.checkpoint(state)
         try:
             yield from self._ranges(state, full_pass)
         except NotPositionalError as error:
             self.logger.warning("%s: the list is read by its cursor alone: %s.", self.name, error)
             full_pass = state.full_pass = replace(full_pass, ranges=())
+            state.properties = _checksums(self._wanted.names)
             yield self.checkpoint(state)
             for page in self.portal.listed(self.kind, self._wanted):
                 yield self._page(page)
@@ -149,7 +152,6 @@ class ObjectStream(HubSpotStream):
         self._seen.end(complete=True)
         yield Activation(full_pass.version)
         state.end_full_pass()
-        state.properties = _checksums(self._wanted.names)
         state.bookmark = full_pass.started_at
         yield self.checkpoint(state)
         if is_continued:  # what changed since it began is not in the ranges that were finished then
