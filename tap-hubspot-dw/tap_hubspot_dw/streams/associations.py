@@ -262,6 +262,7 @@ class AssociationStream(HubSpotStream):
             if seen is None or not seen.holds_since(window.since):
                 seen = SeenIds()
                 seen.begin(window.since)
+                self.check_searchable(kind)
                 for ids in self.portal.changed_ids(kind, window):
                     seen.add(ids)
                 seen.end(complete=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
     from singer_sdk.singerlib import RecordMessage, SelectionMask
 
+    from tap_hubspot_dw.object_types import ObjectType
     from tap_hubspot_dw.records import FullRecord, Record
 
 
@@ -144,6 +145,18 @@ class HubSpotStream(Stream):
                 f"The state of {self.name} is not readable ({error}): look at it with `meltano state get`, "
                 "or clear it and let the next run read everything."
             ) from error
+
+    def check_searchable(self, kind: ObjectType) -> None:
+        """Refuse to search by a property that is not there: HubSpot finds nothing by it, without an error (observed).
+
+        Raises:
+            HubSpotError: the type has no modified property.
+        """
+        if kind.modified_property not in (each["name"] for each in self.portal.properties(kind)):
+            raise HubSpotError(
+                f"HubSpot lists no property {kind.modified_property} for {kind.name}, so what changed cannot be "
+                "asked for: run with --full-refresh, and report it."
+            )
 
     def checkpoint(self, state: StreamState) -> Checkpoint:
         """Return the state as it is now; all records that it covers have been yielded."""

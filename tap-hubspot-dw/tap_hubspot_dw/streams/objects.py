@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from tap_hubspot_dw.budgets import OBJECTS, SEARCH
-from tap_hubspot_dw.errors import HubSpotError, RequestError
+from tap_hubspot_dw.errors import RequestError
 from tap_hubspot_dw.events import Activation, Block, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
@@ -187,7 +187,8 @@ class ObjectStream(HubSpotStream):
     def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Event]:
         """Yield what was modified in the window since the bookmark, and what was archived."""
         self.done.mode = "incremental"
-        self._check_properties(state)
+        self.check_searchable(self.kind)
+        self._tell_of_late_properties(state)
         window = change_window(bookmark, self.run.settings.lookback, self.run.started_at)
         reread_since = self.run.settings.reread_since
         if reread_since and reread_since < window.since:
@@ -211,18 +212,13 @@ class ObjectStream(HubSpotStream):
         state.bookmark = window.until
         yield self.checkpoint(state)
 
-    def _check_properties(self, state: StreamState) -> None:
-        """Refuse to search by a property that is not there; name those that were not read so far.
+    def _tell_of_late_properties(self, state: StreamState) -> None:
+        """Name the properties that were not read so far.
 
-        HubSpot finds nothing, without an error, by a property that an object type does not have (observed). One that
-        is new in HubSpot comes with the records that get a value; one that was only not chosen before does not.
+        One that is new in HubSpot comes with the records that get a value; one that was only not chosen before does
+        not.
         """
         created = {str(each["name"]): each.get("createdAt") for each in self.portal.properties(self.kind)}
-        if self.kind.modified_property not in created:
-            raise HubSpotError(
-                f"HubSpot lists no property {self.kind.modified_property} for {self.name}, so what changed cannot be "
-                "asked for: run with --full-refresh, and report it."
-            )
         since = format_timestamp(state.bookmark) if state.bookmark and state.properties else ""
         late = [
             name
