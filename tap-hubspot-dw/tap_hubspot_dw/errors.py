@@ -50,6 +50,10 @@ class MissingScopesError(HubSpotError):
     """The token lacks a scope."""
 
 
+class NoPipelinesError(HubSpotError):
+    """HubSpot forbids the pipelines of a custom object: it has none, or the token lacks a scope (403 for both)."""
+
+
 class RequestError(HubSpotError):
     """HubSpot refuses this one request (400, 404, 409, 414): `status` says how."""
 
