@@ -232,7 +232,9 @@ class Portal:
         where = path("batch_read", self._version, type=kind.type_id) + ("?archived=true" if archived else "")
         for start in range(0, len(ids), LIST_PAGE_SIZE):
             inputs = [{"id": each} for each in ids[start : start + LIST_PAGE_SIZE]]
-            yield self._post(where, {"inputs": inputs, "properties": wanted.names}, decoded=wanted.decode)["results"]
+            reply = self._post(where, {"inputs": inputs, "properties": wanted.names}, decoded=wanted.decode)
+            check_batch_errors(reply, kind.name)
+            yield reply["results"]
 
     def total(self, kind: ObjectType) -> int | None:
         """Return how many live objects the search index counts: it may lag (documented); None where it is refused."""

@@ -101,12 +101,21 @@ class ObjectStream(HubSpotStream):
             ]
             told |= {each["id"] for each in page} | {record["id"] for record in merged}
             yield self._deletes(merged)
-        for page in self.portal.by_id(self.kind, sorted(asked - told), self._wanted, archived=True):
+        for page in self._archived_of(sorted(asked - told)):
             gone = (archived_records(each, self._wanted.merged_ids(each["properties"])) for each in page)
             deletes = [record for records in gone for record in records if record["id"] in asked]
             told |= {record["id"] for record in deletes}
             yield self._deletes(deletes)
         self._tell_of_missing(asked - told, len(asked))
+
+    def _archived_of(self, ids: Sequence[str]) -> Iterator[Page]:
+        """Yield those of the objects that are archived; none, with a warning, of a type that gives no such ones."""
+        try:
+            yield from self.portal.by_id(self.kind, ids, self._wanted, archived=True)
+        except RequestError as error:
+            if error.status not in {400, 404}:
+                raise
+            self.logger.warning("%s: HubSpot gives no archived records by their ids here (%s).", self.name, error)
 
     def _tell_of_missing(self, missing: Collection[str], asked: int) -> None:
         if not missing:
