@@ -145,6 +145,7 @@ class Client:
         next(waits)  # the generator starts with an empty step
         tries = throttled = renewed = 0
         while True:
+            self.wait(0)  # nothing is sent any more once the run is stopped
             token = self._token.value()
             self._await_budget(budget)
             response, trouble = self._send(method, path, body, token, budget, traffic)
