@@ -69,17 +69,17 @@ class ObjectStream(HubSpotStream):
             return
         state = self.load_state()
         settings = self.run.settings
-        is_new = state.bookmark is None and settings.start_date is None
+        since = state.bookmark or settings.start_date
         is_due = state.is_full_pass_due(settings.full_refresh, self.run.started_at)
         is_ahead = state.bookmark is not None and state.bookmark - settings.lookback > self.run.started_at
         if is_ahead:
             self.logger.warning(
                 "%s: its bookmark %s lies in the future: everything is read.", self.name, state.bookmark
             )
-        if is_new or is_due or is_ahead or self.forced_replication_method == "FULL_TABLE":
+        if since is None or is_due or is_ahead or self.forced_replication_method == "FULL_TABLE":
             yield from self._full_pass(state)
         else:
-            yield from self._changes(state, state.bookmark or settings.start_date or self.run.started_at)
+            yield from self._changes(state, since)
 
     def _chosen(self, ids: Sequence[str]) -> Iterator[Block]:
         """Yield what changed since the setting `reread_since`, then these objects as HubSpot has them now.
