@@ -37,7 +37,7 @@ class AuthenticationError(RunStoppedError):
 
 
 class UnreachableError(RunStoppedError):
-    """HubSpot does not answer, or answers with server errors only."""
+    """HubSpot does not answer, gives no token, or asks to wait longer than a run should."""
 
 
 class DailyLimitError(RunStoppedError):

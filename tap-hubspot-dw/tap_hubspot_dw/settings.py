@@ -211,7 +211,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             default=8,
             minimum=1,
             title="Workers",
-            description="How many requests are under way at once; HubSpot's limits are kept whatever it is.",
+            description="How many pages of each of HubSpot's three budgets are fetched and converted at once; "
+            "a stream's single requests come on top, and HubSpot's limits are kept whatever it is.",
         ),
         th.Property(
             "request_timeout_seconds",

@@ -51,9 +51,10 @@ class TapHubSpotDW(Tap):
     dynamic_catalog = True  # the streams depend on the portal: discovery needs a valid configuration
 
     def discover_streams(self) -> Sequence[Stream]:
-        """Return the streams in the order in which they are read: associations after objects, history last.
+        """Return the streams in the order of their SCHEMAs: associations after objects, history last.
 
-        An object that the token may not read is reported and left out; the run then ends with a non-zero code.
+        An object that cannot be described is reported and left out; a run, not a discovery, then ends with a non-zero
+        code.
         """
         run = self._run = self._start_run()
         objects = self._discovered(run)
