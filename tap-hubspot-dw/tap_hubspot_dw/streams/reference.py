@@ -135,9 +135,10 @@ class ReferenceStream(HubSpotStream):
     def read(self) -> Iterator[Event]:
         """Yield every record, and that there are no others."""
         self.done.mode = "full"
-        self.version = epoch_ms(self.run.started_at)
         if self.reference.of_account is not None:
-            yield self.block([self._record(each) for each in self.reference.of_account(self.portal)])
+            records = [self._record(each) for each in self.reference.of_account(self.portal)]
+            self.version = epoch_ms(self.run.started_at)
+            yield self.block(records)
             yield Activation(self.version)
             return
         records, names = [], []
@@ -149,6 +150,7 @@ class ReferenceStream(HubSpotStream):
                 self.logger.warning(
                     "%s: none of %s, unless the token may not read them: %s", self.name, kind.name, error
                 )
+        self.version = epoch_ms(self.run.started_at)
         yield self.block(records)
         state = self.load_state()
         unread = [name for name in state.objects if name not in names]
