@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-import pytest
+import logging
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
+import pytest
+import responses
+
+from tap_hubspot_dw.auth import StaticToken
+from tap_hubspot_dw.client import Client
+from tap_hubspot_dw.events import Activation
+from tap_hubspot_dw.object_types import STANDARD_TYPES
+from tap_hubspot_dw.portal import Portal
+from tap_hubspot_dw.run import Run
+from tap_hubspot_dw.settings import Settings
+from tap_hubspot_dw.streams.reference import REFERENCES, ReferenceStream
+from tap_hubspot_dw.tap import TapHubSpotDW
+from tap_hubspot_dw.timestamps import epoch_ms
 from tests.tap.running import run_tap
 
+DEALS = STANDARD_TYPES["deals"]
 OF_PIPELINES = ("pipelines", "pipeline_stages")
 REFUSED = [{"match": "pipelines divisions", "status": 403}]
 
@@ -53,3 +70,19 @@ def test_pipelines_of_a_standard_object_that_are_refused_are_an_error(clean_port
     run = run_tap(tmp_path, settings)
     assert run.returncode == 1
     assert not any(is_activated(run, stream) for stream in OF_PIPELINES)
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)
+def test_a_version_is_told_by_hubspots_clock_where_ours_is_ahead(reference):
+    """A version of a fast clock would be above those of the runs that follow once it is set."""
+    began_at, logger = datetime.now(UTC), logging.getLogger("test")
+    client = Client("http://hubspot.test", StaticToken("secret"), timeout_seconds=5, user_agent="test", logger=logger)
+    with responses.RequestsMock() as hubspot:
+        date = format_datetime(began_at - timedelta(hours=2), usegmt=True)
+        hubspot.get(re.compile(".*"), json={"results": []}, headers={"Date": date})
+        tap = TapHubSpotDW(config={"api_url": "http://hubspot.test", "access_token": "secret", "objects": ["deals"]})
+        run = Run(Settings.from_config(tap.config), Portal(client, "2026-09", logger), began_at, kinds=[DEALS])
+        stream = ReferenceStream(tap, run, reference)
+        stream.begin()
+        (version,) = (event.version for event in stream.events() if isinstance(event, Activation))
+    assert abs(version - epoch_ms(began_at - timedelta(hours=2))) < 5_000
