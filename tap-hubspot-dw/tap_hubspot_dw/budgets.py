@@ -76,6 +76,7 @@ class Budgets:
             SEARCH: Budget(_SEARCH_LIMIT, 1.0),
             ASSOCIATIONS: Budget(100, 10.0),
         }
+        self._is_named = False
 
     def __getitem__(self, name: str) -> Budget:
         """Return a budget by name."""
@@ -84,9 +85,12 @@ class Budgets:
     def learn(self, objects_limit: int | None) -> None:
         """Take over the limit that a reply about objects named.
 
-        None: it names none, as HubSpot always does; then nothing is known of the other limits either, and only 429s
-        tell.
+        None: it names none. As long as no reply did, nothing is known of the other limits either, and only 429s
+        tell; what one has named stays, as some endpoints may be exempt (documented for those of associations).
         """
+        if objects_limit is None and self._is_named:
+            return
+        self._is_named = objects_limit is not None
         self._by_name[OBJECTS].limit = objects_limit
         self._by_name[SEARCH].limit = None if objects_limit is None else _SEARCH_LIMIT
         if objects_limit is None:

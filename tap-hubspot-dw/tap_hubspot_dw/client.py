@@ -145,6 +145,7 @@ class Client:
         next(waits)  # the generator starts with an empty step
         tries = throttled = renewed = 0
         while True:
+            self.wait(0)  # nothing is sent any more once the run is stopped
             token = self._token.value()
             self._await_budget(budget)
             response, trouble = self._send(method, path, body, token, budget, traffic)
@@ -162,13 +163,15 @@ class Client:
                     self._answered = True
                     raise refusal(response, request)
                 trouble = f"HTTP {response.status_code}"
+            seconds = 0.0  # of a 429 its policy says how long: see `_wait`
             if response is not None and response.status_code == 429:
                 throttled += 1
             else:
                 tries += 1
+                seconds = float(next(waits) or 0)
             if tries >= (_MAX_TRIES if self._answered else _MAX_TRIES_UNSEEN) or throttled >= _MAX_THROTTLED:
                 raise gave_up(response, request, tries + throttled, trouble)
-            self._wait(response, float(next(waits) or 0), trouble, budget, traffic)
+            self._wait(response, seconds, trouble, budget, traffic)
 
     def _await_budget(self, budget: str) -> None:
         while seconds := self._budgets[budget].take():
@@ -250,7 +253,7 @@ class Client:
         budget: str,
         traffic: Traffic,
     ) -> None:
-        """Wait as HubSpot asks, or exponentially with jitter; raise when waiting does not help."""
+        """Wait as HubSpot asks, or `wait_seconds` with jitter if that is longer; raise when waiting does not help."""
         seconds = random.uniform(wait_seconds / 2, wait_seconds)  # noqa: S311  jitter is no secret
         throttled = response is not None and response.status_code == 429
         if response is not None:

@@ -37,7 +37,7 @@ class AuthenticationError(RunStoppedError):
 
 
 class UnreachableError(RunStoppedError):
-    """HubSpot does not answer, or answers with server errors only."""
+    """HubSpot does not answer, gives no token, or asks to wait longer than a run should."""
 
 
 class DailyLimitError(RunStoppedError):
@@ -48,6 +48,10 @@ class DailyLimitError(RunStoppedError):
 
 class MissingScopesError(HubSpotError):
     """The token lacks a scope."""
+
+
+class NoPipelinesError(HubSpotError):
+    """HubSpot forbids the pipelines of a custom object: it has none, or the token lacks a scope (403 for both)."""
 
 
 class RequestError(HubSpotError):

@@ -90,7 +90,7 @@ def resolve(name: str, type_ids: Mapping[str, str], schemas: Iterable[Mapping[st
     pinned = type_ids.get(name) or (name if TYPE_ID.fullmatch(name) else None)
     if pinned:
         if standard := _BY_ID.get(pinned):
-            return ObjectType(name, pinned, standard.modified_property, standard.has_pipelines, rank=standard.rank)
+            return replace(standard, name=name)
         return ObjectType(name, pinned, has_pipelines=None, rank=_CUSTOM_RANK)
     if standard := STANDARD_TYPES.get(name.lower()):
         return replace(standard, name=name)

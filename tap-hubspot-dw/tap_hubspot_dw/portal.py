@@ -14,7 +14,7 @@ from typing import Any
 
 from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH
 from tap_hubspot_dw.client import Client, Decode, Traffic
-from tap_hubspot_dw.errors import MissingScopesError, ReplyError, RequestError, UnknownPairError
+from tap_hubspot_dw.errors import MissingScopesError, NoPipelinesError, ReplyError, RequestError, UnknownPairError
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.ranges import (
     EVERYTHING,
@@ -25,7 +25,7 @@ from tap_hubspot_dw.ranges import (
     Share,
     checked_page,
 )
-from tap_hubspot_dw.replies import Reply, check_association_errors, decode
+from tap_hubspot_dw.replies import Reply, check_association_errors, check_batch_errors, decode
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.search import MOST_RESULTS, UnsortedError, Window, ascending_ids, is_last, search_body
 from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
@@ -70,15 +70,21 @@ class Portal:
         return self._describe("properties", {"type": kind.type_id})
 
     def pipelines(self, kind: ObjectType) -> list[dict[str, Any]]:
-        """Return an object type's pipelines with their stages; none for a type that has no pipelines."""
+        """Return an object type's pipelines with their stages; none for a type that has no pipelines.
+
+        Raises:
+            NoPipelinesError: perhaps it has some.
+        """
         if kind.has_pipelines is False:
             return []
         try:
             return self._describe("pipelines", {"type": kind.type_id})
-        except (RequestError, MissingScopesError):
-            if kind.has_pipelines is None:  # a custom object: HubSpot refuses where there are none (observed)
-                return []
-            raise
+        except (RequestError, MissingScopesError) as error:
+            if kind.has_pipelines is not None:
+                raise
+            if isinstance(error, MissingScopesError):
+                raise NoPipelinesError(str(error)) from error
+            return []  # a custom object: HubSpot refuses where there are none (observed)
 
     def owners(self) -> Iterator[dict[str, Any]]:
         """Yield active and archived owners."""
@@ -226,7 +232,9 @@ class Portal:
         where = path("batch_read", self._version, type=kind.type_id) + ("?archived=true" if archived else "")
         for start in range(0, len(ids), LIST_PAGE_SIZE):
             inputs = [{"id": each} for each in ids[start : start + LIST_PAGE_SIZE]]
-            yield self._post(where, {"inputs": inputs, "properties": wanted.names}, decoded=wanted.decode)["results"]
+            reply = self._post(where, {"inputs": inputs, "properties": wanted.names}, decoded=wanted.decode)
+            check_batch_errors(reply, kind.name)
+            yield reply["results"]
 
     def total(self, kind: ObjectType) -> int | None:
         """Return how many live objects the search index counts: it may lag (documented); None where it is refused."""
@@ -315,20 +323,13 @@ class Portal:
 
     def _describe(self, need: str, parts: Mapping[str, str]) -> list[dict[str, Any]]:
         where = path(need, self._version, **parts)
-        with self._describing.setdefault(
-            where, threading.Lock()
-        ):  # several streams may want it at once: it is asked for once
+        with self._describing.setdefault(where, threading.Lock()):  # several streams may want it: it is asked for once
             if where not in self._described:
                 self._described[where] = self._get(where)["results"]
             return self._described[where]
 
     def _get(
-        self,
-        where: str,
-        params: dict[str, str] | None = None,
-        *,
-        budget: str = OBJECTS,
-        decoded: Decode = decode,
+        self, where: str, params: dict[str, str] | None = None, *, budget: str = OBJECTS, decoded: Decode = decode
     ) -> Reply:
         return self.client.get(where, params, budget, traffic=self._traffic, decoded=decoded)
 
@@ -372,9 +373,7 @@ class Portal:
             {"inputs": [{"id": each["id"]} for each in page], "properties": wanted.names},
             decoded=wanted.decode,
         )
-        for error in reply.get("errors") or []:
-            if error.get("category") != "OBJECT_NOT_FOUND":
-                raise ReplyError(f"HubSpot could not read some {kind.name} in a batch: run again later.", reply=error)
+        check_batch_errors(reply, kind.name)
         read = {each["id"]: each for each in reply["results"]}
         return [read[each["id"]] for each in page if each["id"] in read]
 

@@ -142,6 +142,17 @@ def throttle_seconds(reply: Reply) -> float:
     return 2.0  # of a rolling ten-second window: the oldest requests leave it continuously
 
 
+def check_batch_errors(reply: Reply, name: str) -> None:
+    """Check that a batch read's reply names no other errors than records that are gone.
+
+    Raises:
+        ReplyError: it does.
+    """
+    for error in reply.get("errors") or []:
+        if error.get("category") != "OBJECT_NOT_FOUND":
+            raise ReplyError(f"HubSpot could not read some {name} in a batch: run again later.", reply=error)
+
+
 def check_association_errors(reply: Reply, from_name: str, to_name: str) -> None:
     """Check that a reply names no other errors than records without associations.
 

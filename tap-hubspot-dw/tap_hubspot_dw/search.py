@@ -5,8 +5,9 @@
           since                                     until = the next bookmark
 
 Inside the window records come sorted by id, and every page asks for the ids above the last one seen; `after` is
-never used, so HubSpot's limit of 10,000 results does not apply, any number of records may share a millisecond, and
-a record that is edited meanwhile leaves the window without shifting the others: the next window has it.
+not used, so HubSpot's limit of 10,000 results does not apply, any number of records may share a millisecond, and
+a record that is edited meanwhile leaves the window without shifting the others: the next window has it. It is used
+where HubSpot does not sort, within one millisecond, and to find where ranges of ids may end.
 Source: HubSpot's search guide 2026-03 (200 a page, 10,000 results, operators); that ids compare as numbers and
 that pages may be short is observed, and checked on every page.
 """

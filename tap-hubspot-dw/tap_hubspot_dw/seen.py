@@ -11,7 +11,7 @@ from datetime import datetime
 class SeenIds:
     """The ids of one object type that this run reads: those changed since a moment, or all of them.
 
-    One thread begins, adds and ends; any number of others wait and read. Whoever promises ids (puts this into
+    One thread begins and ends; any number add, wait and read. Whoever promises ids (puts this into
     `Run.seen`) has to end it on every way out, or its readers wait for ever.
     """
 

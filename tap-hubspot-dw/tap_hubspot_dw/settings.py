@@ -19,6 +19,7 @@ from tap_hubspot_dw.routes import API_VERSIONS
 from tap_hubspot_dw.timestamps import parse_timestamp
 
 DEFAULT_OBJECTS = ["contacts", "appointments", "divisions", "deals"]
+OWN_STREAMS = {"owners", "pipelines", "pipeline_stages", "properties", "associations", "sync_history"}
 
 CONFIG_JSONSCHEMA: dict[str, Any] = cast(
     "dict[str, Any]",
@@ -210,7 +211,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             default=8,
             minimum=1,
             title="Workers",
-            description="How many requests are under way at once; HubSpot's limits are kept whatever it is.",
+            description="How many pages of each of HubSpot's three budgets are fetched and converted at once; "
+            "a stream's single requests come on top, and HubSpot's limits are kept whatever it is.",
         ),
         th.Property(
             "request_timeout_seconds",
@@ -320,6 +322,11 @@ def _url(text: str) -> str:
 
 
 def _objects(names: list[str]) -> tuple[str, ...]:
+    if taken := sorted(OWN_STREAMS.intersection(names)):
+        raise SettingsError(
+            f"The setting objects has {', '.join(taken)}, which is a stream of the tap's own: "
+            "give it another name with object_type_ids."
+        )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if not names or repeated:
         what = f"names {', '.join(repeated)} more than once" if repeated else "is empty"

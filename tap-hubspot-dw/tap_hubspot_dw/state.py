@@ -123,10 +123,15 @@ class StreamState:
         self.full_pass = None
 
     def is_full_pass_due(self, refresh: timedelta | None, started_at: datetime) -> bool:
-        """Tell whether a pass is under way, or the last one is older than `refresh` (None: never too old)."""
+        """Tell whether a pass is under way, or the last one is older than `refresh` (None: never too old).
+
+        One in the future says nothing: the clock was ahead then.
+        """
         if self.full_pass:
             return True
-        return bool(refresh and self.full_pass_at and started_at - self.full_pass_at >= refresh)
+        if not refresh or not self.full_pass_at:
+            return False
+        return self.full_pass_at > started_at or started_at - self.full_pass_at >= refresh
 
 
 def _moment(text: str | None) -> datetime | None:

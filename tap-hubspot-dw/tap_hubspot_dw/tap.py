@@ -51,18 +51,30 @@ class TapHubSpotDW(Tap):
     dynamic_catalog = True  # the streams depend on the portal: discovery needs a valid configuration
 
     def discover_streams(self) -> Sequence[Stream]:
-        """Return the streams in the order in which they are read: associations after objects, history last.
+        """Return the streams in the order of their SCHEMAs: associations after objects, history last.
 
-        An object that the token may not read is reported and left out; the run then ends with a non-zero code.
+        An object that cannot be described is reported and left out; a run, not a discovery, then ends with a non-zero
+        code.
         """
         run = self._run = self._start_run()
-        objects = list(self._object_streams(run))
+        objects = self._discovered(run)
         run.kinds = [stream.kind for stream in objects]
         if run.settings.only_ids is not None:
             return [*objects, HistoryStream(self, run)]
         references = [ReferenceStream(self, run, reference) for reference in REFERENCES]
         associations = [AssociationStream(self, run)] if run.settings.associations else []
         return [*references, *objects, *associations, HistoryStream(self, run)]
+
+    def _discovered(self, run: Run) -> list[ObjectStream]:
+        """Return the streams of objects; a signal ends the waiting for HubSpot at once."""
+        run.stop.is_reading = True
+        try:
+            return list(self._object_streams(run))
+        except RunStoppedError:
+            run.stop.check()
+            raise
+        finally:
+            run.stop.is_reading = False
 
     @property
     def streams(self) -> dict[str, Stream]:

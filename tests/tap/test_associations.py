@@ -98,6 +98,24 @@ def test_a_token_that_ends_while_associations_are_read_is_renewed(sandbox_factor
     sandbox.stop()
 
 
+def test_a_pair_whose_probe_is_refused_costs_itself_only(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(**TINY | {"contacts": 300})
+    state = run_tap(tmp_path, settings_for(sandbox)).state
+    pairs = state["bookmarks"]["associations"]["pairs"]
+    before = pairs.pop("deals:deals") and dict(pairs)
+    deal = next(edge[1] for edge in sorted(expected(sandbox)) if edge[0] == "deals" and edge[2] == "contacts")
+    sandbox.mutate([{"kind": "edit", "type": "0-3", "id": deal, "properties": {"dealname": "x"}}])
+    sandbox.faults([{"match": "associations batch read", "nth": 1, "status": 403}])
+    run = run_tap(tmp_path, settings_for(sandbox), state=state)
+    assert run.returncode == 1
+    assert "associations: deals:deals could not be read: HubSpot refuses" in run.log
+    assert {edge for edge in expected(sandbox) if edge[:3] == ("deals", deal, "contacts")} <= set(edges(run))
+    after = run.state["bookmarks"]["associations"]["pairs"]
+    assert after.keys() == before.keys()
+    assert all(after[pair] > before[pair] for pair in before)
+    sandbox.stop()
+
+
 REFUSED = {
     "ids whose records exist": {"match": "associations batch read", "status": 400},
     "a pair that had associations": {"match": "association", "status": 404},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tap_hubspot_dw.settings import OWN_STREAMS
+from tap_hubspot_dw.streams.reference import REFERENCES
 from tests.tap.running import run_tap
 
 SECRET = "pat-sandbox-not-a-secret"
@@ -18,6 +20,7 @@ MISTAKES = [
     ({**GOOD, "api_url": "api.hubapi.com"}, 'api_url is "api.hubapi.com"; it must look like'),
     ({**GOOD, "objects": []}, "The setting objects is empty"),
     ({**GOOD, "objects": ["deals", "deals"]}, "names deals more than once"),
+    ({**GOOD, "objects": ["deals", "owners"]}, "The setting objects has owners, which is a stream of the tap's own"),
     ({**GOOD, "association_pairs": ["contacts-deals"]}, 'association_pairs has "contacts-deals"'),
     ({**GOOD, "association_pairs": ["contacts:tickets"]}, 'association_pairs has "contacts:tickets"'),
     ({**GOOD, "object_type_ids": {"divisions": "division"}}, 'gives "division" for "divisions"'),
@@ -41,6 +44,10 @@ def test_a_mistake_is_said_in_one_sentence(tmp_path, config, said, arguments):
     assert run.messages == []
     assert "Traceback" not in run.log
     assert SECRET not in run.log
+
+
+def test_no_object_can_be_called_like_a_stream_of_the_taps_own():
+    assert {reference.name for reference in REFERENCES} | {"associations", "sync_history"} == OWN_STREAMS
 
 
 @pytest.mark.parametrize("token", [f"{SECRET}\n", f"{SECRET}\u2019"], ids=["newline", "curly quote"])

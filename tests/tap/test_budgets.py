@@ -58,3 +58,11 @@ def test_the_limits_follow_the_accounts_tier(objects, associations, search):
     budgets.learn(objects)
     learned = (budgets[OBJECTS].limit, budgets[ASSOCIATIONS].limit, budgets[SEARCH].limit)
     assert learned == (objects, associations, search)
+
+
+def test_a_reply_without_a_limit_takes_nothing_back_that_another_one_named():
+    """HubSpot exempts some endpoints from the ten-second limit (documented for associations)."""
+    budgets = Budgets()
+    budgets.learn(190)
+    budgets.learn(None)
+    assert [budgets[name].limit for name in (OBJECTS, ASSOCIATIONS, SEARCH)] == [190, 150, 5]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 
@@ -218,4 +219,18 @@ def test_an_object_type_without_the_property_that_tells_changes_is_an_error(sand
     assert run.returncode == 1
     assert "HubSpot lists no property hs_lastmodifieddate for deals" in run.log
     assert run.state["bookmarks"]["deals"] == first.state["bookmarks"]["deals"]
+    sandbox.stop()
+
+
+def test_associations_of_a_type_without_the_property_that_tells_changes_are_an_error_too(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(contacts=50, deals=20, contact_properties=20, tier="unlimited")
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts", "deals"]}
+    first = run_tap(tmp_path, settings)
+    sandbox.settings(quirks={"unlisted-properties": "hs_lastmodifieddate"})
+    run = run_tap(tmp_path, settings, state=first.state)
+    assert run.returncode == 1
+    (told,) = re.findall("associations: (.*) could not be read: HubSpot lists no property", run.log)
+    assert sorted(told.split(", ")) == ["deals:contacts", "deals:deals"]
+    before, after = (each.state["bookmarks"]["associations"]["pairs"] for each in (first, run))
+    assert {pair for pair in before if after[pair] != before[pair]} == {"contacts:contacts"}
     sandbox.stop()

@@ -96,6 +96,15 @@ def test_throttled_time_is_counted(client, hubspot, traffic):
     assert traffic.throttled_seconds >= 1
 
 
+def test_a_storm_of_429_is_waited_out_a_second_at_a_time(client, hubspot, traffic):
+    """Those who share the budget get their turn; longer and longer waits would leave it unused."""
+    for _ in range(4):
+        hubspot.get(f"{URL}/x", status=429, json={"policyName": "SECONDLY"})
+    hubspot.get(f"{URL}/x", json={"results": []})
+    client.get("/x", traffic=traffic)
+    assert traffic.throttled_seconds == pytest.approx(4)
+
+
 def test_a_wait_of_hours_ends_the_run_instead(client, hubspot, traffic):
     hubspot.get(f"{URL}/x", status=477, headers={"Retry-After": "86400"}, json={})
     with pytest.raises(UnreachableError, match="wait 86400 seconds"):

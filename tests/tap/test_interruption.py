@@ -95,6 +95,24 @@ def test_a_stalled_connection_does_not_hold_up_the_end(sandbox_factory, tmp_path
     sandbox.stop()
 
 
+@pytest.mark.parametrize("trouble", [{"stallSeconds": 60}, {"status": 503}], ids=["stalled", "tried again"])
+def test_a_signal_ends_a_discovery_that_waits_for_hubspot_with_its_code(sandbox_factory, tmp_path, trouble):
+    sandbox = sandbox_factory(contacts=10, deals=1, associations=1, contact_properties=20, tier="unlimited")
+    sandbox.faults([{"match": "properties contacts", **trouble}])
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts", "deals"]}
+    (tmp_path / "config.json").write_text(json.dumps(VERSION | settings))
+    command = [str(TAP), "--config", str(tmp_path / "config.json"), "--discover"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=CLEAN, text=True)
+    while not sandbox.fault_counts()[0]["fired"]:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=5)
+    assert process.returncode == 128 + signal.SIGTERM, log
+    assert "Traceback" not in log
+    sandbox.stop()
+
+
 def test_a_stalled_connection_does_not_hold_up_other_reads(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(contacts=4_000, deals=300, associations=1, contact_properties=20, tier="unlimited")
     sandbox.faults([{"match": "list contacts", "nth": 3, "stallSeconds": 8}])

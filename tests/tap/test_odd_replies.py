@@ -89,6 +89,13 @@ def test_a_record_that_is_gone_between_list_and_batch_read_is_left_out(portal, a
     assert ids(portal.listed(CONTACTS, WIDE)) == [[1]]
 
 
+def test_records_by_id_that_lack_one_for_an_unknown_reason_are_refused(portal, answer):
+    error = {"status": "error", "category": "INTERNAL_ERROR", "message": "x", "context": {"ids": ["2"]}}
+    answer({"results": [contact(1)], "numErrors": 1, "errors": [error]})
+    with pytest.raises(HubSpotError):
+        list(portal.by_id(CONTACTS, ["1", "2"], EMAIL))
+
+
 def no_boundaries(above):
     return iter(())
 

@@ -74,6 +74,17 @@ def test_ids_that_hubspot_does_not_know_are_counted_and_the_first_are_named(sand
     assert [each["id"] for each in run.deletes("contacts")] == [archived]
 
 
+def test_a_type_whose_archived_records_cannot_be_read_by_id_is_no_failure(sandbox, chosen, tmp_path):
+    known, archived = ids_of(sandbox, "contacts", 2)
+    sandbox.mutate([{"kind": "archive", "type": "contacts", "id": archived}])
+    sandbox.faults([{"match": "batch read contacts", "nth": 2, "status": 400}])
+    run = run_tap(tmp_path, chosen | {"only_ids": {"contacts": [known, archived]}})
+    assert run.returncode == 0, run.log
+    assert [each["id"] for each in run.records("contacts")] == [known]
+    assert "contacts: HubSpot gives no archived records by their ids here" in run.log
+    assert "contacts: HubSpot does not know 1 of the 2 ids of only_ids" in run.log
+
+
 def test_what_changed_since_a_moment_comes_too(sandbox, chosen, tmp_path):
     edited, archived, asked = ids_of(sandbox, "contacts", 3)
     since = sandbox.clock.now()

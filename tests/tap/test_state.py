@@ -58,6 +58,8 @@ def test_a_pass_under_way_is_continued_and_then_becomes_the_past():
         (StreamState(full_pass_at=NOON - 999 * HOUR), None, False),
         (StreamState(bookmark=NOON), HOUR, False),
         (StreamState(full_pass=FullPass(1, NOON)), None, True),
+        (StreamState(full_pass_at=NOON + HOUR), HOUR, True),  # the clock was ahead then
+        (StreamState(full_pass_at=NOON + HOUR), None, False),
     ],
 )
 def test_a_full_pass_is_due_when_the_last_is_too_old_or_one_is_under_way(state, refresh, due):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from tap_hubspot_dw.events import Block, Checkpoint
+from tap_hubspot_dw.tap import TapHubSpotDW
 from tests.tap.running import TapRun, run_tap
 
 
@@ -160,6 +164,37 @@ def test_a_pass_that_goes_on_also_reads_what_was_restored_in_the_part_that_was_f
         row["version"] = version
     table.run(full_pass={"version": version, "started_at": saved["replication_key_value"], "ranges": [[0, half]]})
     assert table.live() == set(ids(clean_portal))
+
+
+def test_what_is_restored_while_a_full_pass_reads_is_read_again_if_its_part_is_finished(clean_portal, table):
+    clean_portal.settings(quirks={"restore-bumps": "false"})
+    victim = ids(clean_portal)[5]
+    clean_portal.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
+    table.run()
+    table.state["bookmarks"]["contacts"]["full_pass_at"] = "2026-01-01T00:00:00.000Z"
+    stream = TapHubSpotDW(config=table.settings | {"workers": 1}, state=table.state).streams["contacts"]
+    stream.begin()
+    read = []
+    for event in stream.events():
+        if isinstance(event, Block):
+            read += [json.loads(line)["record"]["id"] for line in event.lines.splitlines()]
+        elif isinstance(event, Checkpoint) and event.state.get("full_pass", {}).get("ranges"):
+            clean_portal.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
+    assert stream.done.is_complete
+    assert set(read) == set(ids(clean_portal))
+
+
+def test_a_property_that_is_chosen_while_a_pass_is_interrupted_is_named(clean_portal, table):
+    everything = ids(clean_portal)
+    table.settings |= {"include_properties": {"*": ["email"]}}
+    table.run(full_pass_at="2026-01-01T00:00:00.000Z")
+    saved = table.state["bookmarks"]["contacts"]
+    half = int(everything[len(everything) // 2])
+    table.settings |= {"include_properties": {"*": ["email", "firstname"]}}
+    begun = {"version": saved["version"] + 1, "started_at": saved["full_pass_at"], "ranges": [[0, half]]}
+    run = table.run(full_pass=begun)
+    assert "contacts: read from now on, and null in records that do not change" in run.log
+    assert "until the next full pass: firstname." in run.log
 
 
 def test_properties_that_come_go_and_change_their_type_between_runs(clean_portal, table):

@@ -154,7 +154,10 @@ class AssociationStream(HubSpotStream):
         yield self.checkpoint(state)
 
     def _groups(self, state: StreamState, full_pass: FullPass | None) -> list[Group]:
-        """Return what is to read: pairs to read in full by the object type they start from, each other one alone."""
+        """Return what is to read: pairs to read in full by the object type they start from, each other one alone.
+
+        A pair of which HubSpot does not even say whether it knows it is kept as failed.
+        """
         whole: dict[ObjectType, list[Pair]] = {}
         groups = []
         for pair in pairs(self.run.kinds, self.run.settings.association_pairs):
@@ -162,7 +165,14 @@ class AssociationStream(HubSpotStream):
             if since is not None:
                 self.portal.take_as_known(pair.from_kind, pair.to_kind)
             is_left = since is None and state.full_pass_at is not None  # by an earlier run, which did not know it
-            if is_left and not self.portal.is_pair_known(pair.from_kind, pair.to_kind):
+            try:
+                is_unknown = is_left and not self.portal.is_pair_known(pair.from_kind, pair.to_kind)
+            except RunStoppedError:
+                raise
+            except HubSpotError as error:
+                self._failed[pair.name] = error
+                continue
+            if is_unknown:
                 self._skip(pair.name, "it refuses to read them")
             elif since is None or (full_pass is not None and pair.name not in full_pass.finished):
                 whole.setdefault(pair.from_kind, []).append(pair)
@@ -252,6 +262,7 @@ class AssociationStream(HubSpotStream):
             if seen is None or not seen.holds_since(window.since):
                 seen = SeenIds()
                 seen.begin(window.since)
+                self.check_searchable(kind)
                 for ids in self.portal.changed_ids(kind, window):
                     seen.add(ids)
                 seen.end(complete=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
     from singer_sdk.singerlib import RecordMessage, SelectionMask
 
+    from tap_hubspot_dw.object_types import ObjectType
     from tap_hubspot_dw.records import FullRecord, Record
 
 
@@ -56,10 +57,11 @@ class HubSpotStream(Stream):
         """
 
     def begin(self) -> None:
-        """Get ready for `events`; from here on the run's history has this stream."""
+        """Get ready for `events`, on the main thread; from here on the run's history has this stream."""
         self.done = StreamRun(self.name, now())
         self.portal = self.run.portal.counted_by(self.done.traffic)
         self.run.history.append(self.done)
+        self._saved = self.stream_state  # the SDK's dictionary; to ask for it may add it to the whole state
         self._dropped = [name for name in self.schema["properties"] if not self.mask["properties", name]]
         self._is_plain = (
             [type(each) for each in self.stream_maps] == [SameRecordTransform]
@@ -126,9 +128,8 @@ class HubSpotStream(Stream):
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Set this stream's state; everything that it covers has been written."""
-        saved = self.stream_state
-        saved.clear()
-        saved.update(checkpoint.state)
+        self._saved.clear()
+        self._saved.update(checkpoint.state)
         self.state_manager.is_flushed = False
 
     def load_state(self) -> StreamState:
@@ -138,12 +139,24 @@ class HubSpotStream(Stream):
             HubSpotError: the state is not one that this tap can read.
         """
         try:
-            return StreamState.from_json(self.stream_state)
+            return StreamState.from_json(self._saved)
         except (ValueError, KeyError, TypeError) as error:
             raise HubSpotError(
                 f"The state of {self.name} is not readable ({error}): look at it with `meltano state get`, "
                 "or clear it and let the next run read everything."
             ) from error
+
+    def check_searchable(self, kind: ObjectType) -> None:
+        """Refuse to search by a property that is not there: HubSpot finds nothing by it, without an error (observed).
+
+        Raises:
+            HubSpotError: the type has no modified property.
+        """
+        if kind.modified_property not in (each["name"] for each in self.portal.properties(kind)):
+            raise HubSpotError(
+                f"HubSpot lists no property {kind.modified_property} for {kind.name}, so what changed cannot be "
+                "asked for: run with --full-refresh, and report it."
+            )
 
     def checkpoint(self, state: StreamState) -> Checkpoint:
         """Return the state as it is now; all records that it covers have been yielded."""

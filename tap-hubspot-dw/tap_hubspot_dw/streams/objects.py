@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from tap_hubspot_dw.budgets import OBJECTS, SEARCH
-from tap_hubspot_dw.errors import HubSpotError, RequestError
+from tap_hubspot_dw.errors import RequestError
 from tap_hubspot_dw.events import Activation, Block, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
@@ -69,17 +69,17 @@ class ObjectStream(HubSpotStream):
             return
         state = self.load_state()
         settings = self.run.settings
-        is_new = state.bookmark is None and settings.start_date is None
+        since = state.bookmark or settings.start_date
         is_due = state.is_full_pass_due(settings.full_refresh, self.run.started_at)
         is_ahead = state.bookmark is not None and state.bookmark - settings.lookback > self.run.started_at
         if is_ahead:
             self.logger.warning(
                 "%s: its bookmark %s lies in the future: everything is read.", self.name, state.bookmark
             )
-        if is_new or is_due or is_ahead or self.forced_replication_method == "FULL_TABLE":
+        if since is None or is_due or is_ahead or self.forced_replication_method == "FULL_TABLE":
             yield from self._full_pass(state)
         else:
-            yield from self._changes(state, state.bookmark or settings.start_date or self.run.started_at)
+            yield from self._changes(state, since)
 
     def _chosen(self, ids: Sequence[str]) -> Iterator[Block]:
         """Yield what changed since the setting `reread_since`, then these objects as HubSpot has them now.
@@ -101,12 +101,21 @@ class ObjectStream(HubSpotStream):
             ]
             told |= {each["id"] for each in page} | {record["id"] for record in merged}
             yield self._deletes(merged)
-        for page in self.portal.by_id(self.kind, sorted(asked - told), self._wanted, archived=True):
+        for page in self._archived_of(sorted(asked - told)):
             gone = (archived_records(each, self._wanted.merged_ids(each["properties"])) for each in page)
             deletes = [record for records in gone for record in records if record["id"] in asked]
             told |= {record["id"] for record in deletes}
             yield self._deletes(deletes)
         self._tell_of_missing(asked - told, len(asked))
+
+    def _archived_of(self, ids: Sequence[str]) -> Iterator[Page]:
+        """Yield those of the objects that are archived; none, with a warning, of a type that gives no such ones."""
+        try:
+            yield from self.portal.by_id(self.kind, ids, self._wanted, archived=True)
+        except RequestError as error:
+            if error.status not in {400, 404}:
+                raise
+            self.logger.warning("%s: HubSpot gives no archived records by their ids here (%s).", self.name, error)
 
     def _tell_of_missing(self, missing: Collection[str], asked: int) -> None:
         if not missing:
@@ -136,20 +145,22 @@ class ObjectStream(HubSpotStream):
             self._seen.end(complete=False)  # what was read before is missing
         else:
             self._seen.begin(None)
+        if not full_pass.ranges:  # else what was read before may lack properties that were chosen since
+            state.properties = _checksums(self._wanted.names)
         yield self.checkpoint(state)
         try:
             yield from self._ranges(state, full_pass)
         except NotPositionalError as error:
             self.logger.warning("%s: the list is read by its cursor alone: %s.", self.name, error)
             full_pass = state.full_pass = replace(full_pass, ranges=())
+            state.properties = _checksums(self._wanted.names)
             yield self.checkpoint(state)
             for page in self.portal.listed(self.kind, self._wanted):
                 yield self._page(page)
-        yield from self._archived(state, since=last_bookmark, is_whole=not is_continued)
+        yield from self._archived(state, since=last_bookmark)
         self._seen.end(complete=True)
         yield Activation(full_pass.version)
         state.end_full_pass()
-        state.properties = _checksums(self._wanted.names)
         state.bookmark = full_pass.started_at
         yield self.checkpoint(state)
         if is_continued:  # what changed since it began is not in the ranges that were finished then
@@ -185,7 +196,8 @@ class ObjectStream(HubSpotStream):
     def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Event]:
         """Yield what was modified in the window since the bookmark, and what was archived."""
         self.done.mode = "incremental"
-        self._check_properties(state)
+        self.check_searchable(self.kind)
+        self._tell_of_late_properties(state)
         window = change_window(bookmark, self.run.settings.lookback, self.run.started_at)
         reread_since = self.run.settings.reread_since
         if reread_since and reread_since < window.since:
@@ -209,18 +221,13 @@ class ObjectStream(HubSpotStream):
         state.bookmark = window.until
         yield self.checkpoint(state)
 
-    def _check_properties(self, state: StreamState) -> None:
-        """Refuse to search by a property that is not there; name those that were not read so far.
+    def _tell_of_late_properties(self, state: StreamState) -> None:
+        """Name the properties that were not read so far.
 
-        HubSpot finds nothing, without an error, by a property that an object type does not have (observed). One that
-        is new in HubSpot comes with the records that get a value; one that was only not chosen before does not.
+        One that is new in HubSpot comes with the records that get a value; one that was only not chosen before does
+        not.
         """
         created = {str(each["name"]): each.get("createdAt") for each in self.portal.properties(self.kind)}
-        if self.kind.modified_property not in created:
-            raise HubSpotError(
-                f"HubSpot lists no property {self.kind.modified_property} for {self.name}, so what changed cannot be "
-                "asked for: run with --full-refresh, and report it."
-            )
         since = format_timestamp(state.bookmark) if state.bookmark and state.properties else ""
         late = [
             name
@@ -280,12 +287,12 @@ class ObjectStream(HubSpotStream):
         merged_ids = self._wanted.merged_ids(survivor["properties"])
         return merged_records(record.id, merged_ids, record.updated_at or record.created_at)
 
-    def _archived(self, state: StreamState, *, since: datetime | None, is_whole: bool = False) -> Iterator[Block]:
+    def _archived(self, state: StreamState, *, since: datetime | None) -> Iterator[Block]:
         """Yield a delete record for each object archived since then; deleting does not touch last-modified.
 
         What was merged into it before is told with it: nothing else names that any more. Restoring need not touch
-        last-modified either: what was archived at the last run and is not any more is read again, if it is live; but
-        not by a pass that has read everything (`is_whole`).
+        last-modified either: what was archived at the last run and is not any more is read again, if it is live; by a
+        full pass, too, which may have been past it when it was restored.
         """
         archived: set[int] = set()
         records: list[Record] = []
@@ -308,9 +315,8 @@ class ObjectStream(HubSpotStream):
                 error,
             )
         yield self.block(records, deletes=len(records))
-        if not is_whole:
-            for page in self.portal.live(self.kind, sorted(state.archived - archived), self._wanted):
-                yield self._page(page)
+        for page in self.portal.live(self.kind, sorted(state.archived - archived), self._wanted):
+            yield self._page(page)
         state.archived = archived if len(archived) <= MOST_ARCHIVED else set()
 
 

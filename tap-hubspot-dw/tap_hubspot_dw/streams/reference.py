@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tap_hubspot_dw.errors import NoPipelinesError
 from tap_hubspot_dw.events import Activation, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.portal import Portal
+from tap_hubspot_dw.records import Record
 from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import ARRAY, BOOLEAN, DATE_TIME, INTEGER, KEY, OBJECT, TEXT
 from tap_hubspot_dw.streams.base import HubSpotStream, described
@@ -22,38 +24,21 @@ if TYPE_CHECKING:
 class Reference:
     """A reference stream: its key, its columns and how its records come about.
 
-    `columns` gives each column its schema and HubSpot's JSON key; what `source` puts under a column's own name
-    wins.
+    `columns` gives each column its schema and the key of what `of_account` or `of_type` gives, HubSpot's own mostly;
+    records of a type get its name as `object_type`.
     """
 
     name: str
     key: tuple[str, ...]
     columns: Mapping[str, tuple[dict[str, Any], str]]
-    source: Callable[[Portal, list[ObjectType]], Iterator[dict[str, Any]]]
-    is_of_account: bool = False  # its records belong to no object type
+    of_account: Callable[[Portal], Iterable[dict[str, Any]]] | None = None
+    of_type: Callable[[Portal, ObjectType], Iterable[dict[str, Any]]] | None = None
 
 
-def _owners(portal: Portal, kinds: list[ObjectType]) -> Iterator[dict[str, Any]]:
-    del kinds  # owners belong to the account
-    yield from portal.owners()
-
-
-def _properties(portal: Portal, kinds: list[ObjectType]) -> Iterator[dict[str, Any]]:
-    for kind in kinds:
-        for definition in portal.properties(kind):
-            yield {**definition, "object_type": kind.name}
-
-
-def _pipelines(portal: Portal, kinds: list[ObjectType]) -> Iterator[dict[str, Any]]:
-    for kind in kinds:
-        for pipeline in portal.pipelines(kind):
-            yield {**pipeline, "object_type": kind.name}
-
-
-def _stages(portal: Portal, kinds: list[ObjectType]) -> Iterator[dict[str, Any]]:
-    for pipeline in _pipelines(portal, kinds):
+def _stages(portal: Portal, kind: ObjectType) -> Iterator[dict[str, Any]]:
+    for pipeline in portal.pipelines(kind):
         for stage in pipeline["stages"]:
-            yield {**stage, "object_type": pipeline["object_type"], "pipeline_id": pipeline["id"]}
+            yield {**stage, "pipeline_id": pipeline["id"]}
 
 
 _TIMES = {"created_at": (DATE_TIME, "createdAt"), "updated_at": (DATE_TIME, "updatedAt")}
@@ -75,8 +60,7 @@ REFERENCES = (
             **_TIMES,
             **_ARCHIVED,
         },
-        _owners,
-        is_of_account=True,
+        of_account=Portal.owners,
     ),
     Reference(
         "pipelines",
@@ -89,7 +73,7 @@ REFERENCES = (
             **_TIMES,
             **_ARCHIVED,
         },
-        _pipelines,
+        of_type=Portal.pipelines,
     ),
     Reference(
         "pipeline_stages",
@@ -104,7 +88,7 @@ REFERENCES = (
             **_TIMES,
             **_ARCHIVED,
         },
-        _stages,
+        of_type=_stages,
     ),
     Reference(
         "properties",
@@ -130,7 +114,7 @@ REFERENCES = (
             **_TIMES,
             **_ARCHIVED,
         },
-        _properties,
+        of_type=Portal.properties,
     ),
 )
 
@@ -138,7 +122,7 @@ REFERENCES = (
 class ReferenceStream(HubSpotStream):
     """One of `REFERENCES`: read whole, with a version of its own, so that what is gone is marked deleted.
 
-    Not in a run that leaves out objects which earlier ones had: their rows have not been read.
+    Not in a run that leaves out objects which earlier ones had, or may not read theirs: those rows have not been read.
     """
 
     def __init__(self, tap: Tap, run: Run, reference: Reference) -> None:
@@ -151,21 +135,35 @@ class ReferenceStream(HubSpotStream):
     def read(self) -> Iterator[Event]:
         """Yield every record, and that there are no others."""
         self.done.mode = "full"
-        columns = self.reference.columns.items()
-        records = [
-            {name: _value(source.get(key), kind) for name, (kind, key) in columns}
-            for source in self.reference.source(self.portal, self.run.kinds)
-        ]
+        if self.reference.of_account is not None:
+            records = [self._record(each) for each in self.reference.of_account(self.portal)]
+            self.version = epoch_ms(self.run.started_at)
+            yield self.block(records)
+            yield Activation(self.version)
+            return
+        records, names = [], []
+        for kind in self.run.kinds:
+            try:
+                records += [self._record({**each, "object_type": kind.name}) for each in self._of_type(kind)]
+                names.append(kind.name)
+            except NoPipelinesError as error:
+                self.logger.warning(
+                    "%s: none of %s, unless the token may not read them: %s", self.name, kind.name, error
+                )
         self.version = epoch_ms(self.run.started_at)
         yield self.block(records)
         state = self.load_state()
-        names = [kind.name for kind in self.run.kinds]
-        unread = [] if self.reference.is_of_account else [name for name in state.objects if name not in names]
+        unread = [name for name in state.objects if name not in names]
         if not unread:
             yield Activation(self.version)
-        if not self.reference.is_of_account:
-            state.objects = (*names, *unread)
-            yield self.checkpoint(state)
+        state.objects = (*names, *unread)
+        yield self.checkpoint(state)
+
+    def _of_type(self, kind: ObjectType) -> Iterable[dict[str, Any]]:
+        return self.reference.of_type(self.portal, kind) if self.reference.of_type else ()
+
+    def _record(self, source: Mapping[str, Any]) -> Record:
+        return {name: _value(source.get(key), kind) for name, (kind, key) in self.reference.columns.items()}
 
 
 def _value(value: Any, kind: dict[str, Any]) -> Any:

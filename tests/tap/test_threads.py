@@ -1,0 +1,18 @@
+"""What the threads of a run share, and what is the main thread's alone."""
+
+from __future__ import annotations
+
+import copy
+
+from tap_hubspot_dw.tap import TapHubSpotDW
+
+
+def test_a_stream_that_is_being_read_adds_nothing_to_the_state_that_the_main_thread_writes(config):
+    """Meltano's state has no entry of a stream that was not read before."""
+    tap = TapHubSpotDW(config=config, state={})
+    for stream in tap.streams.values():
+        stream.begin()
+    before = copy.deepcopy(tap.state)
+    for stream in tap.streams.values():
+        stream.load_state()
+    assert tap.state == before
