@@ -99,23 +99,14 @@ def test_a_column_of_another_type_is_compared_by_what_it_says(warehouse: Warehou
 
 
 def test_lists_of_target_postgres_are_compared_by_what_they_hold(postgres_url: str) -> None:
-    from tests.conftest import PostgresWarehouse
-
     warehouse = PostgresWarehouse(postgres_url)
-    for schema, kinds in (
-        ("a", ("numeric[]", "timestamp[]")),
-        ("b", ("numeric[]", "timestamp[]")),
-        ("c", ("jsonb",) * 2),
-    ):
+    lists = "n numeric[], at timestamp[]", "'{1.5,2}', '{2026-01-02 03:04:05}'"
+    json_ = "n jsonb, at jsonb", """'[1.5, 2]', '["2026-01-02T03:04:05"]'"""
+    for schema, (columns, values) in {"a": lists, "b": lists, "c": json_}.items():
         warehouse.execute(
             f"CREATE SCHEMA {schema}",
-            f"CREATE TABLE {schema}.t (id bigint PRIMARY KEY, n {kinds[0]}, at {kinds[1]})",
-            f"INSERT INTO {schema}.t VALUES (1, "
-            + (
-                "'{1.5,2}', '{2026-01-02 03:04:05}')"
-                if "[]" in kinds[0]
-                else """'[1.5, 2]', '["2026-01-02T03:04:05"]')"""
-            ),
+            f"CREATE TABLE {schema}.t (id bigint PRIMARY KEY, {columns})",
+            f"INSERT INTO {schema}.t VALUES (1, {values})",
         )
     for b in ("b", "c"):
         code, text = compared(warehouse, "a", b)
