@@ -5,6 +5,7 @@ WAREHOUSE_TEST_LONG=1 does it fifty times over 50,000 records, which takes a qua
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
@@ -53,8 +54,10 @@ class Pair:
             tap.stdout.close()
             if kill:
                 whom, number, seconds = kill
-                time.sleep(seconds)
-                (tap if whom == "tap" else target).send_signal(number)
+                victim = tap if whom == "tap" else target
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    victim.wait(seconds)
+                victim.send_signal(number)  # to one that has ended it does nothing
             codes = tap.wait(120), target.wait(120)
         printed = [line for line in (self.folder / "states").read_bytes().split(b"\n")[:-1] if line]
         if printed:
@@ -70,14 +73,16 @@ def test_killed_again_and_again_nothing_is_lost(sandbox, warehouse, tmp_path):
     rng = random.Random(seed)
     pair = Pair(sandbox, warehouse, tmp_path)
     ids = {type_id: [each["id"] for each in sandbox.truth(type_id)] for type_id in STREAMS}
-    killed = 0
+    killed, whole = 0, 4.0  # how many seconds a whole run takes: a fast machine has ended before a fixed moment
     for changes in in_parts(list(mixed_changes(ids, KILLS * 10, seed=seed)), KILLS):
         victim = rng.choice(["tap", "target"])
         how = rng.choice([signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-        codes = pair.run(kill=(victim, how, rng.uniform(1.0, 4.0)))
+        began = time.monotonic()
+        codes = pair.run(kill=(victim, how, rng.uniform(0.25, 1.0) * whole))
         code = codes[0] if victim == "tap" else codes[1]
         assert code in {0, 1, -how, 128 + how}, f"seed {seed}: the {victim} ended with {code}"
         killed += code != 0
+        whole = whole if code else min(whole, time.monotonic() - began)
         sandbox.mutate(changes)
     assert killed, f"seed {seed}: every run had ended before its signal came"
     pair.state.get("bookmarks", {}).pop("associations", None)  # a pass that begins now sees removed ones too
