@@ -3,7 +3,7 @@
     python benchmarks/pair.py SCENARIO [SCENARIO …] [--engines …] [--runs 1] [--scale 1]
 
     whole     everything of a large portal within HubSpot's limits, then a run after one record in a hundred changed
-    peers     contacts of the same portal by MeltanoLabs' tap-hubspot and target-postgres, and by this pair
+    peers     contacts and deals of the same portal by MeltanoLabs' tap-hubspot and target-postgres, and by this pair
     growth    a full and an incremental run at 10,000, 100,000 and 1,000,000 contacts, without limit and latency
 
 Sandbox, Meltano, tap, target and PostgreSQL share the machine's two cores. `--scale 0.1` makes the portals a tenth as
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,6 @@ SCHEMA = "bench"
 #: Requests of the objects' budget in a second, of the sandbox's tier pro.
 OBJECTS_A_SECOND = 19
 PORTAL = {"contacts": 100_000, "appointments": 50_000, "deals": 50_000, "divisions": 500, "associations": 400_000}
-PEERS_CONTACTS = 100_000
 GROWTH = (10_000, 100_000, 1_000_000)
 _OURS = ("TAP_HUBSPOT_DW", "TARGET_WAREHOUSE", "HUBSPOT_", "WAREHOUSE_", "MELTANO_", "PYTHON")
 _LOOK_SECONDS = 0.1
@@ -157,15 +157,26 @@ class Bench:
         """What the tables take on the disk."""
         if engine == "duckdb":
             return sum(file.stat().st_size for file in project.folder.glob("crm.duckdb*")) / 1e6
+        return (
+            self._number(
+                "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+                "WHERE nspname = %s AND relkind = 'r'",
+                SCHEMA,
+            )
+            / 1e6
+        )
+
+    def rows(self, *tables: str) -> int:
+        """How many rows these tables of PostgreSQL have together."""
+        queries = (f"SELECT count(*) FROM {SCHEMA}.{table}" for table in tables)  # noqa: S608 - names of this program
+        return sum(int(self._number(query)) for query in queries)
+
+    def _number(self, query: str, *values: str) -> float:
         import psycopg
 
         with psycopg.connect(self.url) as connection:
-            (size,) = connection.execute(
-                "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
-                "WHERE nspname = %s AND relkind = 'r'",
-                [SCHEMA],
-            ).fetchone() or (0,)
-        return float(size) / 1e6
+            (number,) = connection.execute(query.encode(), values).fetchone() or (0,)
+        return float(number)
 
 
 def all_cores() -> None:
@@ -189,11 +200,7 @@ def whole(bench: Bench) -> Iterator[Result]:
                     first = next(at for at, counts in watch.looks if counts["objects"])
                     counts = watch.looks[-1][1]
                     objects_seconds = watch.last_request("objects") - first
-                    changes = [
-                        {"kind": "bulk-touch", "type": name, "count": max(sizes[name] // 100, 1)}
-                        for name in ("contacts", "appointments", "deals", "divisions")
-                    ]
-                    running.mutate(changes)
+                    running.mutate(a_hundredth_changed({n: c for n, c in sizes.items() if n != "associations"}))
                     again = project.run()
                     return {
                         "full run: seconds": full.seconds,
@@ -217,40 +224,54 @@ def whole(bench: Bench) -> Iterator[Result]:
 
 
 def peers(bench: Bench) -> Iterator[Result]:
-    """Contacts with all properties into PostgreSQL within the limits, both pairs under Meltano."""
-    contacts = bench.scaled(PEERS_CONTACTS)
+    """The contacts and deals of the same portal, which both pairs can read, then one record in a hundred changed."""
+    sizes = {name: bench.scaled(count) for name, count in PORTAL.items()}
+    read = {name: sizes[name] for name in ("contacts", "deals")}
     ca_file = bench.folder / "ca.pem"
     shop = Workshop(bench.folder)
     tap = shop.install("meltano-tap-hubspot==0.10.1") / "tap-hubspot"
     target = shop.install("meltanolabs-target-postgres==0.8.1") / "target-postgres"
     options = {"tier": "pro", "latency_ms": LATENCY_MS, "proxy_port": 0, "ca_file": ca_file, "no_oddities": True}
-    with sandbox(contacts=contacts, **NOTHING_ELSE, **options) as running:
+    with sandbox(**sizes, **options) as running:
         all_cores()
         shop.trust(ca_file, tap.parent)
 
+        def theirs(project: Project) -> None:
+            project.plugins = ("tap-hubspot", "target-postgres")
+            project.variables |= {"HTTPS_PROXY": str(running.proxy), "REQUESTS_CA_BUNDLE": str(ca_file)}
+            extractor = {"access_token": running.token, "start_date": "2016-01-01T00:00:00Z"}
+            project.declare("extractors", _plugin("tap_hubspot", tap, extractor, select=[f"{name}.*" for name in read]))
+            loader = {"sqlalchemy_url": bench.url, "default_target_schema": SCHEMA}
+            project.declare("loaders", _plugin("target_postgres", target, loader))
+
+        def ours(project: Project) -> None:
+            objects = json.dumps(list(read))
+            project.variables |= {"TAP_HUBSPOT_DW_OBJECTS": objects, "TAP_HUBSPOT_DW_ASSOCIATIONS": "false"}
+
         def one_run() -> dict[str, float]:
             found = {}
-            running.reset()
-            contacts_only = {"TAP_HUBSPOT_DW_OBJECTS": '["contacts"]', "TAP_HUBSPOT_DW_ASSOCIATIONS": "false"}
-            with bench.project(running, "postgres", **contacts_only) as project:
-                found["this pair: records/s"] = contacts / project.run().seconds
-            running.reset()
-            with bench.project(running, "postgres") as project:
-                project.plugins = ("tap-hubspot", "target-postgres")
-                project.variables |= {"HTTPS_PROXY": str(running.proxy), "REQUESTS_CA_BUNDLE": str(ca_file)}
-                extractor = {"access_token": running.token, "start_date": "2016-01-01T00:00:00Z"}
-                project.declare("extractors", _plugin("tap_hubspot", tap, extractor, select=["contacts.*"]))
-                loader = {"sqlalchemy_url": bench.url, "default_target_schema": SCHEMA}
-                project.declare("loaders", _plugin("target_postgres", target, loader))
-                found["MeltanoLabs' pair: records/s"] = contacts / project.run().seconds
+            for name, prepare in (("this pair", ours), ("MeltanoLabs' pair", theirs)):
+                running.reset()
+                with bench.project(running, "postgres") as project:
+                    prepare(project)
+                    found[f"{name}: records/s"] = sum(read.values()) / project.run().seconds
+                    found[f"{name}: records that are not in its tables"] = sum(read.values()) - bench.rows(*read)
+                    running.mutate(a_hundredth_changed(read))
+                    found[f"{name}: after 1 % changed: seconds"] = project.run().seconds
             found["times as fast"] = found["this pair: records/s"] / found["MeltanoLabs' pair: records/s"]
             return found
 
         yield Result(
             "peers under Meltano, into PostgreSQL",
-            f"{contacts:,} contacts x 300 properties, 190 requests per 10 s, {LATENCY_MS} ms",
+            " and ".join(f"{count:,} {name}" for name, count in read.items())
+            + f" of the portal of `whole`, 190 requests per 10 s, {LATENCY_MS} ms",
             bench.repeated(one_run),
         )
+
+
+def a_hundredth_changed(sizes: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The sandbox's mutations that touch one record in a hundred of each type."""
+    return [{"kind": "bulk-touch", "type": name, "count": max(count // 100, 1)} for name, count in sizes.items()]
 
 
 def _plugin(namespace: str, executable: Path, config: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -283,7 +304,7 @@ def growth(bench: Bench) -> Iterator[Result]:
                         full = project.run()
                         asked = running.log()["total"]
                         size = bench.database_megabytes(engine, project)
-                        running.mutate([{"kind": "bulk-touch", "type": "contacts", "count": contacts // 100}])
+                        running.mutate(a_hundredth_changed({"contacts": contacts}))
                         again = project.run()
                         return {
                             "full run: seconds": full.seconds,
