@@ -18,7 +18,7 @@ PICTURE = Path(__file__).with_name("pair.svg")
 CHARTS = (
     ("whole", "full run: use of the objects' budget", "use of HubSpot's object budget, from start to end"),
     ("whole", "after 1 % changed: seconds", "seconds of a run after 1 % changed"),
-    ("peers", "records/s", "records a second, contacts x 300 into PostgreSQL, under Meltano"),
+    ("peers", "records/s", "records a second, contacts and deals into PostgreSQL, under Meltano"),
     ("growth", "full run: seconds", "seconds of a full run"),
     ("growth", "full run: peak MB of tap-hubspot-dw", "peak memory of the tap, MB"),
     ("growth", "full run: peak MB of target-warehouse", "peak memory of the target, MB"),

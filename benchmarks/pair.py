@@ -50,9 +50,10 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Ran:
-    """A run of Meltano: seconds, and the peak megabytes of each of its plugins."""
+    """A run of Meltano: seconds, and the peak megabytes of each of its plugins, in its first half and in all."""
 
     seconds: float
+    early_peaks: dict[str, float]
     peaks: dict[str, float]
 
 
@@ -89,13 +90,15 @@ class Project:
             seconds = time.monotonic() - started
         if done.returncode:
             sys.exit(f"{' '.join(command)} failed:\n{(self.folder / 'said').read_text()[-3000:]}")
-        return Ran(seconds, dict(peaks))
+        half = started + seconds / 2
+        early = {name: max((peak for at, peak in looks if at <= half), default=0) for name, looks in peaks.items()}
+        return Ran(seconds, early, {name: max(peak for _, peak in looks) for name, looks in peaks.items()})
 
 
 @contextlib.contextmanager
-def _peaks(names: tuple[str, str]) -> Iterator[dict[str, float]]:
-    """Peak megabytes of the processes of these names that this process' children start."""
-    found: dict[str, float] = {}
+def _peaks(names: tuple[str, str]) -> Iterator[dict[str, list[tuple[float, float]]]]:
+    """When (monotonic seconds) processes of these names that this process' children start had which peak, megabytes."""
+    found: dict[str, list[tuple[float, float]]] = {}
     over = threading.Event()
 
     def look() -> None:
@@ -105,7 +108,7 @@ def _peaks(names: tuple[str, str]) -> Iterator[dict[str, float]]:
                     words = process.cmdline()[:2]
                     for name in names:
                         if any(Path(word).name == name for word in words):
-                            found[name] = max(found.get(name, 0), peak_megabytes(process.pid))
+                            found.setdefault(name, []).append((time.monotonic(), peak_megabytes(process.pid)))
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
@@ -310,6 +313,7 @@ def growth(bench: Bench) -> Iterator[Result]:
                             "full run: seconds": full.seconds,
                             "full run: requests": asked,
                             **{f"full run: peak MB of {name}": peak for name, peak in full.peaks.items()},
+                            **{f"full run, first half: peak MB of {n}": mb for n, mb in full.early_peaks.items()},
                             "database MB": size,
                             "after 1 % changed: seconds": again.seconds,
                             "after 1 % changed: requests": running.log()["total"] - asked,
