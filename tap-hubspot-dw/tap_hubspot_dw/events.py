@@ -16,12 +16,16 @@ from singer_sdk.contrib.msgspec import encoder
 
 from tap_hubspot_dw.records import FullRecord, Record
 
+_FIRST_PART = 10  # records; as many as make up the bytes of a part from then on
+_PART_BYTES = 100_000
+
 
 @dataclass(frozen=True)
 class Block:
     """Finished records of one reply, and what there is to count about them.
 
-    `lines` are their RECORD messages; where they have to go through the SDK one by one there are only `records`.
+    `lines` are their RECORD messages, in parts; where they have to go through the SDK one by one there are only
+    `records`.
     """
 
     extracted_at: datetime
@@ -31,7 +35,7 @@ class Block:
     repeated: int
     invalid: Counter[str]
     records: Sequence[Record]
-    lines: bytes
+    lines: Sequence[bytes]
 
     def first(self, most: int) -> Block:
         """Return the block cut to its first records."""
@@ -59,10 +63,18 @@ Event = Block | Checkpoint | Activation
 
 def record_lines(
     stream: str, records: Sequence[Record | FullRecord], version: int | None, extracted_at: datetime
-) -> bytes:
-    """Return the lines that the SDK would write for these records, to the byte."""
+) -> list[bytes]:
+    """Return the lines that the SDK would write for these records, to the byte, in parts of some `_PART_BYTES`.
+
+    The megabyte that a page of wide records makes, as one, leaves gaps in the memory that only grow.
+    """
     shared: dict[str, Any] = {"version": version} if version is not None else {}
     shared["time_extracted"] = extracted_at
-    return encoder.encode_lines(
-        [{"type": "RECORD", "stream": stream, "record": record, **shared} for record in records]
-    )
+    messages = [{"type": "RECORD", "stream": stream, "record": record, **shared} for record in records]
+    parts: list[bytes] = []
+    done, step = 0, _FIRST_PART
+    while done < len(messages):
+        parts.append(encoder.encode_lines(messages[done : done + step]))
+        done += step
+        step = max(step * _PART_BYTES // len(parts[-1]), 1)
+    return parts

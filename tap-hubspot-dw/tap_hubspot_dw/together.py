@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _SWITCH_SECONDS = 0.05  # enough for a page: to go on with another's in the middle costs a tenth more processor time
 _COLLECT_EVERY = 50_000  # a few pages; records refer to nothing that refers back, so there is little to find
-_M_ARENA_MAX = -8  # of glibc's malloc.h
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
+_REPLY_BYTES = 1_000_000  # a reply with all of a wide portal's properties has more
 
 
 class Together:
@@ -137,18 +138,21 @@ def _tune_interpreter() -> None:
     """Set up this process for many threads that all make pages of text.
 
     What was imported stays: to look through it for garbage again and again costs a tenth more processor time. With
-    a heap for every thread, as glibc has it, memory creeps up for a million records.
+    a heap for every thread, as glibc has it, memory creeps up for a million records; also with HubSpot's replies, a
+    megabyte each, in a heap among what is made of them.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(_M_ARENA_MAX, 2)
+        mallopt(_M_MMAP_THRESHOLD, _REPLY_BYTES)
 
 
-def _write_all(lines: bytes) -> None:
+def _write_all(parts: Sequence[bytes]) -> None:
     """Write to standard output, which may be unbuffered and then takes less than it is given (PYTHONUNBUFFERED)."""
-    left = memoryview(lines)
-    while left:
-        left = left[sys.stdout.buffer.write(left) :]
+    for part in parts:
+        left = memoryview(part)
+        while left:
+            left = left[sys.stdout.buffer.write(left) :]
     sys.stdout.buffer.flush()

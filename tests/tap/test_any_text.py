@@ -214,4 +214,14 @@ def test_records_made_by_the_page_and_one_by_one_are_the_same_bytes(page: list[d
     alone = [RecordMaker(COLUMNS, WANTED)(_decoded([each]))[0] for each in objects]
     assert record_lines("s", alone, 7, _1970) == together
     assert record_lines("s", [each.as_dict() for each in alone], 7, _1970) == together
-    assert len(together.splitlines()) == len(page)
+    assert len(b"".join(together).splitlines()) == len(page)
+
+
+@pytest.mark.parametrize("characters", [1, 9_000, 200_000])
+@pytest.mark.parametrize("count", [0, 1, 10, 11, 100, 200])
+def test_lines_come_in_parts_of_whole_lines_and_none_is_missing(count: int, characters: int) -> None:
+    records = [{"id": number, "text": "x" * characters} for number in range(count)]
+    parts = record_lines("s", records, None, _1970)
+    assert all(part.endswith(b"\n") for part in parts)
+    assert [json.loads(line)["record"] for line in b"".join(parts).splitlines()] == records
+    assert all(len(part) < 2 * 100_000 or part.count(b"\n") <= 10 for part in parts)

@@ -199,7 +199,7 @@ class Runs(RuleBasedStateMachine):
 
     def _write(self, event: object, started: int) -> None:
         if isinstance(event, Block):
-            for line in event.lines.splitlines():
+            for line in b"".join(event.lines).splitlines():
                 message = json.loads(line)
                 record, key = message["record"], int(message["record"]["id"])
                 is_delete = bool(record.get("_sdc_deleted_at"))

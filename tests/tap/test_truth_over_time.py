@@ -177,7 +177,7 @@ def test_what_is_restored_while_a_full_pass_reads_is_read_again_if_its_part_is_f
     read = []
     for event in stream.events():
         if isinstance(event, Block):
-            read += [json.loads(line)["record"]["id"] for line in event.lines.splitlines()]
+            read += [json.loads(line)["record"]["id"] for line in b"".join(event.lines).splitlines()]
         elif isinstance(event, Checkpoint) and event.state.get("full_pass", {}).get("ranges"):
             clean_portal.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
     assert stream.done.is_complete

@@ -107,7 +107,7 @@ class HubSpotStream(Stream):
             return Block(*told, (), record_lines(self.name, records, self.version, at))
         dicts = [each if isinstance(each, dict) else each.as_dict() for each in records]
         if not self._is_plain:
-            return Block(*told, dicts, b"")
+            return Block(*told, dicts, ())
         for name in self._dropped:
             for record in dicts:
                 record.pop(name, None)
@@ -122,7 +122,7 @@ class HubSpotStream(Stream):
         """Add a block that was written to the run's history."""
         self.done.records += block.total - block.deletes
         self.done.deletes += block.deletes
-        self.done.bytes_written += len(block.lines)
+        self.done.bytes_written += sum(map(len, block.lines))
         self.done.repeated += block.repeated
         self.done.invalid_values.update(block.invalid)
 
