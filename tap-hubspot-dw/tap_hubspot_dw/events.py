@@ -15,6 +15,7 @@ from typing import Any
 from singer_sdk.contrib.msgspec import encoder
 
 from tap_hubspot_dw.records import FullRecord, Record
+from tap_hubspot_dw.written import WrittenRecord
 
 _FIRST_PART = 10  # records; as many as make up the bytes of a part from then on
 _PART_BYTES = 100_000
@@ -62,7 +63,7 @@ Event = Block | Checkpoint | Activation
 
 
 def record_lines(
-    stream: str, records: Sequence[Record | FullRecord], version: int | None, extracted_at: datetime
+    stream: str, records: Sequence[Record | FullRecord | WrittenRecord], version: int | None, extracted_at: datetime
 ) -> list[bytes]:
     """Return the lines that the SDK would write for these records, to the byte, in parts of some `_PART_BYTES`.
 
@@ -70,7 +71,8 @@ def record_lines(
     """
     shared: dict[str, Any] = {"version": version} if version is not None else {}
     shared["time_extracted"] = extracted_at
-    messages = [{"type": "RECORD", "stream": stream, "record": record, **shared} for record in records]
+    forms = (each.json if isinstance(each, WrittenRecord) else each for each in records)
+    messages = [{"type": "RECORD", "stream": stream, "record": record, **shared} for record in forms]
     parts: list[bytes] = []
     done, step = 0, _FIRST_PART
     while done < len(messages):

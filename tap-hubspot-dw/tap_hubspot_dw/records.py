@@ -15,6 +15,7 @@ from msgspec.structs import astuple
 from tap_hubspot_dw.schemas import Column
 from tap_hubspot_dw.values import Known, to_date_time
 from tap_hubspot_dw.wanted import Wanted
+from tap_hubspot_dw.written import WrittenRecord
 
 Record = dict[str, Any]
 
@@ -66,20 +67,20 @@ class RecordMaker:
             gc=False,
         )
 
-    def __call__(self, objects: Sequence[Mapping[str, Any]]) -> list[FullRecord]:
+    def __call__(self, objects: Sequence[Mapping[str, Any]]) -> Sequence[FullRecord | WrittenRecord]:
         """Return the full records of live objects, such as a page has.
 
         `""` is how HubSpot writes a cleared value (observed): null for everything but text. A value that does not
         convert is null, and its text stands in `invalid_properties` under HubSpot's property name.
         """
-        if not objects:
-            return []
+        properties = [each["properties"] for each in objects]
+        if not properties or isinstance(properties[0], WrittenRecord):  # a reply has all of one kind
+            return properties
         invalid: list[dict[str, str]] = [{} for _ in objects]
         created, updated = (
             _converted([_text(each.get(name)) for each in objects], self._moments, name, invalid)
             for name in ("createdAt", "updatedAt")
         )
-        properties = [each["properties"] for each in objects]
         texts = list(zip(*properties, strict=True))
         columns = [
             _converted(texts[place], known, self._names[place], invalid) if known is not None else texts[place]

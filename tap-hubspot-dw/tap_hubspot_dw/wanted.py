@@ -7,7 +7,7 @@ that is half the work of decoding it as it stands, and picking the values from d
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import methodcaller
 from typing import Any, TypedDict
 
@@ -15,6 +15,8 @@ import msgspec
 from msgspec.structs import astuple
 
 from tap_hubspot_dw.replies import Reply, decode
+from tap_hubspot_dw.schemas import Column
+from tap_hubspot_dw.written import WrittenRecord, writer
 
 MERGED_IDS = "hs_merged_object_ids"
 
@@ -33,6 +35,11 @@ class Wanted:
         )
         self._decoder = msgspec.json.Decoder(_reply_of(values))
         self._merged = self.names.index(MERGED_IDS)
+        self._written: Callable[[bytes], Reply | None] | None = None
+
+    def write(self, columns: Sequence[Column]) -> None:
+        """Let `decode` give written records of these columns instead, where it can."""
+        self._written = writer(self.names, columns, self._merged)
 
     def decode(self, content: bytes) -> Reply:
         """Return a reply; a value that is no text, which HubSpot promises it is, becomes its JSON text.
@@ -40,6 +47,8 @@ class Wanted:
         Raises:
             HubSpotError: the body is not a JSON object.
         """
+        if self._written and (written := self._written(content)) is not None:
+            return written
         try:
             reply: Reply = self._decoder.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -51,9 +60,10 @@ class Wanted:
             each["properties"] = astuple(each["properties"]) if "properties" in each else (None,) * len(self.names)
         return reply
 
-    def merged_ids(self, values: tuple[str | None, ...]) -> list[str]:
+    def merged_ids(self, values: tuple[str | None, ...] | WrittenRecord) -> list[str]:
         """Return the ids of the objects that were merged into the one with these values."""
-        return [each for each in map(methodcaller("strip"), (values[self._merged] or "").split(";")) if each]
+        text = values.merged if isinstance(values, WrittenRecord) else values[self._merged]
+        return [each for each in map(methodcaller("strip"), (text or "").split(";")) if each]
 
     def _texts(self, properties: Mapping[str, Any]) -> tuple[str | None, ...]:
         found = map(properties.get, self.names)

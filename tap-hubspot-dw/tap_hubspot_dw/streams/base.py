@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from tap_hubspot_dw.object_types import ObjectType
     from tap_hubspot_dw.records import FullRecord, Record
+    from tap_hubspot_dw.written import WrittenRecord
 
 
 class HubSpotStream(Stream):
@@ -62,7 +63,7 @@ class HubSpotStream(Stream):
         self.portal = self.run.portal.counted_by(self.done.traffic)
         self.run.history.append(self.done)
         self._saved = self.stream_state  # the SDK's dictionary; to ask for it may add it to the whole state
-        self._dropped = [name for name in self.schema["properties"] if not self.mask["properties", name]]
+        self.dropped = [name for name in self.schema["properties"] if not self.mask["properties", name]]
         self._is_plain = (
             [type(each) for each in self.stream_maps] == [SameRecordTransform]
             and not self.stream_maps[0].flattening_enabled
@@ -70,6 +71,11 @@ class HubSpotStream(Stream):
             and self.ABORT_AT_RECORD_COUNT is None
             and self.run.settings.max_records is None
         )
+
+    @property
+    def are_lines_final(self) -> bool:
+        """Whether a record is written as it was made, with every column and by nobody else."""
+        return self._is_plain and not self.dropped
 
     def events(self) -> Iterator[Event]:
         """Yield what `read` yields; its failure is kept for the end of the run, so that other streams go on."""
@@ -94,7 +100,7 @@ class HubSpotStream(Stream):
 
     def block(
         self,
-        records: Sequence[Record | FullRecord],
+        records: Sequence[Record | FullRecord | WrittenRecord],
         *,
         deletes: int = 0,
         repeated: int = 0,
@@ -103,12 +109,12 @@ class HubSpotStream(Stream):
         """Return these records as they are written: as lines, or for the SDK where stream maps or others want them."""
         at, total = now(), len(records)
         told = (at, self.version, total, deletes, repeated, Counter(invalid))
-        if self._is_plain and not self._dropped:
+        if self.are_lines_final:
             return Block(*told, (), record_lines(self.name, records, self.version, at))
         dicts = [each if isinstance(each, dict) else each.as_dict() for each in records]
         if not self._is_plain:
             return Block(*told, dicts, ())
-        for name in self._dropped:
+        for name in self.dropped:
             for record in dicts:
                 record.pop(name, None)
         return Block(*told, (), record_lines(self.name, dicts, self.version, at))

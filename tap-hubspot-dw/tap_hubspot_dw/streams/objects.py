@@ -17,13 +17,14 @@ from tap_hubspot_dw.portal import HubSpotObject, Page
 from tap_hubspot_dw.ranges import RANGE_RECORDS, NotPositionalError, Range, Share, Shares, cut, gaps, merged
 from tap_hubspot_dw.records import FullRecord, Record, RecordMaker, archived_records, merged_records
 from tap_hubspot_dw.run import Run
-from tap_hubspot_dw.schemas import ALL_PROPERTIES, columns
+from tap_hubspot_dw.schemas import ALL_PROPERTIES, OBJECT_COLUMNS, columns
 from tap_hubspot_dw.search import UnsortedError, Window, change_window
 from tap_hubspot_dw.seen import SeenIds
 from tap_hubspot_dw.state import FullPass, StreamState
 from tap_hubspot_dw.streams.base import HubSpotStream
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
 from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
+from tap_hubspot_dw.written import WrittenRecord
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -48,6 +49,9 @@ class ObjectStream(HubSpotStream):
     def begin(self) -> None:
         """Promise the ids that will be read to the streams that need them."""
         super().begin()
+        self.dropped = [
+            name for name in self.dropped if name in {*OBJECT_COLUMNS, ALL_PROPERTIES}
+        ]  # others: not asked for
         self._seen = self.run.seen[self.name] = SeenIds()
 
     def ended(self) -> None:
@@ -62,6 +66,8 @@ class ObjectStream(HubSpotStream):
         if self._is_json:
             wanted |= {str(each["name"]) for each in self.run.chosen_properties(self.kind)}
         self._wanted = Wanted({*wanted, self.kind.modified_property})
+        if self.are_lines_final and not self._is_json:
+            self._wanted.write(chosen)
         self._records = RecordMaker(chosen, self._wanted, all_in=ALL_PROPERTIES if self._is_json else None)
         self.done.hubspot_total = self.portal.total(self.kind)
         if self.run.settings.only_ids is not None:
@@ -270,7 +276,7 @@ class ObjectStream(HubSpotStream):
         Those modified before the bookmark count as repeated: the run before has read them, unless HubSpot's index
         was late.
         """
-        records: list[Record | FullRecord] = []
+        records: list[Record | FullRecord | WrittenRecord] = []
         invalid: list[str] = []
         before = format_timestamp(bookmark) if bookmark else ""
         repeated = 0
@@ -283,7 +289,7 @@ class ObjectStream(HubSpotStream):
             self._seen.add(int(each["id"]) for each in page)
         return self.block(records, deletes=len(records) - len(page), repeated=repeated, invalid=invalid)
 
-    def _merged(self, survivor: HubSpotObject, record: FullRecord) -> Iterator[Record]:
+    def _merged(self, survivor: HubSpotObject, record: FullRecord | WrittenRecord) -> Iterator[Record]:
         merged_ids = self._wanted.merged_ids(survivor["properties"])
         return merged_records(record.id, merged_ids, record.updated_at or record.created_at)
 

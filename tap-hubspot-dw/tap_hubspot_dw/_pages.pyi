@@ -1,0 +1,21 @@
+"""Replies with objects to the JSON of records, in C; `written` is what calls it."""
+
+from collections.abc import Callable
+
+def reader(
+    names: tuple[bytes, ...],
+    columns: tuple[tuple[int, int, bytes], ...],
+    merged: int,
+    convert: Callable[[int, str], bytes],
+    /,
+) -> object: ...
+def read(
+    reader: object, content: bytes, /
+) -> (
+    tuple[
+        list[tuple[str, str | None, str | None, dict[str, str] | None, str | None, bytes, str | None, str | None]],
+        int,
+        int,
+    ]
+    | None
+): ...
