@@ -28,7 +28,6 @@ from tests.tap.test_any_text import COLUMNS, TYPES, pages, texts
 NAMES = [column.property_name for column in COLUMNS]
 
 
-
 class Ways:
     """Both ways of one stream."""
 
