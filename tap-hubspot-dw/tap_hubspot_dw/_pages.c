@@ -4,177 +4,15 @@
    decides nothing of its own: a value that is not plain goes to a converter in Python, and a reply that is not plain
    is refused (None), so that the caller takes it the other way. Both ways give the same bytes.
 
-   The input is a bytes object, which ends with a NUL beyond its length; NUL is no character of JSON, so reading stops
-   there at the latest. Nothing is kept between two calls but guesses of which property follows which. */
+   Nothing is kept between two calls but guesses of which property follows which. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
-#include <stdint.h>
-#include <string.h>
-
-typedef const unsigned char *Place;
+#include "json_text.h"
 
 enum { TEXT, NUMBER, BOOLEAN, DATE, DATE_TIME, INVALID }; /* kinds, as `records` numbers them */
-enum { MISSING, NOTHING, STRING, TRUTH, FALSEHOOD };      /* what a value was found to be */
-enum { PLAIN, ESCAPED, ODDLY_ESCAPED };                   /* the last: by escapes that our encoder would not use */
 typedef enum { FAILED = -1, ODD = 0, DONE = 1 } Outcome;  /* FAILED: a Python error is set */
-
-#define MOST_NESTED 100
-#define WORD 8
-
-/* Text of JSON. */
-
-typedef struct {
-    Place start; /* behind the opening quote */
-    Py_ssize_t size;
-    int found, escapes;
-} Value;
-
-static Place after_space(Place p)
-{
-    while (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t') p++;
-    return p;
-}
-
-static int is_between(unsigned char c, unsigned char first, unsigned char last) { return c >= first && c <= last; }
-static int is_digit(unsigned char c) { return is_between(c, '0', '9'); }
-
-/* What follows the UTF-8 sequence at p, which begins with a byte of 0x80 or more; NULL if it is none. */
-static Place after_sequence(Place p)
-{
-    unsigned char first = p[0], least = 0x80, most = 0xBF;
-    int more;
-    if (is_between(first, 0xC2, 0xDF)) more = 1;
-    else if (is_between(first, 0xE0, 0xEF)) more = 2;
-    else if (is_between(first, 0xF0, 0xF4)) more = 3;
-    else return NULL;
-    if (first == 0xE0) least = 0xA0;
-    if (first == 0xED) most = 0x9F;
-    if (first == 0xF0) least = 0x90;
-    if (first == 0xF4) most = 0x8F;
-    for (p++; more > 0; more--, p++) {
-        if (!is_between(*p, least, most)) return NULL;
-        least = 0x80, most = 0xBF;
-    }
-    return p;
-}
-
-/* Skip what is neither quote, backslash, control character nor beyond ASCII, eight bytes at a time. */
-static Place after_plain(Place p, Place end)
-{
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    while (end - p >= WORD) {
-        uint64_t word, quote, slash, special;
-        memcpy(&word, p, WORD);
-        quote = word ^ (ones * '"'), slash = word ^ (ones * '\\');
-        special = (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((word - ones * 0x20) & ~word) | word) & highs;
-        if (special) return p + (__builtin_ctzll(special) >> 3);
-        p += WORD;
-    }
-#endif
-    return p;
-}
-
-/* The number of four hexadecimal digits, -1 if they are not there. */
-static int hexadecimal(Place p)
-{
-    int number = 0;
-    for (Place end = p + 4; p < end; p++) {
-        unsigned char lower = *p | 0x20;
-        if (is_digit(*p)) number = 16 * number + (*p - '0');
-        else if (is_between(lower, 'a', 'f')) number = 16 * number + (lower - 'a' + 10);
-        else return -1;
-    }
-    return number;
-}
-
-/* Read the text whose opening quote is at p; what follows it, NULL if it is not as JSON has it. Half a surrogate pair
-   is found where the text is decoded. */
-static Place after_text(Place p, Place end, Value *value)
-{
-    value->start = ++p, value->found = STRING, value->escapes = PLAIN;
-    for (;;) {
-        p = after_plain(p, end);
-        if (*p == '"') break;
-        if (*p == '\\') {
-            if (!p[1] || !strchr("\"\\/bfnrtu", p[1]) || (p[1] == 'u' && hexadecimal(p + 2) < 0)) return NULL;
-            if (p[1] == 'u' || p[1] == '/') value->escapes = ODDLY_ESCAPED;
-            else if (value->escapes == PLAIN) value->escapes = ESCAPED;
-            p += 2;
-        } else if (*p >= 0x80) {
-            p = after_sequence(p);
-            if (!p) return NULL;
-        } else if (*p < 0x20) {
-            return NULL;
-        } else {
-            p++;
-        }
-    }
-    value->size = p - value->start;
-    return p + 1;
-}
-
-static Place after_word(Place p, const char *word)
-{
-    for (; *word; word++, p++)
-        if (*p != (unsigned char)*word) return NULL;
-    return p;
-}
-
-static Place after_digits(Place p)
-{
-    if (!is_digit(*p)) return NULL;
-    while (is_digit(*p)) p++;
-    return p;
-}
-
-static Place after_number(Place p)
-{
-    if (*p == '-') p++;
-    p = *p == '0' ? p + 1 : after_digits(p);
-    if (p && *p == '.') p = after_digits(p + 1);
-    if (p && (*p == 'e' || *p == 'E')) {
-        p++;
-        if (*p == '+' || *p == '-') p++;
-        p = after_digits(p);
-    }
-    return p;
-}
-
-/* Skip any value; what follows it, NULL if it is not as JSON has it, or nested too deeply to be looked at. */
-static Place after_value(Place p, Place end, int nested)
-{
-    Value text;
-    unsigned char open = *p, close = open == '{' ? '}' : ']';
-    switch (open) {
-    case '"': return after_text(p, end, &text);
-    case 't': return after_word(p, "true");
-    case 'f': return after_word(p, "false");
-    case 'n': return after_word(p, "null");
-    case '{':
-    case '[': break;
-    default: return after_number(p);
-    }
-    if (nested >= MOST_NESTED) return NULL;
-    p = after_space(p + 1);
-    if (*p == close) return p + 1;
-    for (;;) {
-        if (open == '{') {
-            if (*p != '"' || !(p = after_text(p, end, &text))) return NULL;
-            p = after_space(p);
-            if (*p != ':') return NULL;
-            p = after_space(p + 1);
-        }
-        p = after_value(p, end, nested + 1);
-        if (!p) return NULL;
-        p = after_space(p);
-        if (*p == close) return p + 1;
-        if (*p != ',') return NULL;
-        p = after_space(p + 1);
-    }
-}
 
 /* Read null, true, false or text; ODD for all others. */
 static Place after_scalar(Place p, Place end, Value *value)
@@ -223,113 +61,52 @@ static int put_word(Buffer *buffer, const char *word) { return put(buffer, word,
 /* A reader: the wanted properties and the columns that they go to. */
 
 typedef struct {
-    char *name;
-    Py_ssize_t size;
-    int next; /* which one followed it the last time */
-} Property;
-
-typedef struct {
     int property, kind;
     char *key; /* `,"column":` */
     size_t key_size;
 } Column;
 
 typedef struct {
-    Property *properties;
+    Names properties;
     Column *columns;
-    int *table; /* of hashes: the number of a property, or -1 */
-    int count, column_count, merged;
-    uint32_t mask;
+    int column_count, merged;
     PyObject *convert; /* (kind, text) -> bytes, or ValueError */
 } Reader;
 
 static const char reader_name[] = "tap_hubspot_dw._pages.reader";
 
-static uint32_t hash(const char *name, Py_ssize_t size)
-{
-    uint32_t hash = 2166136261u;
-    for (Py_ssize_t i = 0; i < size; i++) hash = (hash ^ (unsigned char)name[i]) * 16777619u;
-    return hash;
-}
-
-static int is_named(const Property *property, const Value *name)
-{
-    return property->size == name->size && !memcmp(property->name, name->start, (size_t)name->size);
-}
-
-/* The number of a property, -1 if it is not wanted. `after` is the one that came before it. */
-static int find(Reader *reader, int after, const Value *name)
-{
-    int guess = after < 0 ? 0 : reader->properties[after].next;
-    if (is_named(&reader->properties[guess], name)) return guess;
-    for (uint32_t i = hash((const char *)name->start, name->size);; i++) {
-        int number = reader->table[i & reader->mask];
-        if (number < 0) return -1;
-        if (is_named(&reader->properties[number], name)) {
-            if (after >= 0) reader->properties[after].next = number;
-            return number;
-        }
-    }
-}
-
 static void free_reader(Reader *reader)
 {
-    for (int i = 0; reader->properties && i < reader->count; i++) PyMem_Free(reader->properties[i].name);
     for (int i = 0; reader->columns && i < reader->column_count; i++) PyMem_Free(reader->columns[i].key);
-    PyMem_Free(reader->properties);
     PyMem_Free(reader->columns);
-    PyMem_Free(reader->table);
+    free_names(&reader->properties);
     Py_XDECREF(reader->convert);
     PyMem_Free(reader);
 }
 
 static void forget(PyObject *capsule) { free_reader(PyCapsule_GetPointer(capsule, reader_name)); }
 
-static char *copy(const char *bytes, Py_ssize_t size)
+static int take_columns(Reader *reader, PyObject *columns)
 {
-    char *made = PyMem_Malloc((size_t)size + 1);
-    if (!made) PyErr_NoMemory();
-    else memcpy(made, bytes, (size_t)size + 1);
-    return made;
-}
-
-static int set_up(Reader *reader, PyObject *names, PyObject *columns)
-{
-    uint32_t room = 16;
-    Py_ssize_t size;
-    char *bytes;
-    while (room < 4 * (uint32_t)reader->count) room *= 2;
-    reader->mask = room - 1;
-    reader->properties = PyMem_Calloc((size_t)reader->count, sizeof(Property));
+    reader->column_count = (int)PyTuple_Size(columns);
     reader->columns = PyMem_Calloc((size_t)reader->column_count + 1, sizeof(Column));
-    reader->table = PyMem_Malloc(room * sizeof(int));
-    if (!reader->properties || !reader->columns || !reader->table) {
-        PyErr_NoMemory();
-        return 0;
-    }
-    for (uint32_t i = 0; i < room; i++) reader->table[i] = -1;
-    for (int i = 0; i < reader->count; i++) {
-        Property *property = &reader->properties[i];
-        uint32_t at;
-        if (PyBytes_AsStringAndSize(PyTuple_GetItem(names, i), &bytes, &property->size) < 0) return 0;
-        property->name = copy(bytes, property->size);
-        if (!property->name) return 0;
-        property->next = i + 1 < reader->count ? i + 1 : 0;
-        for (at = hash(bytes, property->size); reader->table[at & reader->mask] >= 0; at++) continue;
-        reader->table[at & reader->mask] = i;
-    }
-    for (int i = 0; i < reader->column_count; i++) {
+    for (int i = 0; reader->columns && i < reader->column_count; i++) {
         Column *column = &reader->columns[i];
-        if (!PyArg_ParseTuple(PyTuple_GetItem(columns, i), "iiy#", &column->property, &column->kind, &bytes, &size))
+        Py_ssize_t size;
+        char *key;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(columns, i), "iiy#", &column->property, &column->kind, &key, &size))
             return 0;
-        if (column->property < 0 || column->property >= reader->count) {
+        if (column->property < 0 || column->property >= reader->properties.count) {
             PyErr_SetString(PyExc_IndexError, "a column of no property");
             return 0;
         }
-        column->key = copy(bytes, size), column->key_size = (size_t)size;
-        if (!column->key) return 0;
+        column->key_size = (size_t)size, column->key = PyMem_Malloc((size_t)size + 1);
+        if (!column->key) break;
+        memcpy(column->key, key, (size_t)size + 1);
     }
-    return 1;
+    if (reader->columns && (!reader->column_count || reader->columns[reader->column_count - 1].key)) return 1;
+    PyErr_NoMemory();
+    return 0;
 }
 
 static PyObject *make_reader(PyObject *Py_UNUSED(module), PyObject *arguments)
@@ -341,47 +118,19 @@ static PyObject *make_reader(PyObject *Py_UNUSED(module), PyObject *arguments)
         return NULL;
     reader = PyMem_Calloc(1, sizeof(Reader));
     if (!reader) return PyErr_NoMemory();
-    reader->count = (int)PyTuple_Size(names), reader->column_count = (int)PyTuple_Size(columns);
     reader->merged = merged;
     Py_INCREF(convert);
     reader->convert = convert;
-    if (merged < 0 || merged >= reader->count) {
-        PyErr_SetString(PyExc_IndexError, "no such property");
-    } else if (set_up(reader, names, columns)) {
-        capsule = PyCapsule_New(reader, reader_name, forget);
-        if (capsule) return capsule;
+    if (take_names(&reader->properties, names) && take_columns(reader, columns)) {
+        if (merged >= 0 && merged < reader->properties.count) {
+            capsule = PyCapsule_New(reader, reader_name, forget);
+            if (capsule) return capsule;
+        } else {
+            PyErr_SetString(PyExc_IndexError, "no such property");
+        }
     }
     free_reader(reader);
     return NULL;
-}
-
-/* Values that are written as they are. */
-
-static int number_at(Place p, int digits)
-{
-    int number = 0;
-    for (; digits > 0; digits--, p++) {
-        if (!is_digit(*p)) return -1;
-        number = 10 * number + (*p - '0');
-    }
-    return number;
-}
-
-static int is_day(Place p, Py_ssize_t size)
-{
-    static const char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year, month, day, is_leap;
-    if (size < 10 || p[4] != '-' || p[7] != '-') return 0;
-    year = number_at(p, 4), month = number_at(p + 5, 2), day = number_at(p + 8, 2);
-    if (year < 1 || month < 1 || month > 12 || day < 1) return 0;
-    is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return day <= days[month - 1] + (month == 2 && is_leap);
-}
-
-static int is_at_most(Place p, int most)
-{
-    int number = number_at(p, 2);
-    return number >= 0 && number <= most;
 }
 
 /* Whether it is a moment as `2026-03-30T12:00:00` with `Z` or `.000Z` behind it. */
@@ -421,47 +170,12 @@ static int put_text(Buffer *buffer, const Value *value)
 static PyObject *decoded(const Value *value)
 {
     PyObject *text;
-    Py_ssize_t i = 0, end = value->size;
+    Py_ssize_t size;
     Buffer buffer = {0};
     if (value->escapes == PLAIN) return PyUnicode_DecodeUTF8((const char *)value->start, value->size, "strict");
-    if (!make_room(&buffer, (size_t)value->size + 4)) return NULL; /* no escape is shorter than what it stands for */
-    while (i < end) {
-        unsigned char c = value->start[i++];
-        uint32_t code;
-        if (c != '\\') {
-            buffer.bytes[buffer.size++] = (char)c;
-            continue;
-        }
-        c = value->start[i++];
-        if (c != 'u') {
-            static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
-            const char *at = strchr(from, c);
-            buffer.bytes[buffer.size++] = at ? to[at - from] : (char)c;
-            continue;
-        }
-        code = (uint32_t)hexadecimal(value->start + i);
-        i += 4;
-        if (code >= 0xD800 && code <= 0xDFFF) { /* the first half of a pair: the second has to follow */
-            uint32_t low = 0;
-            if (end - i >= 6 && value->start[i] == '\\' && value->start[i + 1] == 'u')
-                low = (uint32_t)hexadecimal(value->start + i + 2);
-            if (code > 0xDBFF || low < 0xDC00 || low > 0xDFFF) {
-                PyMem_Free(buffer.bytes);
-                return NULL;
-            }
-            code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-            i += 6;
-        }
-        if (code < 0x80) {
-            buffer.bytes[buffer.size++] = (char)code;
-        } else {
-            int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-            static const unsigned char marks[] = {0, 0xC0, 0xE0, 0xF0};
-            buffer.bytes[buffer.size++] = (char)(marks[more] | (code >> (6 * more)));
-            while (more-- > 0) buffer.bytes[buffer.size++] = (char)(0x80 | ((code >> (6 * more)) & 0x3F));
-        }
-    }
-    text = PyUnicode_DecodeUTF8(buffer.bytes, (Py_ssize_t)buffer.size, "strict");
+    if (!make_room(&buffer, (size_t)value->size)) return NULL;
+    size = unescape(value, buffer.bytes);
+    text = size < 0 ? NULL : PyUnicode_DecodeUTF8(buffer.bytes, size, "strict");
     PyMem_Free(buffer.bytes);
     return text;
 }
@@ -545,7 +259,7 @@ static Place after_properties(Work *work, Place p)
         p = after_space(p);
         if (*p != ':') return NULL;
         p = after_space(p + 1);
-        number = find(work->reader, before, &name);
+        number = number_of(&work->reader->properties, before, &name);
         if (number < 0) {
             p = after_value(p, work->end, 0);
         } else {
@@ -565,7 +279,7 @@ static Place after_properties(Work *work, Place p)
 static Place after_object(Work *work, Place p)
 {
     Value name;
-    memset(work->values, 0, (size_t)work->reader->count * sizeof(Value));
+    memset(work->values, 0, (size_t)work->reader->properties.count * sizeof(Value));
     memset(work->told, 0, sizeof work->told);
     if (*p != '{') return NULL;
     p = after_space(p + 1);
@@ -577,7 +291,7 @@ static Place after_object(Work *work, Place p)
         if (*p != ':') return NULL;
         p = after_space(p + 1);
         if (name.size == 10 && !memcmp(name.start, "properties", 10)) {
-            memset(work->values, 0, (size_t)work->reader->count * sizeof(Value));
+            memset(work->values, 0, (size_t)work->reader->properties.count * sizeof(Value));
             p = after_properties(work, p);
         } else {
             while (i < TOLD && ((size_t)name.size != strlen(told_names[i]) ||
@@ -611,7 +325,7 @@ static Outcome put_columns(Work *work, PyObject **invalid)
     Reader *reader = work->reader;
     for (int i = 0; i < reader->column_count; i++) {
         Column *column = &reader->columns[i];
-        const char *name = reader->properties[column->property].name;
+        const char *name = reader->properties.each[column->property].text;
         Outcome outcome;
         if (!put(&work->body, column->key, column->key_size)) return FAILED;
         outcome = put_value(reader, &work->body, column->kind, &work->values[column->property], name, invalid);
@@ -776,7 +490,7 @@ static PyObject *read_page(PyObject *Py_UNUSED(module), PyObject *arguments)
     work.reader = PyCapsule_GetPointer(capsule, reader_name);
     if (!work.reader || PyBytes_AsStringAndSize(content, &start, &size) < 0) return NULL;
     work.end = (Place)start + size;
-    work.values = PyMem_Calloc((size_t)work.reader->count, sizeof(Value));
+    work.values = PyMem_Calloc((size_t)work.reader->properties.count, sizeof(Value));
     objects = PyList_New(0);
     if (!work.values) PyErr_NoMemory();
     else if (objects) outcome = read_reply(&work, (Place)start, objects, &first, &last);

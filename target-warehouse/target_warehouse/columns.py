@@ -18,6 +18,7 @@ DELETED_AT = "_sdc_deleted_at"
 #: The column of a table that cannot have more columns: one JSON object of the properties that have none.
 OVERFLOW = "_sdc_overflow"
 TABLE_VERSION = "_sdc_table_version"
+EXTRACTED_AT = "_sdc_extracted_at"
 
 _FORMATS = {"date-time": "date-time", "date": "date", "time": "time"}
 _SCALARS = {"integer": "integer", "number": "number", "boolean": "boolean"}

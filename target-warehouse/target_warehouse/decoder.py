@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import pyarrow as pa
 
-from target_warehouse.columns import DELETED_AT, TABLE_VERSION
-from target_warehouse.rows import arrow_type, is_equal_as_it_is, to_array, to_arrays
+from target_warehouse.columns import DELETED_AT, EXTRACTED_AT, TABLE_VERSION
+from target_warehouse.lines import IS_COMPILED, CompiledDecoder
+from target_warehouse.rows import arrow_type, to_array, to_arrays
 from target_warehouse.values import NarrowError, UnfitError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Column, Table
     from target_warehouse.runs import Run
 
-EXTRACTED_AT, BATCHED_AT = "_sdc_extracted_at", "_sdc_batched_at"
+BATCHED_AT = "_sdc_batched_at"
 _RECEIVED_AT, _SEQUENCE, _STARTED_AT = "_sdc_received_at", "_sdc_sequence", "_sdc_sync_started_at"
 #: What a record cannot set: the SDK's metadata replace it, or nothing does when the setting leaves them out.
 METADATA = (EXTRACTED_AT, _RECEIVED_AT, BATCHED_AT, _SEQUENCE, TABLE_VERSION, _STARTED_AT)
@@ -77,6 +78,18 @@ class RunDecoder:
         plain = filter(_is_plain, sorted(self.ignored))
         self._names = dict.fromkeys([*table.by_property, DELETED_AT, *METADATA, *plain])
         self._stream = stream
+        self._own = [column for column in table.columns if column.property not in _OF_THE_TARGET]
+        self.compiled: CompiledDecoder | None = None  # the quickest way, where it can be gone
+        if IS_COMPILED:
+            self.compiled = CompiledDecoder(
+                stream,
+                self._own,
+                self._names,
+                table.keys,
+                extracted_at=table.by_property.get(EXTRACTED_AT),
+                version=table.by_property.get(TABLE_VERSION),
+                takes_nul=not replaces_nul,
+            )
         self._layout: _Layout | None = None
 
     @classmethod
@@ -86,43 +99,52 @@ class RunDecoder:
 
     def decode(self, run: Run) -> Decoded | None:
         """The run's rows; None if any line of it is for the slow line."""
+        replaced: Counter[str] | None = Counter() if self._replaces_nul else None
         try:
-            if self._layout is None:
-                first = [name for name in _properties_of_first(run) if name in self._names]
-                self._layout = _layout(self._stream, [*first, *self._names], self._strict)
-            return self._decoded(run, self._layout)
+            arrays = self.compiled.arrays(run, replaced) if self.compiled else None
+            if arrays is None:
+                arrays = self._arrays(run, replaced)
         except _NOT_PLAIN:
             return None
+        return None if arrays is None else self._decoded(arrays, run.rows, replaced)
 
-    def _decoded(self, run: Run, layout: _Layout) -> Decoded | None:
-        messages = [message for _, span in run.spans for message in layout.decoder.decode_lines(span)]
-        in_order = list(zip(*(msgspec.structs.astuple(message.record) for message in messages), strict=True))
-        columns = {name: in_order[place] for name, place in layout.places.items()}
-        if any(mark is not None for mark in columns[DELETED_AT]):
-            return None
-        count = len(messages)
-        replaced: Counter[str] | None = Counter() if self._replaces_nul else None
-        own = [column for column in self.table.columns if column.property not in _OF_THE_TARGET]
-        made = to_arrays(own, [self._values(column, columns) for column in own], replaced)
-        arrays = {column.property: array for column, array in zip(own, made, strict=True)}
-        if any(arrays[column.property].type != arrow_type(column) for column in own):
-            return None  # numbers of more digits than Arrow's, which travel as text
+    def _decoded(self, arrays: dict[str, pa.Array], count: int, replaced: Counter[str] | None) -> Decoded:
         for column in self.table.columns:
             if column.property == DELETED_AT:
-                arrays[column.property] = pa.nulls(count, arrow_type(column))
-            elif column.property in METADATA:
-                arrays[column.property] = self._metadata(column, messages)
-        keys = [
-            columns[column.property]
-            if is_equal_as_it_is(column) and not (replaced and replaced[column.property])
-            else arrays[column.property].to_pylist()
-            for column in self.table.key_columns
-        ]
+                arrays[DELETED_AT] = pa.nulls(count, arrow_type(column))
+            elif column.property in METADATA and column.property not in arrays:
+                arrays[column.property] = self._constant(column, count)
         rows = pa.RecordBatch.from_arrays(
             [arrays[column.property] for column in self.table.columns],
             names=[column.name for column in self.table.columns],
         )
+        keys = [arrays[column.property].to_pylist() for column in self.table.key_columns]
         return Decoded(rows, keys[0] if len(keys) == 1 else list(zip(*keys, strict=True)), replaced or Counter())
+
+    def _arrays(self, run: Run, replaced: Counter[str] | None) -> dict[str, pa.Array] | None:
+        """The columns of the run's records and messages by property, by way of Python objects."""
+        if self._layout is None:
+            first = [name for name in _properties_of_first(run) if name in self._names]
+            self._layout = _layout(self._stream, [*first, *self._names], self._strict)
+        decoder, places = self._layout.decoder, self._layout.places
+        messages = [message for _, span in run.spans for message in decoder.decode_lines(span)]
+        if len(messages) != run.rows:
+            return None
+        in_order = list(zip(*(msgspec.structs.astuple(message.record) for message in messages), strict=True))
+        columns = {name: in_order[place] for name, place in places.items()}
+        if any(mark is not None for mark in columns[DELETED_AT]):
+            return None
+        made = to_arrays(self._own, [self._values(column, columns) for column in self._own], replaced)
+        if any(array.type != arrow_type(column) for column, array in zip(self._own, made, strict=True)):
+            return None  # numbers of more digits than Arrow's, which travel as text
+        arrays = {column.property: array for column, array in zip(self._own, made, strict=True)}
+        for name, values in (
+            (EXTRACTED_AT, [message.time_extracted for message in messages]),
+            (TABLE_VERSION, [message.version for message in messages]),
+        ):
+            if column := self.table.by_property.get(name):
+                arrays[name] = to_array(column, values, None)
+        return arrays
 
     def _values(self, column: Column, columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
         values = columns[column.property]
@@ -130,12 +152,8 @@ class RunDecoder:
             return _present(column, values, is_key=column.property in self.table.keys)
         return values
 
-    def _metadata(self, column: Column, messages: list[Any]) -> pa.Array:
-        """The column of one of the SDK's metadata; `_sdc_batched_at` is not known before the batch is made."""
-        if column.property == EXTRACTED_AT:
-            return to_array(column, [message.time_extracted for message in messages], None)
-        if column.property == TABLE_VERSION:
-            return to_array(column, [message.version for message in messages], None)
+    def _constant(self, column: Column, count: int) -> pa.Array:
+        """A column of the SDK's metadata; `_sdc_batched_at` is not known before the batch is made."""
         now = dt.datetime.now(dt.UTC)
         constant: Any = {
             _RECEIVED_AT: now.isoformat(),
@@ -143,7 +161,7 @@ class RunDecoder:
             _SEQUENCE: round(time.time() * 1000),
             _STARTED_AT: self._sync_started_at,
         }[column.property]
-        return constant_array(column, constant, len(messages))
+        return constant_array(column, constant, count)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ WHILE_LOADING = {
     # How long the log may become before it is worked into the file. What is only in the log is in memory as well,
     # uncompressed, and goes to temporary files where there is no room; a shorter log makes row groups too small for
     # compression. The batch that makes it longer is not written to it at all.
-    "checkpoint_threshold": "'32MB'",
+    "checkpoint_threshold": "'48MB'",
     # Every thread costs memory, and DuckDB inserts batches of our size in half the time with one.
     "threads": "1",
     # Working the log in would merge row groups too: each is read and written again, at 250 columns for 300 MB more.

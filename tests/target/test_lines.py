@@ -1,0 +1,322 @@
+"""Lines that are decoded in C give the columns that the same lines give in Python, or are left to Python.
+
+A table has a column of every form. Lines are made of JSON as text, so that numbers and escapes can be written in any
+way. Damaged lines must not pass for whole ones.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sysconfig
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from target_warehouse.columns import Table, table_of
+from target_warehouse.decoder import Decoded, RunDecoder
+from target_warehouse.lines import IS_COMPILED
+from target_warehouse.runs import Run
+from tests.fuzzing import TIMEOUT, examples
+
+#: Of each column the JSON schema, and the type that it has in a database.
+FORMS: dict[str, tuple[dict[str, Any], str]] = {
+    "id": ({"type": "integer"}, "bigint"),
+    "integer": ({"type": ["integer", "null"]}, "bigint"),
+    "decimal": ({"type": ["number", "null"]}, "decimal(38,18)"),
+    "numeric": ({"type": ["number", "null"]}, "numeric"),
+    "whole_decimal": ({"type": ["integer", "null"]}, "decimal(38,18)"),
+    "whole_numeric": ({"type": ["integer", "null"]}, "numeric"),
+    "plain": ({"type": ["number", "null"]}, "varchar"),
+    "boolean": ({"type": ["boolean", "null"]}, "boolean"),
+    "string": ({"type": ["string", "null"]}, "varchar"),
+    "uuid": ({"type": ["string", "null"]}, "uuid"),
+    "text": ({}, "varchar"),
+    "json": ({"type": ["object", "null"]}, "json"),
+    "date": ({"type": ["string", "null"], "format": "date"}, "date"),
+    "time": ({"type": ["string", "null"], "format": "time"}, "time"),
+    "moment": ({"type": ["string", "null"], "format": "date-time"}, "timestamp"),
+    "never_null": ({"type": "string"}, "varchar"),
+    "there": ({"type": ["string", "null"]}, "varchar"),
+    "_sdc_extracted_at": ({"type": ["string", "null"], "format": "date-time"}, "timestamp"),
+    "_sdc_table_version": ({"type": ["integer", "null"]}, "bigint"),
+    "_sdc_deleted_at": ({"type": ["string", "null"], "format": "date-time"}, "timestamp"),
+}
+GOOD = {"id": "1", "never_null": '""', "there": "null"}
+
+
+def table(keys: tuple[str, ...] = ("id",)) -> Table:
+    schema = {"properties": {name: kind for name, (kind, _) in FORMS.items()}, "required": ["there"]}
+    made = table_of("s", schema, keys, default_schema="x", interpret_encoding=False)
+    return replace(made, columns=tuple(replace(each, stored=FORMS[each.property][1]) for each in made.columns))
+
+
+class Ways:
+    """Both ways of one stream."""
+
+    def __init__(self, *, replaces_nul: bool = False, keys: tuple[str, ...] = ("id",)) -> None:
+        def decoder() -> RunDecoder:
+            return RunDecoder("s", table(keys), ignored=("ignored",), replaces_nul=replaces_nul, sync_started_at=0)
+
+        self.in_c, self.in_python = decoder(), decoder()
+        self.in_python.compiled = None
+
+    def decoded(self, lines: bytes) -> tuple[Decoded | None, bool]:
+        """What both make of a run of lines, and whether C took them."""
+        if not IS_COMPILED:
+            pytest.skip("the target was installed without a compiler")
+        run = Run("s")
+        run.add(1, lines, len(lines.removesuffix(b"\n").split(b"\n")))
+        expected, found = self.in_python.decode(run), self.in_c.decode(run)
+        assert (found is None) == (expected is None)
+        if found and expected:
+            found.rows.validate(full=True)
+            assert found.rows.schema == expected.rows.schema
+            assert found.rows.to_pylist() == expected.rows.to_pylist()
+            assert list(found.keys) == list(expected.keys)
+            assert found.replaced == expected.replaced
+        return found, self._is_taken(run)
+
+    def _is_taken(self, run: Run) -> bool:
+        assert self.in_c.compiled
+        try:
+            return self.in_c.compiled.arrays(run, None) is not None
+        except ValueError:  # a value that does not fit, found by the converter that both ways have
+            return True
+
+
+WAYS = Ways()
+
+
+def line(values: dict[str, str], more: str = ',"version":7,"time_extracted":"2026-01-02T03:04:05.678901Z"') -> bytes:
+    record = ",".join(f"{json.dumps(name)}:{value}" for name, value in values.items())
+    return f'{{"type":"RECORD","stream":"s","record":{{{record}}}{more}}}\n'.encode("utf-8", "surrogatepass")
+
+
+NUMBERS = (
+    *(
+        "0",
+        "-0",
+        "7",
+        "-7",
+        "1.5",
+        "-1.50",
+        "0.0",
+        "-0.0",
+        "0.000000000000000001",
+        "0.0000000000000000001",
+        "1e5",
+        "1E-2",
+    ),
+    *("9" * 18, "9" * 19, "-" + "9" * 18, "9" * 20, "9" * 21, "9" * 20 + "." + "9" * 18, "9" * 21 + ".5", "1" * 40),
+    *("12345678901234567890123.5", "1.000000000000000000", "1.0000000000000000000", "5.0", "1e400"),
+)
+MOMENTS = (
+    *("2026-02-28T01:02:03Z", "2026-02-28T01:02:03.1Z", "2026-02-28T01:02:03.123456Z", "2026-02-28T01:02:03.1234567Z"),
+    *("2026-02-28T01:02:03+00:00", "2026-02-28T01:02:03.5+02:00", "2026-02-28T01:02:03", "2026-02-28 01:02:03Z"),
+    *("2026-02-29T00:00:00Z", "2024-02-29T23:59:59.999999Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"),
+    *("0000-01-01T00:00:00Z", "1969-12-31T23:59:59.999999Z", "1900-03-01T00:00:00Z", "2026-02-28T24:00:00Z"),
+    *("2026-02-28T01:60:03Z", "2026-02-28T01:02:60Z", "2026-02-28T01:02:03.Z", "2026-02-28T01:02:03-00:00", "20260228"),
+    *("2026-02-28", "2026-02-29", "0001-01-01", "9999-12-31", "0000-12-31", "2026-2-28", "2026-02-28x", "01:02:03"),
+)
+TEXTS = (
+    *(
+        '""',
+        '"a"',
+        '"\\""',
+        '"\\\\"',
+        '"\\/"',
+        '"\\b\\f\\n\\r\\t"',
+        '"\\u0041"',
+        '"\\u00e9\\ud83d\\ude00"',
+        '"\u00e9\U0001f600"',
+    ),
+    *(
+        '"\\u0000"',
+        '"a\\u0000b"',
+        '"\\ud800"',
+        '"\\udc00"',
+        '"\\ud800x"',
+        '"\\uDBFF\\uDFFF"',
+        '"' + "x" * 100_000 + '"',
+    ),
+    *('"3f2504e0-4f89-11d3-9a0c-0305e82c3301"', '"null"', '"true"'),
+)
+OTHERS = (
+    "null",
+    "true",
+    "false",
+    "{}",
+    "[]",
+    '{"a": [1, -2.50, {"b": null}]}',
+    '["\\u0000", "\u00e9"]',
+    "[" * 150 + "]" * 150,
+)
+VALUES = (*NUMBERS, *(json.dumps(each) for each in MOMENTS), *TEXTS, *OTHERS)
+PLAIN = {
+    "integer": ("0", "-0", "7", "-7", "9" * 18),
+    "decimal": ("0", "-0.0", "1.5", "-1.50", "9" * 20 + "." + "9" * 18, "0.000000000000000001"),
+    "boolean": ("true", "false"),
+    "string": TEXTS[:11],
+    "text": TEXTS[:11],
+    "date": ('"2026-02-28"', '"2024-02-29"', '"0001-01-01"', '"9999-12-31"'),
+    "moment": tuple(json.dumps(each) for each in (*MOMENTS[:3], MOMENTS[4], *MOMENTS[9:12])),
+    "json": ('{"a": [1, -2.50, {"b": null}]}', "[]"),
+    "time": ('"01:02:03"',),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in FORMS if not name.startswith("_")])
+def test_any_value_in_any_column_is_the_same_both_ways(name: str) -> None:
+    for ways in (WAYS, Ways(replaces_nul=True)):
+        for value in VALUES:
+            ways.decoded(line({**GOOD, name: value}))
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in PLAIN.items() for value in values])
+def test_a_plain_value_is_taken(name: str, value: str) -> None:
+    found, is_taken = WAYS.decoded(line({**GOOD, name: value}))
+    assert found is not None
+    assert is_taken
+
+
+@pytest.mark.timeout(TIMEOUT)
+@examples(suite=200, long=50_000)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from([name for name in FORMS if name not in {*GOOD, "_sdc_deleted_at"}] + ["ignored"]),
+            st.sampled_from(VALUES)
+            | st.integers().map(str)
+            | st.decimals(allow_nan=False, allow_infinity=False).map(str),
+            max_size=8,
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.booleans(),
+    st.booleans(),
+)
+@example([{}], False, False)
+def test_any_run_is_the_same_both_ways(rows: list[dict[str, str]], replaces_nul: bool, is_first_last: bool) -> None:
+    ways = Ways(replaces_nul=replaces_nul)
+    made = [
+        {**each, **GOOD, "id": str(number)} if is_first_last else {**GOOD, **each, "id": str(number)}
+        for number, each in enumerate(rows)
+    ]
+    ways.decoded(b"".join(map(line, made)))
+
+
+@pytest.mark.parametrize(
+    ("values", "is_row"),
+    [
+        ({**GOOD}, True),
+        ({"never_null": '"a"', "id": "1", "there": '"b"'}, True),
+        ({"id": "1", "there": "null"}, True),  # what may not be null may be missing
+        ({**GOOD, "never_null": "null"}, False),
+        ({"id": "1", "never_null": '""'}, False),
+        ({**GOOD, "id": "null"}, False),
+        ({"never_null": '""', "there": "null"}, False),
+        ({**GOOD, "unknown": "1"}, False),
+        ({**GOOD, "ignored": '{"a": 1}'}, True),
+        ({**GOOD, "_sdc_deleted_at": "null"}, True),
+        ({**GOOD, "_sdc_deleted_at": '"2026-01-01T00:00:00Z"'}, False),
+        ({**GOOD, "_sdc_table_version": "99", "_sdc_sequence": "1"}, True),
+        ({**GOOD, "strin\\u0067": '"x"'}, False),
+    ],
+)
+def test_what_a_record_must_have_is_asked_both_ways(values: dict[str, str], is_row: bool) -> None:
+    found, _ = WAYS.decoded(line(values) + line(GOOD))
+    assert (found is not None) == is_row
+
+
+MESSAGES = {
+    "members in another order": '{"stream":"s","record":{%s},"type":"RECORD"}',
+    "blanks": ' { "type" : "RECORD" , "stream":\t"s", "record" : { %s } , "version" : 7 } \r',
+    "other members": '{"type":"RECORD","stream":"s","record":{%s},"more":[{"a":"\\u00e9"}],"version":null}',
+    "no time": '{"type":"RECORD","stream":"s","record":{%s},"version":7}',
+    "a null for a time": '{"type":"RECORD","stream":"s","record":{%s},"time_extracted":null}',
+    "another offset": '{"type":"RECORD","stream":"s","record":{%s},"time_extracted":"2026-01-01T00:00:00+01:00"}',
+    "a text for a version": '{"type":"RECORD","stream":"s","record":{%s},"version":"7"}',
+    "another type": '{"type":"STATE","stream":"s","record":{%s}}',
+    "another stream": '{"type":"RECORD","stream":"t","record":{%s}}',
+    "no stream": '{"type":"RECORD","record":{%s}}',
+    "no record": '{"type":"RECORD","stream":"s"}',
+    "records twice": '{"type":"RECORD","stream":"s","record":{%s},"record":{%s}}',
+    "a list for a record": '{"type":"RECORD","stream":"s","record":[]}',
+    "two objects": '{"type":"RECORD","stream":"s","record":{%s}}{}',
+    "two lines": '{"type":"RECORD","stream":"s",\n"record":{%s}}',
+    "a property twice": '{"type":"RECORD","stream":"s","record":{%s,"string":"a","string":"b"}}',
+}
+
+
+@pytest.mark.parametrize("case", MESSAGES)
+def test_a_message_of_any_build_is_read_alike(case: str) -> None:
+    record = ",".join(f'"{name}":{value}' for name, value in GOOD.items())
+    WAYS.decoded(MESSAGES[case].replace("%s", record).encode() + b"\n" + line(GOOD))
+    WAYS.decoded(line(GOOD) + MESSAGES[case].replace("%s", record).encode())
+
+
+WHOLE = line(
+    {
+        **GOOD,
+        "string": '"\\u00e9\\n\u00e9"',
+        "decimal": "-1.5",
+        "moment": '"2026-02-28T01:02:03.5Z"',
+        "json": '{"a":[1]}',
+    }
+)
+DAMAGE = [
+    b"",
+    b"\xc3",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\\u",
+    b"null",
+    b"\x01",
+    *(bytes([each]) for each in b'"\\{}[],:0e- \0\n'),
+]
+
+
+@pytest.mark.timeout(TIMEOUT)
+@examples(suite=500, long=300_000)
+@given(st.integers(0, len(WHOLE)), st.integers(0, 6), st.sampled_from(DAMAGE))
+def test_a_line_that_is_damaged_anywhere_is_read_alike(at: int, drop: int, put: bytes) -> None:
+    assert WAYS.decoded(WHOLE)[1]
+    WAYS.decoded(WHOLE[:at] + put + WHOLE[at + drop :])
+    WAYS.decoded(WHOLE[:at] + put)
+
+
+@pytest.mark.parametrize("keys", [("id",), ("string", "id"), ("moment",), ("decimal", "date"), ()])
+def test_keys_are_the_same_both_ways(keys: tuple[str, ...]) -> None:
+    rows = [
+        {
+            **GOOD,
+            "id": str(number),
+            "string": f'"k{number % 3}"',
+            "moment": json.dumps(MOMENTS[number % 3]),
+            "decimal": "1.50",
+            "date": '"2026-02-28"',
+        }
+        for number in range(9)
+    ]
+    Ways(keys=keys).decoded(b"".join(map(line, rows)))
+
+
+def test_columns_outlive_the_lines_and_one_another() -> None:
+    found, _ = WAYS.decoded(
+        b"".join(line({**GOOD, "id": str(number), "string": f'"{number}"'}) for number in range(1000))
+    )
+    assert found
+    column = found.rows.column("string").slice(500, 2)
+    del found
+    assert column.to_pylist() == ["500", "501"]
+
+
+def test_a_target_that_was_installed_with_a_compiler_is_compiled() -> None:
+    has_compiler = shutil.which(str(sysconfig.get_config_var("CC")).split()[0])
+    assert IS_COMPILED or not has_compiler or not Path(sysconfig.get_path("include"), "Python.h").exists()
