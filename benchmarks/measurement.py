@@ -1,5 +1,7 @@
 """What benchmarks measure with: a sandbox on one core, a program on another, requests as the sandbox counts them.
 
+What reads a program's output is on the program's core, as whatever it is piped into has to be somewhere, too.
+
 A program runs as from an ordinary installation: its bytecode is kept (in a folder of the benchmark's), no Python or
 proxy variables reach it. Its processor time is what the kernel says of its process when it ends, its peak memory what
 the kernel said last while it ran (at the end it counts the memory from before the process became the program too); its
@@ -46,7 +48,7 @@ def on_core(core: int) -> Iterator[None]:
 
 @contextmanager
 def sandbox(**options: Any) -> Iterator[RunningSandbox]:
-    """Yield a sandbox on its own core, which this process shares with it from then on."""
+    """Yield a sandbox on its own core, which this process shares with it while no program is measured."""
     os.sched_setaffinity(0, {SANDBOX_CORE})
     running = start_sandbox(**options)
     try:
@@ -92,25 +94,28 @@ class Workshop:
         """Run a program to its end; `keep` is a file for its output. An exit code not in `codes` ends the benchmark."""
         records, size, tail = 0, 0, b""
         arrivals: list[tuple[float, int]] = []
-        with (self.folder / "stderr").open("wb") as errors, (keep or Path(os.devnull)).open("wb") as kept:
+        with (
+            (self.folder / "stderr").open("wb") as errors,
+            (keep or Path(os.devnull)).open("wb") as kept,
+            on_core(PROGRAM_CORE),
+        ):
             started = time.monotonic()
-            with on_core(PROGRAM_CORE):
-                process = subprocess.Popen(  # noqa: S603 - a benchmark's own command, no shell
-                    command,
-                    cwd=self.folder,
-                    env=self.variables,
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    pipesize=_PIPE_BYTES,
-                )
+            process = subprocess.Popen(  # noqa: S603 - a benchmark's own command, no shell
+                command,
+                cwd=self.folder,
+                env=self.variables,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                pipesize=_PIPE_BYTES,
+            )
             if process.stdout is None:
                 raise SystemExit("The program has no standard output.")
             peak, looked = 0.0, 0.0
             while chunk := os.read(process.stdout.fileno(), _PIPE_BYTES):
                 if time.monotonic() - looked >= _PEAK_SECONDS:
                     looked, peak = time.monotonic(), peak_megabytes(process.pid)
-                found = (tail + chunk).count(RECORD)
-                tail = chunk[1 - len(RECORD) :]
+                found = chunk.count(RECORD) + (tail + chunk[: len(RECORD) - 1]).count(RECORD)
+                tail = (tail + chunk[1 - len(RECORD) :])[1 - len(RECORD) :]
                 size += len(chunk)
                 if found:
                     records += found

@@ -56,7 +56,7 @@ def _unlimited(bench: Bench, contacts: int, name: str, properties: str, wanted: 
 
 def peers(bench: Bench) -> Iterator[Result]:
     """Contacts alone; the other two through the sandbox's proxy, this tap through it as well as directly."""
-    contacts = bench.contacts(30_000)
+    contacts = bench.contacts(100_000)
     ca_file = bench.shop.folder / "ca.pem"
     options = {"tier": "unlimited", "no_oddities": True, "proxy_port": 0, "ca_file": ca_file}
     with sandbox(contacts=contacts, **NOTHING_ELSE, **options) as running:
