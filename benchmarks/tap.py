@@ -12,7 +12,7 @@
     startup   processor time of --version, and how often a run asks for each description of the portal
     profile   where the processor time goes, with every property and with twelve
 
-The sandbox and this program share one core, the measured one has the other. Prints Markdown tables, and appends the
+The sandbox has one core, the measured program and this one the other. Prints Markdown tables, and appends the
 medians with commit, machine, data and command to `tap_results.jsonl`. The defaults are the full sizes; `--contacts`
 reduces them. Other people's taps and py-spy are installed in environments of their own.
 """

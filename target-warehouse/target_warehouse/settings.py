@@ -102,7 +102,7 @@ SETTINGS = (
         "integer",
         "Batch size, rows",
         "Records of a stream that are committed together at most; a batch is also bounded by 32 MB of input.",
-        default=50_000,
+        default=100_000,
     ),
     Setting(
         "commit_interval_seconds",
