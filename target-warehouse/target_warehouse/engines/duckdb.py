@@ -9,7 +9,7 @@ open no other process can even read it: opening waits for `lock_timeout_seconds`
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ import duckdb
 from target_warehouse.engines.duckdb_compaction import is_due
 from target_warehouse.engines.duckdb_file import (
     CATALOG,
+    LOG,
     MEMORY,
+    NO_LOG,
     REMEDY,
     attach,
     columns_of,
@@ -26,9 +28,9 @@ from target_warehouse.engines.duckdb_file import (
     open_file,
     tables_of,
 )
+from target_warehouse.engines.duckdb_transaction import STAGE, DuckDBTransaction
 from target_warehouse.engines.duckdb_views import Comments, comment_on, make_views
-from target_warehouse.engines.protocol import Counts, TableChange
-from target_warehouse.engines.sql import SqlTransaction, marks_deleted
+from target_warehouse.engines.protocol import TableChange
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
 from target_warehouse.engines.types import widened
 from target_warehouse.errors import AgainError, LoadError, RefusedDataError
@@ -36,14 +38,13 @@ from target_warehouse.statements import chosen_rows, column_list, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     import pyarrow as pa
 
     from target_warehouse.columns import Table
 
 logger = logging.getLogger("target-warehouse")
-_STAGE = "stage"
+_MANY_ROWS = 20_000  # compress as well as a row group of DuckDB's own size
 #: DuckDB keeps what it knows of every column of every row group that it has written, a kilobyte or more and beyond its
 #: limit, until the file is detached; so that is done after commits of so many columns, some ten megabytes.
 _MOST_COLUMNS_COMMITTED = 20_000
@@ -90,6 +91,7 @@ class DuckDBEngine:
         self._has_much_memory = False
         self._is_faulty = False
         self._columns_committed = 0  # since the file was attached
+        self._log = LOG
 
     def hold(self, run_id: str) -> None:
         """Nothing to do: no other process can open the file."""
@@ -135,14 +137,23 @@ class DuckDBEngine:
         with self._errors("a batch cannot be written"), self._enough_memory():
             self._connection.execute("BEGIN")
             try:
-                yield DuckDBTransaction(self._connection, self._types)
+                transaction = DuckDBTransaction(self._connection, self._types)
+                yield transaction
+                self._choose_log(transaction.rows_appended)
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._roll_back()
-                self._connection.unregister(_STAGE)  # not before: a transaction that failed takes no command
+                self._connection.unregister(STAGE)  # not before: a transaction that failed takes no command
                 raise
         # Of the widest table: which one was written is not known here.
         self._columns_committed += max(map(len, self._types.values()), default=0)
+
+    def _choose_log(self, rows: int) -> None:
+        """Let a commit of rows enough for a row group of their own go into the file, and not through the log."""
+        wanted = NO_LOG if rows >= _MANY_ROWS else LOG
+        if wanted != self._log:
+            self._connection.execute(f"SET checkpoint_threshold = '{wanted}'")
+            self._log = wanted
 
     @contextmanager
     def _enough_memory(self) -> Iterator[None]:
@@ -305,66 +316,6 @@ class DuckDBEngine:
                 self._is_faulty = True
                 msg = f"{msg} {REMEDY}"
             raise LoadError(msg) from error
-
-
-class DuckDBTransaction(SqlTransaction):
-    """The writes of one transaction in DuckDB."""
-
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, types: dict[tuple[str | None, str], dict[str, str]]
-    ) -> None:
-        self._connection = connection
-        self._types = types
-
-    def table_name(self, table: Table) -> str:
-        """The table's name with the attached file's."""
-        return identifier(CATALOG, table.schema or "main", table.name)
-
-    @contextmanager
-    def staged(self, rows: pa.Table) -> Iterator[str]:
-        """DuckDB scans the Arrow table where it is."""
-        self._connection.register(_STAGE, rows)
-        yield identifier(_STAGE)
-        self._connection.unregister(_STAGE)
-
-    def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
-        """Casts to the column's own type; hexadecimal text becomes bytes."""
-        types = self._types[table.schema, table.name]
-        return {
-            name: f"unhex(s.{identifier(name)})"
-            if types[name] == "BLOB"
-            else f"CAST(s.{identifier(name)} AS {types[name]})"
-            for name in schema.names
-        }
-
-    def upsert(self, table: Table, rows: pa.Table) -> Counts:
-        """Insert or overwrite by key; see the protocol."""
-        if marks_deleted(rows) or not self.can_replace(table, rows.schema.names):
-            return super().upsert(table, rows)
-        # A scan of an Arrow table converts all its columns, so the delete is given those of the key alone.
-        matched = self.remove(table, rows.select(table.key_names)).deleted
-        self.append(table, rows)
-        return Counts(inserted=max(rows.num_rows - matched, 0), updated=matched)
-
-    def execute(self, sql: str) -> int:
-        """Run a statement; DuckDB answers with the number of rows."""
-        return self.count(sql)
-
-    def count(self, sql: str) -> int:
-        """The single number of the answer."""
-        row = self._connection.execute(sql).fetchone()
-        return int(row[0]) if row else 0
-
-    def can_replace(self, table: Table, columns: list[str]) -> bool:
-        """Whether the batch has every column of the table."""
-        return set(columns).issuperset(self._types[table.schema, table.name])
-
-    def lock(self, table: Table) -> None:
-        """Nothing to do: the file has a single writer."""
-
-    def by_key(self, table: Table) -> AbstractContextManager[None]:  # noqa: ARG002 - there is no index to use
-        """Nothing to do: a hash join over the columns is what DuckDB does best."""
-        return nullcontext()
 
 
 def comparable(column: str, kind: str, *, as_text: bool) -> str:

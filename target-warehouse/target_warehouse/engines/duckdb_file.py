@@ -16,12 +16,14 @@ CATALOG = "target_warehouse_file"
 _RETRY_SECONDS = 0.2
 #: What DuckDB may keep in memory; by default it takes most of the machine's. What needs more, gets more.
 MEMORY = "96MB"
+#: How long the log may become before it is worked into the file. What is only in the log is in memory as well,
+#: uncompressed, and goes to temporary files where there is no room; a shorter log makes row groups too small for
+#: compression. The batch that makes it longer is not written to it at all.
+LOG = "48MB"
+NO_LOG = "1KB"
 WHILE_LOADING = {
     "memory_limit": f"'{MEMORY}'",
-    # How long the log may become before it is worked into the file. What is only in the log is in memory as well,
-    # uncompressed, and goes to temporary files where there is no room; a shorter log makes row groups too small for
-    # compression. The batch that makes it longer is not written to it at all.
-    "checkpoint_threshold": "'48MB'",
+    "checkpoint_threshold": f"'{LOG}'",
     # Every thread costs memory, and DuckDB inserts batches of our size in half the time with one.
     "threads": "1",
     # Working the log in would merge row groups too: each is read and written again, at 250 columns for 300 MB more.

@@ -1,0 +1,89 @@
+"""How a batch gets into a DuckDB table: by a scan of its Arrow table, after the rows with its keys are deleted."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from target_warehouse.engines.duckdb_file import CATALOG
+from target_warehouse.engines.protocol import Counts
+from target_warehouse.engines.sql import SqlTransaction, marks_deleted
+from target_warehouse.statements import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    import duckdb
+    import pyarrow as pa
+
+    from target_warehouse.columns import Table
+
+STAGE = "stage"
+
+
+class DuckDBTransaction(SqlTransaction):
+    """The writes of one transaction in DuckDB."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, types: dict[tuple[str | None, str], dict[str, str]]
+    ) -> None:
+        self._connection = connection
+        self._types = types
+        self.rows_appended = 0
+
+    def table_name(self, table: Table) -> str:
+        """The table's name with the attached file's."""
+        return identifier(CATALOG, table.schema or "main", table.name)
+
+    @contextmanager
+    def staged(self, rows: pa.Table) -> Iterator[str]:
+        """DuckDB scans the Arrow table where it is."""
+        self._connection.register(STAGE, rows)
+        yield identifier(STAGE)
+        self._connection.unregister(STAGE)
+
+    def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
+        """Casts to the column's own type; hexadecimal text becomes bytes."""
+        types = self._types[table.schema, table.name]
+        return {
+            name: f"unhex(s.{identifier(name)})"
+            if types[name] == "BLOB"
+            else f"CAST(s.{identifier(name)} AS {types[name]})"
+            for name in schema.names
+        }
+
+    def append(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert every row; see the protocol."""
+        counts = super().append(table, rows)
+        self.rows_appended += counts.inserted
+        return counts
+
+    def upsert(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert or overwrite by key; see the protocol."""
+        if marks_deleted(rows) or not self.can_replace(table, rows.schema.names):
+            return super().upsert(table, rows)
+        # A scan of an Arrow table converts all its columns, so the delete is given those of the key alone.
+        matched = self.remove(table, rows.select(table.key_names)).deleted
+        self.append(table, rows)
+        return Counts(inserted=max(rows.num_rows - matched, 0), updated=matched)
+
+    def execute(self, sql: str) -> int:
+        """Run a statement; DuckDB answers with the number of rows."""
+        return self.count(sql)
+
+    def count(self, sql: str) -> int:
+        """The single number of the answer."""
+        row = self._connection.execute(sql).fetchone()
+        return int(row[0]) if row else 0
+
+    def can_replace(self, table: Table, columns: list[str]) -> bool:
+        """Whether the batch has every column of the table."""
+        return set(columns).issuperset(self._types[table.schema, table.name])
+
+    def lock(self, table: Table) -> None:
+        """Nothing to do: the file has a single writer."""
+
+    def by_key(self, table: Table) -> AbstractContextManager[None]:  # noqa: ARG002 - there is no index to use
+        """Nothing to do: a hash join over the columns is what DuckDB does best."""
+        return nullcontext()
