@@ -537,7 +537,29 @@ static PyObject *decode(PyObject *Py_UNUSED(module), PyObject *arguments)
     return result;
 }
 
+static PyObject *lines_alike(PyObject *Py_UNUSED(module), PyObject *arguments)
+{
+    PyObject *block;
+    const char *beginning, *p, *end;
+    char *start;
+    Py_ssize_t position, size, length, rows = 0;
+    if (!PyArg_ParseTuple(arguments, "Ony#", &block, &position, &beginning, &length)) return NULL;
+    if (PyBytes_AsStringAndSize(block, &start, &size) < 0) return NULL;
+    if (position < 0 || position > size) {
+        PyErr_SetString(PyExc_IndexError, "no such position");
+        return NULL;
+    }
+    for (p = start + position, end = start + size; end - p >= length && length; rows++) {
+        const char *next;
+        if (memcmp(p, beginning, (size_t)length)) break;
+        next = memchr(p, '\n', (size_t)(end - p));
+        p = next ? next + 1 : end;
+    }
+    return Py_BuildValue("(nn)", (Py_ssize_t)(p - start), rows);
+}
+
 static PyMethodDef functions[] = {
+    {"lines_alike", lines_alike, METH_VARARGS, "Count lines; see the stub."},
     {"decoder", make_decoder, METH_VARARGS, "Return a decoder; see the stub."},
     {"decode", decode, METH_VARARGS, "Decode lines; see the stub."},
     {NULL, NULL, 0, NULL},

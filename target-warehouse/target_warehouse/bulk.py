@@ -55,7 +55,7 @@ class Bulk:
         column = self._table.by_property.get(BATCHED_AT)
         if column is None:
             return rows
-        batched_at = constant_array(column, self._started_at.isoformat(), rows.num_rows)
+        batched_at = constant_array(column, self._started_at, rows.num_rows)
         return rows.set_column(rows.schema.get_field_index(column.name), column.name, batched_at)
 
     def _last_ones(self) -> Iterator[pa.RecordBatch]:

@@ -156,7 +156,7 @@ class RunDecoder:
         """A column of the SDK's metadata; `_sdc_batched_at` is not known before the batch is made."""
         now = dt.datetime.now(dt.UTC)
         constant: Any = {
-            _RECEIVED_AT: now.isoformat(),
+            _RECEIVED_AT: now,
             BATCHED_AT: None,
             _SEQUENCE: round(time.time() * 1000),
             _STARTED_AT: self._sync_started_at,

@@ -13,7 +13,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from target_warehouse.columns import DELETED_AT
 from target_warehouse.values import (
@@ -260,6 +259,8 @@ def _fast(form: str, values: Sequence[Any], target: pa.DataType) -> pa.Array | N
 
 
 def _from(first: int, array: pa.Array) -> pa.Array | None:
+    import pyarrow.compute as pc  # takes as long as some thousand records, and few runs need it
+
     earliest = pc.min(array)
     return array if not earliest.is_valid or earliest.value >= first else None
 
@@ -272,6 +273,8 @@ def _may_have_nul(array: pa.Array) -> bool:
 def _without_nul(column: Column, array: pa.Array, replaced: Counter[str]) -> pa.Array:
     if not _may_have_nul(array):
         return array
+    import pyarrow.compute as pc
+
     count = pc.sum(pc.match_substring(array, "\0")).as_py() or 0
     if not count:
         return array

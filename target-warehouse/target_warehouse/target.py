@@ -106,7 +106,7 @@ class TargetWarehouse(Target):
             target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
             if target.settings.postgres is not None:  # DuckDB's module complains of what is not collected at the end
                 _ = target.engine
-                gc.freeze()  # what was imported stays: as Python ends, its last look for garbage took 0.25 s over it
+            gc.freeze()  # what was imported stays: as Python ends, its last look for garbage took 0.25 s over it
             target.run(file_input)
         except TerminatedError as signal:
             click.echo(f"Stopped by signal {signal.exit_code - 128}; what was committed is kept.", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from target_warehouse.runs import Run, pieces
+from target_warehouse.runs import Run, _lines_alike, lines_alike, pieces
 
 LINES = {
     "S": '{"type":"STATE","value":{}}',
@@ -54,3 +54,12 @@ def test_a_run_is_cut_into_parts(most: int, rows: list[int]) -> None:
     parts = run.parts(most)
     assert [part.rows for part in parts] == rows
     assert b"".join(span for part in parts for _, span in part.spans) == block.encode()
+
+
+@pytest.mark.parametrize("beginning", [b"a", b"ab", b"abc\n"])
+@pytest.mark.parametrize(
+    "block", [b"", b"a", b"ab", b"ab\nab\n", b"ab\nac\nab", b"ab\n\nab\n", b"abc\nabc\nab", b"b\nab\n", b"a\0\nab"]
+)
+def test_lines_that_begin_alike_are_counted_in_c_as_in_python(block: bytes, beginning: bytes) -> None:
+    for position in range(len(block) + 1):
+        assert lines_alike(block, position, beginning) == _lines_alike(block, position, beginning)
