@@ -1,4 +1,4 @@
-"""The fast line's way from RECORD lines to Arrow: a run is decoded into typed structs, and these column by column.
+"""The fast line's way from RECORD lines to Arrow: in C (`lines`), or by typed structs, and these column by column.
 
 The columns are made by the same code as on the slow line (`rows`), so a value comes out the same on both. Whatever is
 not plain (a delete record, an unknown property, a missing key, a value that its column does not take) makes the whole
