@@ -12,6 +12,11 @@ from hypothesis import HealthCheck, Phase, settings
 
 from tests.long import LONG
 
+#: What is put into JSON, anywhere, to damage it.
+DAMAGE = [
+    *(b"", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\\u", b"null", b"\x01"),
+    *(bytes([each]) for each in b'"\\{}[],:0e- \0\n'),
+]
 #: Seconds for a test that looks long.
 TIMEOUT = 7_200 if LONG else 300
 

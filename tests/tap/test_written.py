@@ -22,7 +22,7 @@ from tap_hubspot_dw.schemas import Column
 from tap_hubspot_dw.timestamps import EPOCH
 from tap_hubspot_dw.wanted import MERGED_IDS, Wanted
 from tap_hubspot_dw.written import IS_COMPILED, WrittenRecord, writer
-from tests.fuzzing import TIMEOUT, examples
+from tests.fuzzing import DAMAGE, TIMEOUT, examples
 from tests.tap.test_any_text import COLUMNS, TYPES, pages, texts
 
 NAMES = [column.property_name for column in COLUMNS]
@@ -174,15 +174,6 @@ def test_what_is_no_reply_is_left_to_python(content: bytes) -> None:
     assert not WAYS.assert_alike(content)
 
 
-DAMAGE = [
-    b"",
-    b"\xc3",
-    b"\xed\xa0\x80",
-    b"\xf4\x90\x80\x80",
-    b"\\u",
-    b"null",
-    *(bytes([each]) for each in b'"\\{}[],:0e \0'),
-]
 GOOD = written(
     reply_of(
         [dict.fromkeys(NAMES, each) for each in ("1.5", "true", "\u00e9\n\ud83d\ude00")],

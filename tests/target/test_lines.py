@@ -21,7 +21,7 @@ from target_warehouse.columns import Table, table_of
 from target_warehouse.decoder import Decoded, RunDecoder
 from target_warehouse.lines import IS_COMPILED
 from target_warehouse.runs import Run
-from tests.fuzzing import TIMEOUT, examples
+from tests.fuzzing import DAMAGE, TIMEOUT, examples
 
 #: Of each column the JSON schema, and the type that it has in a database.
 FORMS: dict[str, tuple[dict[str, Any], str]] = {
@@ -270,16 +270,6 @@ WHOLE = line(
         "json": '{"a":[1]}',
     }
 )
-DAMAGE = [
-    b"",
-    b"\xc3",
-    b"\xed\xa0\x80",
-    b"\xf4\x90\x80\x80",
-    b"\\u",
-    b"null",
-    b"\x01",
-    *(bytes([each]) for each in b'"\\{}[],:0e- \0\n'),
-]
 
 
 @pytest.mark.timeout(TIMEOUT)

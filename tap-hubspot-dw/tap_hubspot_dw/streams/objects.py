@@ -49,9 +49,8 @@ class ObjectStream(HubSpotStream):
     def begin(self) -> None:
         """Promise the ids that will be read to the streams that need them."""
         super().begin()
-        self.dropped = [
-            name for name in self.dropped if name in {*OBJECT_COLUMNS, ALL_PROPERTIES}
-        ]  # others: not asked for
+        made_anyway = {*OBJECT_COLUMNS, ALL_PROPERTIES}  # HubSpot is not asked for what else is not selected
+        self.dropped = [name for name in self.dropped if name in made_anyway]
         self._seen = self.run.seen[self.name] = SeenIds()
 
     def ended(self) -> None:
