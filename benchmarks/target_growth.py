@@ -2,7 +2,8 @@
 
 For each engine and size: so many narrow records are loaded into an empty table, then several times as many changed
 records as asked for, drawn from all over the table. Printed are records a second and peak memory of the load, and the
-medians of seconds and of our processor time for the changes. PostgreSQL is that of `target_loads`.
+medians of seconds and of our processor time for the changes, and of the database's own seconds for such changes: those
+of the limits of `target_loads`, in turn with ours in PostgreSQL, on a file of its own in DuckDB.
 """
 
 from __future__ import annotations
@@ -14,7 +15,20 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from target_loads import HERE, NARROW, empty_postgres, narrow_record, postgres, run, with_config, write_stream
+from target_loads import (
+    HERE,
+    NARROW,
+    apart,
+    empty_postgres,
+    limit_duckdb,
+    limit_postgres,
+    narrow_record,
+    postgres,
+    run,
+    with_config,
+    without_file,
+    write_stream,
+)
 
 TARGET = HERE / "target-warehouse"
 
@@ -40,32 +54,40 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--engines", nargs="+", default=["postgres", "duckdb"])
     asked = parser.parse_args()
-    print(f"| engine, rows there | loaded/s | peak | seconds a change of {asked.changes:,} | processor µs a record |")  # noqa: T201
+    print(  # noqa: T201
+        f"| engine, rows there | loaded/s | peak | seconds for {asked.changes:,} changes | processor µs a change "
+        "| seconds of the database alone |"
+    )
     with tempfile.TemporaryDirectory() as name, postgres() as url:
         folder = Path(name)
-        warehouses = {"postgres": url, "duckdb": f"duckdb:///{folder / 'growth.duckdb'}"}
+        file = folder / "growth.duckdb"
+        warehouses = {"postgres": url, "duckdb": f"duckdb:///{file}"}
         for size in asked.sizes:
             everything = folder / "all.singer"
             write_stream(everything, "narrow", NARROW, narrow_record, range(size))
+            changed = [folder / f"changed-{number}.singer" for number in range(2 * asked.runs)]
+            for number, part in enumerate(changed):
+                ids = random.Random(number).sample(range(size), asked.changes)  # noqa: S311 - the same every time
+                write_stream(part, "narrow", NARROW, narrow_record, ids)
             for engine in asked.engines:
                 config = {"warehouse": warehouses[engine], "default_target_schema": "bench"}
                 command = with_config(TARGET, folder, **config)
                 seconds, _, peak = measured(command, everything)
-                changes = []
-                for number in range(asked.runs):
-                    changed = folder / "changed.singer"
-                    ids = random.Random(number).sample(range(size), asked.changes)  # noqa: S311 - the same every time
-                    write_stream(changed, "narrow", NARROW, narrow_record, ids)
-                    changes.append(measured(command, changed))
+                changes, limits = [], []
+                for ours, others in zip(changed[::2], changed[1::2], strict=True):
+                    changes.append(measured(command, ours))
+                    if engine == "postgres":
+                        limits += apart(limit_postgres, url, others)
+                if engine == "duckdb":
+                    limits = apart(limit_duckdb, without_file(file), everything, *changed[1::2])[1:]
                 wall, cpu, _ = (statistics.median(column) for column in zip(*changes, strict=True))
                 print(  # noqa: T201
-                    f"| {engine}, {size:,} | {size / seconds:,.0f} | {peak:,.0f} MB "
-                    f"| {wall:.1f} | {cpu * 1e6 / asked.changes:.1f} |",
+                    f"| {engine}, {size:,} | {size / seconds:,.0f} | {peak:,.0f} MB | {wall:.1f} "
+                    f"| {cpu * 1e6 / asked.changes:.1f} | {statistics.median(limits):.1f} |",
                     flush=True,
                 )
             empty_postgres(url)
-            for suffix in ("", ".wal"):
-                (folder / f"growth.duckdb{suffix}").unlink(missing_ok=True)
+            without_file(file)
 
 
 if __name__ == "__main__":

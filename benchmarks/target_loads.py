@@ -190,24 +190,24 @@ def empty_postgres(url: str) -> None:
         connection.execute("CREATE SCHEMA bench")
 
 
-def apart(measure: Callable[..., float], *arguments: Any) -> float:
+def apart(measure: Callable[..., list[float]], *arguments: Any) -> list[float]:
     """Measure in a process of its own: a child starts with the peak memory of its parent."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()
 
 
-def limit_postgres(url: str, file: Path, again: bool) -> float:
-    """Seconds of a binary COPY and one merge of rows that are decoded already."""
+def limit_postgres(url: str, *files: Path) -> list[float]:
+    """Seconds of a binary COPY and one merge of each file's rows, which are decoded already."""
     import adbc_driver_postgresql.dbapi
 
     from target_warehouse.engines.postgres import PostgresEngine
     from target_warehouse.settings import Settings
 
-    table, rows = decoded(file, PostgresEngine(Settings.from_config({"warehouse": url}).postgres or {}))
     seconds = []
-    name, columns = f'bench."{table.name}"', ", ".join(f'"{column.name}"' for column in table.columns)
     with adbc_driver_postgresql.dbapi.connect(url) as connection, connection.cursor() as cursor:
-        for _ in range(2 if again else 1):
+        for file in files:
+            table, rows = decoded(file, PostgresEngine(Settings.from_config({"warehouse": url}).postgres or {}))
+            name, columns = f'bench."{table.name}"', ", ".join(f'"{column.name}"' for column in table.columns)
             started = time.monotonic()
             cursor.execute(f"CREATE TEMP TABLE staged ON COMMIT DROP AS SELECT * FROM {name} LIMIT 0")  # noqa: S608
             cursor.execute("ALTER TABLE staged SET (toast_tuple_target = 8160)")  # as the table itself
@@ -216,7 +216,7 @@ def limit_postgres(url: str, file: Path, again: bool) -> float:
             cursor.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM staged")  # noqa: S608
             connection.commit()
             seconds.append(time.monotonic() - started)
-    return seconds[-1]
+    return seconds
 
 
 def decoded(file: Path, engine: Any) -> tuple[Any, Any]:
@@ -244,21 +244,22 @@ def decoded(file: Path, engine: Any) -> tuple[Any, Any]:
     return table, pa.Table.from_batches(batches)
 
 
-def limit_duckdb(path: Path, file: Path, again: bool) -> float:
-    """Seconds of DuckDB reading the file into a keyed table."""
+def limit_duckdb(path: Path, *files: Path) -> list[float]:
+    """Seconds of DuckDB reading each file into a keyed table."""
     import duckdb
 
-    schema = json.loads(file.open("rb").readline())["schema"]["properties"]
+    with files[0].open("rb") as first:
+        schema = json.loads(first.readline())["schema"]["properties"]
     types = {"integer": "BIGINT", "number": "DECIMAL(38,18)", "boolean": "BOOLEAN", "string": "VARCHAR"}
     kinds = {}
     for name, prop in schema.items():
         kind = prop["type"] if isinstance(prop["type"], str) else prop["type"][0]
         kinds[name] = {"date-time": "TIMESTAMP", "date": "DATE"}.get(prop.get("format"), types[kind])
     struct = ", ".join(f'"{name}" {kind}' for name, kind in kinds.items())
-    seconds = 0.0
+    seconds = []
     with duckdb.connect(str(path)) as connection:
         connection.execute(f"CREATE TABLE t ({struct}, PRIMARY KEY (id))")
-        for _ in range(2 if again else 1):
+        for file in files:
             started = time.monotonic()
             connection.execute(
                 "INSERT OR REPLACE INTO t SELECT unnest(record) "  # noqa: S608 - our own file and types
@@ -267,8 +268,15 @@ def limit_duckdb(path: Path, file: Path, again: bool) -> float:
                 "WHERE type = 'RECORD'"
             )
             connection.execute("CHECKPOINT")
-            seconds = time.monotonic() - started
+            seconds.append(time.monotonic() - started)
     return seconds
+
+
+def without_file(path: Path) -> Path:
+    """The path of a DuckDB file, which is no longer there."""
+    for suffix in ("", ".wal"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    return path
 
 
 def named_peers(text: str) -> tuple[str, ...]:
@@ -336,20 +344,17 @@ def main() -> None:
                     if is_slow and len(times[name]) >= (asked.slow_runs or asked.runs):
                         continue
                     empty_postgres(url)
-                    for suffix in ("", ".wal"):
-                        Path(f"{file}{suffix}").unlink(missing_ok=True)
+                    without_file(file)
                     first, memory = run(with_config(command, folder, **config), stream)
                     second, more = run(with_config(command, folder, **config), stream)
                     times.setdefault(name, []).append((first, second, max(memory, more)))
                 empty_postgres(url)
-                first = apart(limit_postgres, url, stream, False)
-                empty_postgres(url)
-                times.setdefault("limit, PostgreSQL", []).append((first, apart(limit_postgres, url, stream, True), 0))
-                for suffix in ("", ".wal"):
-                    Path(f"{file}{suffix}").unlink(missing_ok=True)
-                first = apart(limit_duckdb, file, stream, False)
-                file.unlink()
-                times.setdefault("limit, DuckDB", []).append((first, apart(limit_duckdb, file, stream, True), 0))
+                limits = {
+                    "limit, PostgreSQL": apart(limit_postgres, url, stream, stream),
+                    "limit, DuckDB": apart(limit_duckdb, without_file(file), stream, stream),
+                }
+                for name, (first, second) in limits.items():
+                    times.setdefault(name, []).append((first, second, 0))
             for name, found in times.items():
                 empty, existing, memory = (statistics.median(column) for column in zip(*found, strict=True))
                 peak = f"{memory:5,.0f} MB" if memory else ""

@@ -13,7 +13,7 @@ import adbc_driver_manager
 import pyarrow as pa
 
 from target_warehouse import statements
-from target_warehouse.engines.postgres_copy import as_stored
+from target_warehouse.engines.postgres_copy import as_stored, in_order
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.engines.types import TEXT
@@ -32,6 +32,7 @@ _COPY_ROWS = 8192  # small record batches let encoding here and writing there ov
 _STAGE = "target_warehouse_stage"
 _UNIQUE_VIOLATION = "23505"
 _MANY_ROWS = 1_000  # fewer are looked up by key in no time
+_NARROW_BYTES = 1_000  # a longer row takes longer to be moved to its place than the database loses without it
 
 
 class PostgresTransaction(SqlTransaction):
@@ -61,17 +62,28 @@ class PostgresTransaction(SqlTransaction):
         target, keys = self.table_name(table), table.key_names
         existing = self._tables[table.schema, table.name]
         if existing.has_only_new_keys is None:
-            is_unique = existing.key == frozenset(keys)  # a table of the user's own need not be
-            existing.has_only_new_keys = is_unique and self.count(statements.count_any(target)) == 0
+            existing.has_only_new_keys = self._is_unique(table) and self.count(statements.count_any(target, keys)) == 0
         if existing.has_only_new_keys and rows.num_rows >= _MANY_ROWS:
             self._copy_new(table, exact)
             return Counts(inserted=rows.num_rows)
-        with self.staged(exact.select(keys)) as stage, self.by_key(table):
-            values = {key: f"s.{identifier(key)}" for key in keys}
+        if exact.nbytes <= _NARROW_BYTES * exact.num_rows:
+            exact = in_order(exact, keys)
+        with self.staged(in_order(exact.select(keys), keys)) as stage, self.by_key(table):
+            values = {key: f"CAST(s.{identifier(key)} AS {existing.types[key]})" for key in keys}  # JSON is no JSONB
             matched = self.execute(statements.delete_matching(target, stage, keys, values))
         existing.has_only_new_keys &= matched == 0
         self._copy(table, exact)
         return Counts(inserted=max(rows.num_rows - matched, 0), updated=matched)
+
+    def clear(self, table: Table) -> Counts:
+        """Delete every row."""
+        counts = super().clear(table)
+        self._tables[table.schema, table.name].has_only_new_keys = self._is_unique(table)
+        return counts
+
+    def _is_unique(self, table: Table) -> bool:
+        """Whether the key is the table's own; that of a table which somebody else made need not be."""
+        return self._tables[table.schema, table.name].key == frozenset(table.key_names)
 
     def _copy_new(self, table: Table, rows: pa.Table) -> None:
         """Copy rows whose keys are thought to be new, as all of this run were so far."""
@@ -150,7 +162,7 @@ class PostgresTransaction(SqlTransaction):
     @contextmanager
     def by_key(self, table: Table) -> Iterator[None]:
         """Look rows up in the key's index, so that a batch costs the same however large the table is."""
-        has_index = self._tables[table.schema, table.name].key == frozenset(table.key_names)
+        has_index = self._is_unique(table)
         for setting in ("enable_hashjoin", "enable_mergejoin"):
             if has_index:
                 self._cursor.execute(f"SET LOCAL {setting} = off")

@@ -1,0 +1,87 @@
+"""Changes come in any order of keys, and whatever the keys are, each replaces the row that it is about."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from target_warehouse.target import TargetWarehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from conftest import Warehouse
+
+TOTAL, NEW = 3_000, 500  # more than a batch of which the order is not looked at
+KEYS: dict[str, tuple[dict[str, Any], Callable[[int], dict[str, Any]]]] = {
+    "integers": ({"id": {"type": "integer"}}, lambda i: {"id": i}),
+    "texts": ({"id": {"type": "string"}}, lambda i: {"id": f"{i}é"}),
+    "numbers": ({"id": {"type": "number"}}, lambda i: {"id": i / 4}),
+    "moments": (
+        {"id": {"type": "string", "format": "date-time"}},
+        lambda i: {"id": f"2026-11-{1 + i // 1440:02}T{i // 60 % 24:02}:{i % 60:02}:00Z"},
+    ),
+    "truth and integers": (
+        {"is_odd": {"type": "boolean"}, "half": {"type": "integer"}},
+        lambda i: {"is_odd": i % 2 == 1, "half": i // 2},
+    ),
+    "two texts": (
+        {"a": {"type": "string"}, "b": {"type": "string"}},
+        lambda i: {"a": f"{i % 7}", "b": f"{i // 7}"},
+    ),
+    "objects": ({"id": {"type": "object"}}, lambda i: {"id": {"number": i}}),
+}
+
+
+def load(url: str, properties: dict[str, Any], records: Sequence[dict[str, Any]], **config: Any) -> None:
+    schema = {"properties": {**properties, "v": {"type": ["string", "null"]}}}
+    lines = [json.dumps({"type": "SCHEMA", "stream": "t", "schema": schema, "key_properties": list(properties)})]
+    lines += [json.dumps({"type": "RECORD", "stream": "t", "record": record}) for record in records]
+    target = TargetWarehouse(config={"warehouse": url, "default_target_schema": "melty", **config})
+    target.run(io.StringIO("\n".join(lines)))
+
+
+def queried(url: str, sql: str) -> list[Any]:
+    """The first column of PostgreSQL's answer."""
+    with psycopg.connect(url) as connection:
+        return [row[0] for row in connection.execute(sql)]
+
+
+def shuffled(numbers: range) -> list[int]:
+    return random.Random(1).sample(numbers, len(numbers))
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_every_row_is_replaced_by_its_change_and_no_other(kind: str, warehouse: Warehouse) -> None:
+    properties, key = KEYS[kind]
+    load(warehouse.url, properties, [{**key(i), "v": f"old {i}"} for i in range(TOTAL)])
+    load(warehouse.url, properties, [{**key(i), "v": f"new {i}"} for i in shuffled(range(NEW, TOTAL + NEW))])
+    values = [row["v"] for row in warehouse.query('SELECT v FROM "melty"."t"')]
+    wanted = [*(f"old {i}" for i in range(NEW)), *(f"new {i}" for i in range(NEW, TOTAL + NEW))]
+    assert sorted(values) == sorted(wanted)
+
+
+@pytest.mark.parametrize(("text", "is_sorted"), [("short", True), ("long " * 1_000, False)])
+def test_changes_are_written_to_postgresql_by_key_unless_they_are_long(
+    text: str, is_sorted: bool, postgres_url: str
+) -> None:
+    """Neighbours in the index are then neighbours in the table, and both are looked up in few pages."""
+    properties, _ = KEYS["integers"]
+    load(postgres_url, properties, [{"id": i, "v": "old"} for i in range(TOTAL)])
+    numbers = shuffled(range(TOTAL))
+    load(postgres_url, properties, [{"id": i, "v": f"{text}{random.Random(i).random()}"} for i in numbers])
+    found = queried(postgres_url, 'SELECT id FROM "melty"."t" ORDER BY ctid')
+    assert found == (sorted(numbers) if is_sorted else numbers)
+
+
+def test_an_overwritten_table_of_postgresql_takes_the_rows_of_a_new_one(postgres_url: str) -> None:
+    properties, _ = KEYS["integers"]
+    for value in ("old", "new"):
+        records = [{"id": i, "v": value} for i in shuffled(range(TOTAL))]
+        load(postgres_url, properties, records, load_method="overwrite")
+    assert queried(postgres_url, 'SELECT v FROM "melty"."t"') == ["new"] * TOTAL
