@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Prepared = TypeVar("Prepared")
 
 BLOCK_BYTES = 2 << 20  # what Python makes of two megabytes of lines still finds room in a processor's cache
-BLOCKS_AHEAD = 16  # a batch of 32 megabytes: it is prepared while the one before is written
+BLOCKS_AHEAD = 14  # a batch of 28 megabytes: it is prepared while the one before is written
 _LONGEST_WAIT_SECONDS = 0.25  # a line that was read is passed on after this time, though its block is not full
 _SHORTEST_WAIT_SECONDS = 0.02
 _LOOK_SECONDS = 0.2  # how soon the thread notices that it is to end

@@ -101,7 +101,7 @@ SETTINGS = (
         "batch_size_rows",
         "integer",
         "Batch size, rows",
-        "Records of a stream that are committed together at most; a batch is also bounded by 32 MB of input.",
+        "Records of a stream that are committed together at most; a batch is also bounded by 28 MB of input.",
         default=100_000,
     ),
     Setting(

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from target_warehouse.sink import WarehouseSink
 
 #: Input that may wait in memory, over all streams; as Python objects and Arrow it takes about six times as much.
-PENDING_BYTES = 32 << 20
+PENDING_BYTES = 28 << 20
 _state_json = msgspec.json.Encoder(decimal_format="number")
 
 
