@@ -1,9 +1,10 @@
 """Does a record cost more in a larger table? python benchmarks/target_growth.py [--sizes N …] [--changes N] [--runs N].
 
-For each engine and size: so many narrow records are loaded into an empty table, then several times as many changed
-records as asked for, drawn from all over the table. Printed are records a second and peak memory of the load, and the
-medians of seconds and of our processor time for the changes, and of the database's own seconds for such changes: those
-of the limits of `target_loads`, in turn with ours in PostgreSQL, on a file of its own in DuckDB.
+For each engine and size: so many narrow records are loaded into an empty table and then once more; then changed
+records, several times as many as asked for: of the newest rows, as a CRM's changes are for the most part, and of rows
+from all over the table, in any order. Printed are records a second and peak memory of the loads, and the medians of
+seconds and of our processor time for the changes. Beside those of rows from all over are the seconds that the database
+takes for such changes alone: the limits of `target_loads`, in turn with ours in PostgreSQL, on another file in DuckDB.
 """
 
 from __future__ import annotations
@@ -46,6 +47,13 @@ def measured(command: list[str], file: Path) -> tuple[float, float, float]:
     return seconds, processor_seconds() - before, peak
 
 
+def changed(file: Path, ids: range, count: int) -> Path:
+    """A stream of so many of these records, in any order; each number in the file's name gives others."""
+    dice = random.Random(file.stem)  # noqa: S311 - the same every time
+    write_stream(file, "narrow", NARROW, narrow_record, dice.sample(ids, count))
+    return file
+
+
 def main() -> None:
     """Measure both engines at every size and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -55,8 +63,8 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", default=["postgres", "duckdb"])
     asked = parser.parse_args()
     print(  # noqa: T201
-        f"| engine, rows there | loaded/s | peak | seconds for {asked.changes:,} changes | processor µs a change "
-        "| seconds of the database alone |"
+        f"| engine, rows there | loaded/s | again/s | peak | seconds for {asked.changes:,} changes of the newest "
+        "| processor µs each | seconds for as many from all over | processor µs each | the database alone |"
     )
     with tempfile.TemporaryDirectory() as name, postgres() as url:
         folder = Path(name)
@@ -65,25 +73,35 @@ def main() -> None:
         for size in asked.sizes:
             everything = folder / "all.singer"
             write_stream(everything, "narrow", NARROW, narrow_record, range(size))
-            changed = [folder / f"changed-{number}.singer" for number in range(2 * asked.runs)]
-            for number, part in enumerate(changed):
-                ids = random.Random(number).sample(range(size), asked.changes)  # noqa: S311 - the same every time
-                write_stream(part, "narrow", NARROW, narrow_record, ids)
+            newest, anywhere, others = (
+                [changed(folder / f"{kind}-{number}.singer", ids, asked.changes) for number in range(asked.runs)]
+                for kind, ids in (
+                    ("newest", range(max(size - 2 * asked.changes, 0), size)),
+                    ("anywhere", range(size)),
+                    ("others", range(size)),
+                )
+            )
             for engine in asked.engines:
                 config = {"warehouse": warehouses[engine], "default_target_schema": "bench"}
                 command = with_config(TARGET, folder, **config)
-                seconds, _, peak = measured(command, everything)
-                changes, limits = [], []
-                for ours, others in zip(changed[::2], changed[1::2], strict=True):
-                    changes.append(measured(command, ours))
+                loads = [measured(command, everything) for _ in range(2)]
+                near = [measured(command, part) for part in newest]
+                far, alone = [], []
+                for ours, limit in zip(anywhere, others, strict=True):
+                    far.append(measured(command, ours))
                     if engine == "postgres":
-                        limits += apart(limit_postgres, url, others)
+                        alone += apart(limit_postgres, url, limit)
                 if engine == "duckdb":
-                    limits = apart(limit_duckdb, without_file(file), everything, *changed[1::2])[1:]
-                wall, cpu, _ = (statistics.median(column) for column in zip(*changes, strict=True))
+                    alone = apart(limit_duckdb, without_file(file), everything, *others)[1:]
+                rates = " | ".join(f"{size / seconds:,.0f}" for seconds, _, _ in loads)
+                peak = max(peak for _, _, peak in loads)
+                costs = []
+                for runs in (near, far):
+                    seconds, processor, _ = (statistics.median(column) for column in zip(*runs, strict=True))
+                    costs.append(f"{seconds:.1f} | {processor * 1e6 / asked.changes:.1f}")
                 print(  # noqa: T201
-                    f"| {engine}, {size:,} | {size / seconds:,.0f} | {peak:,.0f} MB | {wall:.1f} "
-                    f"| {cpu * 1e6 / asked.changes:.1f} | {statistics.median(limits):.1f} |",
+                    f"| {engine}, {size:,} | {rates} | {peak:,.0f} MB | {' | '.join(costs)} "
+                    f"| {statistics.median(alone):.1f} |",
                     flush=True,
                 )
             empty_postgres(url)
