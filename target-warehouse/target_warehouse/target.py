@@ -7,7 +7,6 @@ STATE that is not ahead of them; SIGTERM and SIGINT end it after the batch being
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 import uuid
@@ -25,10 +24,9 @@ from singer_sdk.target_base import Target
 
 from target_warehouse import rejects
 from target_warehouse.configuration import told_configuration
-from target_warehouse.drain import leave_a_drain
 from target_warehouse.dry_run import announcement
 from target_warehouse.engines import open_engine
-from target_warehouse.errors import AgainError, InputError, TerminatedError, WarehouseError, sentence_of, told_errors
+from target_warehouse.errors import AgainError, ConnectionFailedError, InputError, WarehouseError
 from target_warehouse.history import RUNNING, LoadHistory, StreamRun
 from target_warehouse.reader import LineReader
 from target_warehouse.settings import Settings, check_types, config_json_schema
@@ -99,21 +97,11 @@ class TargetWarehouse(Target):
         config: Any = None,
         file_input: IO[str] | None = None,
     ) -> None:
-        """The command: an error that a user can meet is one sentence on standard error, exit code 1."""
+        """Run a target with this configuration; what ends it is for `command` to tell."""
         PluginBase.invoke.__func__(cls, about=about, about_format=about_format)  # type: ignore[attr-defined]
-        try:
-            check_types(config.config if config else {})
-            target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
-            if target.settings.postgres is not None:  # DuckDB's module complains of what is not collected at the end
-                _ = target.engine
-            gc.freeze()  # what was imported stays: as Python ends, its last look for garbage took 0.25 s over it
-            target.run(file_input)
-        except TerminatedError as signal:
-            click.echo(f"Stopped by signal {signal.exit_code - 128}; what was committed is kept.", err=True)
-            sys.exit(signal.exit_code)
-        except told_errors() as error:
-            leave_a_drain()
-            raise click.ClickException(sentence_of(error)) from error
+        check_types(config.config if config else {})
+        target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
+        target.run(file_input)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
@@ -381,7 +369,7 @@ class TargetWarehouse(Target):
             return
         rows = [(run, *run.outcome(error)) for run in self._runs.values()]
         try:
-            if rows:
+            if rows and not isinstance(error, ConnectionFailedError):  # there is nothing to write it by
                 with self._engine.transaction() as transaction:
                     self._history.write(transaction, rows)
         except WarehouseError as refused:

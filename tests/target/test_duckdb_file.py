@@ -208,7 +208,11 @@ def test_a_file_that_is_attached_anew_during_a_long_load_has_every_row(
 
 
 def test_a_file_that_another_process_takes_while_it_is_attached_anew_ends_the_run_with_a_sentence(
-    file: DuckDBWarehouse, attached: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    file: DuckDBWarehouse,
+    attached: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     attach = duckdb_engine.attach
     held = f"import duckdb\nheld = duckdb.connect({str(file.path)!r})\nprint('held', flush=True)\ninput()"
@@ -224,6 +228,7 @@ def test_a_file_that_another_process_takes_while_it_is_attached_anew_ends_the_ru
     monkeypatch.setattr(duckdb_engine, "attach", taken_before)
     with pytest.raises(ConnectionFailedError, match="is locked by another process"):
         _run(file, numbers(10_000, filler=FILLER), batch_size_rows=500, lock_timeout_seconds=0.3)
+    assert not [record.message for record in caplog.records if record.levelname == "WARNING"]
     for other in others:
         other.communicate("\n", timeout=20)
     state = last_state(capsys.readouterr().out)

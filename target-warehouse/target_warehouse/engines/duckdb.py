@@ -184,7 +184,9 @@ class DuckDBEngine:
         self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         self._connection.execute(f"DETACH {identifier(CATALOG)}")
         self._connection.execute("PRAGMA enable_checkpoint_on_shutdown")
+        self._is_faulty = True  # until it is attached: there is nothing to write to, or to compact
         attach(self._connection, self._path, CATALOG, self._lock_timeout_seconds, read_only=False)
+        self._is_faulty = False
         self._columns_committed = 0
         self._comments.clear()
         if any(self.column_types(*place) != types for place, types in self._types.items()):
