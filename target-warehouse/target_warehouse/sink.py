@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.sinks import BatchSink
 
-from target_warehouse.batch_files import read_records
 from target_warehouse.batches import settle
 from target_warehouse.bulk import Bulk
 from target_warehouse.columns import DELETED_AT, TABLE_VERSION, needs_validator, table_of
@@ -275,6 +274,8 @@ class WarehouseSink(BatchSink):
 
     def process_batch_files(self, encoding: BaseBatchFileEncoding, files: Sequence[str]) -> None:
         """Load the files of a BATCH message after the records that came before it, each in a transaction."""
+        from target_warehouse.batch_files import read_records  # and parquet, which few inputs have
+
         self._target.drain_one(self)
         storage = self.batch_config.storage if self.batch_config else None
         for url in files:
