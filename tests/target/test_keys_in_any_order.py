@@ -39,7 +39,8 @@ KEYS: dict[str, tuple[dict[str, Any], Callable[[int], dict[str, Any]]]] = {
 
 
 def load(url: str, properties: dict[str, Any], records: Sequence[dict[str, Any]], **config: Any) -> None:
-    schema = {"properties": {**properties, "v": {"type": ["string", "null"]}}}
+    more = {"v": {"type": ["string", "null"]}, "o": {"type": ["object", "null"]}, "n": {"type": ["number", "null"]}}
+    schema = {"properties": {**properties, **more}}
     lines = [json.dumps({"type": "SCHEMA", "stream": "t", "schema": schema, "key_properties": list(properties)})]
     lines += [json.dumps({"type": "RECORD", "stream": "t", "record": record}) for record in records]
     target = TargetWarehouse(config={"warehouse": url, "default_target_schema": "melty", **config})
@@ -52,6 +53,11 @@ def queried(url: str, sql: str) -> list[Any]:
         return [row[0] for row in connection.execute(sql)]
 
 
+def values(age: str, number: int) -> dict[str, Any]:
+    """What a row has beside its key."""
+    return {"v": f"{age} {number}", "o": {"of": [age, number]}, "n": number}
+
+
 def shuffled(numbers: range) -> list[int]:
     return random.Random(1).sample(numbers, len(numbers))
 
@@ -59,11 +65,12 @@ def shuffled(numbers: range) -> list[int]:
 @pytest.mark.parametrize("kind", KEYS)
 def test_every_row_is_replaced_by_its_change_and_no_other(kind: str, warehouse: Warehouse) -> None:
     properties, key = KEYS[kind]
-    load(warehouse.url, properties, [{**key(i), "v": f"old {i}"} for i in range(TOTAL)])
-    load(warehouse.url, properties, [{**key(i), "v": f"new {i}"} for i in shuffled(range(NEW, TOTAL + NEW))])
-    values = [row["v"] for row in warehouse.query('SELECT v FROM "melty"."t"')]
-    wanted = [*(f"old {i}" for i in range(NEW)), *(f"new {i}" for i in range(NEW, TOTAL + NEW))]
-    assert sorted(values) == sorted(wanted)
+    load(warehouse.url, properties, [{**key(i), **values("old", i)} for i in range(TOTAL)])
+    load(warehouse.url, properties, [{**key(i), **values("new", i)} for i in shuffled(range(NEW, TOTAL + NEW))])
+    rows = warehouse.query('SELECT v, CAST(o AS VARCHAR) AS o, CAST(n AS INTEGER) AS n FROM "melty"."t"')
+    found = sorted((row["v"], json.loads(row["o"])["of"], row["n"]) for row in rows)
+    wanted = [("old", range(NEW)), ("new", range(NEW, TOTAL + NEW))]
+    assert found == sorted((f"{age} {i}", [age, i], i) for age, numbers in wanted for i in numbers)
 
 
 @pytest.mark.parametrize(("text", "is_sorted"), [("short", True), ("long " * 1_000, False)])

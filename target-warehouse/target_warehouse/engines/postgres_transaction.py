@@ -66,9 +66,12 @@ class PostgresTransaction(SqlTransaction):
         if existing.has_only_new_keys and rows.num_rows >= _MANY_ROWS:
             self._copy_new(table, exact)
             return Counts(inserted=rows.num_rows)
-        if exact.nbytes <= _NARROW_BYTES * exact.num_rows:
-            exact = in_order(exact, keys)
-        with self.staged(in_order(exact.select(keys), keys)) as stage, self.by_key(table):
+        keyed = exact.select(keys)
+        if rows.num_rows >= _MANY_ROWS:
+            if exact.nbytes <= _NARROW_BYTES * rows.num_rows:
+                exact = in_order(exact, keys)
+            keyed = in_order(exact.select(keys), keys)
+        with self.staged(keyed) as stage, self.by_key(table):
             values = {key: f"CAST(s.{identifier(key)} AS {existing.types[key]})" for key in keys}  # JSON is no JSONB
             matched = self.execute(statements.delete_matching(target, stage, keys, values))
         existing.has_only_new_keys &= matched == 0
