@@ -539,22 +539,25 @@ static PyObject *decode(PyObject *Py_UNUSED(module), PyObject *arguments)
 
 static PyObject *lines_alike(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
-    PyObject *block;
-    const char *beginning, *p, *end;
-    char *start;
-    Py_ssize_t position, size, length, rows = 0;
-    if (!PyArg_ParseTuple(arguments, "Ony#", &block, &position, &beginning, &length)) return NULL;
-    if (PyBytes_AsStringAndSize(block, &start, &size) < 0) return NULL;
-    if (position < 0 || position > size) {
+    Py_buffer block;
+    const char *beginning, *start, *p, *end;
+    Py_ssize_t position, length, rows = 0;
+    if (!PyArg_ParseTuple(arguments, "y*ny#", &block, &position, &beginning, &length)) return NULL;
+    if (position < 0 || position > block.len) {
+        PyBuffer_Release(&block);
         PyErr_SetString(PyExc_IndexError, "no such position");
         return NULL;
     }
-    for (p = start + position, end = start + size; end - p >= length && length; rows++) {
+    start = block.buf;
+    Py_BEGIN_ALLOW_THREADS
+    for (p = start + position, end = start + block.len; end - p >= length && length; rows++) {
         const char *next;
         if (memcmp(p, beginning, (size_t)length)) break;
         next = memchr(p, '\n', (size_t)(end - p));
         p = next ? next + 1 : end;
     }
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&block);
     return Py_BuildValue("(nn)", (Py_ssize_t)(p - start), rows);
 }
 

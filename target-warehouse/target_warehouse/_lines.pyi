@@ -20,5 +20,5 @@ def decoder(
 def decode(decoder: object, spans: tuple[bytes, ...], rows: int, /) -> object | None:
     """Return the capsule of an Arrow array with a child for each form; None if a line is not plain."""
 
-def lines_alike(block: bytes, position: int, beginning: bytes, /) -> tuple[int, int]:
+def lines_alike(block: bytes | bytearray, position: int, beginning: bytes, /) -> tuple[int, int]:
     """Return where the lines end that begin so, from the one at this position on, and how many they are."""

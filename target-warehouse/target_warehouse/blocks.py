@@ -1,7 +1,8 @@
-"""The input in blocks of whole lines, read ahead by a thread of its own.
+"""The input in blocks of whole lines, read and prepared ahead by threads of their own.
 
-While one block is being written to the database, the following ones are read and prepared. At most `BLOCKS_AHEAD`
-wait, so memory stays bounded. What `prepare` raises is raised where the block is asked for.
+    input > read, cut > a block or two > prepared > at most `BLOCKS_AHEAD` > the main thread, which writes batches
+
+So memory stays bounded. What `cut` or `prepare` raises is raised where the block is asked for.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Prepared = TypeVar("Prepared")
+Cut = TypeVar("Cut")
 
 BLOCK_BYTES = 2 << 20  # what Python makes of two megabytes of lines still finds room in a processor's cache
 BLOCKS_AHEAD = 14  # a batch of 28 megabytes: it is prepared while the one before is written
+_BLOCKS_UNPREPARED = 1
 _LONGEST_WAIT_SECONDS = 0.25  # a line that was read is passed on after this time, though its block is not full
 _SHORTEST_WAIT_SECONDS = 0.02
 _LOOK_SECONDS = 0.2  # how soon the thread notices that it is to end
@@ -28,64 +30,76 @@ _GLANCE_SECONDS = 0.001
 _END = object()
 
 
-class ReadAhead(Generic[Prepared]):
-    """Blocks of the input, each as `prepare` gives it; use it as a context.
+class ReadAhead(Generic[Cut]):
+    """Blocks of the input, cut and prepared; use it as a context.
 
-    `prepare` gets a block and the number of its first line, and gives the block prepared, the number of the line after
-    it, and whether the next block is to be prepared only when this one has been dealt with.
+    `cut` gets a block, lent to it for the time of the call, and the number of its first line; it gives what the block
+    is cut into and the number of the line after it. `prepare` gets what was cut, and says whether the next is to be
+    prepared only when this one has been dealt with. Each is called by one thread, so that both cores are used while
+    the main thread has nothing to write yet.
     """
 
-    def __init__(self, source: IO[Any], prepare: Callable[[bytes, int], tuple[Prepared, int, bool]]) -> None:
+    def __init__(
+        self, source: IO[Any], cut: Callable[[bytes | bytearray, int], tuple[Cut, int]], prepare: Callable[[Cut], bool]
+    ) -> None:
         self._source = getattr(source, "buffer", source)
+        self._cut = cut
         self._prepare = prepare
+        self._unprepared: queue.Queue[Any] = queue.Queue(_BLOCKS_UNPREPARED)
         self._ready: queue.Queue[Any] = queue.Queue(BLOCKS_AHEAD)
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._read_on, name="read ahead", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._pass_on, args=work, daemon=True)
+            for work in ((self._cut_blocks, self._unprepared), (self._prepared_blocks, self._ready))
+        ]
 
-    def __enter__(self) -> ReadAhead[Prepared]:
-        self._thread.start()
+    def __enter__(self) -> ReadAhead[Cut]:
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def blocks(self, idle_seconds: float) -> Iterator[Prepared | None]:
+    def blocks(self, idle_seconds: float) -> Iterator[Cut | None]:
         """Each block in its order; None whenever none came for `idle_seconds`."""
-        while True:
-            try:
-                found = self._ready.get(timeout=idle_seconds)
-            except queue.Empty:
-                yield None
-                continue
-            if found is _END:
-                return
-            if isinstance(found, BaseException):
-                raise found
-            yield found
-            self._ready.task_done()
+        return _taken(self._ready, idle_seconds)
 
-    def _read_on(self) -> None:
-        try:
-            number = 1
-            for block in self._blocks():
-                prepared, number, is_awaited = self._prepare(block, number)
-                self._put(prepared)
+    def _cut_blocks(self) -> Iterator[Cut]:
+        number = 1
+        for block in self._blocks():
+            found, number = self._cut(block, number)
+            yield found
+
+    def _prepared_blocks(self) -> Iterator[Cut]:
+        for found in _taken(self._unprepared, _LOOK_SECONDS):
+            if self._is_over.is_set():
+                return
+            if found is not None:
+                is_awaited = self._prepare(found)
+                yield found
                 while is_awaited and self._ready.unfinished_tasks and not self._is_over.is_set():
                     time.sleep(_GLANCE_SECONDS)
-            self._put(_END)
-        except BaseException as error:  # noqa: BLE001 - it is raised in the main thread
-            self._put(error)
 
-    def _put(self, item: object) -> None:
+    def _pass_on(self, work: Callable[[], Iterator[Cut]], to: queue.Queue[Any]) -> None:
+        try:
+            for item in work():
+                self._put(to, item)
+            self._put(to, _END)
+        except BaseException as error:  # noqa: BLE001 - it is raised in the main thread
+            self._put(to, error)
+
+    def _put(self, to: queue.Queue[Any], item: object) -> None:
         while not self._is_over.is_set():
             try:
-                self._ready.put(item, timeout=_LOOK_SECONDS)
+                to.put(item, timeout=_LOOK_SECONDS)
             except queue.Full:
                 continue
             return
 
-    def _blocks(self) -> Iterator[bytes]:
+    def _blocks(self) -> Iterator[bytes | bytearray]:
         try:
             descriptor = self._source.fileno()
         except (AttributeError, io.UnsupportedOperation):
@@ -101,10 +115,29 @@ class ReadAhead(Generic[Prepared]):
             filled, is_end = _fill(descriptor, buffer, filled)
             end = filled if is_end else buffer.rfind(b"\n", 0, filled) + 1
             if end:
-                yield bytes(memoryview(buffer)[:end])
-                buffer[: filled - end] = buffer[end:filled]
-                filled -= end
+                rest = buffer[end:filled]
+                del buffer[end:]
+                yield buffer
+                filled = len(rest)
+                buffer[:filled] = rest
                 del buffer[max(filled, BLOCK_BYTES) :]
+                buffer.extend(bytes(max(BLOCK_BYTES - len(buffer), 0)))
+
+
+def _taken(items: queue.Queue[Any], idle_seconds: float) -> Iterator[Any]:
+    """What is put into the queue, up to its end; None whenever nothing came for `idle_seconds`."""
+    while True:
+        try:
+            found = items.get(timeout=idle_seconds)
+        except queue.Empty:
+            yield None
+            continue
+        if found is _END:
+            return
+        if isinstance(found, BaseException):
+            raise found
+        yield found
+        items.task_done()
 
 
 def _fill(descriptor: int, buffer: bytearray, filled: int) -> tuple[int, bool]:

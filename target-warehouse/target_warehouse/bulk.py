@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow as pa
 from target_warehouse.decoder import BATCHED_AT, constant_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from target_warehouse.columns import Table
     from target_warehouse.decoder import Decoded
@@ -31,7 +32,8 @@ class Bulk:
         self._table = table
         self._started_at = dt.datetime.now(dt.UTC)
         self._batches: list[pa.RecordBatch] = []
-        self._last: dict[Any, int] = {}  # of each key the number of its last row
+        self._keys: list[Sequence[Any]] = []  # of each run
+        self._distinct: set[Any] = set()
         self._count = 0
 
     def add(self, run: Run) -> None:
@@ -42,13 +44,14 @@ class Bulk:
         self.replaced.update(decoded.replaced)
         self._batches.append(decoded.rows)
         if self._table.keys:
-            self._last.update(zip(decoded.keys, range(self._count, self._count + run.rows), strict=True))
+            self._keys.append(decoded.keys)
+            self._distinct.update(decoded.keys)
         self._count += run.rows
 
     def rows(self) -> pa.Table:
         """The rows to write, in a chunk for each run: unique by key, if there are keys. They are not kept here."""
         batches = self._batches
-        if self._table.keys and len(self._last) < self._count:
+        if self._table.keys and len(self._distinct) < self._count:
             batches = list(self._last_ones())
         self._batches = []
         rows = pa.Table.from_batches(batches)
@@ -60,7 +63,8 @@ class Bulk:
 
     def _last_ones(self) -> Iterator[pa.RecordBatch]:
         """Of each run the rows that are the last of their keys."""
-        wanted = sorted(self._last.values())
+        last = {key: row for row, key in enumerate(chain.from_iterable(self._keys))}
+        wanted = sorted(last.values())
         start = position = 0
         for batch in self._batches:
             end = bisect_left(wanted, start + batch.num_rows, position)

@@ -157,11 +157,9 @@ class LoadHistory:
         """Write rows of runs, their status and error; `counts` may be ahead of what is committed."""
         from target_warehouse.rows import to_table
 
-        records = [
-            run.row(self.run_id, status, counts or run.counts, error=error, configuration=self.configuration)
-            for run, status, error in rows
-        ]
-        transaction.upsert(self.table, to_table(records, self.table.columns, Counter()))
+        for run, status, error in rows:
+            row = run.row(self.run_id, status, counts or run.counts, error=error, configuration=self.configuration)
+            transaction.put(self.table, to_table([row], self.table.columns, Counter()))
 
 
 def peak_memory_mb() -> float:

@@ -73,7 +73,7 @@ class LineReader(GenericSingerReader[bytes]):
         """
         counts: Counter[str] = Counter()
         self._callbacks = callbacks
-        with ReadAhead(file_input or self.default_input, self._prepared) as ahead:
+        with ReadAhead(file_input or self.default_input, pieces, self._prepare) as ahead:
             for block in ahead.blocks(self.idle_seconds):
                 self.check()
                 if block is None:
@@ -96,12 +96,11 @@ class LineReader(GenericSingerReader[bytes]):
         for number, line in run.lines():
             self._process(number, line + b"\n")
 
-    def _prepared(self, block: bytes, number: int) -> tuple[list[Run | Line], int, bool]:
-        """The pieces of a block, the runs decoded where that can be done; another thread calls it, ahead of time.
+    def _prepare(self, found: list[Run | Line]) -> bool:
+        """Decode the runs of a block where that can be done; whether the next block has to wait for this one.
 
-        A stream has its decoder, if any, when its first run has been taken; the next block waits for that.
+        A stream has its decoder, if any, when its first run has been taken. Another thread calls this, ahead of time.
         """
-        found, following = pieces(block, number)
         is_awaited = False
         for piece in found:
             if not isinstance(piece, Run):
@@ -112,7 +111,7 @@ class LineReader(GenericSingerReader[bytes]):
             elif piece.stream not in self._met:
                 self._met.add(piece.stream)
                 is_awaited = True
-        return found, following, is_awaited
+        return is_awaited
 
     def _process(self, number: int, line: bytes) -> str:
         """Call the callback of the line's message; gives the message's type."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Column
 
 _FIRST_DAY = -719_162  # 0001-01-01 in days since 1970; Arrow reads the year 0, which no database of ours has
-_FIRST_MICROSECOND = _FIRST_DAY * 86_400_000_000
+_FIRST = {"date": _FIRST_DAY, "date-time": _FIRST_DAY * 86_400_000_000}
 _DECIMAL = pa.decimal128(DECIMAL_DIGITS, DECIMAL_PLACES)
 _TYPES = {
     "integer": pa.int64(),
@@ -246,10 +246,12 @@ def _fast(form: str, values: Sequence[Any], target: pa.DataType) -> pa.Array | N
     try:
         if form in _AS_THEY_ARE:
             return pa.array(values, target)  # Arrow refuses what is of another type
-        if form == "date-time":
-            return _from(_FIRST_MICROSECOND, pa.array(values, pa.string()).cast(pa.timestamp("us", "UTC")).cast(target))
-        if form == "date":
-            return _from(_FIRST_DAY, pa.array(values, pa.string()).cast(target))
+        if form in _FIRST:
+            if all(value is None for value in values):
+                return pa.nulls(len(values), target)  # a cast would load Arrow's functions, for as long as `_from` says
+            texts = pa.array(values, pa.string())
+            read = texts.cast(pa.timestamp("us", "UTC")) if form == "date-time" else texts
+            return _from(_FIRST[form], read.cast(target))
         types = set(map(type, values)) - {type(None)}
         if types <= _NUMBERS_OF.get(form, set()):
             return pa.array(values, target)  # Arrow refuses what it would have to round

@@ -25,7 +25,7 @@ _RECORD = re.compile(rb"\{\s*(?:" + _TYPE + rb"\s*,\s*" + _STREAM + rb"|" + _STR
 _STATE = re.compile(rb'\{\s*"type"\s*:\s*"STATE"')
 
 
-def _lines_alike(block: bytes, position: int, beginning: bytes) -> tuple[int, int]:
+def _lines_alike(block: bytes | bytearray, position: int, beginning: bytes) -> tuple[int, int]:
     """Where the lines end that begin so, from the one at this position on, and how many they are."""
     rows = 0
     while block.startswith(beginning, position):
@@ -83,8 +83,16 @@ class Line:
     text: bytes
 
 
-def pieces(block: bytes, number: int) -> tuple[list[Run | Line], int]:
-    """The runs and the other lines of a block whose first line has this number, and the number of the line after it."""
+def pieces(block: bytes | bytearray, number: int) -> tuple[list[Run | Line], int]:
+    """The runs and the other lines of a block whose first line has this number, and the number of the line after it.
+
+    They are copies; the block may be used for something else then.
+    """
+    with memoryview(block) as view:
+        return _pieces(block, view, number)
+
+
+def _pieces(block: bytes | bytearray, view: memoryview, number: int) -> tuple[list[Run | Line], int]:
     found: list[Run | Line] = []
     runs: dict[str, Run] = {}
     position, end = 0, len(block)
@@ -97,11 +105,11 @@ def pieces(block: bytes, number: int) -> tuple[list[Run | Line], int]:
             if stream not in runs:
                 runs[stream] = Run(stream)
                 found.append(runs[stream])
-            runs[stream].add(number, block[start:position], rows)
+            runs[stream].add(number, bytes(view[start:position]), rows)
             number += rows
             continue
         following = _next_line(block, position)
-        line = Line(number, block[position:following])
+        line = Line(number, bytes(view[position:following]))
         if _STATE.match(line.text):
             found.append(line)
         elif line.text.strip():
@@ -112,5 +120,5 @@ def pieces(block: bytes, number: int) -> tuple[list[Run | Line], int]:
     return found, number
 
 
-def _next_line(block: bytes, position: int) -> int:
+def _next_line(block: bytes | bytearray, position: int) -> int:
     return block.find(b"\n", position) + 1 or len(block)

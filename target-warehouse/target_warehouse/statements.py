@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from target_warehouse.columns import DELETED_AT, TABLE_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 def identifier(*parts: str | None) -> str:
@@ -59,6 +59,22 @@ def insert_all(table: str, stage: str, values: Mapping[str, str]) -> str:
     """Insert every row of the batch."""
     columns = column_list(values)
     return f"INSERT INTO {table} ({columns}) SELECT {', '.join(values.values())} FROM {stage} AS s"  # noqa: S608
+
+
+def delete_row(table: str, keys: Iterable[str], types: Mapping[str, str]) -> str:
+    """Delete the row whose keys are the parameters."""
+    condition = " AND ".join(f"{identifier(key)} = {_parameter(i, types[key])}" for i, key in enumerate(keys, 1))
+    return f"DELETE FROM {table} WHERE {condition}"  # noqa: S608 - quoted
+
+
+def insert_row(table: str, columns: Collection[str], types: Mapping[str, str]) -> str:
+    """Insert a row of which the columns are the parameters."""
+    values = ", ".join(_parameter(i, types[column]) for i, column in enumerate(columns, 1))
+    return f"INSERT INTO {table} ({column_list(columns)}) VALUES ({values})"  # noqa: S608 - quoted
+
+
+def _parameter(number: int, kind: str) -> str:
+    return f"CAST(${number} AS {kind})"
 
 
 def insert_missing(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str]) -> str:

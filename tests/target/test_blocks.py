@@ -46,7 +46,7 @@ def test_blocks_are_whole_lines_and_nothing_is_lost(name: str, pipe: tuple[IO[by
 
     writer = threading.Thread(target=write)
     writer.start()
-    with ReadAhead(source, lambda block, number: (block, number, False)) as ahead:
+    with ReadAhead(source, lambda block, number: (bytes(block), number), lambda _: False) as ahead:
         blocks = [block for block in ahead.blocks(1) if block is not None]
     writer.join()
     assert b"".join(blocks) == LINES[name]
@@ -60,11 +60,14 @@ def test_a_block_can_be_awaited_before_the_next_is_prepared(pipe: tuple[IO[bytes
     source, sink = pipe
     prepared: list[int] = []
 
-    def prepare(block: bytes, number: int) -> tuple[int, int, bool]:
-        prepared.append(number)
-        return number, number + block.count(b"\n"), number == 1
+    def cut(block: bytes | bytearray, number: int) -> tuple[int, int]:
+        return number, number + block.count(b"\n")
 
-    with ReadAhead(source, prepare) as ahead:
+    def prepare(number: int) -> bool:
+        prepared.append(number)
+        return number == 1
+
+    with ReadAhead(source, cut, prepare) as ahead:
         blocks = ahead.blocks(5)
         sink.write(b"a\n")
         assert next(blocks) == 1

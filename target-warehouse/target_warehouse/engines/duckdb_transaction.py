@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from target_warehouse.engines.duckdb_file import CATALOG
 from target_warehouse.engines.protocol import Counts
@@ -11,7 +11,7 @@ from target_warehouse.engines.sql import SqlTransaction, marks_deleted
 from target_warehouse.statements import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import duckdb
@@ -45,7 +45,7 @@ class DuckDBTransaction(SqlTransaction):
 
     def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
         """Casts to the column's own type; hexadecimal text becomes bytes."""
-        types = self._types[table.schema, table.name]
+        types = self.types(table)
         return {
             name: f"unhex(s.{identifier(name)})"
             if types[name] == "BLOB"
@@ -68,18 +68,22 @@ class DuckDBTransaction(SqlTransaction):
         self.append(table, rows)
         return Counts(inserted=max(rows.num_rows - matched, 0), updated=matched)
 
-    def execute(self, sql: str) -> int:
-        """Run a statement; DuckDB answers with the number of rows."""
-        return self.count(sql)
+    def types(self, table: Table) -> Mapping[str, str]:
+        """As the engine found them."""
+        return self._types[table.schema, table.name]
 
-    def count(self, sql: str) -> int:
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement; DuckDB answers with the number of rows."""
+        return self.count(sql, parameters)
+
+    def count(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """The single number of the answer."""
-        row = self._connection.execute(sql).fetchone()
+        row = self._connection.execute(sql, parameters).fetchone()
         return int(row[0]) if row else 0
 
     def can_replace(self, table: Table, columns: list[str]) -> bool:
         """Whether the batch has every column of the table."""
-        return set(columns).issuperset(self._types[table.schema, table.name])
+        return set(columns).issuperset(self.types(table))
 
     def lock(self, table: Table) -> None:
         """Nothing to do: the file has a single writer."""

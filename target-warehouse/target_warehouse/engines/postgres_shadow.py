@@ -79,8 +79,8 @@ class PostgresShadow(PostgresEngine):
         try:
             with self._session.begin():
                 names = {key: (self._schema, copy) for key, (copy, _) in self._copied.items()}
-                driver: Any = self._session.connection
-                with driver.cursor() as cursor:
+                driver: Any = self._session.connection.driver_connection
+                with psycopg.RawCursor(driver) as cursor:  # parameters are $1, $2, as they are to ADBC
                     yield ShadowTransaction(cursor, self._tables, names)
         except psycopg.Error as error:
             msg = f"PostgreSQL at {self._where}: a batch cannot be written"

@@ -7,7 +7,7 @@ table, each row once. A batch that COPY cannot take as it is goes to a temporary
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -21,7 +21,7 @@ from target_warehouse.errors import AgainError
 from target_warehouse.statements import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import adbc_driver_postgresql.dbapi
 
@@ -105,7 +105,7 @@ class PostgresTransaction(SqlTransaction):
 
     def _as_stored(self, table: Table, rows: pa.Table) -> pa.Table | None:
         """The rows in the very types of their columns, as a binary COPY needs them; None if it cannot be."""
-        existing = self._tables[table.schema, table.name].types
+        existing = self.types(table)
         columns = [as_stored(rows[name], existing[name]) for name in rows.schema.names]
         if any(column is None for column in columns):
             return None
@@ -125,12 +125,16 @@ class PostgresTransaction(SqlTransaction):
 
     def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
         """Explicit casts where PostgreSQL would not convert text by itself, and arrays from their JSON text."""
-        existing = self._tables[table.schema, table.name].types
+        existing = self.types(table)
         return {field.name: _value(f"s.{identifier(field.name)}", field.type, existing[field.name]) for field in schema}
 
-    def execute(self, sql: str) -> int:
+    def types(self, table: Table) -> Mapping[str, str]:
+        """As the engine found them."""
+        return self._tables[table.schema, table.name].types
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run a statement; gives the number of rows it touched."""
-        self._cursor.execute(sql)
+        self._cursor.execute(sql, parameters or None)
         return int(self._cursor.rowcount)
 
     def count(self, sql: str) -> int:

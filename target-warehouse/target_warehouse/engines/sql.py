@@ -9,13 +9,14 @@ and for tables that something else hangs on.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from target_warehouse import statements
 from target_warehouse.columns import DELETED_AT
 from target_warehouse.engines.protocol import Counts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
@@ -57,6 +58,13 @@ class SqlTransaction(ABC):
                     inserted = self.execute(statements.insert_missing(target, stage, keys, values))
         return Counts(inserted=inserted, updated=max(matched - deleted, 0), deleted=deleted)
 
+    def put(self, table: Table, row: pa.Table) -> None:
+        """Replace the one row with this key; see the protocol."""
+        (values,) = row.to_pylist()
+        target, types = self.table_name(table), self.types(table)
+        self.execute(statements.delete_row(target, table.key_names, types), [values[key] for key in table.key_names])
+        self.execute(statements.insert_row(target, values, types), list(values.values()))
+
     def remove(self, table: Table, rows: pa.Table) -> Counts:
         """Delete the rows with these keys."""
         self.lock(table)
@@ -94,7 +102,11 @@ class SqlTransaction(ABC):
         """For each staged column the expression, over `s`, of the value in the table's own type."""
 
     @abstractmethod
-    def execute(self, sql: str) -> int:
+    def types(self, table: Table) -> Mapping[str, str]:
+        """The types of the table's columns, in the database's own words."""
+
+    @abstractmethod
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run a statement; gives the number of rows it touched."""
 
     @abstractmethod
