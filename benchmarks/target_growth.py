@@ -1,10 +1,11 @@
 """Does a record cost more in a larger table? python benchmarks/target_growth.py [--sizes N …] [--changes N] [--runs N].
 
 For each engine and size: so many narrow records are loaded into an empty table and then once more; then changed
-records, several times as many as asked for: of the newest rows, as a CRM's changes are for the most part, and of rows
-from all over the table, in any order. Printed are records a second and peak memory of the loads, and the medians of
-seconds and of our processor time for the changes. Beside those of rows from all over are the seconds that the database
-takes for such changes alone: the limits of `target_loads`, in turn with ours in PostgreSQL, on another file in DuckDB.
+records, several times as many as asked for: of neighbouring rows, in their order, as the loads of `target_loads` with
+all keys existing are; of the newest rows, in any order, as a CRM's changes are for the most part; and of rows from all
+over the table, in any order. Printed are records a second and peak memory of the loads, and the medians of seconds and
+of our processor time for the changes. Beside those of rows from all over are the seconds that the database takes for
+such changes alone: the limits of `target_loads`, in turn with ours in PostgreSQL, on another file in DuckDB.
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", default=["postgres", "duckdb"])
     asked = parser.parse_args()
     print(  # noqa: T201
-        f"| engine, rows there | loaded/s | again/s | peak | seconds for {asked.changes:,} changes of the newest "
-        "| processor µs each | seconds for as many from all over | processor µs each | the database alone |"
+        f"| engine, rows there | loaded/s | again/s | peak | seconds for {asked.changes:,} changes of neighbours "
+        "| processor µs each | seconds for as many of the newest | processor µs each "
+        "| seconds for as many from all over | processor µs each | peak | the database alone |"
     )
     with tempfile.TemporaryDirectory() as name, postgres() as url:
         folder = Path(name)
@@ -73,6 +75,8 @@ def main() -> None:
         for size in asked.sizes:
             everything = folder / "all.singer"
             write_stream(everything, "narrow", NARROW, narrow_record, range(size))
+            neighbours = folder / "neighbours.singer"
+            write_stream(neighbours, "narrow", NARROW, narrow_record, range(asked.changes))
             newest, anywhere, others = (
                 [changed(folder / f"{kind}-{number}.singer", ids, asked.changes) for number in range(asked.runs)]
                 for kind, ids in (
@@ -85,6 +89,7 @@ def main() -> None:
                 config = {"warehouse": warehouses[engine], "default_target_schema": "bench"}
                 command = with_config(TARGET, folder, **config)
                 loads = [measured(command, everything) for _ in range(2)]
+                beside = [measured(command, neighbours) for _ in range(asked.runs)]
                 near = [measured(command, part) for part in newest]
                 far, alone = [], []
                 for ours, limit in zip(anywhere, others, strict=True):
@@ -96,12 +101,12 @@ def main() -> None:
                 rates = " | ".join(f"{size / seconds:,.0f}" for seconds, _, _ in loads)
                 peak = max(peak for _, _, peak in loads)
                 costs = []
-                for runs in (near, far):
+                for runs in (beside, near, far):
                     seconds, processor, _ = (statistics.median(column) for column in zip(*runs, strict=True))
                     costs.append(f"{seconds:.1f} | {processor * 1e6 / asked.changes:.1f}")
                 print(  # noqa: T201
                     f"| {engine}, {size:,} | {rates} | {peak:,.0f} MB | {' | '.join(costs)} "
-                    f"| {statistics.median(alone):.1f} |",
+                    f"| {max(peak for _, _, peak in far):,.0f} MB | {statistics.median(alone):.1f} |",
                     flush=True,
                 )
             empty_postgres(url)

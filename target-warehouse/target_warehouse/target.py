@@ -244,10 +244,7 @@ class TargetWarehouse(Target):
         run = self._runs[sink.stream_name]
         refused = self._rejected_by(sink) if is_last else None
         with self._signals.held():
-            try:
-                counts = self._written(run, sink, work, refused)
-            except AgainError:
-                counts = self._written(run, sink, work, refused)
+            counts = self._written(run, sink, work, refused)
             run.counts, run.is_cleared = counts, run.is_cleared or run.rows_read > 0
             if is_last:
                 sink.rejected.clear()
@@ -262,15 +259,16 @@ class TargetWarehouse(Target):
         work: Callable[[Transaction], Counts],
         refused: tuple[Table, pa.Table] | None,
     ) -> Counts:
-        with self.engine.transaction() as transaction:
-            counts = run.counts
-            if self.config.get("load_method") == "overwrite" and run.rows_read and not run.is_cleared:
-                counts += transaction.clear(sink.table)
-            counts += work(transaction)
-            if refused:
-                transaction.append(*refused)
-            self._history.write(transaction, [(run, RUNNING, None)], counts)
-        return counts
+        while True:
+            with suppress(AgainError), self.engine.transaction() as transaction:
+                counts = run.counts
+                if self.config.get("load_method") == "overwrite" and run.rows_read and not run.is_cleared:
+                    counts += transaction.clear(sink.table)
+                counts += work(transaction)
+                if refused:
+                    transaction.append(*refused)
+                self._history.write(transaction, [(run, RUNNING, None)], counts)
+                return counts
 
     def _rejected_by(self, sink: WarehouseSink) -> tuple[Table, pa.Table] | None:
         if not sink.rejected:

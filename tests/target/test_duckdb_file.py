@@ -154,12 +154,12 @@ def test_two_targets_on_one_file_both_load(file: DuckDBWarehouse, start_target: 
     assert assert_consistent(file, 5_000) == 5_000
 
 
-@pytest.mark.parametrize("limit", ["28MB", "52MB"])
+@pytest.mark.parametrize("limit", [28, 52])
 def test_a_batch_that_finds_too_little_memory_is_written_again_and_no_value_gets_into_another_row(
-    limit: str, file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
+    limit: int, file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when a column has become wider since, which takes more memory for itself alone."""
-    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", f"'{limit}'")
+    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", f"'{limit}MB'")
     monkeypatch.setattr(duckdb_engine, "MEMORY", limit)
     total, names, dice = 4_000, [f"p{number}" for number in range(250)], random.Random(1)
     columns = {"id": {"type": "integer"}, **{name: {"type": ["string", "null"]} for name in names}}
@@ -176,6 +176,33 @@ def test_a_batch_that_finds_too_little_memory_is_written_again_and_no_value_gets
     assert file.query(f"SELECT count(*) AS n, count(DISTINCT id) AS ids FROM melty.t WHERE {own}") == [
         {"n": total, "ids": total}
     ]
+
+
+def test_changes_all_over_a_large_table_take_the_memory_that_marks_of_its_rows_need_and_no_more(
+    file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", "'24MB'")
+    monkeypatch.setattr(duckdb_engine, "MEMORY", 24)
+    total, limits, close = 3_000_000, [], DuckDBEngine.close
+
+    def noted(engine: DuckDBEngine) -> None:
+        limits.append(engine.query("SELECT current_setting('memory_limit')")[0][0])
+        close(engine)
+
+    monkeypatch.setattr(DuckDBEngine, "close", noted)
+    _run(file, numbers(1_000))
+    with duckdb.connect(str(file.path)) as other:
+        rows = f"SELECT i AS id, 'v' || i AS v FROM range(1_000, {total}) AS t(i)"
+        other.execute(f"INSERT INTO melty.numbers BY NAME {rows}")
+    changed = random.Random(1).sample(range(total), 60_000)
+    records = [f'{{"type": "RECORD", "stream": "numbers", "record": {{"id": {i}, "v": "new"}}}}\n' for i in changed]
+    _run(file, [numbers(0)[0], *records])
+    assert limits == ["22.8 MiB", "48.6 MiB"]  # 24 MB, and 18 MB with 11 bytes for each of 3,000,000 rows
+    found = file.query(
+        "SELECT count(*) AS n, count(DISTINCT id) AS ids, count(*) FILTER (v = 'new') AS new FROM melty.numbers"
+    )
+    assert found == [{"n": total, "ids": total, "new": len(changed)}]
+    assert file.query("SELECT count(*) AS n FROM melty.numbers WHERE v NOT IN ('new', 'v' || id)") == [{"n": 0}]
 
 
 @pytest.fixture

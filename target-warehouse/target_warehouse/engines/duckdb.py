@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from target_warehouse.engines.duckdb_compaction import is_due
+from target_warehouse.engines.duckdb_compaction import is_due, stored_rows
 from target_warehouse.engines.duckdb_file import (
     CATALOG,
     LOG,
@@ -48,6 +48,10 @@ _MANY_ROWS = 20_000  # compress as well as a row group of DuckDB's own size
 #: DuckDB keeps what it knows of every column of every row group that it has written, a kilobyte or more and beyond its
 #: limit, until the file is detached; so that is done after commits of so many columns, some ten megabytes.
 _MOST_COLUMNS_COMMITTED = 20_000
+
+#: What DuckDB keeps in memory, until a commit, for a row of a table in which some of every 2,048 rows are deleted.
+_BYTES_OF_A_MARK = 11
+_MEMORY_BESIDE_MARKS = 18  # megabytes; with less, such a batch of narrow rows fails, with more DuckDB keeps the file
 
 #: What a commit says that found no room to work the log into the file; nothing of it is kept then (observed).
 _CHECKPOINT_FAILED = "Checkpoint failed"
@@ -88,7 +92,7 @@ class DuckDBEngine:
         self._connection = open_file(path, lock_timeout_seconds, read_only=read_only)
         self._comments: Comments = {}
         self._types: dict[tuple[str | None, str], dict[str, str]] = {}
-        self._has_much_memory = False
+        self._memory: int | None = MEMORY  # megabytes; None: as much as DuckDB wants
         self._is_faulty = False
         self._columns_committed = 0  # since the file was attached
         self._log = LOG
@@ -164,11 +168,18 @@ class DuckDBEngine:
                 raise
             self._connection.execute("RESET memory_limit")  # a log is read again when the file is attached
             self._attach_again()  # also if nothing helps: the history is still to be written
-            if self._has_much_memory:
+            if self._memory is None:
                 raise
-            self._has_much_memory = True
-            msg = f"DuckDB file {self._path}: a batch needs more memory than {MEMORY}."
+            msg = f"DuckDB file {self._path}: a batch needs more memory than {self._memory} MB."
+            marked = max((stored_rows(self._connection, CATALOG, *place) for place in self._types), default=0)
+            needed = _MEMORY_BESIDE_MARKS + marked * _BYTES_OF_A_MARK // 1_000_000
+            self._memory = needed if needed > self._memory else None
+            self._limit_memory()
             raise AgainError(msg) from error
+
+    def _limit_memory(self) -> None:
+        if self._memory is not None:
+            self._connection.execute(f"SET memory_limit = '{self._memory}MB'")
 
     def _attach_again(self) -> None:
         """Forget what DuckDB has in memory of the file, and have it as the last commit left it.
@@ -281,8 +292,7 @@ class DuckDBEngine:
         statement = f"ALTER TABLE {self._name(table)} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}"
         self._connection.execute("RESET memory_limit")
         self._connection.execute(statement)
-        if not self._has_much_memory:
-            self._connection.execute(f"SET memory_limit = '{MEMORY}'")
+        self._limit_memory()
 
     def _as_it_is(self, table: Table) -> Table:
         types = self.column_types(table.schema, table.name)

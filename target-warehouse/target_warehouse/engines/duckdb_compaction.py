@@ -29,17 +29,22 @@ def is_due(connection: duckdb.DuckDBPyConnection, catalog: str, tables: Iterable
     """Whether the file attached by this name is to be compacted, judged by these tables, each a schema and a name."""
     stored = alive = 0
     for schema, name in tables:
-        stored += _number(
-            connection,
-            "SELECT estimated_size FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
-            [catalog, schema or "main", name],
-        )
+        stored += stored_rows(connection, catalog, schema, name)
         alive += _number(connection, f"SELECT count(*) FROM {identifier(catalog, schema or 'main', name)}")  # noqa: S608
     if stored - alive > max(alive, _FEW_ROWS):
         return True
     pieces = _number(connection, "SELECT sum(total_blocks - free_blocks) FROM pragma_metadata_info(?)", [catalog])
     used = _number(connection, "SELECT used_blocks FROM pragma_database_size() WHERE database_name = ?", [catalog])
     return pieces / _PIECES > max(used * _MOST_DIRECTORIES, _FEW_BLOCKS)
+
+
+def stored_rows(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str) -> int:
+    """The rows of a table that the file holds, dead ones among them."""
+    return _number(
+        connection,
+        "SELECT estimated_size FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+        [catalog, schema or "main", name],
+    )
 
 
 def _number(connection: duckdb.DuckDBPyConnection, sql: str, values: list[str] | None = None) -> int:

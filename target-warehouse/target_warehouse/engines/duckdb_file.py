@@ -14,8 +14,8 @@ STORAGE_VERSION = "v1.5.0"
 #: The name under which the file is attached; users never see it. A schema of this name could not be told from it.
 CATALOG = "target_warehouse_file"
 _RETRY_SECONDS = 0.2
-#: What DuckDB may keep in memory; by default it takes most of the machine's. What needs more, gets more.
-MEMORY = "96MB"
+#: What DuckDB may keep in memory, in megabytes; by default it takes most of the machine's. What needs more, gets more.
+MEMORY = 96
 #: How long the log may become before it is worked into the file. What is only in the log is in memory as well,
 #: uncompressed, and goes to temporary files where there is no room; a shorter log makes row groups too small for
 #: compression. The batch that makes it longer is not written to it at all.
@@ -25,7 +25,7 @@ NO_LOG = "1KB"
 #: not a second time when it is committed (observed, 2.0.0); one of 28 MB has more of them if they are narrow.
 ROW_GROUP = 61_440
 WHILE_LOADING = {
-    "memory_limit": f"'{MEMORY}'",
+    "memory_limit": f"'{MEMORY}MB'",
     "checkpoint_threshold": f"'{LOG}'",
     # Every thread costs memory, and DuckDB inserts batches of our size in half the time with one.
     "threads": "1",

@@ -130,7 +130,8 @@ class Engine(Protocol):
 
         Raises:
             LoadError: the database refused; nothing of the block was kept. It is a `RefusedDataError` if some
-                record of it is to blame, and an `AgainError` if the same block will do when done again.
+                record of it is to blame, and an `AgainError`, twice for a block at most, if it is to be done
+                again.
             ConnectionFailedError: the warehouse had to be opened again and could not be; the block was not entered.
         """
 
