@@ -178,18 +178,25 @@ def test_a_batch_that_finds_too_little_memory_is_written_again_and_no_value_gets
     ]
 
 
-def test_changes_all_over_a_large_table_take_the_memory_that_marks_of_its_rows_need_and_no_more(
-    file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", "'24MB'")
-    monkeypatch.setattr(duckdb_engine, "MEMORY", 24)
-    total, limits, close = 3_000_000, [], DuckDBEngine.close
+def _limits_at_the_end(monkeypatch: pytest.MonkeyPatch, megabytes: int) -> list[str]:
+    """What DuckDB may take at the end of each run that begins with so much."""
+    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", f"'{megabytes}MB'")
+    monkeypatch.setattr(duckdb_engine, "MEMORY", megabytes)
+    limits: list[str] = []
+    close = DuckDBEngine.close
 
     def noted(engine: DuckDBEngine) -> None:
         limits.append(engine.query("SELECT current_setting('memory_limit')")[0][0])
         close(engine)
 
     monkeypatch.setattr(DuckDBEngine, "close", noted)
+    return limits
+
+
+def test_changes_all_over_a_large_table_take_the_memory_that_marks_of_its_rows_need_and_no_more(
+    file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total, limits = 3_000_000, _limits_at_the_end(monkeypatch, 24)
     _run(file, numbers(1_000))
     with duckdb.connect(str(file.path)) as other:
         rows = f"SELECT i AS id, 'v' || i AS v FROM range(1_000, {total}) AS t(i)"
@@ -364,6 +371,27 @@ def test_a_file_of_more_dead_rows_than_live_ones_is_compacted(
     _run(file, numbers(100))
     assert len(_row_groups(file, "melty.numbers")) == groups
     assert file.query("SELECT id, v FROM melty.numbers ORDER BY id") == alive
+
+
+@pytest.mark.parametrize(("limit", "is_enough"), [(24, False), (96, True)])
+def test_a_file_is_compacted_with_the_memory_of_a_load_if_that_is_enough(
+    limit: int, is_enough: bool, file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _load_and_delete(file, 3)
+    with duckdb.connect(str(file.path), config={"max_vacuum_tasks": 0}) as connection:
+        columns = ", ".join(f"md5((i * {column})::text) AS c{column}" for column in range(100))
+        connection.execute(f"CREATE TABLE wide AS SELECT i, {columns} FROM range(10_000) AS t(i)")
+        connection.execute("CHECKPOINT")
+        connection.execute(f"INSERT INTO wide SELECT i, {columns} FROM range(10_000, 20_000) AS t(i)")
+        connection.execute("CHECKPOINT")
+        connection.execute("DELETE FROM wide WHERE i % 4 > 0")
+    queries = ("SELECT * FROM wide ORDER BY i", "SELECT id, v FROM melty.numbers ORDER BY id")
+    alive = [file.query(sql) for sql in queries]
+    limits = _limits_at_the_end(monkeypatch, limit)
+    _run(file, numbers(100))
+    assert [limit.endswith("MiB") for limit in limits] == [is_enough]  # without one it is most of the machine's
+    assert len(_row_groups(file, "melty.numbers")) == 1
+    assert [file.query(sql) for sql in queries] == alive
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ from target_warehouse.engines.duckdb_views import Comments, comment_on, make_vie
 from target_warehouse.engines.protocol import TableChange
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
 from target_warehouse.engines.types import widened
-from target_warehouse.errors import AgainError, LoadError, RefusedDataError
+from target_warehouse.errors import AgainError, LoadError, RefusedDataError, WarehouseError
 from target_warehouse.statements import chosen_rows, column_list, identifier
 
 if TYPE_CHECKING:
@@ -268,12 +268,22 @@ class DuckDBEngine:
             return
         try:
             if is_due(self._connection, CATALOG, self._types):
-                self._connection.execute("RESET memory_limit")
                 self._connection.execute("RESET max_vacuum_tasks")
-                self._connection.execute(f"CHECKPOINT {identifier(CATALOG)}")
-        except duckdb.Error as error:
+                self._compact()
+        except (duckdb.Error, WarehouseError) as error:
             reason = str(error).splitlines()[0].rstrip(".")
             logger.warning("DuckDB file %s: it cannot be compacted: %s. Nothing is lost.", self._path, reason)
+
+    def _compact(self) -> None:
+        checkpoint = f"CHECKPOINT {identifier(CATALOG)}"
+        try:
+            self._connection.execute(checkpoint)
+        except duckdb.Error as error:
+            if not _lacks_memory(error):
+                raise
+            self._connection.execute("RESET memory_limit")
+            self._attach_again()
+            self._connection.execute(checkpoint)
 
     def _name(self, table: Table) -> str:
         return identifier(CATALOG, table.schema or "main", table.name)
