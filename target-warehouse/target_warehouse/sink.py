@@ -149,7 +149,7 @@ class WarehouseSink(BatchSink):
     def _load(self, bulk: Bulk) -> None:
         """Write the batch as it is; if the database refuses a value in it, by the slow line, which finds the record."""
         rows = bulk.rows()
-        if not self._target.engine.reads_chunks:
+        if rows.num_rows < len(bulk.runs) * self._target.engine.least_chunk:
             rows = rows.combine_chunks()
         part = Part("upsert" if self.table.keys else "append", rows, ())
         try:

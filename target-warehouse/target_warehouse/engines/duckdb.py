@@ -79,7 +79,7 @@ class DuckDBEngine:
     stores_nul = True
     most_name_bytes: int | None = None
     ignores_case = True
-    reads_chunks = False
+    least_chunk = 2_048  # what DuckDB deals with at a time
     is_alive = "false"  # a file has one writer at most: who has opened it knows that nobody else is there
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:

@@ -56,7 +56,7 @@ class PostgresEngine:
     stores_nul = False
     most_name_bytes: int | None = NAME_BYTES
     ignores_case = False
-    reads_chunks = True
+    least_chunk = 1
     is_alive = (
         "left(run_id, 8) IN (SELECT lpad(to_hex(CAST(l.objid AS bigint)), 8, '0') FROM pg_catalog.pg_locks AS l "  # noqa: S608
         "JOIN pg_catalog.pg_database AS d ON d.oid = l.database AND d.datname = current_database() "

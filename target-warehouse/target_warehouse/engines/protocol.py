@@ -89,8 +89,8 @@ class Engine(Protocol):
 
     #: Whether text may hold the character NUL.
     stores_nul: bool
-    #: Whether the database is a process of its own and takes a batch in small chunks as fast as in one.
-    reads_chunks: bool
+    #: How many rows the chunks of a batch should have on average; smaller ones take longer than putting them together.
+    least_chunk: int
     #: The condition, over the column `run_id` of the history, that the process of this run has the database open.
     is_alive: str
 
