@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-warehouse")
 _MANY_ROWS = 20_000  # compress as well as a row group of DuckDB's own size
+_MUCH = 12_000_000  # bytes of Arrow; to compress so much better, with more of it, takes DuckDB a quarter longer
 #: DuckDB keeps what it knows of every column of every row group that it has written, a kilobyte or more and beyond its
 #: limit, until the file is detached; so that is done after commits of so many columns, some ten megabytes.
 _MOST_COLUMNS_COMMITTED = 20_000
@@ -143,7 +144,7 @@ class DuckDBEngine:
             try:
                 transaction = DuckDBTransaction(self._connection, self._types)
                 yield transaction
-                self._choose_log(transaction.rows_appended)
+                self._choose_log(transaction.rows_appended, transaction.bytes_appended)
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._roll_back()
@@ -152,9 +153,9 @@ class DuckDBEngine:
         # Of the widest table: which one was written is not known here.
         self._columns_committed += max(map(len, self._types.values()), default=0)
 
-    def _choose_log(self, rows: int) -> None:
-        """Let a commit of rows enough for a row group of their own go into the file, and not through the log."""
-        wanted = NO_LOG if rows >= _MANY_ROWS else LOG
+    def _choose_log(self, rows: int, size: int) -> None:
+        """Let a commit of enough for a row group of its own go into the file, and not through the log."""
+        wanted = NO_LOG if rows >= _MANY_ROWS or size >= _MUCH else LOG
         if wanted != self._log:
             self._connection.execute(f"SET checkpoint_threshold = '{wanted}'")
             self._log = wanted

@@ -30,7 +30,7 @@ class DuckDBTransaction(SqlTransaction):
     ) -> None:
         self._connection = connection
         self._types = types
-        self.rows_appended = 0
+        self.rows_appended = self.bytes_appended = 0
 
     def table_name(self, table: Table) -> str:
         """The table's name with the attached file's."""
@@ -57,6 +57,7 @@ class DuckDBTransaction(SqlTransaction):
         """Insert every row; see the protocol."""
         counts = super().append(table, rows)
         self.rows_appended += counts.inserted
+        self.bytes_appended += rows.nbytes
         return counts
 
     def upsert(self, table: Table, rows: pa.Table) -> Counts:
