@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import DuckDBWarehouse
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 COMMANDS = Path(sys.executable).parent
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> DuckDBWarehouse:
+    """A DuckDB file that is not there yet."""
+    return DuckDBWarehouse(tmp_path / "crm.duckdb")
 
 
 @pytest.fixture

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from typing import IO, TYPE_CHECKING, Any
+
+from target_warehouse.target import TargetWarehouse
 
 if TYPE_CHECKING:
     import subprocess
@@ -26,6 +29,11 @@ def numbers(total: int, *, filler: str = "") -> list[str]:
         ]
         lines.append(json.dumps({"type": "STATE", "value": {"read": first + SIZE}}))
     return [line + "\n" for line in lines]
+
+
+def load(warehouse: Warehouse, lines: Iterable[str], **config: Any) -> None:
+    """Have a target in this process load the lines."""
+    TargetWarehouse(config={"warehouse": warehouse.url, **config}).run(io.StringIO("".join(lines)))
 
 
 def feed(process: subprocess.Popen[bytes], lines: Iterable[str]) -> threading.Thread:

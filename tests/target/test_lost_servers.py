@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -23,7 +23,7 @@ from target_warehouse.errors import LoadError, WarehouseError
 from target_warehouse.target import TargetWarehouse
 from tests.conftest import PostgresWarehouse
 from tests.long import LONG
-from tests.target.feeding import assert_consistent, feed, last_state, numbers
+from tests.target.feeding import assert_consistent, feed, last_state, load, numbers
 from tests.target.listener import Listener
 from tests.target.own_server import OwnServer, own_server
 
@@ -46,12 +46,8 @@ def crashing(server: OwnServer, request: pytest.FixtureRequest) -> PostgresWareh
     return PostgresWarehouse(server.database(f"test_{abs(hash(request.node.name))}"))
 
 
-def _run(warehouse: PostgresWarehouse, lines: list[str], **config: Any) -> None:
-    TargetWarehouse(config={"warehouse": warehouse.url, **config}).run(io.StringIO("".join(lines)))
-
-
 def _assert_healed_by(warehouse: PostgresWarehouse, lines: list[str], total: int, filler: str = "") -> None:
-    _run(warehouse, lines)
+    load(warehouse, lines)
     assert assert_consistent(warehouse, total, filler=filler) == total
     statuses = [row["status"] for row in sorted(warehouse.rows("_load_history"), key=lambda row: row["started_at"])]
     assert statuses[-1] == "success"
@@ -165,7 +161,7 @@ def test_a_connection_lost_at_any_byte_loses_and_doubles_nothing(
     """In the middle of the login, of a COPY, of a merge, of a commit; a failure shows where the cut was."""
     total, filler = 4_000, "x" * 2_000  # several blocks of input: a STATE is printed between them
     lines = numbers(total, filler=filler)
-    _run(warehouse, lines[:1])
+    load(warehouse, lines[:1])
     state = 0
     capsys.readouterr()
     login, size = 20_000, total * len(filler)  # a whole run sends a little more
@@ -191,7 +187,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_heals(
     server.stop()
     server.start(most_bytes_in_a_file=17 << 20)
     with pytest.raises(LoadError, match=r"could not extend file|could not write") as raised:
-        _run(crashing, lines, batch_size_rows=2_000, commit_interval_seconds=0.1)
+        load(crashing, lines, batch_size_rows=2_000, commit_interval_seconds=0.1)
     assert "xxx" not in str(raised.value)
     state = last_state(capsys.readouterr().out)
     assert 0 < state <= assert_consistent(crashing, state, filler=filler) < total
@@ -221,19 +217,19 @@ HELD = {
 @pytest.mark.parametrize(("statement", "passes"), HELD.values(), ids=HELD)
 def test_a_lock_is_waited_for_and_then_named(statement: str, passes: bool, warehouse: PostgresWarehouse) -> None:
     lines = numbers(300)
-    _run(warehouse, lines)
+    load(warehouse, lines)
     with _held(warehouse.url, statement):
         if passes:
-            _run(warehouse, lines, lock_timeout_seconds=0.3)
+            load(warehouse, lines, lock_timeout_seconds=0.3)
             return
         started = time.monotonic()
         with pytest.raises(LoadError, match="another session holds a lock on the table"):
-            _run(warehouse, lines, lock_timeout_seconds=0.3)
+            load(warehouse, lines, lock_timeout_seconds=0.3)
         assert time.monotonic() - started < 5
     with _held(warehouse.url, statement) as let_go:
         timer = threading.Timer(0.5, let_go)
         timer.start()
-        _run(warehouse, lines, lock_timeout_seconds=20)
+        load(warehouse, lines, lock_timeout_seconds=20)
         timer.join()
     _assert_healed_by(warehouse, lines, 300)
 
@@ -244,7 +240,7 @@ def test_a_signal_while_waiting_for_a_lock_ends_the_run_within_seconds(
     signum: signal.Signals, warehouse: PostgresWarehouse, start_target: StartTarget
 ) -> None:
     lines = numbers(300)
-    _run(warehouse, lines)
+    load(warehouse, lines)
     with _held(warehouse.url, "LOCK TABLE melty.numbers IN ROW EXCLUSIVE MODE"):
         process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.05, lock_timeout_seconds=3)
         feed(process, lines)
