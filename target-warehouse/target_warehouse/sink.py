@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Column
     from target_warehouse.engines.protocol import Transaction
     from target_warehouse.runs import Run
+    from target_warehouse.scope import Scope
     from target_warehouse.target import TargetWarehouse
 
 
@@ -248,8 +249,8 @@ class WarehouseSink(BatchSink):
 
         self._target.commit(self, work, is_last=is_last)
 
-    def activate_version(self, new_version: int) -> None:
-        """Write what is pending, then delete the rows of older versions, or mark them."""
+    def activate_version(self, new_version: int, scope: Scope | None = None) -> None:
+        """Write what is pending, then delete the rows of older versions, or mark them; with a scope, those in it."""
         settings = self._target.settings
         if not settings.activate_version:
             self.logger.warning(
@@ -259,6 +260,8 @@ class WarehouseSink(BatchSink):
             return
         if TABLE_VERSION not in self._names:
             return
+        if scope is not None:
+            scope.check(self.table)
         self._target.drain_one(self)
         if self._target.run_of(self).rejected:
             self.logger.warning(
@@ -267,10 +270,22 @@ class WarehouseSink(BatchSink):
                 self.stream_name,
             )
             return
-        self._target.commit(
-            self,
-            lambda transaction: transaction.activate_version(self.table, new_version, hard_delete=settings.hard_delete),
-        )
+        version, rows = new_version, None
+        if scope is not None:
+            columns = [self.table.by_property[name] for name in scope.columns]
+            try:
+                version, rows = scope.version, self._arrow(scope.records(), columns)
+            except MisfitError:
+                names = " and ".join(scope.columns)
+                msg = (
+                    f"The scope of the message ACTIVATE_VERSION of the stream {self.stream_name} does not fit {names}."
+                )
+                raise InputError(msg) from None
+
+        def work(transaction: Transaction) -> Counts:
+            return transaction.activate_version(self.table, version, hard_delete=settings.hard_delete, scope=rows)
+
+        self._target.commit(self, work)
 
     def process_batch_files(self, encoding: BaseBatchFileEncoding, files: Sequence[str]) -> None:
         """Load the files of a BATCH message after the records that came before it, each in a transaction."""

@@ -116,18 +116,26 @@ def mark_interrupted(history: str, is_alive: str, error: str) -> str:
     )
 
 
-def activate_version(table: str, version: int, *, hard_delete: bool) -> str:
+def activate_version(
+    table: str, version: int, *, hard_delete: bool, stage: str = "", scope: Mapping[str, str] | None = None
+) -> str:
     """Delete the rows of older versions, and those without one; nothing if a newer version is in the table.
 
-    Soft: marks the live ones with the time of the transaction, in UTC.
+    With a `scope` (columns, and the expressions over the stage of their values) only the rows that the stage names,
+    and a newer version counts for the same values only. Soft: marks the live ones with the time of the transaction,
+    in UTC.
     """
-    column = identifier(TABLE_VERSION)
-    older = (
-        f"({column} < {int(version)} OR {column} IS NULL) "  # noqa: S608 - quoted
-        f"AND NOT EXISTS (SELECT 1 FROM {table} AS newer WHERE newer.{column} > {int(version)})"
-    )
+    column, scope = identifier(TABLE_VERSION), scope or {}
+    newer = [f"newer.{column} > {int(version)}", *(f"newer.{name} = t.{name}" for name in map(identifier, scope))]
+    conditions = [
+        f"(t.{column} < {int(version)} OR t.{column} IS NULL)",
+        f"NOT EXISTS (SELECT 1 FROM {table} AS newer WHERE {' AND '.join(newer)})",  # noqa: S608 - quoted
+    ]
+    if scope:
+        conditions.append(f"EXISTS (SELECT 1 FROM {stage} AS s WHERE {matches(scope, scope)})")  # noqa: S608 - quoted
+    where = " AND ".join(conditions)
     if hard_delete:
-        return f"DELETE FROM {table} WHERE {older}"  # noqa: S608 - quoted
+        return f"DELETE FROM {table} AS t WHERE {where}"  # noqa: S608 - quoted
     mark = identifier(DELETED_AT)
     now = "CAST(now() AT TIME ZONE 'UTC' AS timestamp)"
-    return f"UPDATE {table} SET {mark} = {now} WHERE {older} AND {mark} IS NULL"  # noqa: S608 - quoted
+    return f"UPDATE {table} AS t SET {mark} = {now} WHERE {where} AND t.{mark} IS NULL"  # noqa: S608 - quoted

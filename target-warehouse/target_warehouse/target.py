@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import click
 import msgspec
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
-from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
 from singer_sdk.target_base import Target
 
@@ -29,6 +29,7 @@ from target_warehouse.engines import open_engine
 from target_warehouse.errors import AgainError, ConnectionFailedError, InputError, WarehouseError
 from target_warehouse.history import RUNNING, LoadHistory, StreamRun
 from target_warehouse.reader import LineReader
+from target_warehouse.scope import Scope
 from target_warehouse.settings import Settings, check_types, config_json_schema
 from target_warehouse.signals import Signals
 from target_warehouse.watermark import Watermark
@@ -323,7 +324,12 @@ class TargetWarehouse(Target):
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "version"})
         self._assert_known(message_dict["stream"], "ACTIVATE_VERSION")
-        super()._process_activate_version_message(message_dict)
+        scope = Scope.of_message(message_dict)
+        for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
+            if not isinstance(stream_map, RemoveRecordTransform):
+                sink = self.get_sink(stream_map.stream_alias)
+                if sink.process_activate_version_messages:
+                    sink.activate_version(message_dict["version"], scope)
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})

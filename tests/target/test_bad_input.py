@@ -55,6 +55,24 @@ INPUTS = {
         [json.dumps({"type": "ACTIVATE_VERSION", "stream": "contacts", "version": 1})],
         ["contacts", "before its SCHEMA"],
     ),
+    **{
+        f"a scope that is {about}": (
+            [_schema(), json.dumps({"type": "ACTIVATE_VERSION", "stream": "contacts", "version": 0, "scope": scope})],
+            words,
+        )
+        for about, (scope, words) in {
+            "null": (None, ["contacts", "scope", "not an object"]),
+            "a list": ([], ["contacts", "scope", "not an object"]),
+            "without a version": ({"columns": ["id"], "values": [["1"]]}, ["contacts", "scope"]),
+            "without columns": ({"version": 1, "columns": [], "values": [[]]}, ["contacts", "scope"]),
+            "too narrow": ({"version": 1, "columns": ["id"], "values": [[]]}, ["contacts", "scope"]),
+            "of what is no key": ({"version": 1, "columns": ["id"], "values": [[[]]]}, ["contacts", "scope", "id"]),
+            "of null": ({"version": 1, "columns": ["id"], "values": [[None]]}, ["contacts", "scope"]),
+            "of a text for a number": ({"version": 1, "columns": ["id"], "values": [["x"]]}, ["contacts", "scope"]),
+            "of a fraction": ({"version": 1.5, "columns": ["id"], "values": [["1"]]}, ["contacts", "scope"]),
+            "of an unknown column": ({"version": 1, "columns": ["x"], "values": [["1"]]}, ["contacts", "x", "no key"]),
+        }.items()
+    },
     "a record without stream": ([json.dumps({"type": "RECORD", "record": {"a": SECRET}})], ["RECORD", "lacks stream"]),
     "a schema without properties": (
         [json.dumps({"type": "SCHEMA", "stream": "contacts", "key_properties": [], "schema": {"type": "object"}})],

@@ -115,9 +115,17 @@ def test_a_key_that_comes_in_two_batches_is_created_once(
     assert told[0] == "numbers: 400 records read; 150 rows created, 250 updated, 0 deleted, 0 records rejected."
 
 
-@pytest.mark.parametrize(("version", "read", "deleted"), [(4, 0, 0), (6, 1, 1)])
+@pytest.mark.parametrize(
+    ("version", "read", "deleted", "scope"),
+    [
+        (4, 0, 0, {}),
+        (6, 1, 1, {}),
+        (6, 1, 1, {"scope": {"version": 6, "columns": ["id"], "values": [[0], [1], [2]]}}),
+        (6, 1, 0, {"scope": {"version": 6, "columns": ["id"], "values": [[0], [1]]}}),
+    ],
+)
 def test_marks_and_versions_of_earlier_runs_count(
-    warehouse: Warehouse, caplog: pytest.LogCaptureFixture, version: int, read: int, deleted: int
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture, version: int, read: int, deleted: int, scope: dict[str, Any]
 ) -> None:
     """What is marked already is not deleted again, and an older version deletes nothing."""
     caplog.set_level(logging.INFO)
@@ -128,7 +136,7 @@ def test_marks_and_versions_of_earlier_runs_count(
 
     load(warehouse, schema + "".join(record(5, id=i, v="") for i in range(3)))
     load(warehouse, schema + record(5, id=0, _sdc_deleted_at="2026-01-01T00:00:00Z"))
-    activate = json.dumps({"type": "ACTIVATE_VERSION", "stream": "numbers", "version": version}) + "\n"
+    activate = json.dumps({"type": "ACTIVATE_VERSION", "stream": "numbers", "version": version} | scope) + "\n"
     run = schema + record(version, id=1, v="x") * read + activate
     load(warehouse, run, dry_run=True)
     told = announced(caplog)

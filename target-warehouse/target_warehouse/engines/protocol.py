@@ -77,8 +77,13 @@ class Transaction(Protocol):
     def clear(self, table: Table) -> Counts:
         """Delete every row."""
 
-    def activate_version(self, table: Table, version: int, *, hard_delete: bool) -> Counts:
-        """Delete or mark what is older than this version or has none, unless a newer version is there."""
+    def activate_version(
+        self, table: Table, version: int, *, hard_delete: bool, scope: pa.Table | None = None
+    ) -> Counts:
+        """Delete or mark what is older than this version or has none, unless a newer version is there.
+
+        With a scope, some columns of the table and values of theirs, the rows of each row of it by themselves.
+        """
 
     def mark_interrupted(self, history: Table, is_alive: str, error: str) -> None:
         """Give the rows of the history that are `running`, of runs that are not alive, their status and this error."""

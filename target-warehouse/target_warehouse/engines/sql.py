@@ -78,11 +78,18 @@ class SqlTransaction(ABC):
         self.lock(table)
         return Counts(deleted=self.execute(statements.delete_all(self.table_name(table))))
 
-    def activate_version(self, table: Table, version: int, *, hard_delete: bool) -> Counts:
+    def activate_version(
+        self, table: Table, version: int, *, hard_delete: bool, scope: pa.Table | None = None
+    ) -> Counts:
         """Delete or mark older versions; see the protocol."""
         self.lock(table)
-        sql = statements.activate_version(self.table_name(table), version, hard_delete=hard_delete)
-        return Counts(deleted=self.execute(sql))
+        name = self.table_name(table)
+        if scope is None:
+            return Counts(deleted=self.execute(statements.activate_version(name, version, hard_delete=hard_delete)))
+        with self.staged(scope) as stage:
+            values = self.values(table, scope.schema)
+            sql = statements.activate_version(name, version, hard_delete=hard_delete, stage=stage, scope=values)
+            return Counts(deleted=self.execute(sql))
 
     def mark_interrupted(self, history: Table, is_alive: str, error: str) -> None:
         """Close the rows of runs that ended without a word; see the protocol."""
