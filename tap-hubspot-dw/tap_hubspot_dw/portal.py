@@ -152,6 +152,14 @@ class Portal:
             else:
                 return
 
+    def count(self, kind: ObjectType, span: Range) -> int | None:
+        """Return how many live objects of a range of ids the search index counts; None where it is refused."""
+        body = search_body(kind.modified_property, None, ["hs_object_id"], span, 1)
+        try:
+            return int(self._post(path("search", self._version, type=kind.type_id), body, SEARCH)["total"])
+        except RequestError:
+            return None
+
     def archived(self, kind: ObjectType) -> Iterator[HubSpotObject]:
         """Yield every object archived in the last 90 days (documented), with the properties of `IDS_ONLY`.
 
@@ -163,9 +171,9 @@ class Portal:
             yield from reply["results"]
 
     def changed(
-        self, kind: ObjectType, window: Window, wanted: Wanted, span: Range = EVERYTHING
+        self, kind: ObjectType, window: Window | None, wanted: Wanted, span: Range = EVERYTHING
     ) -> Iterator[tuple[Page, int]]:
-        """Yield the live objects of a range of ids modified in the window, by ascending id.
+        """Yield the live objects of a range of ids modified in the window, if there is one, by ascending id.
 
         Each page comes with the number of those that are in it or follow it.
 

@@ -44,6 +44,8 @@ class StreamRun:
     invalid_values: Counter[str] = field(default_factory=Counter)
     traffic: Traffic = field(default_factory=Traffic)
     hubspot_total: int | None = None
+    #: Of associations: the pairs that were read to their end, with the rows read of each.
+    pairs: dict[str, int] = field(default_factory=dict)
     bytes_written: int = 0
     finished_at: datetime | None = None
     error: str | None = None
@@ -85,6 +87,7 @@ class StreamRun:
             "retries": self.traffic.retries,
             "throttled_seconds": round(self.traffic.throttled_seconds, 3),
             "hubspot_total": self.hubspot_total,
+            "pairs": self.pairs or None,
             "status": status,
             "error": error,
             "bytes_received": self.traffic.bytes_received,

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import json
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -139,9 +142,17 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             "only_ids",
             th.ObjectType(additional_properties=th.ArrayType(th.StringType)),
             title="Only these ids",
-            description='Read these records only, as HubSpot has them now: `{"contacts": ["1", "2"]}`, and with '
-            "`reread_since` what changed since then. No state, no sweep; `sync_history` has HubSpot's totals. For one "
-            "run, in its environment.",
+            description="Read these records and their associations only, as HubSpot has them now: "
+            '`{"contacts": ["1", "2"]}`, and with `reread_since` the records that changed since then. No state, no '
+            "sweep; `sync_history` has HubSpot's totals. For one run, in its environment.",
+        ),
+        th.Property(
+            "known_ids",
+            th.StringType,
+            title="Known ids",
+            description="A JSON file with the ids of all live records of a table, by object as in `only_ids`. Where "
+            "HubSpot counts others, its totals over ranges of ids are halved until the records that the table lacks "
+            "and those that HubSpot lacks are found; only these are read. For `warehouse verify`.",
         ),
         th.Property(
             "lookback_minutes",
@@ -247,6 +258,7 @@ class Settings:
     reread_since: datetime | None
     max_records: int | None
     only_ids: Mapping[str, Sequence[str]] | None
+    known_ids: Mapping[str, Sequence[int]]
     lookback: timedelta
     full_refresh: timedelta | None
     association_refresh: timedelta | None
@@ -279,6 +291,8 @@ class Settings:
             secret = str(config.get(name) or "")
             if not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
                 raise SettingsError(f"The setting {name} has characters that no token has: paste it anew.")
+        known_ids = _known_ids(config.get("known_ids"), config["objects"])
+        only_ids = _only_ids(config.get("only_ids"), config["objects"])
         return cls(
             access_token=token,
             client_id=config.get("client_id"),
@@ -296,7 +310,8 @@ class Settings:
             start_date=_moment("start_date", config),
             reread_since=_moment("reread_since", config),
             max_records=config.get("max_records"),
-            only_ids=_only_ids(config.get("only_ids"), config["objects"]),
+            only_ids={} if known_ids and only_ids is None else only_ids,
+            known_ids=known_ids,
             lookback=timedelta(minutes=config["lookback_minutes"]),
             full_refresh=_hours(config["full_refresh_hours"]),
             association_refresh=_hours(config["association_refresh_hours"]),
@@ -375,6 +390,23 @@ def _only_ids(ids: dict[str, list[str]] | None, objects: list[str]) -> dict[str,
             raise SettingsError(f'The setting only_ids has ids of "{name}", which is not one of the setting objects.')
         if not all(one.isascii() and one.isdigit() for one in each):
             raise SettingsError(f'The setting only_ids has ids of "{name}" that are no numbers; HubSpot\'s ids are.')
+    return ids
+
+
+def _known_ids(file: str | None, objects: list[str]) -> dict[str, Sequence[int]]:
+    if not file:
+        return {}
+    try:
+        found = json.loads(Path(file).read_text(encoding="utf-8"))
+        ids: dict[str, Sequence[int]] = {name: array("Q", sorted(map(int, each))) for name, each in found.items()}
+    except OSError as error:
+        raise SettingsError(f"The file {file} of the setting known_ids cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise SettingsError(f"The file {file} of the setting known_ids is not an object of lists of ids.") from error
+    if unknown := sorted(ids.keys() - set(objects)):
+        raise SettingsError(
+            f"The file of the setting known_ids has ids of {', '.join(unknown)}: not in the setting objects."
+        )
     return ids
 
 

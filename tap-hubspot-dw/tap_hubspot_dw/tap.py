@@ -59,10 +59,10 @@ class TapHubSpotDW(Tap):
         run = self._run = self._start_run()
         objects = self._discovered(run)
         run.kinds = [stream.kind for stream in objects]
-        if run.settings.only_ids is not None:
-            return [*objects, HistoryStream(self, run)]
-        references = [ReferenceStream(self, run, reference) for reference in REFERENCES]
         associations = [AssociationStream(self, run)] if run.settings.associations else []
+        if run.settings.only_ids is not None:
+            return [*objects, *associations, HistoryStream(self, run)]
+        references = [ReferenceStream(self, run, reference) for reference in REFERENCES]
         return [*references, *objects, *associations, HistoryStream(self, run)]
 
     def _discovered(self, run: Run) -> list[ObjectStream]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.tap.running import run_tap
@@ -32,7 +34,11 @@ def test_these_records_come_with_hubspots_totals_and_no_state(sandbox, chosen, t
     assert sorted(each["id"] for each in run.records("contacts")) == sorted(ids)
     assert {each["type"] for each in run.messages} == {"SCHEMA", "RECORD"}
     history = {each["stream"]: each for each in run.records("sync_history")}
-    assert {stream: each["hubspot_total"] for stream, each in history.items()} == {"contacts": 60, "deals": 20}
+    assert {stream: each["hubspot_total"] for stream, each in history.items()} == {
+        "contacts": 60,
+        "deals": 20,
+        "associations": None,
+    }
     assert history["contacts"]["mode"] == "chosen"
 
 
@@ -109,3 +115,69 @@ def test_ids_that_cannot_be_asked_for_are_refused(chosen, tmp_path, only, senten
     run = run_tap(tmp_path, chosen | {"only_ids": only})
     assert run.returncode == 1
     assert sentence in run.log
+
+
+def test_their_associations_come_too_on_whichever_side_they_are(sandbox, chosen, tmp_path):
+    """Contacts are the second side of deals and contacts; of other records nothing comes, and no state."""
+    full = run_tap(tmp_path, chosen).records("associations")
+    contact, deal = full[0]["to_id"], next(each["from_id"] for each in full if each["to_id"] != full[0]["to_id"])
+    run = run_tap(tmp_path, chosen | {"only_ids": {"contacts": [contact, "999999999"], "deals": [deal]}})
+    assert run.returncode == 0, run.log
+    sides = (("from_object_type", "from_id"), ("to_object_type", "to_id"))
+    wanted = [
+        each
+        for each in full
+        if any((each[kind], each[id_]) in {("contacts", contact), ("deals", deal)} for kind, id_ in sides)
+    ]
+    assert wanted
+    assert sorted(map(repr, run.records("associations"))) == sorted(map(repr, wanted))
+    assert {each["type"] for each in run.messages} == {"SCHEMA", "RECORD"}
+
+
+def test_associations_of_a_record_that_is_gone_are_not_asked_for(sandbox, chosen, tmp_path):
+    """HubSpot refuses a request that names one, and each would have to be found among a thousand."""
+    live, gone = ids_of(sandbox, "contacts", 2)
+    sandbox.mutate([{"kind": "archive", "type": "contacts", "id": gone}])
+    run = run_tap(tmp_path, chosen | {"only_ids": {"contacts": [live, gone]}})
+    assert run.returncode == 0, run.log
+    assert "skipped" not in run.log
+
+
+def known_ids(tmp_path, **ids: list[str]) -> dict[str, str]:
+    path = tmp_path / "known.json"
+    path.write_text(json.dumps(ids))
+    return {"known_ids": str(path)}
+
+
+def test_where_a_table_has_other_ids_hubspots_totals_lead_to_them(sandbox_factory, tmp_path):
+    """A dozen totals for one id of thousands; what a table has all the same is not read."""
+    portal = sandbox_factory(contacts=3_000, deals=0, associations=0, contact_properties=0, tier="unlimited")
+    settings = {"api_url": portal.url, "access_token": portal.token, "objects": ["contacts"]}
+    ids = ids_of(portal, "contacts", 3_000)
+    gone, archived, lacking = ids[700], ids[1_500], ids[2_400]
+    portal.mutate(
+        [
+            {"kind": "gdpr-delete", "type": "contacts", "id": gone},
+            {"kind": "archive", "type": "contacts", "id": archived},
+        ]
+    )
+    file = known_ids(tmp_path, contacts=[each for each in ids if each != lacking])
+    run = run_tap(tmp_path, settings | file)
+    assert run.returncode == 0, run.log
+    assert [each["id"] for each in run.records("contacts")] == [lacking]
+    assert {each["id"] for each in run.deletes("contacts")} == {gone, archived}
+    (history,) = (each for each in run.records("sync_history") if each["stream"] == "contacts")
+    assert history["requests"] < 50
+    file = known_ids(tmp_path, contacts=[each for each in ids if each not in {gone, archived}])
+    assert not [each for each in run_tap(tmp_path, settings | file).messages if each.get("stream") == "contacts"][1:]
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"contacts": 1}', '{"contacts": ["x"]}', '{"tickets": ["1"]}', None])
+def test_a_file_of_known_ids_that_is_none_is_a_sentence(chosen, tmp_path, text):
+    path = tmp_path / "ids.json"
+    if text is not None:
+        path.write_text(text)
+    run = run_tap(tmp_path, chosen | {"known_ids": str(path)})
+    assert run.returncode == 1
+    assert "known_ids" in run.log
+    assert "Traceback" not in run.log

@@ -8,7 +8,8 @@ full pass now and then shows which associations are gone. Ids come from the stre
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,7 @@ class AssociationStream(HubSpotStream):
         self._unknown: dict[str, str] = {}
         self._failed: dict[str, HubSpotError] = {}
         self._locks: dict[str, threading.Lock] = {}
+        self._rows_read = Counter[str]()
 
     def read(self) -> Iterator[Event]:
         """Yield the associations of changed records; of all records where a pair is new or a full pass is due.
@@ -114,6 +116,9 @@ class AssociationStream(HubSpotStream):
         Raises:
             HubSpotError: some pairs could not be read; the others are complete.
         """
+        if self.run.settings.only_ids is not None:
+            yield from self._chosen(self.run.settings.only_ids)
+            return
         state = self.load_state()
         full_pass = None
         if state.full_pass_at is None or state.is_full_pass_due(
@@ -134,13 +139,12 @@ class AssociationStream(HubSpotStream):
                 pair.name for pair in group.pairs if pair.name not in self._failed and pair.name not in self._unknown
             ]
             state.pairs |= dict.fromkeys(finished, self.run.started_at)
+            self.done.pairs |= {name: self._rows_read[name] for name in finished}
             if full_pass is not None:
                 done = dict.fromkeys([*full_pass.finished, *finished])
                 full_pass = state.full_pass = replace(full_pass, finished=tuple(done))
             yield self.checkpoint(state)
-        if self._failed:
-            first = next(iter(self._failed.values()))
-            raise HubSpotError(f"{', '.join(self._failed)} could not be read: {first}") from first
+        self._check_failed()
         if full_pass and (unread := known.difference(full_pass.finished)):
             self.logger.info(
                 "Removed associations stay for now: this run did not read those of %s, which the table has. "
@@ -152,6 +156,36 @@ class AssociationStream(HubSpotStream):
             state.end_full_pass()
         state.bookmark = self.run.started_at
         yield self.checkpoint(state)
+
+    def _check_failed(self) -> None:
+        if self._failed:
+            first = next(iter(self._failed.values()))
+            raise HubSpotError(f"{', '.join(self._failed)} could not be read: {first}") from first
+
+    def _chosen(self, only_ids: Mapping[str, Iterable[str]]) -> Iterator[Block]:
+        """Yield the associations of these records, on whichever side of a pair they are, as HubSpot has them now.
+
+        Of those that are not live nothing is asked: HubSpot refuses a request that names one.
+        """
+        self.done.mode = "chosen"
+        for pair in pairs(self.run.kinds, self.run.settings.association_pairs):
+            firsts, seconds = (
+                self._live(kind, {int(each) for each in only_ids.get(kind.name, ())})
+                for kind in (pair.from_kind, pair.to_kind)
+            )
+            ids = firsts | self._partners(pair, _chunks(sorted(seconds)))
+            for chunk in _chunks(sorted(ids)):
+                for results in self._replies(pair, pair.from_kind, pair.to_kind, chunk):
+                    rows = [row for result in results for row in _rows(pair, result)]
+                    yield self.block([r for r in rows if int(r["from_id"]) in firsts or int(r["to_id"]) in seconds])
+        self._check_failed()
+
+    def _live(self, kind: ObjectType, ids: set[int]) -> set[int]:
+        """Return those of the ids that the stream of their objects has found live, where there is one."""
+        seen = self.run.seen.get(kind.name)
+        return (
+            ids if seen is None else ids.intersection(each for chunk in seen.arriving(len(ids) or 1) for each in chunk)
+        )
 
     def _groups(self, state: StreamState, full_pass: FullPass | None) -> list[Group]:
         """Return what is to read: pairs to read in full by the object type they start from, each other one alone.
@@ -202,8 +236,9 @@ class AssociationStream(HubSpotStream):
                 while some := list(islice(rows, _BLOCK_ROWS)):  # a reply may hold half a million
                     yield self.block(some)
 
-        for _, block in in_parallel(tasks, blocks, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
+        for (pair, _), block in in_parallel(tasks, blocks, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
             if block is not None:
+                self._rows_read[pair.name] += block.total
                 yield block
 
     def _replies(
@@ -245,15 +280,20 @@ class AssociationStream(HubSpotStream):
             yield from self._all_ids(pair.from_kind)
             return
         ids = {each for chunk in firsts.arriving(ASSOCIATION_INPUTS) for each in chunk}
+        ids |= self._partners(pair, seconds.arriving(ASSOCIATION_INPUTS))
+        yield from _chunks(sorted(ids))
+
+    def _partners(self, pair: Pair, seconds: Iterable[list[int]]) -> set[int]:
+        """Return the ids on the pair's first side that are associated with one of these on its second."""
 
         def partners(chunk: list[int]) -> Iterator[set[int]]:
             for results in self._replies(pair, pair.to_kind, pair.from_kind, chunk):
                 yield {int(association["toObjectId"]) for result in results for association in result["to"]}
 
-        looked_up = seconds.arriving(ASSOCIATION_INPUTS)
-        for _, found in in_parallel(looked_up, partners, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
+        ids = set[int]()
+        for _, found in in_parallel(seconds, partners, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
             ids |= found or set()
-        yield from _chunks(sorted(ids))
+        return ids
 
     def _changed(self, kind: ObjectType, window: Window) -> SeenIds:
         """Return the ids that changed in the window: those that this run has read anyway, or else from a search."""

@@ -31,6 +31,7 @@ SCHEMA = described(
         "retries": INTEGER,
         "throttled_seconds": NUMBER,
         "hubspot_total": INTEGER,
+        "pairs": OBJECT,
         "status": TEXT,
         "error": TEXT,
         "bytes_received": INTEGER,

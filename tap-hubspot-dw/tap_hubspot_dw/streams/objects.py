@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from tap_hubspot_dw.budgets import OBJECTS, SEARCH
+from tap_hubspot_dw.differing import MOST_TOTALS, differing_ranges
 from tap_hubspot_dw.errors import RequestError
 from tap_hubspot_dw.events import Activation, Block, Event
 from tap_hubspot_dw.object_types import ObjectType
@@ -87,17 +89,27 @@ class ObjectStream(HubSpotStream):
             yield from self._changes(state, since)
 
     def _chosen(self, ids: Sequence[str]) -> Iterator[Block]:
-        """Yield what changed since the setting `reread_since`, then these objects as HubSpot has them now.
+        """Yield these objects as HubSpot has them now, then what changed since the setting `reread_since`.
 
         An object that is archived or was merged comes as a delete record; one that is gone for good not at all, with
         a warning.
         """
+        untold = yield from self._by_ids(ids)
+        self._tell_of_missing(untold, len(set(ids)))
+        if self.done.hubspot_total is not None and (known := self.run.settings.known_ids.get(self.name)):
+            try:
+                yield from self._differing(known)
+            except UnsortedError as error:
+                self.logger.warning("%s: where it differs cannot be found: search is unsorted (%s).", self.name, error)
         if since := self.run.settings.reread_since:
             yield from (event for event in self._changes(StreamState(), since) if isinstance(event, Block))
-        self.done.mode, asked, told = "chosen", set(ids), set[str]()
-        for page in self.portal.by_id(self.kind, ids, self._wanted):
-            block = self._page([each for each in page if each["id"] in asked])
-            yield block
+        self.done.mode = "chosen"
+
+    def _by_ids(self, ids: Sequence[str]) -> Generator[Block, None, set[str]]:
+        """Yield these objects, live or as delete records; returns the ids that HubSpot does not know."""
+        asked, told = set(ids), set[str]()
+        for page in self.portal.by_id(self.kind, list(dict.fromkeys(ids)), self._wanted):
+            yield self._page([each for each in page if each["id"] in asked - told])
             merged = [
                 record
                 for each, survivor in zip(page, self._records(page), strict=True)
@@ -111,7 +123,27 @@ class ObjectStream(HubSpotStream):
             deletes = [record for records in gone for record in records if record["id"] in asked]
             told |= {record["id"] for record in deletes}
             yield self._deletes(deletes)
-        self._tell_of_missing(asked - told, len(asked))
+        return asked - told
+
+    def _differing(self, known: Sequence[int]) -> Iterator[Block]:
+        """Yield the objects that a table of these ids lacks, and a delete record for each one that HubSpot lacks.
+
+        Where they are is found by HubSpot's totals. That its search lacks one is no proof, as its index is late: such
+        ids are read again by themselves.
+        """
+        total = self.done.hubspot_total
+        spans = differing_ranges(known, total, lambda span: self.portal.count(self.kind, span))
+        pages_left = MOST_TOTALS
+        for span, ids in spans:
+            unseen = set(ids)
+            pages = self.portal.changed(self.kind, None, self._wanted, span)
+            for page, _ in islice(pages, pages_left):
+                pages_left -= 1
+                yield self._page([each for each in page if int(each["id"]) not in unseen])
+                unseen.difference_update(int(each["id"]) for each in page)
+            gone = yield from self._by_ids([str(each) for each in sorted(unseen)])
+            at = format_timestamp(self.run.started_at)
+            yield self._deletes([{"id": each, "_sdc_deleted_at": at} for each in sorted(gone)])
 
     def _archived_of(self, ids: Sequence[str]) -> Iterator[Page]:
         """Yield those of the objects that are archived; none, with a warning, of a type that gives no such ones."""
