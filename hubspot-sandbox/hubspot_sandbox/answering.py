@@ -12,7 +12,7 @@ import msgspec
 from hubspot_sandbox import limits
 from hubspot_sandbox.call import Call, Reply
 from hubspot_sandbox.errors import HTML_414, HubSpotError, cloudflare_html, missing_scopes, not_found
-from hubspot_sandbox.faults import HTML_STATUSES, Fault, error_of
+from hubspot_sandbox.faults import HTML_STATUSES, Fault, error_of, lessened
 from hubspot_sandbox.routes import Route, find, required_scopes
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ def _too_large(size: int) -> HubSpotError:
 
 
 def _endpoint(call: Call, route: Route) -> str:
-    """`list contacts`, `associations batch read deals→contacts`, `owners`: the name in the log and in fault rules."""
+    """`list contacts`, `list contacts archived`, `associations batch read deals→contacts`: in the log and in faults."""
     named = [call.sandbox.portal.resolve(call.params[key]) for key in ("type", "from", "to") if key in call.params]
-    return " ".join((route.endpoint, "→".join(t.plural for t in named if t))).strip()
+    archived = "archived" if route.endpoint in {"list", "owners"} and call.flag("archived") else ""
+    return " ".join(filter(None, (route.endpoint, "→".join(t.plural for t in named if t), archived)))
 
 
 def _admit(sandbox: Sandbox, call: Call, route: Route, request_id: str) -> None:
@@ -67,7 +68,8 @@ def _handled(sandbox: Sandbox, call: Call, route: Route, fault: Fault | None, re
                 return Reply(414, HTML_414.encode(), "text/html")
             raise error_of(fault, route.budget, sandbox.limits.portal_id, request_id)
         _admit(sandbox, call, route, request_id)
-        return route.handler(call)
+        reply = route.handler(call)
+        return reply if fault is None else lessened(fault, reply)
     except HubSpotError as error:
         return error_reply(error, request_id)
 

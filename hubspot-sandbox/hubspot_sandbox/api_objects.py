@@ -199,6 +199,7 @@ def search(call: Call) -> Reply:
     ):
         # Observed: a filter from the epoch breaks the search.
         raise HubSpotError(500, {"status": "error", "message": "internal error"})
+    call.sandbox.search_asked(records)
     total, page = call.sandbox.search_indexes[object_type.type_id].find(request)
     reached = request.offset + request.limit
     if reached < total:

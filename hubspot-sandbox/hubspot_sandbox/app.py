@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from hubspot_sandbox import admin, answering
@@ -61,6 +62,9 @@ class App:
             reply = answering.error_reply(error, answering.new_correlation_id())
         if reply.stall_seconds:
             await asyncio.sleep(reply.stall_seconds)
+        date = self.sandbox.date_header()
+        if date and "date" not in reply.headers:
+            reply = replace(reply, headers={"date": date, **reply.headers})
         if reply.cut:
             await _send_cut(reply, send, receive, transport)
         else:

@@ -3,16 +3,21 @@
 A rule fires on requests whose endpoint starts with `match` (the names of the request log, such as `search`,
 `list contacts`, `oauth token`; empty for all). When: `nth` (that one), `every` (each n-th), `probability`
 (seeded), or else every time; never before request `from`, at most `times` times (`nth` fires once).
-What: one of `status`, `cut` (`before` or `body`), `stallSeconds`, `expireTokens`; stalls combine with the others.
+What: one of `status`, `cut` (`before` or `body`), `stallSeconds`, `expireTokens`; stalls combine with the others. Or
+a reply that says less than it should: `rows` (only so many of its `results`), `paging: false` (nothing follows),
+`total` (another count), together or each alone.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from hubspot_sandbox import limits
+from hubspot_sandbox.call import Reply
 from hubspot_sandbox.errors import HubSpotError
 
 STATUSES = frozenset({400, 401, 403, 404, 414, 423, 429, 477, 500, 502, 503, 504, *range(520, 527), 530})
@@ -21,7 +26,7 @@ POLICIES = ("TEN_SECONDLY_ROLLING", "DAILY", "SECONDLY")
 _FIELDS = {
     "match": str, "nth": int, "every": int, "from": int, "times": int, "probability": (int, float), "seed": int,
     "status": int, "policy": str, "retryAfter": (int, float), "cut": str, "stallSeconds": (int, float),
-    "expireTokens": bool,
+    "expireTokens": bool, "rows": int, "paging": bool, "total": int,
 }  # fmt: skip
 
 
@@ -42,6 +47,9 @@ class Fault:
     cut: str | None = None
     stall_seconds: float = 0.0
     expire_tokens: bool = False
+    rows: int | None = None
+    paging: bool = True
+    total: int | None = None
 
     def __post_init__(self) -> None:
         if self.status is not None and self.status not in STATUSES:
@@ -50,8 +58,15 @@ class Fault:
             raise ValueError(f"A fault cuts `before` the reply or its `body`, not {self.cut!r}.")
         if self.policy not in (None, *POLICIES):
             raise ValueError(f"A fault's policy is one of {', '.join(POLICIES)}, not {self.policy!r}.")
-        if not (self.status or self.cut or self.stall_seconds or self.expire_tokens):
-            raise ValueError("A fault needs one of status, cut, stallSeconds, expireTokens.")
+        if self.rows is not None and self.rows < 0:
+            raise ValueError("A fault's rows are not negative.")
+        if not (self.status or self.cut or self.stall_seconds or self.expire_tokens or self.is_less):
+            raise ValueError("A fault needs one of status, cut, stallSeconds, expireTokens, rows, paging, total.")
+
+    @property
+    def is_less(self) -> bool:
+        """Whether replies say less, or count something else, than they should."""
+        return self.rows is not None or not self.paging or self.total is not None
 
     @classmethod
     def from_json(cls, raw: Any) -> Fault:
@@ -108,6 +123,21 @@ class Faults:
     def as_json(self) -> list[dict[str, int]]:
         """How often each rule was met and fired, in the order of the rules."""
         return [{"met": met, "fired": fired} for met, fired in zip(self.met, self.fired, strict=True)]
+
+
+def lessened(fault: Fault, reply: Reply) -> Reply:
+    """A reply without the rows, the paging or the right total that the fault takes away."""
+    if reply.status not in {200, 207} or not fault.is_less:
+        return reply
+    body = msgspec.json.decode(reply.body)
+    if not isinstance(body, dict) or not isinstance(body.get("results"), list):
+        return reply
+    body["results"] = body["results"][: fault.rows]
+    if not fault.paging:
+        body.pop("paging", None)
+    if fault.total is not None and "total" in body:
+        body["total"] = fault.total
+    return replace(reply, body=msgspec.json.encode(body))
 
 
 def error_of(fault: Fault, budget: str, portal_id: int, request_id: str) -> HubSpotError:

@@ -23,6 +23,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "bulk-touch": ("type", "count", "properties"),
     "edit-while-paging": ("type", "every", "times"),
     "churn-while-paging": ("type", "every", "times"),
+    "edit-while-searching": ("type", "id", "every", "times"),
     "define-property": ("type", "name", "propertyType"),
     "remove-property": ("type", "name"),
 }

@@ -17,7 +17,7 @@ from hubspot_sandbox.property_definitions import group_of
 from hubspot_sandbox.quirks import Quirks
 from hubspot_sandbox.records import ARCHIVED, DELETED, LIVE, MERGED
 from hubspot_sandbox.search_request import text_of
-from hubspot_sandbox.standing_changes import CHURN, EDIT, StandingChange
+from hubspot_sandbox.standing_changes import CHURN, EDIT, EDIT_SEARCHED, StandingChange
 
 _MOST_DAYS_AGO = 36_500
 
@@ -169,6 +169,7 @@ def _while_paging(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutati
         records.type.type_id,
         int(mutation.get("every", 1)),
         int(mutation.get("times", 1)),
+        id=str(records.id_of(number_of(records, mutation))) if mutation["kind"] == EDIT_SEARCHED else "",
     )
     standing.check(records)
     portal.standing.append(standing)
@@ -219,6 +220,7 @@ KINDS: dict[str, Callable[[Portal, Mutation, Quirks], Mutation]] = {
     "bulk-touch": _bulk_touch,
     EDIT: _while_paging,
     CHURN: _while_paging,
+    EDIT_SEARCHED: _while_paging,
     "define-property": _define_property,
     "remove-property": _remove_property,
 }

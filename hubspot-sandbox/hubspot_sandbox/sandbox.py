@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass, field
+from email.utils import formatdate
 
 from hubspot_sandbox import mutations
 from hubspot_sandbox.faults import Fault, Faults
@@ -94,6 +95,8 @@ class Sandbox:
         )
         self.faults = Faults(options.faults)
         self.latency_ms = options.latency_ms
+        #: what the `Date` header is ahead of the clock; None: there is none
+        self.date_offset_seconds: float | None = 0.0
         self.tokens = Tokens(self.clock, options.token, options.token_seconds, options.scopes)
         self.search_indexes = {
             t.type_id: SearchIndex(
@@ -118,6 +121,18 @@ class Sandbox:
     def daily_usage(self) -> tuple[int, int, int]:
         """(limit, used, when it starts anew in epoch milliseconds)."""
         return self.limits.daily_limit or 0, self.limits.daily_used, daily_reset_ms(self.clock.now_ms())
+
+    def date_header(self) -> str | None:
+        """The `Date` of a reply, which a proxy may leave out or a clock get wrong."""
+        if self.date_offset_seconds is None:
+            return None
+        return formatdate(self.clock.now_ms() // 1000 + self.date_offset_seconds, usegmt=True)
+
+    def search_asked(self, records: Records) -> None:
+        """Let the changes happen that wait for searches, before this one is answered."""
+        for standing in self.portal.standing:
+            for mutation in standing.search_asked(records):
+                self.change(mutation)
 
     def page_served(self, records: Records, page: list[int]) -> None:
         """Let the changes happen that wait for pages."""

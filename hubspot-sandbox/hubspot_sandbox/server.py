@@ -115,7 +115,7 @@ async def _run(sandbox: Sandbox, listening: Listening, socks: Sockets, ready: Ca
         lifespan="off",
         log_level="warning",
         access_log=False,
-        date_header=True,
+        date_header=False,  # the sandbox has a clock of its own, see `Sandbox.date_header`
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,

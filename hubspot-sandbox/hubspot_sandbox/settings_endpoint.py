@@ -27,6 +27,10 @@ def _latency(sandbox: Sandbox, value: Any) -> None:
     sandbox.latency_ms = float(value)
 
 
+def _date_offset(sandbox: Sandbox, value: Any) -> None:
+    sandbox.date_offset_seconds = None if value is None else float(value)
+
+
 def _daily_used(sandbox: Sandbox, value: Any) -> None:
     sandbox.limits.daily_used = int(value)
 
@@ -39,6 +43,7 @@ SETTINGS: dict[str, Callable[[Sandbox, Any], None]] = {
     "tier": lambda sandbox, value: sandbox.limits.set_tier(str(value)),
     "dailyUsed": _daily_used,
     "latencyMs": _latency,
+    "dateOffsetSeconds": _date_offset,
     "indexLagSeconds": lambda sandbox, value: sandbox.portal.set_index_lag(float(value)),
     "quirks": _quirks,
     "withoutScopes": _scopes,

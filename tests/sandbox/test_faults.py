@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,8 @@ def test_a_rule_fires_when_it_says(when: dict[str, Any], expected: list[int]) ->
         {"stat": 500},
         {"status": "500"},
         {"status": 429, "policy": "X"},
+        {"rows": -1},
+        {"paging": True},
         5,
     ],
 )
@@ -107,6 +111,53 @@ def test_connections_are_cut(api: Api, cut: str, error: type[Exception]) -> None
         api.get("/crm/v3/objects/contacts?limit=100")
     assert api.get(LIST).status_code == 200
     assert api.sandbox.log()["byEndpoint"]["list contacts"] == {"0": 1, "200": 2}
+
+
+@pytest.mark.parametrize(
+    ("less", "rows", "follows", "total"),
+    [
+        ({"rows": 2}, 2, True, None),
+        ({"paging": False}, 5, False, None),
+        ({"rows": 0, "paging": False, "total": 0}, 0, False, 0),
+        ({"total": 7}, 5, True, 7),
+    ],
+)
+def test_a_reply_says_less_than_it_should(
+    api: Api, less: dict[str, Any], rows: int, follows: bool, total: int | None
+) -> None:
+    api.sandbox.faults([{"match": "list contacts", "nth": 1, **less}, {"match": "search", "nth": 1, **less}])
+    for reply in (api.get("/crm/v3/objects/contacts?limit=5").json(), api.search("contacts", limit=5)):
+        assert (len(reply["results"]), "paging" in reply) == (rows, follows)
+        assert "total" not in reply or total in {None, reply["total"]}
+    whole = api.search("contacts", limit=5)
+    assert (len(whole["results"]), "paging" in whole, whole["total"] > 7) == (5, True, True)
+
+
+def test_the_list_of_archived_records_has_a_name_of_its_own(api: Api) -> None:
+    api.sandbox.faults([{"match": "list contacts archived", "status": 400, "times": 1}])
+    statuses = [api.get(LIST + more).status_code for more in ("", "&archived=true", "&archived=true")]
+    assert statuses == [200, 400, 200]
+    assert api.sandbox.log()["byEndpoint"].keys() >= {"list contacts", "list contacts archived"}
+
+
+@pytest.mark.parametrize("hours", [-2, 0, 2])
+def test_the_date_of_replies_is_the_sandboxs_clock_and_may_be_wrong(api: Api, hours: int) -> None:
+    api.sandbox.settings(dateOffsetSeconds=3600 * hours)
+    date = parsedate_to_datetime(api.get(LIST).headers["Date"])
+    assert abs((date - datetime.now(UTC)).total_seconds() - 3600 * hours) < 3
+    api.sandbox.clock.advance(86_400)
+    later = parsedate_to_datetime(api.get(LIST).headers["Date"])
+    assert 86_390 < (later - date).total_seconds() < 86_410
+    api.sandbox.settings(dateOffsetSeconds=None)
+    assert "Date" not in api.get(LIST).headers
+
+
+def test_a_record_is_edited_before_each_search_is_answered(api: Api) -> None:
+    target = next(iter(api.sandbox.truth("contacts")))["id"]
+    api.sandbox.mutate([{"kind": "edit-while-searching", "type": "contacts", "id": target, "every": 2, "times": 2}])
+    same = {"filterGroups": [{"filters": [{"propertyName": "hs_object_id", "operator": "EQ", "value": target}]}]}
+    moments = [api.search("contacts", **same)["results"][0]["updatedAt"] for _ in range(6)]
+    assert [moments[n] < moments[n + 1] for n in range(5)] == [True, False, True, False, False]
 
 
 def test_a_reply_stalls_while_others_go_on(api: Api) -> None:
