@@ -11,8 +11,9 @@ import msgspec
 
 from hubspot_sandbox import limits
 from hubspot_sandbox.call import Call, Reply
+from hubspot_sandbox.distortions import distorted
 from hubspot_sandbox.errors import HTML_414, HubSpotError, cloudflare_html, missing_scopes, not_found
-from hubspot_sandbox.faults import HTML_STATUSES, Fault, error_of, lessened
+from hubspot_sandbox.faults import HTML_STATUSES, Fault, error_of
 from hubspot_sandbox.routes import Route, find, required_scopes
 
 if TYPE_CHECKING:
@@ -61,15 +62,16 @@ def _admit(sandbox: Sandbox, call: Call, route: Route, request_id: str) -> None:
 def _handled(sandbox: Sandbox, call: Call, route: Route, fault: Fault | None, request_id: str) -> Reply:
     """The reply of a known path: the fault's, an error's or the handler's."""
     try:
-        if fault is not None and fault.status is not None:
+        if fault is not None and fault.status is not None and fault.has_error_status:
             if fault.status in HTML_STATUSES:
                 return Reply(fault.status, cloudflare_html(fault.status).encode(), "text/html; charset=UTF-8")
             if fault.status == 414:
                 return Reply(414, HTML_414.encode(), "text/html")
+            if fault.status < 400:
+                return Reply(fault.status, b"")
             raise error_of(fault, route.budget, sandbox.limits.portal_id, request_id)
         _admit(sandbox, call, route, request_id)
-        reply = route.handler(call)
-        return reply if fault is None else lessened(fault, reply)
+        return route.handler(call)
     except HubSpotError as error:
         return error_reply(error, request_id)
 
@@ -100,8 +102,8 @@ def answer(sandbox: Sandbox, call: Call) -> Reply:
         headers |= sandbox.limits.headers(route.budget, sandbox.clock.now_ms(), oauth=oauth)
     if fault is not None and fault.expire_tokens:
         sandbox.tokens.expire_all()
-    cut = None if fault is None else fault.cut
-    sandbox.log.add(endpoint, 0 if cut else reply.status)
-    return replace(
-        reply, headers=headers | reply.headers, cut=cut, stall_seconds=0.0 if fault is None else fault.stall_seconds
-    )
+    reply = replace(reply, headers=headers | reply.headers)
+    if fault is not None:
+        reply = distorted(reply, fault)
+    sandbox.log.add(endpoint, 0 if reply.cut else reply.status)
+    return reply

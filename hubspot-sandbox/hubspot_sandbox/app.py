@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from itertools import chain, repeat
 from typing import Any
 
 from hubspot_sandbox import admin, answering
@@ -20,6 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 #: where the server puts the connection into the scope, for scripted faults
 TRANSPORT = "hubspot_sandbox.transport"
+_PIECE = 65_536  # of a body that is sent in pieces
 
 logger = logging.getLogger("hubspot_sandbox")
 
@@ -67,6 +69,8 @@ class App:
             reply = replace(reply, headers={"date": date, **reply.headers})
         if reply.cut:
             await _send_cut(reply, send, receive, transport)
+        elif reply.endless or reply.drip_seconds:
+            await _send_slowly(reply, send, receive, transport)
         else:
             await _send(reply, send)
 
@@ -117,13 +121,39 @@ async def _send_cut(reply: Reply, send: Send, receive: Receive, transport: async
         pass
 
 
+async def _send_slowly(reply: Reply, send: Send, receive: Receive, transport: asyncio.Transport) -> None:
+    """Send a byte at a time, or what has no end: a head, or a body in chunks; until the client leaves."""
+    if reply.endless == "head":
+        transport.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+        while not transport.is_closing():
+            transport.write(b"x")
+            await asyncio.sleep(reply.drip_seconds or 0.05)
+    else:
+        await _start(reply, send, has_length=not reply.endless)
+        step = 1 if reply.drip_seconds else _PIECE
+        pieces = (reply.body[start : start + step] for start in range(0, len(reply.body), step))
+        filling = repeat(b" " * step) if reply.endless else ()
+        for piece in chain(pieces, filling):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(reply.drip_seconds)
+            if transport.is_closing():
+                break
+        else:
+            await send({"type": "http.response.body", "body": b""})
+            return
+    transport.abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _send(reply: Reply, send: Send) -> None:
     await _start(reply, send)
     await send({"type": "http.response.body", "body": reply.body})
 
 
-async def _start(reply: Reply, send: Send) -> None:
-    headers = {"content-type": reply.content_type, "content-length": str(len(reply.body)), **reply.headers}
+async def _start(reply: Reply, send: Send, *, has_length: bool = True) -> None:
+    length = {"content-length": str(len(reply.body))} if has_length else {}
+    headers = {"content-type": reply.content_type, **length, **reply.headers}
     await send(
         {
             "type": "http.response.start",

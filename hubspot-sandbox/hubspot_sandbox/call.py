@@ -24,9 +24,13 @@ class Reply:
     body: bytes
     content_type: str = "application/json;charset=utf-8"
     headers: dict[str, str] = field(default_factory=dict)
-    #: `before` or `body`: where the sender shall cut the connection (scripted faults)
+    #: `before` or `body`: where the sender shall cut the connection (scripted faults, as what follows)
     cut: str | None = None
     stall_seconds: float = 0.0
+    #: between one byte and the next
+    drip_seconds: float = 0.0
+    #: `head` or `body`: what shall go on until the client leaves
+    endless: str | None = None
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:

@@ -3,30 +3,29 @@
 A rule fires on requests whose endpoint starts with `match` (the names of the request log, such as `search`,
 `list contacts`, `oauth token`; empty for all). When: `nth` (that one), `every` (each n-th), `probability`
 (seeded), or else every time; never before request `from`, at most `times` times (`nth` fires once).
-What: one of `status`, `cut` (`before` or `body`), `stallSeconds`, `expireTokens`; stalls combine with the others. Or
-a reply that says less than it should: `rows` (only so many of its `results`), `paging: false` (nothing follows),
-`total` (another count), together or each alone.
+What: `status`, `cut` (`before`, `body` or `short`), `stallSeconds`, `expireTokens`, and what `distortions` does to a
+reply: `rows` (only so many of its `results`), `paging: false` (nothing follows), `total` (another count), `body`,
+`edit`, `remove`, `headers`, `gzip`, `bombMegabytes`, `dripSeconds`, `endless`. They combine.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from hubspot_sandbox import limits
-from hubspot_sandbox.call import Reply
 from hubspot_sandbox.errors import HubSpotError
 
-STATUSES = frozenset({400, 401, 403, 404, 414, 423, 429, 477, 500, 502, 503, 504, *range(520, 527), 530})
+STATUSES = range(200, 600)
 HTML_STATUSES = frozenset({502, 503, 504, *range(520, 527), 530})
 POLICIES = ("TEN_SECONDLY_ROLLING", "DAILY", "SECONDLY")
 _FIELDS = {
     "match": str, "nth": int, "every": int, "from": int, "times": int, "probability": (int, float), "seed": int,
     "status": int, "policy": str, "retryAfter": (int, float), "cut": str, "stallSeconds": (int, float),
-    "expireTokens": bool, "rows": int, "paging": bool, "total": int,
+    "expireTokens": bool, "rows": int, "paging": bool, "total": int, "body": str, "headers": dict, "edit": dict,
+    "remove": list, "gzip": bool, "bombMegabytes": int, "dripSeconds": (int, float), "endless": str,
 }  # fmt: skip
 
 
@@ -50,23 +49,42 @@ class Fault:
     rows: int | None = None
     paging: bool = True
     total: int | None = None
+    body: str | None = None
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    edit: Mapping[str, Any] = field(default_factory=dict)
+    remove: Sequence[str] = ()
+    gzip: bool = False
+    bomb_megabytes: int = 0
+    drip_seconds: float = 0.0
+    endless: str | None = None
 
     def __post_init__(self) -> None:
         if self.status is not None and self.status not in STATUSES:
-            raise ValueError(f"A fault's status is one of {', '.join(map(str, sorted(STATUSES)))}, not {self.status}.")
-        if self.cut not in (None, "before", "body"):
-            raise ValueError(f"A fault cuts `before` the reply or its `body`, not {self.cut!r}.")
+            raise ValueError(f"A fault's status is a number from 200 to 599, not {self.status}.")
+        if self.cut not in (None, "before", "body", "short"):
+            raise ValueError(f"A fault cuts `before` the reply, its `body`, or it `short`, not {self.cut!r}.")
+        if self.endless not in (None, "head", "body"):
+            raise ValueError(f"A fault's endless part is the `head` or the `body`, not {self.endless!r}.")
+        if not all(isinstance(each, str | None) for each in self.headers.values()):
+            raise ValueError("A fault's headers are texts, or null for one to leave out.")
         if self.policy not in (None, *POLICIES):
             raise ValueError(f"A fault's policy is one of {', '.join(POLICIES)}, not {self.policy!r}.")
         if self.rows is not None and self.rows < 0:
             raise ValueError("A fault's rows are not negative.")
-        if not (self.status or self.cut or self.stall_seconds or self.expire_tokens or self.is_less):
-            raise ValueError("A fault needs one of status, cut, stallSeconds, expireTokens, rows, paging, total.")
+        changes = (self.body is not None, self.headers, self.edit, self.remove, self.gzip, self.bomb_megabytes)
+        times = (self.stall_seconds, self.drip_seconds, self.endless, self.expire_tokens)
+        if not (self.has_error_status or self.cut or self.is_less or any(changes) or any(times)):
+            raise ValueError("A fault needs something that goes wrong: a status from 300 on, cut, rows, body, edit, ….")
 
     @property
     def is_less(self) -> bool:
         """Whether replies say less, or count something else, than they should."""
         return self.rows is not None or not self.paging or self.total is not None
+
+    @property
+    def has_error_status(self) -> bool:
+        """Whether the request is refused: nothing is read or counted for it."""
+        return self.status is not None and self.status >= 300
 
     @classmethod
     def from_json(cls, raw: Any) -> Fault:
@@ -81,7 +99,8 @@ class Fault:
             if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):  # type: ignore[arg-type]
                 raise ValueError(f"The fault field {name} cannot be {value!r}.")
         renamed: dict[str, str] = {"from": "start", "retryAfter": "retry_after", "stallSeconds": "stall_seconds",
-                   "expireTokens": "expire_tokens"}  # fmt: skip
+                   "expireTokens": "expire_tokens", "bombMegabytes": "bomb_megabytes",
+                   "dripSeconds": "drip_seconds"}  # fmt: skip
         return cls(**{renamed.get(name, name): value for name, value in raw.items()})
 
 
@@ -125,21 +144,6 @@ class Faults:
         return [{"met": met, "fired": fired} for met, fired in zip(self.met, self.fired, strict=True)]
 
 
-def lessened(fault: Fault, reply: Reply) -> Reply:
-    """A reply without the rows, the paging or the right total that the fault takes away."""
-    if reply.status not in {200, 207} or not fault.is_less:
-        return reply
-    body = msgspec.json.decode(reply.body)
-    if not isinstance(body, dict) or not isinstance(body.get("results"), list):
-        return reply
-    body["results"] = body["results"][: fault.rows]
-    if not fault.paging:
-        body.pop("paging", None)
-    if fault.total is not None and "total" in body:
-        body["total"] = fault.total
-    return replace(reply, body=msgspec.json.encode(body))
-
-
 def error_of(fault: Fault, budget: str, portal_id: int, request_id: str) -> HubSpotError:
     """The reply of a fault with a status that HubSpot itself writes as JSON."""
     status = fault.status or 500
@@ -159,6 +163,7 @@ def error_of(fault: Fault, budget: str, portal_id: int, request_id: str) -> HubS
         403: ("This app hasn't been granted all required scopes to make this call.", "MISSING_SCOPES"),
         404: ("resource not found", "OBJECT_NOT_FOUND"), 423: ("This record is locked, try again later.", "LOCKED"),
         477: ("A data hosting migration of this account is in progress.", "MIGRATION_IN_PROGRESS"),
+        488: ("The request was sent to the wrong hublet.", ""),
     }  # fmt: skip
     message, category = messages.get(status, ("internal error", ""))
     body: dict[str, Any] = {"status": "error", "message": message}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -239,3 +240,100 @@ def test_records_come_and_go_while_they_are_paged(api: Api) -> None:
     assert len(archived) == 4
     assert archived & set(listed) == served_before
     assert json.dumps(listed) != json.dumps(ids)
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "text"),
+    [
+        ({"body": "[]"}, 200, "[]"),
+        ({"body": ""}, 200, ""),
+        ({"body": "<html>", "status": 207}, 207, "<html>"),
+        ({"body": '{"message": "Not in your plan."}', "status": 403}, 403, '{"message": "Not in your plan."}'),
+        ({"status": 302, "headers": {"location": "http://127.0.0.1:9/"}}, 302, ""),
+        ({"status": 307, "headers": {"Location": "http://127.0.0.1:9/"}, "body": "moved"}, 307, "moved"),
+    ],
+)
+def test_a_reply_is_replaced(api: Api, rule: dict[str, Any], status: int, text: str) -> None:
+    api.sandbox.faults([rule])
+    reply = api.get(LIST, allow_redirects=False)
+    assert (reply.status_code, reply.text) == (status, text)
+    assert reply.headers["content-type"].startswith("text/html" if text.startswith("<") else "application/json")
+    assert reply.headers.get("location") == ("http://127.0.0.1:9/" if status in (302, 307) else None)
+
+
+def test_a_wrong_hublet_is_answered_as_json(api: Api) -> None:
+    api.sandbox.faults([{"status": 488, "nth": 1}])
+    assert (api.get(LIST).status_code, api.get(LIST).status_code) == (488, 200)
+
+
+def test_half_a_body_comes_as_if_it_were_all(api: Api) -> None:
+    whole = api.get(LIST).text
+    api.sandbox.faults([{"cut": "short"}])
+    assert api.get(LIST).text == whole[: len(whole) // 2]
+
+
+EDITS: tuple[tuple[dict[str, Any], Any], ...] = (
+    ({"edit": {"results": None}}, lambda page: page["results"] is None),
+    ({"edit": {"results": []}}, lambda page: page["results"] == [] and page["paging"]),
+    ({"edit": {"results.*.id": 5}}, lambda page: [each["id"] for each in page["results"]] == [5, 5]),
+    ({"edit": {"results.0.properties": None}}, lambda page: page["results"][0]["properties"] is None),
+    ({"edit": {"results.9.id": 5}}, lambda page: len(page["results"]) == 2),
+    ({"edit": {"paging": {"next": {"after": "7"}}}}, lambda page: page["paging"]["next"]["after"] == "7"),
+    ({"remove": ["paging"]}, lambda page: "paging" not in page),
+    ({"remove": ["results.-1", "paging.next.after"]}, lambda page: len(page["results"]) == 1),
+    ({"remove": ["results.*"]}, lambda page: page["results"] == []),
+    ({"remove": ["results.*.properties.email", "nothing.at.all"]}, lambda page: len(page["results"]) == 2),
+)
+
+
+@pytest.mark.parametrize(("rule", "holds"), EDITS, ids=[str(rule) for rule, _ in EDITS])
+def test_fields_of_a_reply_are_changed_or_taken_out(api: Api, rule: dict[str, Any], holds: Any) -> None:
+    api.sandbox.faults([rule])
+    assert holds(api.get("/crm/v3/objects/contacts?limit=2").json())
+    api.sandbox.faults([rule, {"status": 502}])
+    assert api.get(LIST).status_code == 200, "the first rule that fires wins"
+
+
+def test_headers_are_set_and_left_out(api: Api) -> None:
+    api.sandbox.faults([{"headers": {"X-HubSpot-RateLimit-Max": "0", "x-hubspot-correlation-id": None}}])
+    reply = api.get(LIST)
+    assert reply.headers["x-hubspot-ratelimit-max"] == "0"
+    assert "x-hubspot-correlation-id" not in reply.headers
+
+
+@pytest.mark.parametrize(("rule", "size"), [({"gzip": True}, 0), ({"bombMegabytes": 3}, 3_000_000)])
+def test_a_body_comes_as_gzip_and_may_become_large(api: Api, rule: dict[str, Any], size: int) -> None:
+    whole = api.get(LIST).content
+    api.sandbox.faults([rule])
+    reply = api.get(LIST)
+    assert reply.content == b" " * size + whole
+    assert int(reply.headers["content-length"]) < 10_000
+
+
+def test_a_dripping_reply_is_whole_in_the_end(api: Api) -> None:
+    api.sandbox.faults([{"dripSeconds": 0.01, "body": "{    }"}])
+    started = time.monotonic()
+    assert api.get(LIST).json() == {}
+    assert time.monotonic() - started >= 0.04
+
+
+@pytest.mark.parametrize("rule", [{"endless": "body"}, {"endless": "body", "dripSeconds": 0.001}])
+def test_an_endless_body_goes_on_until_the_client_leaves(api: Api, rule: dict[str, Any]) -> None:
+    api.sandbox.faults([rule])
+    with api.get(LIST, stream=True) as reply:
+        got = sum(len(piece) for piece, _ in zip(reply.iter_content(1), range(2_000), strict=False))
+    assert got == 2_000
+    api.sandbox.faults([])
+    assert len(api.get(LIST).content) < 2_000
+
+
+def test_an_endless_head_goes_on_until_the_client_leaves(api: Api) -> None:
+    api.sandbox.faults([{"endless": "head", "dripSeconds": 0.001}])
+    host, port = api.sandbox.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"GET {LIST} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        head = b"".join(connection.recv(100) for _ in range(100))
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nX-Endless: xx")
+    assert b"\r\n\r\n" not in head
+    api.sandbox.faults([])
+    assert api.get(LIST).status_code == 200
