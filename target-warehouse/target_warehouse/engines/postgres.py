@@ -6,19 +6,21 @@ connector, so an existing warehouse of that target carries on. Rows travel by AD
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import adbc_driver_manager.dbapi
-import adbc_driver_postgresql.dbapi
+import adbc_driver_manager
 import paramiko
+import psycopg
 import sqlalchemy
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from target_warehouse.engines.postgres_comments import comment_on
 from target_warehouse.engines.postgres_connector import WarehouseConnector
-from target_warehouse.engines.postgres_errors import first_line, primary_message, refusal
+from target_warehouse.engines.postgres_errors import answer_of, first_line, refusal
+from target_warehouse.engines.postgres_session import Session, make_ready
 from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table, prepare, widen
 from target_warehouse.engines.postgres_transaction import PostgresTransaction
 from target_warehouse.engines.postgres_views import make_views
@@ -34,11 +36,7 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Table
     from target_warehouse.engines.protocol import TableChange
 
-# ADBC takes SIGINT for itself while a call is under way: it cancels the statement, or, if that had just ended, nothing
-# happens at all and Python never hears of the signal. Called plainly, its functions leave signals to the target.
-adbc_driver_manager.dbapi._blocking_call = (  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
-    lambda call, args, kwargs, _cancel: call(*args, **kwargs)  # type: ignore[assignment]
-)
+logger = logging.getLogger("target-warehouse")
 
 #: Types that ADBC brings as they are.
 _ARROW_TYPES = (
@@ -48,6 +46,13 @@ _ARROW_TYPES = (
 _WIDER_TYPES = {"number": "numeric", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
 _RUN_LOCK = 734_612_056  # another one: with the first 32 bits of its id, a run that is alive
+_IS_ALIVE = (
+    "left(run_id, 8) IN (SELECT lpad(to_hex(CAST(l.objid AS bigint)), 8, '0') FROM pg_catalog.pg_locks AS l "  # noqa: S608
+    "JOIN pg_catalog.pg_database AS d ON d.oid = l.database AND d.datname = current_database() "
+    f"WHERE l.locktype = 'advisory' AND l.classid = {_RUN_LOCK} AND l.objsubid = 2)"
+)
+#: Behind a pool no lock says which runs are alive; a run writes its row again with every commit.
+_WRITTEN_LATELY = "({} OR finished_at > CAST(now() AT TIME ZONE 'UTC' AS timestamp) - interval '1 day')"
 
 
 class PostgresEngine:
@@ -57,11 +62,6 @@ class PostgresEngine:
     most_name_bytes: int | None = NAME_BYTES
     ignores_case = False
     least_chunk = 1
-    is_alive = (
-        "left(run_id, 8) IN (SELECT lpad(to_hex(CAST(l.objid AS bigint)), 8, '0') FROM pg_catalog.pg_locks AS l "  # noqa: S608
-        "JOIN pg_catalog.pg_database AS d ON d.oid = l.database AND d.datname = current_database() "
-        f"WHERE l.locktype = 'advisory' AND l.classid = {_RUN_LOCK} AND l.objsubid = 2)"
-    )
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         try:
@@ -73,34 +73,38 @@ class PostgresEngine:
         self._where = f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
         self._engine = self._connector.create_engine()
         self._lock_timeout = max(round(config["lock_timeout_seconds"] * 1000), 1)  # to PostgreSQL 0 is for ever
+        make_ready(self._engine, self._lock_timeout)
         try:
-            with self._engine.connect():
-                pass
             # Not as a URL: libpq reads spaces and plus signs in one differently, and repeats what it cannot read.
             _, parameters = self._engine.dialect.create_connect_args(url)
             parameters.pop("context", None)  # psycopg's own
-            self._connection = _connected(make_conninfo(**parameters), self._lock_timeout)
-        except (sqlalchemy.exc.DBAPIError, adbc_driver_manager.Error) as error:
+            self._session, self._is_pooled = self._opened(make_conninfo(**parameters))
+        except (sqlalchemy.exc.DBAPIError, psycopg.Error, adbc_driver_manager.Error) as error:
             self._engine.dispose()
             self._connector.clean_up()
-            cause = getattr(error, "orig", None) or error
+            cause = answer_of(getattr(error, "orig", None) or error).message
             msg = (
-                f"PostgreSQL at {self._where} cannot be reached or refuses the login: {first_line(cause)}. "
-                "Check host, port, user, password and database."
+                f"PostgreSQL at {self._where} cannot be reached or refuses the login: {cause}. Check host, port, user, "
+                "password and database, and that the server takes more connections."
             )
             raise ConnectionFailedError(msg) from error
+        self.is_alive = _WRITTEN_LATELY.format(_IS_ALIVE) if self._is_pooled else _IS_ALIVE
         self._tables: dict[tuple[str | None, str], Existing] = {}
 
     def hold(self, run_id: str) -> None:
-        """Take a lock that nobody waits for; PostgreSQL lets go of it with the session, whatever ends that."""
+        """Take a lock that nobody waits for; PostgreSQL lets go of it with the session, whatever ends that.
+
+        Behind a pool sessions go from client to client, and the lock would stay with one of them.
+        """
+        if self._is_pooled:
+            told = "PostgreSQL at %s is behind a connection pool: a run that is killed stays `running` for a day."
+            logger.info(told, self._where)
+            return
         key = int.from_bytes(bytes.fromhex(run_id[:8]), signed=True)
         try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(f"SELECT pg_advisory_lock_shared({_RUN_LOCK}, {key})")
-            self._connection.commit()
+            self._session.hold(f"SELECT pg_advisory_lock_shared({_RUN_LOCK}, {key})")
         except adbc_driver_manager.Error as error:
-            msg = f"PostgreSQL at {self._where}: the run cannot be made known"
-            raise refusal(msg, error.sqlstate, primary_message(error)) from error
+            raise refusal(f"PostgreSQL at {self._where}: the run cannot be made known", error) from error
 
     def prepare(self, table: Table) -> Table:
         """Create the table as target-postgres does, or extend and widen it; see the protocol."""
@@ -122,16 +126,10 @@ class PostgresEngine:
     def transaction(self) -> Iterator[PostgresTransaction]:
         """A transaction; see the protocol."""
         try:
-            with self._connection.cursor() as cursor:
+            with self._session.transaction() as cursor:
                 yield PostgresTransaction(cursor, self._tables)
-            self._connection.commit()
         except adbc_driver_manager.Error as error:
-            self._roll_back()
-            msg = f"PostgreSQL at {self._where}: a batch cannot be written"
-            raise refusal(msg, error.sqlstate, primary_message(error)) from error
-        except BaseException:
-            self._roll_back()
-            raise
+            raise refusal(f"PostgreSQL at {self._where}: a batch cannot be written", error) from error
 
     def table_exists(self, schema: str | None, name: str) -> bool:
         """Whether there is such a table."""
@@ -178,13 +176,11 @@ class PostgresEngine:
         chosen = ", ".join(f"{_exact(identifier(column), types[column])} AS {identifier(column)}" for column in columns)
         where = chosen_rows(live_only=live_only, ids=ids)
         try:
-            with self._connection.cursor() as cursor:
+            with self._session.transaction() as cursor:
                 cursor.execute(f"SELECT {chosen} FROM {identifier(schema, name)}{where}")  # noqa: S608 - quoted
                 yield cursor.fetch_record_batch()
         except adbc_driver_manager.Error as error:
-            self._roll_back()
-            msg = f"PostgreSQL at {self._where}: the table {name} cannot be read"
-            raise refusal(msg, error.sqlstate, primary_message(error)) from error
+            raise refusal(f"PostgreSQL at {self._where}: the table {name} cannot be read", error) from error
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
@@ -192,9 +188,7 @@ class PostgresEngine:
             with self._engine.connect() as connection:
                 return [tuple(row) for row in connection.exec_driver_sql(sql)]
         except sqlalchemy.exc.DBAPIError as error:
-            sqlstate = getattr(error.orig, "sqlstate", None)
-            msg = f"PostgreSQL at {self._where}: a query failed"
-            raise refusal(msg, sqlstate, first_line(error.orig)) from error
+            raise refusal(f"PostgreSQL at {self._where}: a query failed", error.orig) from error
 
     def changes(self) -> list[TableChange] | None:
         """None: what is done here is done."""
@@ -203,15 +197,14 @@ class PostgresEngine:
     def make_views(self, schema: str, views_schema: str) -> None:
         """Views of live rows; see the protocol."""
         if views_schema:
-            with self._engine.connect() as reader:
-                make_views(self._defining, reader, schema, views_schema)
+            make_views(self._defining, self._engine, schema, views_schema)
 
     def tidy(self) -> None:
         """Nothing to do: PostgreSQL looks after dead rows by itself."""
 
     def close(self) -> None:
         """Close the connections and the tunnel."""
-        self._connection.close()
+        self._session.close()
         self._engine.dispose()
         self._connector.clean_up()
 
@@ -222,13 +215,11 @@ class PostgresEngine:
             with self._defining() as connection:
                 yield connection
         except sqlalchemy.exc.DBAPIError as error:
-            sqlstate = getattr(error.orig, "sqlstate", None)
-            raise refusal(f"PostgreSQL at {self._where}: {what}", sqlstate, first_line(error.orig)) from error
+            raise refusal(f"PostgreSQL at {self._where}: {what}", error.orig) from error
 
     @contextmanager
     def _defining(self) -> Iterator[sqlalchemy.Connection]:
         with self._engine.connect() as connection, connection.begin():
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {self._lock_timeout}")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_DDL_LOCK})")
             yield connection
 
@@ -236,26 +227,20 @@ class PostgresEngine:
         self._tables[table.schema, table.name] = existing
         return stored_as(table, existing.types)
 
-    def _roll_back(self) -> None:
-        try:
-            self._connection.rollback()
-        except adbc_driver_manager.Error:
-            return  # the connection is gone, and its transaction with it
+    def _opened(self, conninfo: str) -> tuple[Session, bool]:
+        """The session, and whether a pool such as pgbouncer is between.
 
-
-def _connected(conninfo: str, lock_timeout: int) -> adbc_driver_postgresql.dbapi.Connection:
-    """An open connection whose session does not depend on the server's settings."""
-    connection = adbc_driver_postgresql.dbapi.connect(conninfo)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SET TIME ZONE 'UTC'")
-            cursor.execute("SET DateStyle = 'ISO, YMD'")
-            cursor.execute(f"SET lock_timeout = {lock_timeout}")
-        connection.commit()
-    except adbc_driver_manager.Error:
-        connection.close()
-        raise
-    return connection
+        A pool makes up the process ids that it tells clients, or has two clients share a session.
+        """
+        statement = "SELECT pg_backend_pid()"
+        with self._engine.connect() as connection:
+            pid = connection.exec_driver_sql(statement).scalar()
+            driver: Any = connection.connection.driver_connection
+            is_made_up = driver.info.backend_pid != pid
+        session = Session(conninfo, self._lock_timeout, self._where)
+        with session.transaction() as cursor:
+            cursor.execute(statement)
+            return session, is_made_up or cursor.fetchall()[0][0] == pid
 
 
 def _exact(column: str, kind: str) -> str:

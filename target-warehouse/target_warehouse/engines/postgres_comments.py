@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy
 
 from target_warehouse.columns import changed_comments
-from target_warehouse.engines.postgres_errors import first_line
+from target_warehouse.engines.postgres_errors import answer_of
 from target_warehouse.statements import identifier, literal
 
 if TYPE_CHECKING:
@@ -46,5 +46,5 @@ def comment_on(table: Table, connection: sqlalchemy.Connection) -> None:
         logger.warning(
             "The comments on the table %s cannot be written: %s. Its rows are loaded all the same.",
             table.name,
-            first_line(error.orig),
+            answer_of(error.orig).message,
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import paramiko
+import psycopg
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from target_postgres.connector import PostgresConnector
@@ -23,6 +24,7 @@ from target_warehouse.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_PARAMETERS = frozenset(option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults())
 _KEYS = (paramiko.RSAKey, paramiko.ECDSAKey, paramiko.Ed25519Key)
 
 
@@ -45,7 +47,8 @@ class WarehouseConnector(PostgresConnector):  # type: ignore[misc]  # it has no 
             url = _url(config["sqlalchemy_url"], "sqlalchemy_url")
         else:
             url = make_url(super().get_sqlalchemy_url(config))
-        return str(url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
+        url = url.set(drivername="postgresql+psycopg", query=_parameters(url))
+        return str(url.render_as_string(hide_password=False))
 
     def get_sqlalchemy_query(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The ssl settings as libpq's parameters."""
@@ -90,6 +93,21 @@ def _url(text: str, setting: str) -> URL:
         )
         raise SettingsError(msg) from None
     return url
+
+
+def _parameters(url: URL) -> dict[str, Any]:
+    """The URL's parameters for libpq, with text in UTF-8 whatever they, role, database and environment say.
+
+    Raises:
+        SettingsError: libpq has no such parameter.
+    """
+    query = {name: value for name, value in url.query.items() if name != "prepare_threshold"}  # nothing is prepared
+    unknown = sorted(name for name in query if name not in _PARAMETERS)
+    if unknown:
+        named = ", ".join(name for name in unknown if name.isidentifier()) or "one with an odd name"
+        msg = f"The URL of PostgreSQL has parameters that its client library does not know: {named}. Take them out."
+        raise SettingsError(msg)
+    return {**query, "client_encoding": "UTF8"}
 
 
 def _is_text(value: str) -> bool:

@@ -17,11 +17,12 @@ import pyarrow as pa
 import sqlalchemy
 
 from target_warehouse.engines.postgres import PostgresEngine
-from target_warehouse.engines.postgres_errors import first_line, refusal
+from target_warehouse.engines.postgres_errors import refusal
 from target_warehouse.engines.postgres_rights import check_rights
 from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table
 from target_warehouse.engines.postgres_transaction import PostgresTransaction
 from target_warehouse.engines.protocol import TableChange, shadow_columns
+from target_warehouse.errors import ConnectionFailedError
 from target_warehouse.names import fit
 from target_warehouse.statements import column_list, identifier
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Table
 
 _STAGE = "target_warehouse_stage"
-_SESSION = ("SET TIME ZONE 'UTC'", "SET DateStyle = 'ISO, YMD'", "CREATE TEMPORARY TABLE target_warehouse_first ()")
 #: What a staged column is before it is cast; the same as ADBC makes.
 _STAGED_TYPES = (
     (pa.types.is_boolean, "boolean"),
@@ -50,10 +50,16 @@ class PostgresShadow(PostgresEngine):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
-        self._session = self._engine.connect()
+        if self._is_pooled:
+            super().close()
+            msg = (
+                f"A dry run needs a session of its own, and PostgreSQL at {self._where} is behind a connection pool: "
+                "name the server itself in the setting warehouse, or run without dry_run."
+            )
+            raise ConnectionFailedError(msg)
+        self._copies = self._engine.connect()
         with self._definition("a session cannot be made ready") as session:
-            for statement in _SESSION:
-                session.exec_driver_sql(statement)
+            session.exec_driver_sql("CREATE TEMPORARY TABLE target_warehouse_first ()")
             found = "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
             self._schema = str(session.exec_driver_sql(found).scalar_one())
         #: For each table of the warehouse, the name of its copy and its columns before the run.
@@ -77,46 +83,44 @@ class PostgresShadow(PostgresEngine):
     def transaction(self) -> Iterator[PostgresTransaction]:
         """A transaction on the copies."""
         try:
-            with self._session.begin():
+            with self._copies.begin():
                 names = {key: (self._schema, copy) for key, (copy, _) in self._copied.items()}
-                driver: Any = self._session.connection.driver_connection
+                driver: Any = self._copies.connection.driver_connection
                 with psycopg.RawCursor(driver) as cursor:  # parameters are $1, $2, as they are to ADBC
                     yield ShadowTransaction(cursor, self._tables, names)
         except psycopg.Error as error:
             msg = f"PostgreSQL at {self._where}: a batch cannot be written"
-            raise refusal(msg, error.sqlstate, first_line(error)) from error
+            raise refusal(msg, error) from error
 
     def changes(self) -> list[TableChange]:
         """What the run would do to the tables that it prepared."""
-        schemas: list[str] = list(self._session.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars())
+        schemas: list[str] = list(self._copies.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars())
         found = [
             TableChange(
                 schema,
                 name,
                 before,
-                existing_table(self._session, self._schema, copy).types,
+                existing_table(self._copies, self._schema, copy).types,
                 is_new_schema=schema is not None and schema not in schemas,
             )
             for (schema, name), (copy, before) in self._copied.items()
         ]
-        self._session.rollback()
+        self._copies.rollback()
         return found
 
     def close(self) -> None:
         """End the session, and the copies with it."""
-        self._session.close()
+        self._copies.close()
         super().close()
 
     @contextmanager
     def _definition(self, what: str) -> Iterator[sqlalchemy.Connection]:
         """A transaction of the one session; the copies are nobody else's, so nobody has to wait."""
         try:
-            with self._session.begin():
-                self._session.exec_driver_sql(f"SET LOCAL lock_timeout = {self._lock_timeout}")
-                yield self._session
+            with self._copies.begin():
+                yield self._copies
         except sqlalchemy.exc.DBAPIError as error:
-            sqlstate = getattr(error.orig, "sqlstate", None)
-            raise refusal(f"PostgreSQL at {self._where}: {what}", sqlstate, first_line(error.orig)) from error
+            raise refusal(f"PostgreSQL at {self._where}: {what}", error.orig) from error
 
     def _copy(
         self, session: sqlalchemy.Connection, schema: str | None, name: str, keys: tuple[str, ...]

@@ -116,9 +116,6 @@ def widen(table: Table, column: str, stored: str, wanted: str, connection: sqlal
     if wider == stored:
         return
     report_wider(table, column, stored, wider)
-    # The text of a time must not depend on the server's settings.
-    connection.exec_driver_sql("SET LOCAL DateStyle = 'ISO, YMD'")
-    connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
     name = identifier(column)
     with out_of_the_way(connection, table.schema, table.name, column):
         _alter(table, connection, f"ALTER COLUMN {name} TYPE {wider} USING {_converted(name, stored, wider)}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 
-from target_warehouse.engines.postgres_errors import first_line
+from target_warehouse.engines.postgres_errors import answer_of
 from target_warehouse.engines.tables import is_to_make, report_made, report_not_made
 from target_warehouse.statements import identifier, literal
 from target_warehouse.views import MADE_BY, View, views_of
@@ -66,12 +66,13 @@ class _Found:
 
 def make_views(
     definition: Callable[[], AbstractContextManager[sqlalchemy.Connection]],
-    reader: sqlalchemy.Connection,
+    engine: sqlalchemy.Engine,
     schema: str,
     views_schema: str,
 ) -> None:
     """Make the views that are not as they should be, each in a transaction of `definition`; see the protocol."""
-    found = _Found(reader, schema, views_schema)
+    with engine.connect() as reader:
+        found = _Found(reader, schema, views_schema)
     made = []
     for view in views_of(schema, found.tables):
         comment, columns = found.there.get(view.name, (None, []))
@@ -81,7 +82,7 @@ def make_views(
             with definition() as connection:
                 _make(connection, view, views_schema, columns)
         except sqlalchemy.exc.DBAPIError as error:
-            report_not_made(view, views_schema, first_line(error.orig))
+            report_not_made(view, views_schema, answer_of(error.orig).message)
             continue
         made.append(view)
     report_made(made, views_schema)
