@@ -22,7 +22,7 @@ from target_warehouse.errors import RejectedRecordsError, TerminatedError, sente
 from target_warehouse.values import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from target_warehouse.engines.protocol import Engine, Transaction
 
@@ -138,6 +138,8 @@ class LoadHistory:
     table: Table
     run_id: str
     configuration: str
+    #: The engine's `escaped`.
+    escaped: Callable[[str], str]
 
     @classmethod
     def begun(cls, engine: Engine, run_id: str, default_schema: str, configuration: str) -> LoadHistory:
@@ -146,7 +148,7 @@ class LoadHistory:
         engine.hold(run_id)
         with engine.transaction() as transaction:
             transaction.mark_interrupted(table, engine.is_alive, KILLED)
-        return cls(table, run_id, configuration)
+        return cls(table, run_id, configuration, engine.escaped)
 
     def write(
         self,
@@ -159,6 +161,7 @@ class LoadHistory:
 
         for run, status, error in rows:
             row = run.row(self.run_id, status, counts or run.counts, error=error, configuration=self.configuration)
+            row = {name: self.escaped(value) if isinstance(value, str) else value for name, value in row.items()}
             transaction.put(self.table, to_table([row], self.table.columns, Counter()))
 
 

@@ -1,8 +1,9 @@
 """Names that a database takes, for names that it does not take.
 
-A name that is too long for the database, empty, not storable, or already taken by another spelling of the same name
-gets a short name: its beginning and a hash of the whole. The short name follows from the name alone, and a name that
-the database already has is kept, so both stay the same from run to run. Pure: standard library only.
+A name that is too long for the database, empty, not storable, the database's own, or already taken by another
+spelling of the same name gets a short name: its beginning and a hash of the whole. The short name follows from the
+name alone, and a name that the database already has is kept, so both stay the same from run to run. Pure: standard
+library only.
 """
 
 from __future__ import annotations
@@ -11,17 +12,25 @@ import hashlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 _HASH_DIGITS = 8
 
 
-def fit(names: Iterable[str], existing: Iterable[str], *, most_bytes: int | None, ignores_case: bool) -> dict[str, str]:
+def fit(
+    names: Iterable[str],
+    existing: Iterable[str],
+    *,
+    most_bytes: int | None,
+    ignores_case: bool,
+    unusable: Collection[str] = (),
+) -> dict[str, str]:
     """For each name the one it has in the database.
 
     `existing` are the names already there: a name keeps its own. `most_bytes` is the longest that the database
     takes (None: no limit); with `ignores_case` the database takes `Email` and `email` for one name: the one that
-    was there first, or comes first, keeps it.
+    was there first, or comes first, keeps it. `unusable` are names that this database does not take for reasons of
+    its own; of their letters only ASCII's are kept.
     """
     wanted = list(names)
     there = set(existing)
@@ -30,10 +39,12 @@ def fit(names: Iterable[str], existing: Iterable[str], *, most_bytes: int | None
     for name in wanted:
         if name in fitted:
             continue
-        if is_usable(name, most_bytes) and _folded(name, ignores_case=ignores_case) not in taken:
+        if name in unusable:
+            fitted[name] = _shortened(name, most_bytes, _ascii(name))
+        elif is_usable(name, most_bytes) and _folded(name, ignores_case=ignores_case) not in taken:
             fitted[name] = name
         else:
-            fitted[name] = _shortened(name, most_bytes)
+            fitted[name] = _shortened(name, most_bytes, name)
         taken.add(_folded(fitted[name], ignores_case=ignores_case))
     return {name: fitted[name] for name in wanted}
 
@@ -51,9 +62,13 @@ def _folded(name: str, *, ignores_case: bool) -> str:
     return name.casefold() if ignores_case else name
 
 
-def _shortened(name: str, most_bytes: int | None) -> str:
+def _ascii(name: str) -> str:
+    return name.encode("ascii", "ignore").decode()
+
+
+def _shortened(name: str, most_bytes: int | None, kept: str) -> str:
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
-    start = name.replace("\0", "").encode("utf-8", "ignore")
+    start = kept.replace("\0", "").encode("utf-8", "ignore")
     if most_bytes is not None:
         start = start[: most_bytes - _HASH_DIGITS - 1]
     return f"{start.decode('utf-8', 'ignore')}_{digest}"

@@ -23,7 +23,7 @@ from target_warehouse.errors import InputError, LoadError, RefusedDataError
 from target_warehouse.parts import Part, write_in_halves
 from target_warehouse.rows import MisfitError, key_reader, sift, to_table
 from target_warehouse.validation import RecordChecker
-from target_warehouse.values import UnfitError
+from target_warehouse.values import UnfitError, json_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -199,6 +199,8 @@ class WarehouseSink(BatchSink):
 
         A rejected record must not hide an earlier one of its key, so the batch is settled again without it.
         """
+        if not self._target.engine.stores_unicode:
+            records = self._storable(records)
         while True:
             try:
                 return self._settled(records)
@@ -214,6 +216,20 @@ class WarehouseSink(BatchSink):
                         names = " and ".join(column.property for column in misfit.unfit)
                         msg = f"Values of {names} of stream {self.stream_name} fit their columns alone, not together."
                         raise LoadError(msg) from misfit
+
+    def _storable(self, records: list[Record]) -> list[Record]:
+        """Reject the records with a character that the database's encoding does not have."""
+        lacking = self._target.engine.lacking(
+            json_line(value) for record in records for name, value in record.items() if name in self._names
+        )
+        kept = []
+        for record in records:
+            named = (name for name in record if name in self._names and lacking.intersection(json_line(record[name])))
+            if bad := next(named, None) if lacking else None:
+                self.reject(record, f"its property {bad} has a character that the database's encoding does not have")
+            else:
+                kept.append(record)
+        return kept
 
     def _settled(self, records: list[Record]) -> list[Part]:
         table, keys = self.table, self.table.key_columns

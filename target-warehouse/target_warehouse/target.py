@@ -278,7 +278,11 @@ class TargetWarehouse(Target):
 
         if self._rejects is None:
             self._rejects = self.engine.prepare(rejects.rejects_table(self.settings.default_target_schema))
-        rows = [rejects.rejected(self.run_id, sink.stream_name, record, reason) for record, reason in sink.rejected]
+        found = [rejects.rejected(self.run_id, sink.stream_name, record, reason) for record, reason in sink.rejected]
+        escaped = self.engine.escaped
+        rows = [
+            {name: escaped(value) if isinstance(value, str) else value for name, value in row.items()} for row in found
+        ]
         return self._rejects, to_table(rows, self._rejects.columns, Counter())
 
     def commit_all(self) -> None:

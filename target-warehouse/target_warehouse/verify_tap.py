@@ -128,6 +128,7 @@ def _renamed(fresh: Engine, tables: Mapping[str, str], engine: Engine) -> Iterat
             engine.column_types(schema or None, table),
             most_bytes=engine.most_name_bytes,
             ignores_case=engine.ignores_case,
+            unusable=engine.unusable_columns(columns),
         )
         where = identifier(SCHEMA, name)
         statements += [

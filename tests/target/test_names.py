@@ -116,6 +116,39 @@ def test_names_that_no_database_takes_have_columns(warehouse: Warehouse) -> None
     assert sorted(map(str, row.values())) == ["1", *["x"] * len(names)]
 
 
+def test_properties_called_like_postgresqls_own_columns_have_columns(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a key, later on, beyond 1,600, in a dry run and in views; in other letters they keep their names."""
+    own = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"]
+    others = ["CTID", "Xmin", "oid", '"ctid"', "rowid"]
+    record = {"ctid": "key", **{name: f"in {name}" for name in [*own[1:], *others]}}
+    properties = dict.fromkeys([*own, *others], TEXT)
+    lines = [
+        {"type": "SCHEMA", "stream": "xmin", "key_properties": ["ctid"], "schema": {"properties": properties}},
+        {"type": "RECORD", "stream": "xmin", "record": record},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    config = {"warehouse": warehouse.url, "views_schema": "live"}
+    for dry_run in (True, False, False, True):
+        TargetWarehouse(config={**config, "dry_run": dry_run}).run(io.StringIO(text))
+    (row,) = warehouse.rows("xmin")
+    assert sorted(row.values()) == sorted(record.values())
+    assert warehouse.rows("live.xmin") == [row]
+    if warehouse.engine == "postgres":
+        assert set(others) <= set(row)
+        assert not set(own) & set(row)
+        for name in own:
+            assert f"the property {name} is in the column {name}_" in caplog.text
+    _run(warehouse, {"id": 1, "xmin": "later"}, {"id": 2}, id={"type": ["integer", "null"]}, xmin=TEXT)
+    _run(warehouse, {"id": 2, "xmin": "again", "ctid": "new"}, xmin=TEXT, ctid=TEXT)
+    first, second = warehouse.rows("t")
+    assert [sorted(map(str, first.values())), sorted(map(str, second.values()))] == [
+        ["1", "None", "later"],
+        ["2", "again", "new"],
+    ]
+
+
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 def test_properties_beyond_1600_columns_are_together_in_one(
     warehouse: Warehouse, caplog: pytest.LogCaptureFixture

@@ -37,7 +37,7 @@ from target_warehouse.errors import AgainError, LoadError, RefusedDataError, War
 from target_warehouse.statements import chosen_rows, column_list, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -78,6 +78,7 @@ class DuckDBEngine:
     """An open DuckDB file."""
 
     stores_nul = True
+    stores_unicode = True
     most_name_bytes: int | None = None
     ignores_case = True
     least_chunk = 2_048  # what DuckDB deals with at a time
@@ -100,6 +101,18 @@ class DuckDBEngine:
 
     def hold(self, run_id: str) -> None:
         """Nothing to do: no other process can open the file."""
+
+    def lacking(self, texts: Iterable[str]) -> frozenset[str]:  # noqa: ARG002 - as the protocol has it
+        """None: text is UTF-8."""
+        return frozenset()
+
+    def escaped(self, text: str) -> str:
+        """The text: every character is stored."""
+        return text
+
+    def unusable_columns(self, names: Iterable[str]) -> frozenset[str]:  # noqa: ARG002 - as the protocol has it
+        """None: DuckDB keeps no name for itself."""
+        return frozenset()
 
     def prepare(self, table: Table) -> Table:
         """Create the table, add its missing columns, widen its narrow ones; see the protocol."""

@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 
 from target_warehouse.engines.postgres_comments import comment_on
 from target_warehouse.engines.postgres_connector import WarehouseConnector
+from target_warehouse.engines.postgres_encoding import Encoding
 from target_warehouse.engines.postgres_errors import answer_of, first_line, refusal
 from target_warehouse.engines.postgres_session import Session, make_ready
 from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table, prepare, widen
@@ -29,7 +30,7 @@ from target_warehouse.errors import ConnectionFailedError
 from target_warehouse.statements import chosen_rows, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -88,6 +89,7 @@ class PostgresEngine:
                 "password and database, and that the server takes more connections."
             )
             raise ConnectionFailedError(msg) from error
+        self.stores_unicode = self._encoding.is_full
         self.is_alive = _WRITTEN_LATELY.format(_IS_ALIVE) if self._is_pooled else _IS_ALIVE
         self._tables: dict[tuple[str | None, str], Existing] = {}
 
@@ -106,11 +108,28 @@ class PostgresEngine:
         except adbc_driver_manager.Error as error:
             raise refusal(f"PostgreSQL at {self._where}: the run cannot be made known", error) from error
 
+    def lacking(self, texts: Iterable[str]) -> frozenset[str]:
+        """What the server refuses to convert; see the protocol."""
+        if self.stores_unicode:
+            return frozenset()
+        with self._reading("characters cannot be looked at") as connection:
+            return self._encoding.lacking(connection, texts)
+
+    def escaped(self, text: str) -> str:
+        """Without asking the server; see the protocol."""
+        return self._encoding.escaped(text)
+
+    def unusable_columns(self, names: Iterable[str]) -> frozenset[str]:
+        """PostgreSQL's own, and those that its encoding lacks; see the protocol."""
+        names = list(names)
+        with self._reading("names cannot be looked at") as connection:
+            return self._encoding.unusable_names(connection, names) | self._encoding.system_columns.intersection(names)
+
     def prepare(self, table: Table) -> Table:
         """Create the table as target-postgres does, or extend and widen it; see the protocol."""
         with self._definition(f"the table {table.name} cannot be prepared") as connection:
-            table, existing = prepare(table, self._connector, connection)
-            comment_on(table, connection)
+            table, existing = prepare(table, self._connector, connection, self._encoding)
+            comment_on(table, connection, self._encoding)
         return self._as_it_is(table, existing)
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
@@ -137,17 +156,17 @@ class PostgresEngine:
 
     def table_names(self, schema: str | None) -> list[str]:
         """The tables of a schema."""
-        with self._engine.connect() as connection:
+        with self._reading("the tables cannot be listed") as connection:
             return list(sqlalchemy.inspect(connection).get_table_names(schema))
 
     def column_types(self, schema: str | None, name: str) -> dict[str, str]:
         """The columns of a table and their types; see the protocol."""
-        with self._engine.connect() as connection:
+        with self._reading(f"the table {name} cannot be looked at") as connection:
             return existing_table(connection, schema, name).types
 
     def key_names(self, schema: str | None, name: str) -> list[str]:
         """The primary key."""
-        with self._engine.connect() as connection:
+        with self._reading(f"the table {name} cannot be looked at") as connection:
             return sorted(existing_table(connection, schema, name).key)
 
     def comparable(self, column: str, kind: str, *, as_text: bool) -> str:
@@ -184,11 +203,8 @@ class PostgresEngine:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
-        try:
-            with self._engine.connect() as connection:
-                return [tuple(row) for row in connection.exec_driver_sql(sql)]
-        except sqlalchemy.exc.DBAPIError as error:
-            raise refusal(f"PostgreSQL at {self._where}: a query failed", error.orig) from error
+        with self._reading("a query failed") as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
     def changes(self) -> list[TableChange] | None:
         """None: what is done here is done."""
@@ -207,6 +223,14 @@ class PostgresEngine:
         self._session.close()
         self._engine.dispose()
         self._connector.clean_up()
+
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[sqlalchemy.Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except sqlalchemy.exc.DBAPIError as error:
+            raise refusal(f"PostgreSQL at {self._where}: {what}", error.orig) from error
 
     @contextmanager
     def _definition(self, what: str) -> Iterator[sqlalchemy.Connection]:
@@ -237,6 +261,7 @@ class PostgresEngine:
             pid = connection.exec_driver_sql(statement).scalar()
             driver: Any = connection.connection.driver_connection
             is_made_up = driver.info.backend_pid != pid
+            self._encoding = Encoding(connection, NAME_BYTES)
         session = Session(conninfo, self._lock_timeout, self._where)
         with session.transaction() as cursor:
             cursor.execute(statement)

@@ -13,6 +13,7 @@ from target_warehouse.statements import identifier, literal
 
 if TYPE_CHECKING:
     from target_warehouse.columns import Table
+    from target_warehouse.engines.postgres_encoding import Encoding
 
 logger = logging.getLogger("target-warehouse")
 
@@ -25,12 +26,21 @@ WHERE c.relname = :name AND c.relkind IN ('r', 'p')
 """
 
 
-def comment_on(table: Table, connection: sqlalchemy.Connection) -> None:
+def comment_on(table: Table, connection: sqlalchemy.Connection, encoding: Encoding) -> None:
     """Write what the schema says of the table and its columns; a role that may not is told in a warning."""
     if not changed_comments(table, {}):
         return
     rows = connection.execute(sqlalchemy.text(_COMMENTS), {"schema": table.schema, "name": table.name}).all()
     changed = changed_comments(table, {row[0]: row[1] for row in rows})
+    if lacking := encoding.lacking(connection, changed.values()):
+        logger.info(
+            "Comments of the table %s have characters that the database's encoding, %s, does not have; each is a "
+            "question mark.",
+            table.name,
+            encoding.name,
+        )
+        marks = str.maketrans(dict.fromkeys(lacking, "?"))
+        changed = {name: text.translate(marks) for name, text in changed.items()}
     if not changed:
         return
     statements = ";".join(

@@ -67,7 +67,8 @@ class PostgresShadow(PostgresEngine):
 
     def prepare(self, table: Table) -> Table:
         """Copy the table, if it is there, and do to the copy what is to be done to the table."""
-        name = fit([table.name], (), most_bytes=NAME_BYTES, ignores_case=False)[table.name]
+        unusable = self.unusable_columns([table.name]) - self._encoding.system_columns
+        name = fit([table.name], (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)[table.name]
         if (table.schema, name) not in self._copied:
             with self._definition(f"the table {name} cannot be copied") as session:
                 self._copied[table.schema, name] = self._copy(session, table.schema, name, table.keys)

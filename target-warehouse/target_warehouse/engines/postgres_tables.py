@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from target_postgres.connector import PostgresConnector
 
     from target_warehouse.columns import Table
+    from target_warehouse.engines.postgres_encoding import Encoding
 
 logger = logging.getLogger("target-warehouse")
 
@@ -82,15 +83,20 @@ def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: 
     )
 
 
-def prepare(table: Table, connector: PostgresConnector, connection: sqlalchemy.Connection) -> tuple[Table, Existing]:
+def prepare(
+    table: Table, connector: PostgresConnector, connection: sqlalchemy.Connection, encoding: Encoding
+) -> tuple[Table, Existing]:
     """Create the table, add its missing columns, widen its narrow ones; gives it with its names, and what is there."""
-    check_schema(table, NAME_BYTES)
+    unusable = encoding.unusable_names(connection, _names(table))
+    check_schema(table, NAME_BYTES, unusable)
     table = named(
         table,
         (),
         lambda schema, name: existing_table(connection, schema, name).types,
         most_bytes=NAME_BYTES,
         ignores_case=False,
+        unusable=unusable,
+        reserved=encoding.system_columns,
     )
     found = existing_table(connection, table.schema, table.name)
     dialect = connection.dialect
@@ -108,6 +114,11 @@ def prepare(table: Table, connector: PostgresConnector, connection: sqlalchemy.C
         else:
             widen(table, column.name, found.types[column.name], wanted[column.name], connection)
     return table, existing_table(connection, table.schema, table.name)
+
+
+def _names(table: Table) -> list[str]:
+    names = (table.schema, table.name, *(column.property for column in table.columns))
+    return [name for name in names if name is not None]
 
 
 def widen(table: Table, column: str, stored: str, wanted: str, connection: sqlalchemy.Connection) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from target_warehouse.columns import DELETED_AT, TABLE_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
@@ -94,6 +94,8 @@ class Engine(Protocol):
 
     #: Whether text may hold the character NUL.
     stores_nul: bool
+    #: Whether text may hold every other character; where not, `lacking` says which it does not.
+    stores_unicode: bool
     #: How many rows the chunks of a batch should have on average; smaller ones take longer than putting them together.
     least_chunk: int
     #: The condition, over the column `run_id` of the history, that the process of this run has the database open.
@@ -110,6 +112,15 @@ class Engine(Protocol):
     most_name_bytes: int | None
     #: Whether names that differ in case only are one name to it.
     ignores_case: bool
+
+    def lacking(self, texts: Iterable[str]) -> frozenset[str]:
+        """The characters of these texts that the database's encoding does not have."""
+
+    def escaped(self, text: str) -> str:
+        """A text of our own with JSON's escapes for characters that the encoding is not known to have."""
+
+    def unusable_columns(self, names: Iterable[str]) -> frozenset[str]:
+        """Of these names those that no column can have, besides names that are too long or differ in case only."""
 
     def prepare(self, table: Table) -> Table:
         """Create the schema and the table, or add the columns the table lacks; gives the table as it is then.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from target_warehouse import names
 from target_warehouse.errors import LoadError
 from target_warehouse.values import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from target_warehouse.columns import Table
     from target_warehouse.views import View
@@ -26,19 +26,23 @@ def named(
     *,
     most_bytes: int | None,
     ignores_case: bool,
+    unusable: Collection[str] = (),
+    reserved: Collection[str] = (),
 ) -> Table:
     """The table with names that the database takes; what had to be renamed is logged.
 
-    `tables` are the names in the table's schema, `columns` gives the names of a table's columns.
+    `tables` are the names in the table's schema, `columns` gives the names of a table's columns, `unusable` are names
+    that the database does not take for reasons of its own, `reserved` those that it does not take for columns.
     """
-    where = names.fit([table.name], tables, most_bytes=most_bytes, ignores_case=ignores_case)[table.name]
+    limits: dict[str, Any] = {"most_bytes": most_bytes, "ignores_case": ignores_case}
+    where = names.fit([table.name], tables, unusable=unusable, **limits)[table.name]
     if where != table.name:
         logger.warning("The database does not take the table name %s: the table is %s.", table.name, where)
     fitted = names.fit(
         [column.property for column in table.columns],
         columns(table.schema, where),
-        most_bytes=most_bytes,
-        ignores_case=ignores_case,
+        unusable={*unusable, *reserved},
+        **limits,
     )
     for name, column in fitted.items():
         if name != column:
@@ -56,18 +60,19 @@ def named(
     )
 
 
-def check_schema(table: Table, most_bytes: int | None) -> None:
+def check_schema(table: Table, most_bytes: int | None, unusable: Collection[str] = ()) -> None:
     """Check that the database takes the name of the table's schema; it is the user's choice, so it is not changed.
 
     Raises:
         LoadError: it does not.
     """
-    if table.schema is None or names.is_usable(table.schema, most_bytes):
+    if table.schema is None or (names.is_usable(table.schema, most_bytes) and table.schema not in unusable):
         return
     limit = f"longer than {most_bytes} bytes or " if most_bytes else ""
     msg = (
-        f"The schema {storable(table.schema)} cannot be made: its name is {limit}not Unicode, or has a NUL in it. "
-        "Change the setting default_target_schema; if it is empty, the stream's name, whose first part is the schema."
+        f"The schema {storable(table.schema)} cannot be made: its name is {limit}not Unicode, or has a NUL or another "
+        "character that the database does not store. Change the setting default_target_schema; if it is empty, the "
+        "stream's name, whose first part is the schema."
     )
     raise LoadError(msg)
 
