@@ -165,6 +165,7 @@ def verify(
     Exit code 0: true; 1: something differs; 2: it cannot be told.
     """
     from target_warehouse import verify as verifying
+    from target_warehouse import verify_text
     from target_warehouse.ages import max_ages_of
     from target_warehouse.engines import open_engine
     from target_warehouse.verify_findings import Choices
@@ -179,7 +180,7 @@ def verify(
             engine.close()
     except WarehouseError as error:
         raise _CannotTellError(str(error)) from error
-    click.echo(json.dumps(verifying.as_json(found), default=str) if as_json else verifying.render(found))
+    click.echo(json.dumps(verify_text.as_json(found), default=str) if as_json else verify_text.render(found))
     sys.exit(0 if found.is_true else 1)
 
 

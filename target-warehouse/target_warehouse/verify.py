@@ -9,19 +9,26 @@ totals, and a change of the last hour before a load may not have been found by i
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from target_warehouse import verify_pairs
 from target_warehouse import verify_rows as rows
 from target_warehouse.errors import VerifyError
-from target_warehouse.verify_findings import LATE, Choices, Finding, StreamCheck, Verification, finding
-from target_warehouse.verify_sample import compared
-from target_warehouse.verify_tap import SCHEMA, fresh_copy
+from target_warehouse.verify_findings import Choices, Finding, StreamCheck, Verification, finding
+from target_warehouse.verify_sample import compared, wrongly_marked
+from target_warehouse.verify_tap import SCHEMA, fresh_copy, of_sample
+from target_warehouse.verify_totals import located, of_total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from target_warehouse.engines.protocol import Engine
+    from target_warehouse.verify_findings import PairCheck
     from target_warehouse.verify_rows import Load
+
+#: Ids that the tap is asked for by an environment variable, of which Linux takes 128 KB; over all objects.
+_MOST_LIVE, _MOST_MARKED = 4_000, 1_000
 
 
 def verify(engine: Engine, schema: str | None, choices: Choices) -> Verification:
@@ -38,29 +45,66 @@ def verify(engine: Engine, schema: str | None, choices: Choices) -> Verification
     if not objects:
         msg = "There is no table with HubSpot's objects: run the pipeline first, or correct default_target_schema."
         raise VerifyError(msg)
-    ids = {stream: rows.sample(engine, load, choices.sample) for stream, load in objects.items()}
+    asked = _asked(engine, schema, loads, objects, choices.sample)
     since = min([*(load.until for load in objects.values() if load.until), rows.now()])
-    tables = {stream: load.full_name for stream, load in objects.items()}
-    with fresh_copy(choices.tap, ids, since, tables, engine) as fresh:
+    tables = {stream: load.full_name for stream, load in {**objects, **asked.links}.items()}
+    with fresh_copy(choices.tap, of_sample(asked.ids, since), tables, engine) as fresh:
         totals = rows.totals(fresh, SCHEMA)
         asked_at = max((moment for _, moment in totals.values()), default=rows.now())
         found = Verification(asked_at)
-        changed: dict[str, set[str]] = {}
+        news = {stream: rows.news(fresh, SCHEMA, load) for stream, load in objects.items()}
         for stream, load in loads.items():
             age = (asked_at - load.until).total_seconds() if load.until else None
             check = StreamCheck(stream, load.until, max(age, 0.0) if age is not None else None)
             found.streams.append(check)
             found.findings += _of_age(check, choices.max_ages)
             if stream in objects:
-                news = rows.news(fresh, SCHEMA, load)
-                changed[stream] = set(news)
                 check.hubspot_total = totals.get(stream, (None,))[0]
-                found.findings += _of_total(engine, load, check, news, asked_at)
-                found.findings += compared(engine, fresh, load, check, ids[stream], news, choices)
+                found.findings += of_total(engine, load, check, news[stream], asked_at)
+                found.findings += compared(engine, fresh, load, check, asked.live[stream], news[stream], choices)
+                found.findings += wrongly_marked(load, check, asked.marked[stream], news[stream])
+            if stream in asked.links:
+                pairs = asked.pairs[stream]
+                most = choices.max_ages.get(stream, choices.max_ages[""])
+                found.pairs += pairs.values()
+                found.findings += verify_pairs.compared(engine, fresh, load, pairs, asked.ids, news, objects)
+                found.findings += verify_pairs.of_passes(most, load, pairs, asked_at)
+    differing = {each.stream for each in found.findings if each.check == "total" and each.stream in objects}
+    off = {stream: objects[stream] for stream in differing if totals.get(stream, (None,))[0] is not None}
+    found.findings += located(engine, choices.tap, off)
+    found.findings += _of_unfinished(engine, schema, loads)
+    changed = {stream: rows.changed_since(load, news[stream]) for stream, load in objects.items()}
     found.findings += _of_orphans(engine, loads, objects, changed)
     found.findings += _of_values(engine, objects.values())
     found.findings += _of_rejected(engine, schema, loads)
     return found
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What HubSpot is asked for: ids of live and of marked rows by stream, and of associations' ends with them."""
+
+    live: Mapping[str, Sequence[str]]
+    marked: Mapping[str, Sequence[str]]
+    ids: Mapping[str, set[str]]
+    links: Mapping[str, Load]
+    pairs: Mapping[str, dict[tuple[str, str], PairCheck]]
+
+
+def _asked(
+    engine: Engine, schema: str | None, loads: Mapping[str, Load], objects: Mapping[str, Load], count: int
+) -> _Asked:
+    each, fewer = (min(count, max(most // len(objects), 1)) for most in (_MOST_LIVE, _MOST_MARKED))
+    live = {stream: rows.sample(engine, load, each) for stream, load in objects.items()}
+    marked = {stream: rows.sample(engine, load, fewer, is_live=False) for stream, load in objects.items()}
+    links = {stream: load for stream, load in loads.items() if rows.is_of_associations(engine, load)}
+    pairs = {stream: verify_pairs.checks(engine, schema, load) for stream, load in links.items()}
+    ends = [
+        end for stream, load in links.items() for end in verify_pairs.sample(engine, load, pairs[stream], each, objects)
+    ]
+    of_ends = verify_pairs.ids_of(ends, objects)
+    ids = {stream: {*live[stream], *marked[stream], *of_ends.get(stream, ())} for stream in objects}
+    return _Asked(live, marked, ids, links, pairs)
 
 
 def _of_age(check: StreamCheck, max_ages: Mapping[str, dt.timedelta | None]) -> list[Finding]:
@@ -76,33 +120,13 @@ def _of_age(check: StreamCheck, max_ages: Mapping[str, dt.timedelta | None]) -> 
     return [finding("freshness", check.stream, text)]
 
 
-def _of_total(
-    engine: Engine, load: Load, check: StreamCheck, news: Mapping[str, rows.News], asked_at: dt.datetime
-) -> list[Finding]:
-    """Compare HubSpot's total with the live rows, less what was made and deleted since the last load."""
-    check.live_rows = live = rows.count_live(engine, load)
-    if check.hubspot_total is None:
-        return [Finding("total", load.stream, "HubSpot does not say how many there are.", is_drift=False)]
-    there = rows.there(engine, load, list(news))
-    new = [id_ for id_, each in news.items() if not each.is_deleted and not (id_ in there and there[id_].is_live)]
-    gone = [id_ for id_, each in news.items() if each.is_deleted and id_ in there and there[id_].is_live]
-    since = (load.until or asked_at) - LATE
-    new = [id_ for id_ in new if news[id_].moment >= since]
-    gone = [id_ for id_ in gone if news[id_].moment >= since]
-    expected = live + len(new) - len(gone)
-    recent = rows.count_recent(engine, load, asked_at - LATE) + len(new) + len(gone)
-    off = check.hubspot_total - expected
-    if not off:
-        return []
-    since_then = f" and {len(new):,} made and {len(gone):,} deleted since the last load" if new or gone else ""
-    what = f"{off:,} missing" if off > 0 else f"{-off:,} too many"
-    is_drift = abs(off) > recent
-    late = "" if is_drift else f"; of the last hour are {recent:,} made or deleted, which HubSpot may count late"
-    text = (
-        f"HubSpot counted {check.hubspot_total:,} at {asked_at:%H:%M:%S} UTC, the warehouse has {live:,} live rows"
-        f"{since_then}: {what}{late}."
-    )
-    return [Finding("total", load.stream, text, is_drift)]
+def _of_unfinished(engine: Engine, schema: str | None, loads: Mapping[str, Load]) -> list[Finding]:
+    """A full pass that did not end has marked nothing, and what it did not read is as old as before."""
+    return [
+        Finding("passes", stream, f"its last full pass, begun at {begun:%Y-%m-%d %H:%M:%S} UTC, did not end.", False)
+        for stream, (mode, status, begun) in rows.last_run(engine, schema).items()
+        if stream in loads and mode == "full" and status != "success"
+    ]
 
 
 def _of_orphans(
@@ -142,48 +166,3 @@ def _of_rejected(engine: Engine, schema: str | None, loads: Mapping[str, Load]) 
             text = f"earlier runs rejected {total - latest:,} records; they are in the table _rejected_records."
             found.append(Finding("rejected records", stream, text, is_drift=False))
     return found
-
-
-def render(found: Verification) -> str:
-    """The verification as text: a line for each stream, then what differs, then what else is worth knowing."""
-    heads = ("stream", "as of (UTC)", "age", "live rows", "HubSpot", "read again", "changed since")
-    lines = [heads, *(_cells(check) for check in found.streams)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    text = [
-        "  ".join(
-            c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    text.insert(1, "-" * len(text[0]))
-    for is_drift, head in ((True, "What differs:"), (False, "Worth knowing:")):
-        chosen = [each for each in found.findings if each.is_drift is is_drift]
-        text += ["", head, *(f"  {each.stream}: {each.text}{_keys(each)}" for each in chosen)] if chosen else []
-    count = sum(each.is_drift for each in found.findings)
-    text += ["", f"The copy is not true: {count} difference{'s' * (count != 1)}." if count else "The copy is true."]
-    return "\n".join(text)
-
-
-def as_json(found: Verification) -> dict[str, Any]:
-    """The verification as one JSON object."""
-    return {
-        "is_true": found.is_true,
-        "asked_at": found.asked_at.isoformat() + "Z",
-        "streams": [vars(check) for check in found.streams],
-        "findings": [vars(each) for each in found.findings],
-    }
-
-
-def _cells(check: StreamCheck) -> tuple[str, ...]:
-    def shown(value: int | None) -> str:
-        return "" if value is None else f"{value:,}"
-
-    age = "" if check.age_seconds is None else str(dt.timedelta(seconds=round(check.age_seconds)))
-    until = "never" if check.loaded_until is None else f"{check.loaded_until:%Y-%m-%d %H:%M:%S}"
-    is_of_objects = check.live_rows is not None
-    read = (shown(check.sampled), shown(check.changed_since)) if is_of_objects else ("", "")
-    return (check.stream, until, age, shown(check.live_rows), shown(check.hubspot_total), *read)
-
-
-def _keys(each: Finding) -> str:
-    return f" ({', '.join(each.keys)})" if each.keys else ""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 #: How late HubSpot's index has been seen.
 LATE = dt.timedelta(hours=1)
-_MOST_KEYS = 10
+_MOST_KEYS = 100
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,20 @@ class StreamCheck:
     live_rows: int | None = None
     hubspot_total: int | None = None
     sampled: int = 0
+    sampled_deleted: int = 0
+    changed_since: int = 0
+
+
+@dataclass
+class PairCheck:
+    """The figures of a pair of associated objects. Times are UTC without a zone; None is not known."""
+
+    pair: str
+    live_rows: int
+    deleted_rows: int
+    last_read: dt.datetime | None = None
+    last_full_pass: dt.datetime | None = None
+    sampled: int = 0
     changed_since: int = 0
 
 
@@ -56,6 +70,7 @@ class Verification:
 
     asked_at: dt.datetime
     streams: list[StreamCheck] = field(default_factory=list)
+    pairs: list[PairCheck] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ from target_warehouse import history, rejects
 from target_warehouse.columns import DELETED_AT
 from target_warehouse.errors import VerifyError
 from target_warehouse.statements import chosen_rows, identifier, literal
+from target_warehouse.verify_findings import LATE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from target_warehouse.engines.protocol import Engine
 
@@ -20,6 +22,8 @@ _SYNC_HISTORY = "sync_history"
 _OF_OBJECTS = frozenset({"id", "created_at", "updated_at", "merged_into_id"})
 _OF_ASSOCIATIONS = frozenset({"from_object_type", "from_id", "to_object_type", "to_id"})
 _TOGETHER = 1_000  # ids in a statement
+_RUNS = 1_000  # of which the pairs are looked at
+_MOST_DIGITS = 20  # fewer are an unsigned number of 64 bits
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ def loads(engine: Engine, schema: str | None) -> dict[str, Load]:
             raise VerifyError(msg)
     untils = dict(
         engine.query(
-            "SELECT stream, max(CASE WHEN status = 'success' THEN coalesce(window_until, started_at) END) "  # noqa: S608
+            "SELECT stream, max(CASE WHEN status = 'success' AND coalesce(mode, '') <> 'chosen' "  # noqa: S608
+            "THEN coalesce(window_until, started_at) END) "
             f"FROM {identifier(schema, _SYNC_HISTORY)} GROUP BY stream ORDER BY stream"
         )
     )
@@ -113,13 +118,50 @@ def is_of_associations(engine: Engine, load: Load) -> bool:
     return set(engine.column_types(load.schema, load.table)) >= _OF_ASSOCIATIONS
 
 
-def sample(engine: Engine, load: Load, count: int) -> list[str]:
-    """The ids of so many live rows, others each time."""
+def sample(engine: Engine, load: Load, count: int, *, is_live: bool = True) -> list[str]:
+    """The ids of so many live rows, or of those that are marked as deleted, others each time."""
     if not count:
         return []
-    where = chosen_rows(live_only=True)
+    where = f" WHERE {identifier(DELETED_AT)} IS {'' if is_live else 'NOT '}NULL"
     found = engine.query(f"SELECT id FROM {load.name}{where} ORDER BY random() LIMIT {int(count)}")  # noqa: S608
     return [str(row[0]) for row in found]
+
+
+def live_ids(engine: Engine, load: Load) -> list[str]:
+    """The ids of all live rows, but for those that are none of HubSpot's."""
+    found = engine.query(f"SELECT id FROM {load.name}{chosen_rows(live_only=True)}")  # noqa: S608 - quoted
+    return [id_ for row in found if (id_ := str(row[0])).isascii() and id_.isdigit() and len(id_) < _MOST_DIGITS]
+
+
+def pairs_read(engine: Engine, schema: str | None, stream: str) -> list[tuple[dt.datetime, list[str]]]:
+    """Which pairs of associations the last runs read to their end, the newest first; none before the tap said so."""
+    if "pairs" not in engine.column_types(schema, _SYNC_HISTORY):
+        return []
+    found = engine.query(
+        f"SELECT started_at, CAST(pairs AS text) FROM {identifier(schema, _SYNC_HISTORY)} "  # noqa: S608 - quoted
+        f"WHERE stream = {literal(stream)} AND pairs IS NOT NULL ORDER BY started_at DESC LIMIT {_RUNS}"
+    )
+    return [(moment, list(json.loads(text) or ())) for moment, text in found]
+
+
+def last_run(engine: Engine, schema: str | None) -> dict[str, tuple[str | None, str | None, dt.datetime]]:
+    """The mode and the status of the last run of each stream, and when it began."""
+    found = engine.query(
+        f"SELECT stream, mode, status, started_at FROM {identifier(schema, _SYNC_HISTORY)} "  # noqa: S608 - quoted
+        "WHERE coalesce(mode, '') <> 'chosen' ORDER BY started_at"
+    )
+    return {stream: (mode, status, moment) for stream, mode, status, moment in found}
+
+
+def gone_for_good(fresh: Engine, schema: str, load: Load) -> set[str]:
+    """The ids of delete records that are neither archived nor merged."""
+    if not fresh.table_exists(schema, load.table):
+        return set()
+    sql = (
+        f"SELECT id FROM {identifier(schema, load.table)} WHERE {identifier(DELETED_AT)} IS NOT NULL "  # noqa: S608
+        "AND archived_at IS NULL AND merged_into_id IS NULL"
+    )
+    return {str(row[0]) for row in fresh.query(sql)}
 
 
 def count_live(engine: Engine, load: Load) -> int:
@@ -158,6 +200,12 @@ def news(fresh: Engine, schema: str, load: Load) -> dict[str, News]:
         return {}
     sql = f"SELECT id, updated_at, {identifier(DELETED_AT)} FROM {identifier(schema, load.table)}"  # noqa: S608
     return {str(id_): News(updated_at, deleted_at) for id_, updated_at, deleted_at in fresh.query(sql)}
+
+
+def changed_since(load: Load, found: Mapping[str, News]) -> set[str]:
+    """The ids of those that became what they are after the last load, or too shortly before for HubSpot's index."""
+    since = (load.until or dt.datetime.max) - LATE
+    return {id_ for id_, each in found.items() if each.moment >= since}
 
 
 def totals(fresh: Engine, schema: str) -> dict[str, tuple[int | None, dt.datetime]]:

@@ -66,6 +66,18 @@ def compared(
         yield from _of_fields(engine, fresh, load, found.tables[0], kept, choices, of)
 
 
+def wrongly_marked(load: Load, check: StreamCheck, ids: Sequence[str], news: Mapping[str, News]) -> Iterator[Finding]:
+    """Yield which of these rows, all marked as deleted, are of records that HubSpot has; the counts go to `check`."""
+    since = (load.until or dt.datetime.max) - LATE
+    live = [id_ for id_ in ids if id_ in news and not news[id_].is_deleted]
+    wrong = [id_ for id_ in live if news[id_].moment < since]
+    check.sampled_deleted = len(ids)
+    check.changed_since += len(live) - len(wrong)
+    if wrong:
+        text = f"{len(wrong):,} of {len(ids):,} rows marked as deleted are of records that HubSpot has."
+        yield finding("sample", load.stream, text, wrong)
+
+
 def _of_fields(
     engine: Engine,
     fresh: Engine,

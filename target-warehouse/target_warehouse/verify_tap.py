@@ -1,7 +1,7 @@
 """HubSpot as it is now, read through the tap: its messages, loaded by the target into a throw-away DuckDB file.
 
 The tap is a command, started as a process of its own. It is told by its environment what to read: the records with
-these ids, and what changed since a moment; see its setting `only_ids`.
+these ids and what changed since a moment, or what differs from these ids; see its settings `only_ids` and `known_ids`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from target_warehouse.target import TargetWarehouse
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from target_warehouse.engines.protocol import Engine
 
@@ -37,13 +37,13 @@ _PREFIX = "TAP_HUBSPOT_DW_"
 #: An error in the tap's own log, and any line of the tap in Meltano's, which has no levels for it.
 _ERRORS = (re.compile(r".*?\| (?:ERROR|CRITICAL) *\|[^|]*\| (.+)"), re.compile(r".*?\] tap-hubspot-dw\S* +(.+)"))
 _MANY = 2**31 - 1
+#: Settings in this process' environment that would have the tap read something else.
+_OTHERWISE = {_PREFIX + name for name in ("MAX_RECORDS", "ONLY_IDS", "KNOWN_IDS", "REREAD_SINCE")}
 
 
 @contextmanager
-def fresh_copy(
-    tap: str, ids: Mapping[str, Sequence[str]], since: dt.datetime, tables: Mapping[str, str], engine: Engine
-) -> Iterator[Engine]:
-    """The records with these ids, by stream, and what changed since a moment in UTC, as tables in the schema `SCHEMA`.
+def fresh_copy(tap: str, asked: Mapping[str, str], tables: Mapping[str, str], engine: Engine) -> Iterator[Engine]:
+    """What the tap reads with these settings, as tables in the schema `SCHEMA`: see `of_sample` and `of_differences`.
 
     `tables` are the warehouse's tables by stream; the tables and columns here have the names that they have there.
 
@@ -52,7 +52,7 @@ def fresh_copy(
     """
     with tempfile.TemporaryDirectory(prefix="warehouse-verify-") as folder:
         messages, file = Path(folder) / "messages.singer", Path(folder) / "fresh.duckdb"
-        _run_tap(tap, ids, since, messages)
+        _run_tap(tap, asked, messages)
         config = {"warehouse": f"duckdb:///{file}", "default_target_schema": SCHEMA, "max_rejected": _MANY}
         with _quiet(), messages.open(encoding="utf-8", newline="") as lines:
             TargetWarehouse(config=config).run(lines)
@@ -81,9 +81,23 @@ def _quiet() -> Iterator[None]:
         log.setLevel(before)
 
 
-def _run_tap(tap: str, ids: Mapping[str, Sequence[str]], since: dt.datetime, messages: Path) -> None:
-    asked = {"ONLY_IDS": json.dumps(ids), "REREAD_SINCE": f"{since.isoformat()}Z"}
-    environment = {name: text for name, text in os.environ.items() if name != f"{_PREFIX}MAX_RECORDS"}
+def of_sample(ids: Mapping[str, Iterable[str]], since: dt.datetime) -> dict[str, str]:
+    """The settings for the records with these ids, by stream, their associations, and what changed since a moment."""
+    chosen = {stream: sorted(each) for stream, each in ids.items()}
+    return {"ONLY_IDS": json.dumps(chosen, separators=(",", ":")), "REREAD_SINCE": f"{since.isoformat()}Z"}
+
+
+@contextmanager
+def of_differences(ids: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+    """The settings for the records that HubSpot has and these ids lack, and the delete records of those it lacks."""
+    with tempfile.TemporaryDirectory(prefix="warehouse-verify-") as folder:
+        file = Path(folder) / "known.json"
+        file.write_text(json.dumps(ids), encoding="utf-8")
+        yield {"KNOWN_IDS": str(file), "ONLY_IDS": "{}", "ASSOCIATIONS": "false"}
+
+
+def _run_tap(tap: str, asked: Mapping[str, str], messages: Path) -> None:
+    environment = {name: text for name, text in os.environ.items() if name not in _OTHERWISE}
     environment |= {_PREFIX + name: text for name, text in asked.items()}
     try:
         with messages.open("wb") as out:

@@ -165,7 +165,8 @@ def test_every_kind_of_drift_is_told_by_keys_and_fields(portal, loaded):
     )
     assert any(line.startswith("pipelines: its last run rejected 1 records") for line in found)
     kinds = {each["check"] for each in json.loads(text)["findings"] if each["is_drift"]}
-    assert kinds == {"total", "freshness", "sample", "orphans", "rejected records"}
+    assert kinds == {"total", "records", "freshness", "sample", "orphans", "rejected records"}
+    assert f"deals: 1 records that HubSpot has are missing in the table. {deal}" in found
 
     code, text = verified(loaded, portal, "--show-values", "--ignore", column, "--max-age=90d", "--max-age=deals=1s")
     assert code == 1
@@ -192,6 +193,111 @@ def test_what_a_load_has_missed_is_no_later_change(portal, loaded):
     assert any("were archived or merged in HubSpot before" in line and line.endswith(archived) for line in found)
     assert any("are gone from HubSpot for good" in line and line.endswith(gone) for line in found)
     assert any("HubSpot counted 58 at " in line and "2 too many" in line for line in found)
+
+
+def test_rows_that_only_one_side_has_are_named_without_a_sample(portal, loaded):
+    """Where totals differ the tap halves them; what was made or deleted since the last load is no difference."""
+    lacking, gone, archived, new = ids_of(portal, "contacts", 4)
+    portal.mutate(
+        [
+            {"kind": "gdpr-delete", "type": "contacts", "id": gone},
+            {"kind": "archive", "type": "contacts", "id": archived},
+            {"kind": "create", "type": "contacts", "properties": {"lastname": "Later"}},
+        ]
+    )
+    change(
+        loaded,
+        f"DELETE FROM hubspot.contacts WHERE id = '{lacking}'",
+        f"UPDATE hubspot.contacts SET _sdc_deleted_at = updated_at WHERE id = '{new}'",
+        f"UPDATE hubspot.contacts SET created_at = created_at - 90 * {DAY}",
+    )
+    code, text = verified(loaded, portal, "--json", "--sample=0")
+    assert code == 1
+    for_good = "that are gone from HubSpot for good; the next full pass marks them."
+    found = [line for line in drift(text) if "records" in line or "rows are of" in line]
+    assert found == [
+        f"contacts: 1 records that HubSpot has are missing in the table. {lacking}",
+        f"contacts: 1 records that HubSpot has are marked as deleted in the table. {new}",
+        f"contacts: 1 live rows are of records {for_good} {gone}",
+    ]
+
+
+def test_rows_marked_as_deleted_are_read_again_too(portal, loaded):
+    (contact,) = ids_of(portal, "contacts", 1)
+    ids = ids_of(portal, "divisions", 2)
+    portal.mutate([{"kind": "archive", "type": "divisions", "id": ids[1]}])
+    change(
+        loaded,
+        f"UPDATE hubspot.contacts SET _sdc_deleted_at = updated_at WHERE id = '{contact}'",
+        f"UPDATE hubspot.divisions SET _sdc_deleted_at = updated_at WHERE id = '{ids[1]}'",
+    )
+    code, text = verified(loaded, portal, "--json")
+    assert code == 1
+    of_samples = [line for line in drift(text) if "rows marked as deleted" in line]
+    assert of_samples == [f"contacts: 1 of 1 rows marked as deleted are of records that HubSpot has. {contact}"]
+
+
+def test_associations_are_read_again_and_each_kind_of_difference_is_named(portal, loaded):
+    """As a narrowed full refresh once left them: most marked as deleted. Those of changed records are left out."""
+    rows = loaded.query(
+        "SELECT from_object_type AS a, from_id AS b, to_object_type AS c, to_id AS d, association_category AS e, "
+        "association_type_id AS f FROM hubspot.associations ORDER BY 1, 2, 3, 4, 5, 6"
+    )
+    edited = next(row for row in rows if row["c"] == "contacts")
+    others = [row for row in rows if (edited["c"], edited["d"]) not in {(row["a"], row["b"]), (row["c"], row["d"])}]
+    first = (others[0]["a"], others[0]["c"])
+    odd, lost = others[0], next(row for row in others if (row["a"], row["c"]) != first)
+    where = "from_object_type = '{a}' AND from_id = '{b}' AND to_object_type = '{c}' AND to_id = '{d}'"
+    portal.mutate([{"kind": "edit", "type": "contacts", "id": edited["d"], "properties": {"lastname": "Later"}}])
+    change(
+        loaded,
+        "UPDATE hubspot.associations SET _sdc_deleted_at = _sdc_extracted_at "
+        f"WHERE from_object_type = '{first[0]}' AND to_object_type = '{first[1]}' AND from_id <> '{odd['b']}'",
+        f"UPDATE hubspot.associations SET label = 'Odd' WHERE {where.format(**odd)}",
+        f"DELETE FROM hubspot.associations WHERE {where.format(**lost)}",
+        f"INSERT INTO hubspot.associations (from_object_type, from_id, to_object_type, to_id, association_category, "
+        f"association_type_id) SELECT '{first[0]}', '{odd['b']}', '{first[1]}', '{odd['d']}', 'HUBSPOT_DEFINED', 99999",
+        f"DELETE FROM hubspot.associations WHERE {where.format(**edited)}",
+    )
+    code, text = verified(loaded, portal, "--json")
+    assert code == 1
+    found = {line.partition("again ")[2].partition(".")[0]: line for line in drift(text) if "associations read" in line}
+    assert found.keys() == {
+        "are marked as deleted, and HubSpot has them",
+        "are missing in the table: HubSpot has them",
+        "are live in the table, and HubSpot does not have them",
+        "have another label in HubSpot",
+    }
+    assert "{a} {b} to {c} {d} as {e} {f}".format(**lost) in found["are missing in the table: HubSpot has them"]
+    assert "{a} {b} to {c} {d} as {e} {f}".format(**edited) not in text
+    counts = {each["pair"]: each for each in json.loads(text)["pairs"]}
+    marked = counts[f"{first[0]}:{first[1]}"]
+    assert marked["deleted_rows"] == sum((row["a"], row["c"]) == first and row["b"] != odd["b"] for row in rows)
+    assert marked["last_read"]
+    assert marked["last_full_pass"]
+    assert "The copy is not true" in verified(loaded, portal)[1]
+
+
+def test_a_narrowed_or_unfinished_pass_is_named(portal, loaded, tmp_path):
+    """What the last run did not read is a difference as soon as it is older than allowed."""
+    narrow = {"association_pairs": ["contacts:deals"], "only_ids": {}}
+    run = run_tap(tmp_path, {"api_url": portal.url, "access_token": portal.token} | narrow)
+    assert run.returncode == 0, run.log
+    lines = [each for each in run.messages if each.get("stream") == "sync_history"]
+    for each in lines:
+        if record := each.get("record"):
+            record["mode"] = "full" if record["stream"] != "contacts" else record["mode"]
+            record["status"] = "failed" if record["stream"] == "deals" else record["status"]
+    load(loaded, "".join(json.dumps(each) + "\n" for each in lines))
+    before = json.loads(verified(loaded, portal, "--json")[1])
+    told = [each for each in before["findings"] if each["check"] == "passes"]
+    assert not any(each["is_drift"] for each in told)
+    assert any("its last full pass, begun at" in each["text"] and each["stream"] == "deals" for each in told)
+    unread = {each["text"].partition(" ")[0] for each in told if each["stream"] == "associations"}
+    assert unread == {each["pair"] for each in before["pairs"]} - {"deals:contacts"}
+    code, text = verified(loaded, portal, "--json", "--max-age=associations=1s")
+    assert code == 1
+    assert any("was not read since" in line for line in drift(text))
 
 
 @pytest.mark.parametrize(

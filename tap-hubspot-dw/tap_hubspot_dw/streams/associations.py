@@ -177,7 +177,11 @@ class AssociationStream(HubSpotStream):
             for chunk in _chunks(sorted(ids)):
                 for results in self._replies(pair, pair.from_kind, pair.to_kind, chunk):
                     rows = [row for result in results for row in _rows(pair, result)]
-                    yield self.block([r for r in rows if int(r["from_id"]) in firsts or int(r["to_id"]) in seconds])
+                    chosen = [r for r in rows if int(r["from_id"]) in firsts or int(r["to_id"]) in seconds]
+                    self._rows_read[pair.name] += len(chosen)
+                    yield self.block(chosen)
+            if pair.name not in self._failed and pair.name not in self._unknown:
+                self.done.pairs[pair.name] = self._rows_read[pair.name]
         self._check_failed()
 
     def _live(self, kind: ObjectType, ids: set[int]) -> set[int]:
