@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from target_warehouse.decoder import BATCHED_AT, constant_array
+from target_warehouse.columns import BATCHED_AT
+from target_warehouse.decoder import constant_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

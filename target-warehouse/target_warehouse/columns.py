@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from target_warehouse.names import hashed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -19,6 +21,17 @@ DELETED_AT = "_sdc_deleted_at"
 OVERFLOW = "_sdc_overflow"
 TABLE_VERSION = "_sdc_table_version"
 EXTRACTED_AT = "_sdc_extracted_at"
+BATCHED_AT = "_sdc_batched_at"
+RECEIVED_AT, SEQUENCE, STARTED_AT = "_sdc_received_at", "_sdc_sequence", "_sdc_sync_started_at"
+#: What a record cannot set: the SDK's metadata replace it, or nothing does when the setting leaves them out.
+METADATA = (EXTRACTED_AT, RECEIVED_AT, BATCHED_AT, SEQUENCE, TABLE_VERSION, STARTED_AT)
+_NUMBERS = (SEQUENCE, TABLE_VERSION, STARTED_AT)
+#: How the types begin of columns that may hold our metadata: our own, or those of another loader with the same meaning.
+_NUMBER_TYPES = (
+    *("smallint", "integer", "bigint", "hugeint", "numeric", "decimal", "double", "real", "float"),
+    *("tinyint", "uint", "usmall", "utiny", "ubig"),
+)
+_TIME_TYPES = ("timestamp", "date", "text", "varchar", "character")
 
 _FORMATS = {"date-time": "date-time", "date": "date", "time": "time"}
 _SCALARS = {"integer": "integer", "number": "number", "boolean": "boolean"}
@@ -79,6 +92,17 @@ class Table:
         return {column.property: column for column in self.columns if not column.members}
 
     @property
+    def mark(self) -> str | None:
+        """The name of the column that marks deleted rows, if the table has one."""
+        column = self.by_property.get(DELETED_AT)
+        return column.name if column else None
+
+    @property
+    def version_columns(self) -> tuple[str, str]:
+        """The names of the columns of the table's version and of the mark of deleted rows; it has to have them."""
+        return self.by_property[TABLE_VERSION].name, self.by_property[DELETED_AT].name
+
+    @property
     def key_columns(self) -> list[Column]:
         """The columns of the keys, in the keys' order."""
         return [self.by_property[key] for key in self.keys]
@@ -111,6 +135,18 @@ def table_of(
         for name, prop in schema["properties"].items()
     )
     return Table(default_schema or own_schema, parts[-1], columns, tuple(keys), comment_of(schema))
+
+
+def own_column(name: str, types: Mapping[str, str]) -> str | None:
+    """The column of a table, given its columns' types, that is ours of this name; None if there is none.
+
+    It has another name where the table had a column of that name, or one that the database takes for it, which was
+    not ours: a source may send `_SDC_DELETED_AT`, and another loader keep `_sdc_deleted_at` as a boolean.
+    """
+    if (other := hashed(name)) in types:
+        return other
+    fitting = _NUMBER_TYPES if name in _NUMBERS else _TIME_TYPES
+    return name if types.get(name, "").lower().startswith(fitting) else None
 
 
 def comment_of(schema: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from target_warehouse.columns import DELETED_AT
+from target_warehouse.columns import DELETED_AT, own_column
 from target_warehouse.engines.duckdb import comparable
 from target_warehouse.errors import CompareError
 from target_warehouse.statements import chosen_rows, column_list, identifier
@@ -235,13 +235,13 @@ class _Table:
             for name in self._common
         }
         columns = ", ".join(f"{expression} AS {identifier(name)}" for name, expression in compared.items())
-        where = chosen_rows(live_only=DELETED_AT in types, ids=side.ids)
+        where = chosen_rows(mark=own_column(DELETED_AT, types), ids=side.ids)
         return f"(SELECT {columns} FROM {identifier(side.schema, self._found.table)}{where})"  # noqa: S608 - quoted
 
     def _copied(self, letter: str, scratch: duckdb.DuckDBPyConnection) -> str:
         """The same, read into a table of the scratch database."""
         side, types = self._sides[letter], self._types[letter]
-        is_marked = DELETED_AT in types
+        is_marked = own_column(DELETED_AT, types) is not None
         with side.engine.read(
             side.schema, self._found.table, self._common, live_only=is_marked, ids=side.ids
         ) as reader:

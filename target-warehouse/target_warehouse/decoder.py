@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import pyarrow as pa
 
-from target_warehouse.columns import DELETED_AT, EXTRACTED_AT, TABLE_VERSION
+from target_warehouse.columns import (
+    BATCHED_AT,
+    DELETED_AT,
+    EXTRACTED_AT,
+    METADATA,
+    RECEIVED_AT,
+    SEQUENCE,
+    STARTED_AT,
+    TABLE_VERSION,
+)
 from target_warehouse.lines import IS_COMPILED, CompiledDecoder
 from target_warehouse.rows import arrow_type, to_array, to_arrays
 from target_warehouse.values import NarrowError, UnfitError
@@ -29,10 +38,6 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Column, Table
     from target_warehouse.runs import Run
 
-BATCHED_AT = "_sdc_batched_at"
-_RECEIVED_AT, _SEQUENCE, _STARTED_AT = "_sdc_received_at", "_sdc_sequence", "_sdc_sync_started_at"
-#: What a record cannot set: the SDK's metadata replace it, or nothing does when the setting leaves them out.
-METADATA = (EXTRACTED_AT, _RECEIVED_AT, BATCHED_AT, _SEQUENCE, TABLE_VERSION, _STARTED_AT)
 _OF_THE_TARGET = (DELETED_AT, *METADATA)
 _NOT_PLAIN = (
     *(msgspec.MsgspecError, UnicodeError, decimal.InvalidOperation, RecursionError),
@@ -156,10 +161,10 @@ class RunDecoder:
         """A column of the SDK's metadata; `_sdc_batched_at` is not known before the batch is made."""
         now = dt.datetime.now(dt.UTC)
         constant: Any = {
-            _RECEIVED_AT: now,
+            RECEIVED_AT: now,
             BATCHED_AT: None,
-            _SEQUENCE: round(time.time() * 1000),
-            _STARTED_AT: self._sync_started_at,
+            SEQUENCE: round(time.time() * 1000),
+            STARTED_AT: self._sync_started_at,
         }[column.property]
         return constant_array(column, constant, count)
 

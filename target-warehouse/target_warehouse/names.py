@@ -9,12 +9,16 @@ library only.
 from __future__ import annotations
 
 import hashlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Container, Iterable, Mapping
 
 _HASH_DIGITS = 8
+
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def fit(
@@ -24,27 +28,39 @@ def fit(
     most_bytes: int | None,
     ignores_case: bool,
     unusable: Collection[str] = (),
+    given: Mapping[str, str] = _NONE,
+    respelled: Container[str] = (),
 ) -> dict[str, str]:
     """For each name the one it has in the database.
 
     `existing` are the names already there: a name keeps its own. `most_bytes` is the longest that the database
     takes (None: no limit); with `ignores_case` the database takes `Email` and `email` for one name: the one that
     was there first, or comes first, keeps it. `unusable` are names that this database does not take for reasons of
-    its own; of their letters only ASCII's are kept.
+    its own; of their letters only ASCII's are kept. `given` are names that are decided already, which no other name
+    gets. A name in `respelled` that is not there takes one that is there in another case, if no other name has that.
     """
     wanted = list(names)
     there = set(existing)
-    fitted = {name: name for name in wanted if name in there}
-    taken = {_folded(name, ignores_case=ignores_case) for name in there}
+    decided = set(given.values())
+    fitted = {name: given.get(name, name) for name in wanted if name in given or name in there - decided}
+    taken = {_folded(name, ignores_case=ignores_case) for name in there | decided}
+    spellings: dict[str, list[str]] = {}
+    for name in there - decided - set(fitted.values()):
+        spellings.setdefault(name.casefold(), []).append(name)
     for name in wanted:
         if name in fitted:
             continue
-        if name in unusable:
-            fitted[name] = _shortened(name, most_bytes, _ascii(name))
-        elif is_usable(name, most_bytes) and _folded(name, ignores_case=ignores_case) not in taken:
+        short = _shortened(name, most_bytes, _ascii(name) if name in unusable else name)
+        if name in respelled and short not in there:
+            same = spellings.pop(name.casefold(), [])
+            if len(same) == 1:
+                fitted[name] = same[0]
+                continue
+        is_free = name not in unusable and _folded(name, ignores_case=ignores_case) not in taken
+        if is_free and is_usable(name, most_bytes):
             fitted[name] = name
         else:
-            fitted[name] = _shortened(name, most_bytes, name)
+            fitted[name] = short
         taken.add(_folded(fitted[name], ignores_case=ignores_case))
     return {name: fitted[name] for name in wanted}
 
@@ -56,6 +72,11 @@ def is_usable(name: str, most_bytes: int | None) -> bool:
     except UnicodeEncodeError:
         return False
     return bool(name) and "\0" not in name and (most_bytes is None or size <= most_bytes)
+
+
+def hashed(name: str) -> str:
+    """The short name that a name gets where another one has it; of a name that is not long."""
+    return _shortened(name, None, name)
 
 
 def _folded(name: str, *, ignores_case: bool) -> str:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from target_warehouse.columns import DELETED_AT
+from target_warehouse.columns import DELETED_AT, own_column
 from target_warehouse.errors import ReportError
 from target_warehouse.history import FAILED, INTERRUPTED, KILLED, PARTIAL, RUNNING, SUCCESS, TABLE_NAME
 from target_warehouse.statements import column_list, identifier
@@ -255,7 +255,8 @@ def _count(engine: Engine, schema: str | None, name: str) -> tuple[int, int]:
     columns = engine.column_types(schema, name)
     if not columns:
         return 0, 0
-    marked = f"count({identifier(DELETED_AT)})" if DELETED_AT in columns else "0"
+    mark = own_column(DELETED_AT, columns)
+    marked = f"count({identifier(mark)})" if mark else "0"
     ((total, deleted),) = engine.query(f"SELECT count(*), {marked} FROM {identifier(schema, name)}")  # noqa: S608
     return total - deleted, deleted
 

@@ -20,10 +20,11 @@ from target_warehouse.columns import DELETED_AT, TABLE_VERSION, needs_validator,
 from target_warehouse.decoder import RunDecoder
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.errors import InputError, LoadError, RefusedDataError
+from target_warehouse.own_names import check_own_names
 from target_warehouse.parts import Part, write_in_halves
 from target_warehouse.rows import MisfitError, key_reader, sift, to_table
 from target_warehouse.validation import RecordChecker
-from target_warehouse.values import UnfitError, json_line
+from target_warehouse.values import CONVERTERS, UnfitError, json_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,6 +47,7 @@ class WarehouseSink(BatchSink):
     def __init__(
         self, target: TargetWarehouse, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
     ) -> None:
+        check_own_names(stream_name, schema, key_properties or ())
         super().__init__(target, stream_name, schema, key_properties)
         self._target = target
         settings = target.settings
@@ -174,6 +176,11 @@ class WarehouseSink(BatchSink):
         for key in self.table.keys:
             if record.get(key) is None:
                 return f"its key property {key} is {'null' if key in record else 'missing'}"
+        if record.get(DELETED_AT) is not None:
+            try:
+                CONVERTERS["date-time"](record[DELETED_AT])
+            except UnfitError as reason:
+                return f"its property {DELETED_AT} {reason}"
         if not record.keys() <= self._names:
             for name in sorted(record.keys() - self._names - self._warned - {DELETED_AT}):
                 self._warned.add(name)

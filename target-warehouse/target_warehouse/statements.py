@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_warehouse.columns import DELETED_AT, TABLE_VERSION
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -31,9 +29,9 @@ def column_list(names: Iterable[str]) -> str:
     return ", ".join(identifier(name) for name in names)
 
 
-def chosen_rows(*, live_only: bool, ids: Sequence[str] | None = None) -> str:
-    """The WHERE of rows that are not marked as deleted, of those with these texts as `id`, or nothing."""
-    conditions = [f"{identifier(DELETED_AT)} IS NULL"] if live_only else []
+def chosen_rows(*, mark: str | None, ids: Sequence[str] | None = None) -> str:
+    """The WHERE of rows that this column does not mark as deleted, of those with these texts as `id`, or nothing."""
+    conditions = [f"{identifier(mark)} IS NULL"] if mark else []
     if ids is not None:
         texts = ", ".join(map(literal, ids)) or "NULL"
         conditions.append(f"{identifier('id')} IN ({texts})")
@@ -94,9 +92,9 @@ def update_matching(table: str, stage: str, keys: Iterable[str], values: Mapping
     return f"UPDATE {table} AS t SET {changes} FROM {stage} AS s WHERE {matches(keys, values)}"  # noqa: S608 - quoted
 
 
-def count_newly_deleted(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str]) -> str:
-    """How many live rows of the table this batch marks as deleted."""
-    mark = identifier(DELETED_AT)
+def count_newly_deleted(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str], mark: str) -> str:
+    """How many live rows of the table this batch marks as deleted; `mark` is the column that does."""
+    mark = identifier(mark)
     return (
         f"SELECT count(*) FROM {table} AS t JOIN {stage} AS s ON {matches(keys, values)} "  # noqa: S608 - quoted
         f"WHERE t.{mark} IS NULL AND s.{mark} IS NOT NULL"
@@ -117,15 +115,24 @@ def mark_interrupted(history: str, is_alive: str, error: str) -> str:
 
 
 def activate_version(
-    table: str, version: int, *, hard_delete: bool, stage: str = "", scope: Mapping[str, str] | None = None
+    table: str,
+    version: int,
+    columns: tuple[str, str],
+    *,
+    hard_delete: bool,
+    stage: str = "",
+    scope: Mapping[str, str] | None = None,
 ) -> str:
     """Delete the rows of older versions, and those without one; nothing if a newer version is in the table.
+
+    `columns` are the table's columns of the version and of the mark of deleted rows.
 
     With a `scope` (columns, and the expressions over the stage of their values) only the rows that the stage names,
     and a newer version counts for the same values only. Soft: marks the live ones with the time of the transaction,
     in UTC.
     """
-    column, scope = identifier(TABLE_VERSION), scope or {}
+    column, mark = map(identifier, columns)
+    scope = scope or {}
     newer = [f"newer.{column} > {int(version)}", *(f"newer.{name} = t.{name}" for name in map(identifier, scope))]
     conditions = [
         f"(t.{column} < {int(version)} OR t.{column} IS NULL)",
@@ -136,6 +143,5 @@ def activate_version(
     where = " AND ".join(conditions)
     if hard_delete:
         return f"DELETE FROM {table} AS t WHERE {where}"  # noqa: S608 - quoted
-    mark = identifier(DELETED_AT)
     now = "CAST(now() AT TIME ZONE 'UTC' AS timestamp)"
     return f"UPDATE {table} AS t SET {mark} = {now} WHERE {where} AND t.{mark} IS NULL"  # noqa: S608 - quoted

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from target_warehouse import history, rejects
-from target_warehouse.columns import DELETED_AT
+from target_warehouse.columns import DELETED_AT, own_column
 from target_warehouse.errors import VerifyError
 from target_warehouse.statements import chosen_rows, identifier, literal
 from target_warehouse.verify_findings import LATE
@@ -34,6 +34,7 @@ class Load:
     schema: str | None
     table: str
     until: dt.datetime | None
+    mark: str = DELETED_AT  # the column that marks deleted rows
 
     @property
     def name(self) -> str:
@@ -104,8 +105,13 @@ def loads(engine: Engine, schema: str | None) -> dict[str, Load]:
             f"SELECT stream, table_schema, table_name FROM {identifier(schema, history.TABLE_NAME)} ORDER BY started_at"  # noqa: S608
         )
     }
-    found = (Load(stream, *tables[stream], until) for stream, until in untils.items() if stream in tables)
-    return {load.stream: load for load in found if engine.table_exists(load.schema, load.table)}
+    found: dict[str, Load] = {}
+    for stream, until in untils.items():
+        where, table = tables.get(stream, (None, ""))
+        types = engine.column_types(where, table) if table else {}
+        if types:
+            found[stream] = Load(stream, where, table, until, own_column(DELETED_AT, types) or DELETED_AT)
+    return found
 
 
 def is_of_objects(engine: Engine, load: Load) -> bool:
@@ -122,14 +128,14 @@ def sample(engine: Engine, load: Load, count: int, *, is_live: bool = True) -> l
     """The ids of so many live rows, or of those that are marked as deleted, others each time."""
     if not count:
         return []
-    where = f" WHERE {identifier(DELETED_AT)} IS {'' if is_live else 'NOT '}NULL"
+    where = f" WHERE {identifier(load.mark)} IS {'' if is_live else 'NOT '}NULL"
     found = engine.query(f"SELECT id FROM {load.name}{where} ORDER BY random() LIMIT {int(count)}")  # noqa: S608
     return [str(row[0]) for row in found]
 
 
 def live_ids(engine: Engine, load: Load) -> list[str]:
     """The ids of all live rows, but for those that are none of HubSpot's."""
-    found = engine.query(f"SELECT id FROM {load.name}{chosen_rows(live_only=True)}")  # noqa: S608 - quoted
+    found = engine.query(f"SELECT id FROM {load.name}{chosen_rows(mark=load.mark)}")  # noqa: S608 - quoted
     return [id_ for row in found if (id_ := str(row[0])).isascii() and id_.isdigit() and len(id_) < _MOST_DIGITS]
 
 
@@ -166,13 +172,13 @@ def gone_for_good(fresh: Engine, schema: str, load: Load) -> set[str]:
 
 def count_live(engine: Engine, load: Load) -> int:
     """The rows that are not marked as deleted."""
-    return _number(engine, f"SELECT count(*) FROM {load.name}{chosen_rows(live_only=True)}")  # noqa: S608
+    return _number(engine, f"SELECT count(*) FROM {load.name}{chosen_rows(mark=load.mark)}")  # noqa: S608
 
 
 def count_recent(engine: Engine, load: Load, since: dt.datetime) -> int:
     """The rows of records that were made or deleted in HubSpot since a moment."""
     moment = f"CAST('{since.isoformat(sep=' ')}' AS timestamp)"
-    where = f"created_at >= {moment} OR {identifier(DELETED_AT)} >= {moment}"
+    where = f"created_at >= {moment} OR {identifier(load.mark)} >= {moment}"
     return _number(engine, f"SELECT count(*) FROM {load.name} WHERE {where}")  # noqa: S608
 
 
@@ -180,7 +186,7 @@ def count_invalid(engine: Engine, load: Load) -> int:
     """The live rows with values that do not fit their type; target-postgres writes JSON's null where there are none."""
     if "invalid_properties" not in engine.column_types(load.schema, load.table):
         return 0
-    where = f"{chosen_rows(live_only=True)} AND CAST(invalid_properties AS text) <> 'null'"
+    where = f"{chosen_rows(mark=load.mark)} AND CAST(invalid_properties AS text) <> 'null'"
     return _number(engine, f"SELECT count(*) FROM {load.name}{where}")  # noqa: S608
 
 
@@ -188,8 +194,8 @@ def there(engine: Engine, load: Load, ids: Sequence[str]) -> dict[str, Row]:
     """The rows with these ids."""
     found: dict[str, Row] = {}
     for at in range(0, len(ids), _TOGETHER):
-        where = chosen_rows(live_only=False, ids=ids[at : at + _TOGETHER])
-        sql = f"SELECT id, updated_at, {identifier(DELETED_AT)} IS NULL FROM {load.name}{where}"  # noqa: S608
+        where = chosen_rows(mark=None, ids=ids[at : at + _TOGETHER])
+        sql = f"SELECT id, updated_at, {identifier(load.mark)} IS NULL FROM {load.name}{where}"  # noqa: S608
         found |= {str(id_): Row(updated_at, bool(is_live)) for id_, updated_at, is_live in engine.query(sql)}
     return found
 
@@ -216,15 +222,15 @@ def totals(fresh: Engine, schema: str) -> dict[str, tuple[int | None, dt.datetim
 
 def orphans(engine: Engine, associations: Load, objects: Load) -> tuple[set[str], int]:
     """The ids of objects that live associations name and that have no row, and how many named ones are deleted."""
-    kind = literal(objects.stream)
+    kind, live = literal(objects.stream), chosen_rows(mark=associations.mark)
     named = " UNION ".join(
-        f"SELECT {end}_id AS id FROM {associations.name}{chosen_rows(live_only=True)} AND {end}_object_type = {kind}"  # noqa: S608
+        f"SELECT {end}_id AS id FROM {associations.name}{live} AND {end}_object_type = {kind}"  # noqa: S608
         for end in ("from", "to")
     )
     missing = f"SELECT n.id FROM ({named}) AS n WHERE NOT EXISTS (SELECT 1 FROM {objects.name} AS o WHERE o.id = n.id)"  # noqa: S608
     marked = (
         f"SELECT count(*) FROM ({named}) AS n JOIN {objects.name} AS o ON o.id = n.id "  # noqa: S608 - quoted
-        f"WHERE o.{identifier(DELETED_AT)} IS NOT NULL"
+        f"WHERE o.{identifier(objects.mark)} IS NOT NULL"
     )
     return {str(row[0]) for row in engine.query(missing)}, _number(engine, marked)
 

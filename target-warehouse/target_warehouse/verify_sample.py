@@ -105,7 +105,7 @@ def _of_missing_columns(
     engine: Engine, fresh: Engine, load: Load, columns: Sequence[str], ids: Sequence[str]
 ) -> Iterator[tuple[str, int, list[tuple[str, str, str]]]]:
     """Yield the properties without a column of their own whose values the overflow column has not, either."""
-    where = chosen_rows(live_only=False, ids=ids)
+    where = chosen_rows(mark=None, ids=ids)
     together: dict[str, dict[str, Any]] = {}
     if OVERFLOW in engine.column_types(load.schema, load.table):
         sql = f"SELECT id, CAST({identifier(OVERFLOW)} AS VARCHAR) FROM {load.name}{where}"  # noqa: S608 - quoted

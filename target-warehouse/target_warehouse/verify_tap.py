@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from target_warehouse.columns import DELETED_AT, METADATA
 from target_warehouse.engines import open_engine
 from target_warehouse.errors import VerifyError
 from target_warehouse.names import fit
@@ -136,13 +137,14 @@ def _renamed(fresh: Engine, tables: Mapping[str, str], engine: Engine) -> Iterat
     for name in fresh.table_names(SCHEMA):
         there = next((table for stream, table in tables.items() if stream.rpartition("-")[2] == name), name)
         schema, _, table = there.rpartition(".")
-        columns = list(fresh.column_types(SCHEMA, name))
+        columns = [column for column in fresh.column_types(SCHEMA, name) if column not in (DELETED_AT, *METADATA)]
         fitted = fit(
             columns,
             engine.column_types(schema or None, table),
             most_bytes=engine.most_name_bytes,
             ignores_case=engine.ignores_case,
             unusable=engine.unusable_columns(columns),
+            respelled=columns if engine.ignores_case else (),
         )
         where = identifier(SCHEMA, name)
         statements += [

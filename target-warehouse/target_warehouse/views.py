@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from target_warehouse.columns import DELETED_AT, OVERFLOW
+from target_warehouse.columns import DELETED_AT, OVERFLOW, own_column
 from target_warehouse.statements import identifier, literal
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ NAMES = (
     *(("hs_name",), ("hs_title",), ("hs_meeting_title",), ("hs_call_title",), ("hs_email_subject",)),
     ("hs_task_subject",),
 )
-_OBJECT = {"id", "merged_into_id", DELETED_AT}  # the columns of a table of HubSpot's objects, and of no other
-_ASSOCIATION = {"from_object_type", "from_id", "to_object_type", "to_id", DELETED_AT}
+_OBJECT = {"id", "merged_into_id"}  # these, and a mark of deleted rows, has a table of HubSpot's objects, and no other
+_ASSOCIATION = {"from_object_type", "from_id", "to_object_type", "to_id"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class View:
 def views_of(schema: str, tables: Mapping[str, Types]) -> Iterator[View]:
     """The view of every table of a schema that marks deleted rows; `tables` gives each one's columns and types."""
     for name, types in sorted(tables.items()):
-        if DELETED_AT in types and not name.startswith("_"):
+        if own_column(DELETED_AT, types) and not name.startswith("_"):
             yield _view(schema, name, tables)
 
 
@@ -104,7 +104,7 @@ def _view(schema: str, name: str, tables: Mapping[str, Types]) -> View:
     types = tables[name]
     own = [column for column in types if not column.startswith("_sdc_") or column == OVERFLOW]
     columns = {column: f"t.{identifier(column)}" for column in own}
-    joins, conditions, lacks = [f"FROM {identifier(schema, name)} AS t"], [f"t.{identifier(DELETED_AT)} IS NULL"], []
+    joins, conditions, lacks = [f"FROM {identifier(schema, name)} AS t"], [_is_live("t", types)], []
     added: dict[str, str] = {}
     for number, lookup in enumerate(LOOKUPS):
         if not types.keys() >= {column for column in lookup.on.values() if column}:
@@ -122,7 +122,11 @@ def _view(schema: str, name: str, tables: Mapping[str, Types]) -> View:
         joins.append(f"LEFT JOIN {identifier(schema, lookup.table)} AS {alias} ON {on}")
         for column, parts in lookup.adds.items():
             added[column] = _joined(f"{alias}.{identifier(part)}" for part in parts)
-    objects = {other: kinds for other, kinds in sorted(tables.items()) if kinds.keys() >= _OBJECT}
+    objects = {
+        other: kinds
+        for other, kinds in sorted(tables.items())
+        if kinds.keys() >= _OBJECT and own_column(DELETED_AT, kinds)
+    }
     if types.keys() >= _ASSOCIATION and objects:
         known = ", ".join(literal(each) for each in objects)
         for end in ("from", "to"):
@@ -142,9 +146,13 @@ def _ends(schema: str, objects: Mapping[str, Types]) -> str:
     """Every live record's object type, id and name."""
     return " UNION ALL ".join(
         f"SELECT {literal(name)} AS object_type, {_as_text('o.id', types['id'])} AS id, "  # noqa: S608 - quoted
-        f"{_name(name, types)} AS name FROM {identifier(schema, name)} AS o WHERE o.{identifier(DELETED_AT)} IS NULL"
+        f"{_name(name, types)} AS name FROM {identifier(schema, name)} AS o WHERE {_is_live('o', types)}"
         for name, types in objects.items()
     )
+
+
+def _is_live(alias: str, types: Types) -> str:
+    return f"{alias}.{identifier(own_column(DELETED_AT, types))} IS NULL"
 
 
 def _name(table: str, types: Types) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from target_warehouse.columns import DELETED_AT, own_column
 from target_warehouse.engines.duckdb_compaction import is_due, stored_rows
 from target_warehouse.engines.duckdb_file import (
     CATALOG,
@@ -248,7 +249,8 @@ class DuckDBEngine:
         ids: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatchReader]:
         """The rows of a table; see the protocol."""
-        where = chosen_rows(live_only=live_only, ids=ids)
+        mark = own_column(DELETED_AT, self.column_types(schema, name)) if live_only else None
+        where = chosen_rows(mark=mark, ids=ids)
         with self._errors(f"the table {name} cannot be read"):
             yield self._connection.sql(
                 f"SELECT {column_list(columns)} FROM {identifier(CATALOG, schema or 'main', name)}{where}"  # noqa: S608

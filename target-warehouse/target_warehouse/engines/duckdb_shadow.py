@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from target_warehouse.engines.duckdb import DuckDBEngine
 from target_warehouse.engines.duckdb_file import CATALOG, attach, columns_of, constraints_of, tables_of
 from target_warehouse.engines.protocol import TableChange, shadow_columns
+from target_warehouse.engines.tables import column_names
 from target_warehouse.names import fit
 from target_warehouse.statements import identifier
 
@@ -42,7 +43,7 @@ class DuckDBShadow(DuckDBEngine):
         name = fit([table.name], self.table_names(table.schema), most_bytes=None, ignores_case=True)[table.name]
         if (table.schema, name) not in self._copied:
             with self._errors(f"the table {name} cannot be copied"):
-                self._copied[table.schema, name] = self._copy(table.schema, name, table.keys)
+                self._copied[table.schema, name] = self._copy(table, name)
         return super().prepare(table)
 
     def table_names(self, schema: str | None) -> list[str]:
@@ -71,7 +72,8 @@ class DuckDBShadow(DuckDBEngine):
         super().close()
         self._folder.cleanup()
 
-    def _copy(self, schema: str | None, name: str, keys: tuple[str, ...]) -> dict[str, str]:
+    def _copy(self, table: Table, name: str) -> dict[str, str]:
+        schema = table.schema
         types = columns_of(self._connection, _REAL, schema, name) if self._has_file else {}
         if types:
             needed = {
@@ -79,7 +81,8 @@ class DuckDBShadow(DuckDBEngine):
                 for kind, column in constraints_of(self._connection, _REAL, schema, name)
                 if kind in ("NOT NULL", "PRIMARY KEY")
             }
-            kept = shadow_columns(types, {*keys, *needed})
+            fitted = column_names(table, types, most_bytes=None, ignores_case=True)
+            kept = shadow_columns(types, {*(fitted[key] for key in table.keys), *needed})
             columns = ", ".join(
                 f"{column if each in kept else f'CAST(NULL AS {kind})'} AS {column}"
                 for each, kind in types.items()

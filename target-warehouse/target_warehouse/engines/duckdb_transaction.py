@@ -62,7 +62,7 @@ class DuckDBTransaction(SqlTransaction):
 
     def upsert(self, table: Table, rows: pa.Table) -> Counts:
         """Insert or overwrite by key; see the protocol."""
-        if marks_deleted(rows) or not self.can_replace(table, rows.schema.names):
+        if marks_deleted(table, rows) or not self.can_replace(table, rows.schema.names):
             return super().upsert(table, rows)
         # A scan of an Arrow table converts all its columns, so the delete is given those of the key alone.
         matched = self.remove(table, rows.select(table.key_names)).deleted

@@ -17,6 +17,7 @@ import sqlalchemy
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
+from target_warehouse.columns import DELETED_AT, own_column
 from target_warehouse.engines.postgres_comments import comment_on
 from target_warehouse.engines.postgres_connector import WarehouseConnector
 from target_warehouse.engines.postgres_encoding import Encoding
@@ -192,8 +193,9 @@ class PostgresEngine:
     ) -> Iterator[pa.RecordBatchReader]:
         """The rows of a table; see the protocol."""
         types = self.column_types(schema, name)
+        mark = own_column(DELETED_AT, types) if live_only else None
         chosen = ", ".join(f"{_exact(identifier(column), types[column])} AS {identifier(column)}" for column in columns)
-        where = chosen_rows(live_only=live_only, ids=ids)
+        where = chosen_rows(mark=mark, ids=ids)
         try:
             with self._session.transaction() as cursor:
                 cursor.execute(f"SELECT {chosen} FROM {identifier(schema, name)}{where}")  # noqa: S608 - quoted

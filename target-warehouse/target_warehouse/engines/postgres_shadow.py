@@ -22,6 +22,7 @@ from target_warehouse.engines.postgres_rights import check_rights
 from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table
 from target_warehouse.engines.postgres_transaction import PostgresTransaction
 from target_warehouse.engines.protocol import TableChange, shadow_columns
+from target_warehouse.engines.tables import column_names
 from target_warehouse.errors import ConnectionFailedError
 from target_warehouse.names import fit
 from target_warehouse.statements import column_list, identifier
@@ -71,7 +72,7 @@ class PostgresShadow(PostgresEngine):
         name = fit([table.name], (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)[table.name]
         if (table.schema, name) not in self._copied:
             with self._definition(f"the table {name} cannot be copied") as session:
-                self._copied[table.schema, name] = self._copy(session, table.schema, name, table.keys)
+                self._copied[table.schema, name] = self._copy(session, table, name)
         made = super().prepare(self._inside(replace(table, name=name)))
         return self._outside(self._allowed(made, table.schema, name), table.schema, name)
 
@@ -123,9 +124,8 @@ class PostgresShadow(PostgresEngine):
         except sqlalchemy.exc.DBAPIError as error:
             raise refusal(f"PostgreSQL at {self._where}: {what}", error.orig) from error
 
-    def _copy(
-        self, session: sqlalchemy.Connection, schema: str | None, name: str, keys: tuple[str, ...]
-    ) -> tuple[str, dict[str, str]]:
+    def _copy(self, session: sqlalchemy.Connection, table: Table, name: str) -> tuple[str, dict[str, str]]:
+        schema = table.schema
         copies = {copy for copy, _ in self._copied.values()}
         copy = name if name not in copies else f"{len(copies)} {name}"[:NAME_BYTES]  # of another schema
         found = existing_table(session, schema, name)
@@ -133,7 +133,10 @@ class PostgresShadow(PostgresEngine):
             real, temporary = identifier(schema, name), identifier(self._schema, copy)
             like = f"CREATE TABLE {temporary} (LIKE {real} INCLUDING ALL)"
             session.exec_driver_sql(like.replace("%", "%%"), ())
-            kept = column_list(shadow_columns(found.types, {*keys, *found.key, *_never_null(session, real)}))
+            unusable = self.unusable_columns(table.by_property)
+            fitted = column_names(table, found.types, most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)
+            needed = {*(fitted[key] for key in table.keys), *found.key, *_never_null(session, real)}
+            kept = column_list(shadow_columns(found.types, needed))
             insert = f"INSERT INTO {temporary} ({kept}) OVERRIDING SYSTEM VALUE SELECT {kept} FROM {real}"  # noqa: S608
             session.exec_driver_sql(insert.replace("%", "%%"), ())
         return copy, found.types

@@ -57,7 +57,7 @@ class PostgresTransaction(SqlTransaction):
         """Insert or overwrite by key; see the protocol."""
         self.lock(table)
         exact = self._as_stored(table, rows) if self.can_replace(table, rows.schema.names) else None
-        if exact is None or marks_deleted(rows):
+        if exact is None or marks_deleted(table, rows):
             return super().upsert(table, rows)
         target, keys = self.table_name(table), table.key_names
         existing = self._tables[table.schema, table.name]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from target_warehouse.columns import DELETED_AT, TABLE_VERSION
+from target_warehouse.columns import DELETED_AT, TABLE_VERSION, own_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -49,7 +49,7 @@ class TableChange:
 
 def shadow_columns(types: Mapping[str, str], needed: set[str]) -> set[str]:
     """The columns whose values decide what becomes of a record; at least one, so that rows can be counted."""
-    kept = {name for name in types if name in needed or name in (DELETED_AT, TABLE_VERSION)}
+    kept = types.keys() & {*needed, own_column(DELETED_AT, types), own_column(TABLE_VERSION, types)}
     return kept or set(list(types)[:1])
 
 

@@ -9,10 +9,10 @@ and for tables that something else hangs on.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse import statements
-from target_warehouse.columns import DELETED_AT
 from target_warehouse.engines.protocol import Counts
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Table
 
 
-def marks_deleted(rows: pa.Table) -> bool:
+def marks_deleted(table: Table, rows: pa.Table) -> bool:
     """Whether some of the rows are deleted ones."""
-    return DELETED_AT in rows.schema.names and rows[DELETED_AT].null_count < rows.num_rows
+    return table.mark in rows.schema.names and rows[table.mark].null_count < rows.num_rows
 
 
 class SqlTransaction(ABC):
@@ -45,8 +45,8 @@ class SqlTransaction(ABC):
         values = self.values(table, rows.schema)
         with self.staged(rows) as stage:
             deleted = 0
-            if marks_deleted(rows):
-                deleted = self.count(statements.count_newly_deleted(target, stage, keys, values))
+            if table.mark and marks_deleted(table, rows):
+                deleted = self.count(statements.count_newly_deleted(target, stage, keys, values, table.mark))
             if self.can_replace(table, rows.schema.names):
                 with self.by_key(table):
                     matched = self.execute(statements.delete_matching(target, stage, keys, values))
@@ -83,13 +83,14 @@ class SqlTransaction(ABC):
     ) -> Counts:
         """Delete or mark older versions; see the protocol."""
         self.lock(table)
-        name = self.table_name(table)
+        statement = partial(
+            statements.activate_version, self.table_name(table), version, table.version_columns, hard_delete=hard_delete
+        )
         if scope is None:
-            return Counts(deleted=self.execute(statements.activate_version(name, version, hard_delete=hard_delete)))
+            return Counts(deleted=self.execute(statement()))
         with self.staged(scope) as stage:
             values = self.values(table, scope.schema)
-            sql = statements.activate_version(name, version, hard_delete=hard_delete, stage=stage, scope=values)
-            return Counts(deleted=self.execute(sql))
+            return Counts(deleted=self.execute(statement(stage=stage, scope=values)))
 
     def mark_interrupted(self, history: Table, is_alive: str, error: str) -> None:
         """Close the rows of runs that ended without a word; see the protocol."""

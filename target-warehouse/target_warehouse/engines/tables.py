@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse import names
+from target_warehouse.columns import DELETED_AT, METADATA, OVERFLOW, own_column
 from target_warehouse.errors import LoadError
 from target_warehouse.values import storable
 
@@ -22,7 +23,7 @@ logger = logging.getLogger("target-warehouse")
 def named(
     table: Table,
     tables: Iterable[str],
-    columns: Callable[[str | None, str], Iterable[str]],
+    columns: Callable[[str | None, str], Mapping[str, str]],
     *,
     most_bytes: int | None,
     ignores_case: bool,
@@ -31,33 +32,67 @@ def named(
 ) -> Table:
     """The table with names that the database takes; what had to be renamed is logged.
 
-    `tables` are the names in the table's schema, `columns` gives the names of a table's columns, `unusable` are names
-    that the database does not take for reasons of its own, `reserved` those that it does not take for columns.
+    `tables` are the names in the table's schema, `columns` gives the columns of a table and their types, `unusable` are
+    names that the database does not take for reasons of its own, `reserved` those that it does not take for columns.
+    The target's own columns keep their names; a property of such a name, in whatever case, gets another one.
     """
     limits: dict[str, Any] = {"most_bytes": most_bytes, "ignores_case": ignores_case}
     where = names.fit([table.name], tables, unusable=unusable, **limits)[table.name]
     if where != table.name:
         logger.warning("The database does not take the table name %s: the table is %s.", table.name, where)
-    fitted = names.fit(
-        [column.property for column in table.columns],
-        columns(table.schema, where),
-        unusable={*unusable, *reserved},
-        **limits,
-    )
+    fitted = column_names(table, columns(table.schema, where), unusable={*unusable, *reserved}, **limits)
     for name, column in fitted.items():
         if name != column:
             logger.warning(
-                "Table %s: the property %s is in the column %s, as the database does not take its name or has another "
-                "column of that name.",
+                "Table %s: the property %s is in the column %s, %s.",
                 where,
                 name.encode(errors="replace").decode(),
                 column,
+                "which differs in case only"
+                if name.casefold() == column.casefold()
+                else "as the database does not take its name or has another column of that name",
             )
     return replace(
         table,
         name=where,
         columns=tuple(replace(column, name=fitted[column.property]) for column in table.columns),
     )
+
+
+def column_names(
+    table: Table,
+    there: Mapping[str, str],
+    *,
+    most_bytes: int | None,
+    ignores_case: bool,
+    unusable: Collection[str] = (),
+) -> dict[str, str]:
+    """The column of each property, in a table that has these columns, given with their types.
+
+    A key whose column differs in case only is in that column, as rows would double otherwise; where the database does
+    not tell cases apart, any property is.
+    """
+    properties = [column.property for column in table.columns]
+    return names.fit(
+        properties,
+        there,
+        most_bytes=most_bytes,
+        ignores_case=ignores_case,
+        unusable=unusable,
+        given=_own_names(table, there, ignores_case=ignores_case),
+        respelled=properties if ignores_case else table.keys,
+    )
+
+
+def _own_names(table: Table, there: Mapping[str, str], *, ignores_case: bool) -> dict[str, str]:
+    """The names of the target's own columns in the table, by property, and of what a property cannot be called."""
+    taken = {name.casefold() if ignores_case else name for name in there}
+    found = {
+        name: own_column(name, there) or (names.hashed(name) if name in taken else name)
+        for name in (DELETED_AT, *METADATA)
+        if name in table.by_property
+    }
+    return {**found, OVERFLOW: names.hashed(OVERFLOW)}
 
 
 def check_schema(table: Table, most_bytes: int | None, unusable: Collection[str] = ()) -> None:
