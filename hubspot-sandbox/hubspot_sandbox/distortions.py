@@ -55,7 +55,7 @@ def distorted(reply: Reply, fault: Fault) -> Reply:
 
 def _compressed(body: bytes, megabytes: int) -> bytes:
     """The body as gzip, with so many megabytes of spaces before it: a thousandth of that on the wire."""
-    packer = zlib.compressobj(wbits=_GZIP)
+    packer = zlib.compressobj(1, wbits=_GZIP)
     parts = [packer.compress(_MEGABYTE) for _ in range(megabytes)]
     return b"".join([*parts, packer.compress(body), packer.flush()])
 

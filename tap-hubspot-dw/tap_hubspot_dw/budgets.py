@@ -17,6 +17,7 @@ OBJECTS, SEARCH, ASSOCIATIONS = BUDGETS = "objects", "search", "associations"
 _MARGIN_SECONDS = 0.02  # where answers take a millisecond, half of it says little about the way back
 _LOOK_SECONDS = 0.02  # how soon one looks again when all of a window's requests wait for their answers
 _SEARCH_LIMIT = 5
+_LEAST_LIMIT = 10  # a tenth of HubSpot's lowest
 _ASSOCIATIONS_BY_OBJECTS = {100: 100, 110: 100, 190: 150, 250: 200}  # the tiers' limits (documented)
 
 
@@ -85,9 +86,12 @@ class Budgets:
     def learn(self, objects_limit: int | None) -> None:
         """Take over the limit that a reply about objects named.
 
-        None: it names none. As long as no reply did, nothing is known of the other limits either, and only 429s
-        tell; what one has named stays, as some endpoints may be exempt (documented for those of associations).
+        None: it names none, and so does one that names less than any account has. As long as no reply did, nothing
+        is known of the other limits either, and only 429s tell; what one has named stays, as some endpoints may be
+        exempt (documented for those of associations).
         """
+        if objects_limit is not None and objects_limit < _LEAST_LIMIT:
+            objects_limit = None
         if objects_limit is None and self._is_named:
             return
         self._is_named = objects_limit is not None

@@ -1,7 +1,7 @@
 """HTTP to HubSpot: one request in, one decoded reply out, or an error that says what to do.
 
 It knows tokens, retries and HubSpot's error replies; it knows nothing of objects, streams or state. Safe to use
-from several threads: each has its own `requests.Session`.
+from several threads.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
-import backoff
 import msgspec
-import requests
-import urllib3
 
 from tap_hubspot_dw.auth import Token
 from tap_hubspot_dw.budgets import OBJECTS, Budgets
-from tap_hubspot_dw.errors import DailyLimitError, RunStoppedError, UnreachableError
+from tap_hubspot_dw.errors import (
+    DailyLimitError,
+    MisshapenReplyError,
+    RunStoppedError,
+    UnreachableError,
+    UnreadableReplyError,
+)
 from tap_hubspot_dw.replies import (
     Answer,
     Reply,
@@ -36,12 +39,17 @@ from tap_hubspot_dw.replies import (
     retry_after_seconds,
     throttle_seconds,
 )
+from tap_hubspot_dw.shown import shown
+from tap_hubspot_dw.transport import NoAnswerError, Transport
 
-# Worth another try (HubSpot's error handling guide; 525, 526 and 530 are Cloudflare's and a guess).
-_RETRIED = frozenset({423, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
+# Worth another try (HubSpot's error handling guide; 525, 526 and 530 are Cloudflare's and a guess; 488 is HubSpot's
+# "wrong hublet", which passes: observed).
+_RETRIED = frozenset({423, 429, 477, 488, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
 _MAX_TRIES = 10
 _MAX_THROTTLED = 200  # 429s: others may use the budget too, and each waits for a second or two
 _MAX_RENEWED = 6  # tokens for one request: others that run at the same time may see theirs end too
+_MAX_MISSHAPEN = 4  # replies of a shape that is none of HubSpot's: few of them pass
+_FIRST_WAIT_SECONDS = 0.5
 _MAX_TRIES_UNSEEN = 3  # while HubSpot has never answered: a wrong URL should not take minutes to say so
 _MAX_WAIT_SECONDS = 30.0
 _SHORTEST_WAIT_SECONDS = {423: 2.0}  # documented: wait two seconds while an object is locked
@@ -85,11 +93,9 @@ class Client:
     ) -> None:
         self._api_url = api_url
         self._token = token
-        self._timeout = (min(10.0, timeout_seconds), timeout_seconds)
-        self._user_agent = user_agent
+        self._transport = Transport(timeout_seconds=timeout_seconds, user_agent=user_agent)
         self._daily_reserve = daily_reserve
         self._logger = logger
-        self._local = threading.local()
         self._stop = threading.Event()
         self._answered = False
         self._first_reply = threading.Lock()
@@ -141,37 +147,49 @@ class Client:
             HubSpotError: of the class that says what happens next.
         """
         request = f"{method} {self._api_url}{path.partition('?')[0]}"
-        waits = backoff.expo(base=2, factor=0.5, max_value=_MAX_WAIT_SECONDS)
-        next(waits)  # the generator starts with an empty step
-        tries = throttled = renewed = 0
+        tries = throttled = renewed = rejected = misshapen = 0
         while True:
             self.wait(0)  # nothing is sent any more once the run is stopped
             token = self._token.value()
             self._await_budget(budget)
             response, trouble = self._send(method, path, body, token, budget, traffic)
-            if response is not None:
-                if response.status_code in {200, 201, 207}:
-                    self._answered = True
-                    if budget == OBJECTS:
-                        self._budgets.learn(header_number(response, "X-HubSpot-RateLimit-Max"))
-                    self._keep_daily_reserve(response)
-                    return decoded(response.content)
-                if response.status_code == 401 and renewed < _MAX_RENEWED and self._token.renew(token):
+            status = 0 if response is None else response.status_code
+            if response is not None and status in {200, 201, 207}:
+                try:
+                    reply = decoded(response.content)
+                except UnreadableReplyError as error:
+                    trouble = str(error).partition(":")[0]
+                    misshapen += isinstance(error, MisshapenReplyError)
+                else:
+                    self._take_up(response, budget)
+                    return reply
+            elif response is not None:
+                if status == 401 and renewed < _MAX_RENEWED and self._token.renew(token):
                     renewed += 1
                     continue
-                if response.status_code not in _RETRIED:
+                is_first = status == 401 and not rejected  # a token that is right is refused at times, too
+                rejected += status == 401
+                if status not in _RETRIED and not is_first:
                     self._answered = True
                     raise refusal(response, request)
-                trouble = f"HTTP {response.status_code}"
-            seconds = 0.0  # of a 429 its policy says how long: see `_wait`
-            if response is not None and response.status_code == 429:
+                trouble = f"HTTP {status}"
+            if status == 429:
                 throttled += 1
+                seconds = 0.0  # its policy says how long: see `_wait`
             else:
+                seconds = min(_FIRST_WAIT_SECONDS * 2**tries, _MAX_WAIT_SECONDS)
                 tries += 1
-                seconds = float(next(waits) or 0)
-            if tries >= (_MAX_TRIES if self._answered else _MAX_TRIES_UNSEEN) or throttled >= _MAX_THROTTLED:
-                raise gave_up(response, request, tries + throttled, trouble)
+            most = _MAX_TRIES if self._answered else _MAX_TRIES_UNSEEN
+            if tries >= most or misshapen >= _MAX_MISSHAPEN or throttled >= _MAX_THROTTLED:
+                raise gave_up(response, request, tries + throttled, trouble, was_ever_answered=self._answered)
             self._wait(response, seconds, trouble, budget, traffic)
+
+    def _take_up(self, response: Answer, budget: str) -> None:
+        """Heed what a good reply says of limits."""
+        self._answered = True
+        if budget == OBJECTS:
+            self._budgets.learn(header_number(response, "X-HubSpot-RateLimit-Max"))
+        self._keep_daily_reserve(response)
 
     def _await_budget(self, budget: str) -> None:
         while seconds := self._budgets[budget].take():
@@ -180,25 +198,19 @@ class Client:
     def _send(
         self, method: str, path: str, body: bytes | None, token: str, budget: str, traffic: Traffic
     ) -> tuple[Answer | None, str]:
-        headers = {"Authorization": f"Bearer {token}"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
         started, sent_at = time.monotonic(), datetime.now(UTC)
         traffic.add(requests=1)
         try:
-            try:
-                reply = self._session().request(
-                    method, self._api_url + path, data=body, headers=headers, timeout=self._timeout, stream=True
-                )
-            finally:
-                self._budgets[budget].answered(time.monotonic() - started)
-            with reply:
-                content = reply.raw.read(decode_content=True)  # in one piece: requests would join a hundred
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            if isinstance(error, ValueError):  # a URL or a header that cannot be sent: no other try will help
-                raise
-            return None, type(error).__name__
-        response = Answer(reply.status_code, reply.headers, content)
+            response = self._transport.answer(
+                method,
+                self._api_url + path,
+                token=token,
+                data=body,
+                content_type=None if body is None else "application/json",
+                head_came=lambda: self._budgets[budget].answered(time.monotonic() - started),
+            )
+        except NoAnswerError as error:
+            return None, str(error)
         traffic.add(received=len(response.content))
         self._learn_clock(response, sent_at)
         self._warn_of_sunset(response, f"{method} {path.partition('?')[0]}")
@@ -223,7 +235,9 @@ class Client:
         end = response.headers.get("Sunset") or response.headers.get("Deprecation")
         if end and not self._warned:
             self._warned = True
-            self._logger.warning("HubSpot is going to retire %s (%s): see the setting api_version.", request, end)
+            self._logger.warning(
+                "HubSpot is going to retire %s (%s): see the setting api_version.", request, shown(end, 100)
+            )
 
     def _keep_daily_reserve(self, response: Answer) -> None:
         """Raise once less of the account's daily requests is left than the reserve (OAuth apps have no limit)."""
@@ -237,13 +251,6 @@ class Client:
                 "(setting daily_reserve_percent); the state is kept: run again after midnight in the account's "
                 "time zone."
             )
-
-    def _session(self) -> requests.Session:
-        session = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
-            session.headers["User-Agent"] = self._user_agent
-        return cast("requests.Session", session)
 
     def _wait(
         self,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tap_hubspot_dw.shown import shown
+
 
 class HubSpotError(Exception):
     """One stream cannot be read; the others go on and the run ends with a non-zero exit code."""
@@ -16,12 +18,17 @@ class HubSpotError(Exception):
 
     def __init__(self, message: str, *, reply: dict[str, Any] | None = None) -> None:
         reply = reply or {}
-        self.category: str | None = reply.get("category") or reply.get("errorType")
-        self.correlation_id: str | None = reply.get("correlationId")
+        self.category = _word(reply.get("category")) or _word(reply.get("errorType"))
+        self.correlation_id = _word(reply.get("correlationId"))
         traits = [f"category {self.category}"] if self.category else []
         if self.correlation_id:
             traits.append(f"correlation id {self.correlation_id}")
-        super().__init__(f"{message} ({', '.join(traits)})" if traits else message)
+        super().__init__(shown(f"{message} ({', '.join(traits)})" if traits else message))
+
+
+def _word(value: Any) -> str | None:
+    """Return a text of HubSpot's that names something; HubSpot promises no field of an error (documented)."""
+    return shown(value, 100) if isinstance(value, str) and value else None
 
 
 class RunStoppedError(HubSpotError):
@@ -46,7 +53,11 @@ class DailyLimitError(RunStoppedError):
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: the same run succeeds later
 
 
-class MissingScopesError(HubSpotError):
+class ForbiddenError(HubSpotError):
+    """HubSpot refuses this to the account or to the token, for whatever reason (403)."""
+
+
+class MissingScopesError(ForbiddenError):
     """The token lacks a scope."""
 
 
@@ -64,6 +75,14 @@ class RequestError(HubSpotError):
 
 class UnknownPairError(HubSpotError):
     """HubSpot defines no associations from one object type to the other."""
+
+
+class UnreadableReplyError(HubSpotError):
+    """A reply is not JSON: cut, empty, a web page; another try may give a whole one."""
+
+
+class MisshapenReplyError(UnreadableReplyError):
+    """A reply is JSON of another shape than HubSpot documents."""
 
 
 class ReplyError(HubSpotError):

@@ -14,7 +14,7 @@ from typing import Any
 
 from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH
 from tap_hubspot_dw.client import Client, Decode, Traffic
-from tap_hubspot_dw.errors import MissingScopesError, NoPipelinesError, ReplyError, RequestError, UnknownPairError
+from tap_hubspot_dw.errors import ForbiddenError, NoPipelinesError, ReplyError, RequestError, UnknownPairError
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.ranges import (
     EVERYTHING,
@@ -79,10 +79,10 @@ class Portal:
             return []
         try:
             return self._describe("pipelines", {"type": kind.type_id})
-        except (RequestError, MissingScopesError) as error:
+        except (RequestError, ForbiddenError) as error:
             if kind.has_pipelines is not None:
                 raise
-            if isinstance(error, MissingScopesError):
+            if isinstance(error, ForbiddenError):
                 raise NoPipelinesError(str(error)) from error
             return []  # a custom object: HubSpot refuses where there are none (observed)
 

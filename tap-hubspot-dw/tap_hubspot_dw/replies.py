@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +15,23 @@ import msgspec
 from tap_hubspot_dw.errors import (
     AuthenticationError,
     DailyLimitError,
+    ForbiddenError,
     HubSpotError,
+    MisshapenReplyError,
     MissingScopesError,
     ReplyError,
     RequestError,
     UnreachableError,
+    UnreadableReplyError,
 )
+from tap_hubspot_dw.shown import shown
 
 Reply = dict[str, Any]
+
+_NUMBER = re.compile(r"\d{1,15}", re.ASCII)
+_TITLE = re.compile(rb"<title[^>]*>([^<]*)", re.IGNORECASE)
+_MOST_SCOPES = 10
+_LONGEST_SECONDS = 1e9
 
 
 @dataclass(frozen=True)
@@ -37,34 +47,49 @@ def decode(content: bytes) -> Reply:
     """Return a JSON reply; lone surrogates, which no database takes, become U+FFFD.
 
     Raises:
-        HubSpotError: the body is not a JSON object.
+        UnreadableReplyError: the body is not a JSON object.
     """
     try:
         reply = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        try:
-            text = json.dumps(json.loads(content), ensure_ascii=False)
-        except ValueError as error:
-            raise HubSpotError("HubSpot sent a reply that is not JSON: run again later.") from error
-        reply = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        reply = _repaired(content)
     if not isinstance(reply, dict):
-        raise HubSpotError("HubSpot sent a reply that is not a JSON object: run again later.")
+        raise MisshapenReplyError("HubSpot sent a reply that is not a JSON object: run again later.")
     return reply
 
 
+def _repaired(content: bytes) -> Any:
+    try:
+        text = json.dumps(json.loads(content, parse_constant=_no_number), ensure_ascii=False)
+        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableReplyError("HubSpot sent a reply that is not JSON: run again later.") from error
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number in JSON")
+
+
 def error_reply(response: Answer) -> Reply:
-    """Return the JSON body of an error, or nothing: proxies before HubSpot answer in HTML (observed)."""
+    """Return the JSON body of an error, its correlation id from the header if need be.
+
+    Proxies before HubSpot answer in HTML (observed): then nothing else is known.
+    """
     try:
         reply = json.loads(response.content)
-    except ValueError:
-        return {}
-    return reply if isinstance(reply, dict) else {}
+    except (ValueError, RecursionError):
+        reply = None
+    return {
+        "correlationId": response.headers.get("X-HubSpot-Correlation-Id"),
+        **(reply if isinstance(reply, dict) else {}),
+    }
 
 
 def refusal(response: Answer, request: str) -> HubSpotError:
     """Return the error for a reply that no retry will change."""
     reply = error_reply(response)
     status = response.status_code
+    said = _said(response, reply)
     if status == 401:
         return AuthenticationError(
             f"HubSpot does not accept the token (HTTP 401 to {request}): check access_token, "
@@ -73,55 +98,86 @@ def refusal(response: Answer, request: str) -> HubSpotError:
         )
     if status == 403:
         scopes = _scopes(reply)
-        named = f"the scope {' or '.join(scopes)}" if scopes else "a scope it does not name"
-        return MissingScopesError(
-            f"HubSpot refuses {request}: the token lacks {named}; grant it to the app or key and run again.",
+        if scopes or reply.get("category") == "MISSING_SCOPES":
+            named = f"the scope {' or '.join(scopes)}" if scopes else "a scope it does not name"
+            return MissingScopesError(
+                f"HubSpot refuses {request}: the token lacks {named}; grant it to the app or key and run again. "
+                f"HubSpot says: {said}.",
+                reply=reply,
+            )
+        return ForbiddenError(
+            f"HubSpot refuses {request} (HTTP 403): {said}. If the account or the token is not to have this, take it "
+            "out of the settings.",
             reply=reply,
         )
-    said = str(reply.get("message") or "no message")
-    return RequestError(f'HubSpot refuses {request} (HTTP {status}): "{said[:300]}".', status=status, reply=reply)
+    return RequestError(f"HubSpot refuses {request} (HTTP {status}): {said}.", status=status, reply=reply)
 
 
-def gave_up(response: Answer | None, request: str, tries: int, trouble: str) -> HubSpotError:
+def _said(response: Answer, reply: Reply) -> str:
+    """Return HubSpot's own message in quotes, or what comes nearest to one: the title of a web page."""
+    texts = [reply.get("message"), *(error.get("message") for error in _errors(reply))]
+    title = _TITLE.search(response.content[:10_000])
+    texts += [title[1].decode(errors="replace")] if title else []
+    said = next((each for each in texts if isinstance(each, str) and each.strip()), None)
+    return f'"{shown(said, 300).strip().rstrip(".")}"' if said else "without a message"
+
+
+def gave_up(
+    response: Answer | None, request: str, tries: int, trouble: str, *, was_ever_answered: bool
+) -> HubSpotError:
     """Return the error for a request that was tried in vain; without any response nothing else will work either."""
     if response is None:
         return UnreachableError(
             f"No answer to {request} in {tries} tries (last: {trouble}): "
             "check the setting api_url and the network, then run again."
         )
+    advice = "run again later" if was_ever_answered else "check the setting api_url, or run again later"
     return HubSpotError(
-        f"No usable answer to {request} in {tries} tries (last: {trouble}): run again later; "
+        f"No usable answer to {request} in {tries} tries (last: {trouble}): {advice}; "
         "if it stays, tell HubSpot's support the correlation id.",
         reply=error_reply(response),
     )
 
 
+def _errors(reply: Reply) -> list[Reply]:
+    """Return the errors in a reply, which are objects mostly, and texts at times (observed)."""
+    found = reply.get("errors") or []
+    return [
+        each if isinstance(each, dict) else {"message": str(each)}
+        for each in (found if isinstance(found, list) else [found])
+    ]
+
+
 def _scopes(reply: Reply) -> list[str]:
+    """Return the scopes that a refusal names: it comes in several shapes (observed)."""
     scopes: list[str] = []
-    for error in reply.get("errors") or []:
-        scopes += (error.get("context") or {}).get("requiredGranularScopes") or []
-    return scopes
+    for holder in [reply, *_errors(reply)]:
+        context = holder.get("context")
+        for name in ("requiredGranularScopes", "requiredScopes"):
+            named = context.get(name) if isinstance(context, dict) else None
+            scopes += [each for each in (named if isinstance(named, list) else [named]) if isinstance(each, str)]
+    return [shown(each, 100) for each in dict.fromkeys(scopes)][:_MOST_SCOPES]
 
 
 def header_number(response: Answer, name: str) -> int | None:
     """Return the whole number in a header, or None: HubSpot promises none of them."""
-    text = response.headers.get(name, "")
-    return int(text) if text.isdigit() else None
+    text = response.headers.get(name, "").strip()
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def header_date(response: Answer) -> datetime | None:
     """Return HubSpot's clock when it replied; None where the header says none."""
     try:
         moment = parsedate_to_datetime(response.headers.get("Date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else None
 
 
 def retry_after_seconds(response: Answer) -> float:
-    """Return what a Retry-After in seconds asks for; 0 without one."""
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else 0.0
+    """Return what a Retry-After in seconds asks for; 0 without one, and for anything else."""
+    text = response.headers.get("Retry-After", "").strip()
+    return min(float(text), _LONGEST_SECONDS) if text.isascii() and text.isdigit() else 0.0
 
 
 def throttle_seconds(reply: Reply) -> float:
@@ -148,7 +204,7 @@ def check_batch_errors(reply: Reply, name: str) -> None:
     Raises:
         ReplyError: it does.
     """
-    for error in reply.get("errors") or []:
+    for error in _errors(reply):
         if error.get("category") != "OBJECT_NOT_FOUND":
             raise ReplyError(f"HubSpot could not read some {name} in a batch: run again later.", reply=error)
 
@@ -159,10 +215,10 @@ def check_association_errors(reply: Reply, from_name: str, to_name: str) -> None
     Raises:
         ReplyError: it does.
     """
-    for error in reply.get("errors") or []:
+    for error in _errors(reply):
         if error.get("subCategory") != "crm.associations.NO_ASSOCIATIONS_FOUND":
             raise ReplyError(
                 f"HubSpot could not read associations from {from_name} to {to_name}: "
-                f'"{str(error.get("message"))[:300]}".',
+                f'"{shown(error.get("message"), 300)}".',
                 reply=error,
             )

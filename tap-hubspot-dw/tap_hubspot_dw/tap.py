@@ -171,11 +171,12 @@ class TapHubSpotDW(Tap):
 
     def _start_run(self) -> Run:
         settings = Settings.from_config(self.config)
+        user_agent = f"{self.name}/{self.plugin_version}"
         client = Client(
             settings.api_url,
-            token_for(settings),
+            token_for(settings, user_agent),
             timeout_seconds=settings.request_timeout_seconds,
-            user_agent=f"{self.name}/{self.plugin_version}",
+            user_agent=user_agent,
             logger=self.logger,
             daily_reserve=settings.daily_reserve,
         )
