@@ -20,8 +20,8 @@ from sqlalchemy.engine import make_url
 from target_warehouse.columns import DELETED_AT, own_column
 from target_warehouse.engines.postgres_comments import comment_on
 from target_warehouse.engines.postgres_connector import WarehouseConnector
-from target_warehouse.engines.postgres_encoding import Encoding
-from target_warehouse.engines.postgres_errors import answer_of, first_line, refusal
+from target_warehouse.engines.postgres_encoding import NO_ENCODING, Encoding
+from target_warehouse.engines.postgres_errors import advice_on, answer_of, first_line, refusal
 from target_warehouse.engines.postgres_session import Session, make_ready
 from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table, prepare, widen
 from target_warehouse.engines.postgres_transaction import PostgresTransaction
@@ -47,6 +47,8 @@ _ARROW_TYPES = (
 )
 _WIDER_TYPES = {"number": "numeric", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
+#: With it ADBC, when it connects, does not know the types by their names; pools refuse options, so only where needed.
+_QUOTES_TYPES = "SELECT reset_val FROM pg_settings WHERE name = 'quote_all_identifiers'"
 _RUN_LOCK = 734_612_056  # another one: with the first 32 bits of its id, a run that is alive
 _IS_ALIVE = (
     "left(run_id, 8) IN (SELECT lpad(to_hex(CAST(l.objid AS bigint)), 8, '0') FROM pg_catalog.pg_locks AS l "  # noqa: S608
@@ -80,15 +82,15 @@ class PostgresEngine:
             # Not as a URL: libpq reads spaces and plus signs in one differently, and repeats what it cannot read.
             _, parameters = self._engine.dialect.create_connect_args(url)
             parameters.pop("context", None)  # psycopg's own
-            self._session, self._is_pooled = self._opened(make_conninfo(**parameters))
+            self._session, self._is_pooled = self._opened(parameters)
         except (sqlalchemy.exc.DBAPIError, psycopg.Error, adbc_driver_manager.Error) as error:
             self._engine.dispose()
             self._connector.clean_up()
-            cause = answer_of(getattr(error, "orig", None) or error).message
-            msg = (
-                f"PostgreSQL at {self._where} cannot be reached or refuses the login: {cause}. Check host, port, user, "
-                "password and database, and that the server takes more connections."
-            )
+            cause = answer_of(getattr(error, "orig", None) or error)
+            what = f"PostgreSQL at {self._where} cannot be reached or refuses the login: {cause.message}"
+            check = "Check host, port, user, password and database, and that the server takes more connections"
+            advice = advice_on(cause.sqlstate)
+            msg = f"{what}; {advice}." if advice else f"{what}. {check}."
             raise ConnectionFailedError(msg) from error
         self.stores_unicode = self._encoding.is_full
         self.is_alive = _WRITTEN_LATELY.format(_IS_ALIVE) if self._is_pooled else _IS_ALIVE
@@ -99,6 +101,9 @@ class PostgresEngine:
 
         Behind a pool sessions go from client to client, and the lock would stay with one of them.
         """
+        if self._encoding.name == NO_ENCODING:
+            told = "PostgreSQL at %s has a database without an encoding (SQL_ASCII); texts are stored as UTF-8."
+            logger.warning(told, self._where)
         if self._is_pooled:
             told = "PostgreSQL at %s is behind a connection pool: a run that is killed stays `running` for a day."
             logger.info(told, self._where)
@@ -253,7 +258,7 @@ class PostgresEngine:
         self._tables[table.schema, table.name] = existing
         return stored_as(table, existing.types)
 
-    def _opened(self, conninfo: str) -> tuple[Session, bool]:
+    def _opened(self, parameters: dict[str, Any]) -> tuple[Session, bool]:
         """The session, and whether a pool such as pgbouncer is between.
 
         A pool makes up the process ids that it tells clients, or has two clients share a session.
@@ -264,7 +269,10 @@ class PostgresEngine:
             driver: Any = connection.connection.driver_connection
             is_made_up = driver.info.backend_pid != pid
             self._encoding = Encoding(connection, NAME_BYTES)
-        session = Session(conninfo, self._lock_timeout, self._where)
+            if connection.exec_driver_sql(_QUOTES_TYPES).scalar() == "on":
+                options = parameters.get("options", "")
+                parameters = {**parameters, "options": f"{options} -c quote_all_identifiers=off"}
+        session = Session(make_conninfo(**parameters), self._lock_timeout, self._where)
         with session.transaction() as cursor:
             cursor.execute(statement)
             return session, is_made_up or cursor.fetchall()[0][0] == pid

@@ -16,8 +16,10 @@ from target_warehouse.engines.postgres_errors import UNTRANSLATABLE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Encodings that take every character: SQL_ASCII is none, and keeps the bytes of UTF-8 that it is given.
-_FULL = ("UTF8", "SQL_ASCII")
+#: A database without an encoding keeps the bytes of UTF-8 that it is given.
+NO_ENCODING = "SQL_ASCII"
+#: Encodings that take every character.
+_FULL = ("UTF8", NO_ENCODING)
 _BYTES = sqlalchemy.text("SELECT octet_length(CAST(:name AS text))")
 #: PostgreSQL's own columns of every table; `oid` up to version 11.
 _SYSTEM_COLUMNS = ("tableoid", "cmax", "xmax", "cmin", "xmin", "ctid")

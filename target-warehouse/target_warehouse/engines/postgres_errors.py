@@ -87,10 +87,15 @@ def refusal(what: str, error: BaseException | None) -> LoadError:
         message = _MEANINGS[code]
     elif sqlstate and not sqlstate.startswith(_SPEAKABLE):
         message = "an error of the server"
-    advice = next((_ADVICE[part] for part in (code, code[:3], code[:2]) if part in _ADVICE), "")
-    sentence = "; ".join(filter(None, [f"{what}: {message}", advice]))
+    sentence = "; ".join(filter(None, [f"{what}: {message}", advice_on(sqlstate)]))
     told = f"{detail}; SQLSTATE {code}" if detail and code in _WITH_DETAIL else f"SQLSTATE {code}"
     return LoadError(f"{sentence} ({told}). Nothing of this batch was kept.")
+
+
+def advice_on(sqlstate: str | None) -> str:
+    """What a user may do about a refusal; may be empty."""
+    code = sqlstate or ""
+    return next((_ADVICE[part] for part in (code, code[:3], code[:2]) if part in _ADVICE), "")
 
 
 def _reason(code: str) -> str:
