@@ -80,8 +80,8 @@ def _inputs(call: Call) -> list[dict[str, Any]]:
     return call.inputs(BATCH_MAX, f"The batch read of associations takes at most {BATCH_MAX} inputs")
 
 
-def _none_found(source: ObjectType, target: ObjectType, raw: str) -> dict[str, Any]:
-    return {
+def _none_found(call: Call, source: ObjectType, target: ObjectType, raw: str) -> dict[str, Any]:
+    error = {
         "status": "error",
         "category": "OBJECT_NOT_FOUND",
         "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
@@ -92,6 +92,14 @@ def _none_found(source: ObjectType, target: ObjectType, raw: str) -> dict[str, A
             "toObjectType": [target.singular],
         },
     }
+    shape = call.sandbox.quirks["association-errors"]
+    if shape != "full":
+        del error["subCategory"]
+    if shape == "own-category":
+        error["category"] = "NO_ASSOCIATIONS_FOUND"
+    if shape == "message-only":
+        del error["context"]
+    return error
 
 
 def _batch_reply(call: Call, results: list[dict[str, Any]], errors: list[dict[str, Any]], started: str) -> Reply:
@@ -114,7 +122,7 @@ def batch_read(call: Call) -> Reply:
         if number is None:
             if call.sandbox.quirks.dead_id_breaks_batch:
                 raise validation(f"Object {raw} of type {source.type_id} does not exist.")
-            errors.append(_none_found(source, target, raw))
+            errors.append(_none_found(call, source, target, raw))
             continue
         edges, after = _page(
             call,
@@ -125,7 +133,7 @@ def batch_read(call: Call) -> Reply:
             call.sandbox.quirks.association_page,
         )
         if not edges:
-            errors.append(_none_found(source, target, raw))
+            errors.append(_none_found(call, source, target, raw))
             continue
         result: dict[str, Any] = {"from": {"id": raw}, "to": edges}
         if after:
@@ -147,7 +155,7 @@ def legacy_batch_read(call: Call) -> Reply:
         if names:
             results.append({"from": {"id": raw}, "to": names})
         else:
-            errors.append(_none_found(source, target, raw))
+            errors.append(_none_found(call, source, target, raw))
     return _batch_reply(call, results, errors, started)
 
 

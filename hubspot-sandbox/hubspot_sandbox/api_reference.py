@@ -13,7 +13,7 @@ from hubspot_sandbox.moments import iso
 from hubspot_sandbox.object_types import OBJECT_TYPES, ObjectType
 from hubspot_sandbox.property_plan import encode
 from hubspot_sandbox.records import LIVE
-from hubspot_sandbox.reference import ARCHIVED_OWNERS, OWNERS, PIPELINES
+from hubspot_sandbox.reference import ARCHIVED_OWNERS, CUSTOM_PIPELINE, OWNERS, PIPELINES
 from hubspot_sandbox.whole_number import whole_number
 
 _BORN = "2022-05-17T11:03:27.641Z"
@@ -115,7 +115,7 @@ def pipelines(call: Call) -> Reply:
     object_type = call.object_type()
     if not object_type.has_pipelines and not object_type.custom:
         raise not_found(f"Object type {object_type.type_id} does not support pipelines")
-    return json_reply({"results": PIPELINES.get(object_type.plural, [])})
+    return json_reply({"results": _pipelines(call)})
 
 
 def pipeline_stages(call: Call) -> Reply:
@@ -128,8 +128,15 @@ def one_pipeline(call: Call) -> Reply:
     return json_reply(_pipeline(call))
 
 
+def _pipelines(call: Call) -> list[dict[str, Any]]:
+    object_type = call.object_type()
+    if object_type.custom and call.sandbox.quirks["custom-pipelines"] == "one":
+        return [CUSTOM_PIPELINE]
+    return PIPELINES.get(object_type.plural, [])
+
+
 def _pipeline(call: Call) -> dict[str, Any]:
-    for row in PIPELINES.get(call.object_type().plural, ()):
+    for row in _pipelines(call):
         if row["id"] == call.params["id"]:
             return row
     raise not_found()

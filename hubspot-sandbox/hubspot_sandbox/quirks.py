@@ -46,6 +46,15 @@ QUIRKS: tuple[Quirk, ...] = (
         ("207", "400"),
         "an id that is no live record: one error of a 207, or the whole call is 400",
     ),
+    Quirk(
+        "association-errors",
+        "full",
+        ("full", "no-subcategory", "own-category", "message-only"),
+        "how an association batch reply names an id without any: category and subCategory, the category alone, "
+        "NO_ASSOCIATIONS_FOUND as the category, or with the id in the message alone",
+    ),
+    Quirk("custom-pipelines", "none", ("none", "one"), "pipelines of custom objects"),
+    Quirk("longest-url", "16200", (), "characters of a request's path and query, beyond which nginx answers 414"),
     Quirk("deal-to-appointment-type", "945", (), "the association type id of deal to appointment"),
     Quirk(
         "error-bodies",
@@ -154,6 +163,11 @@ class Quirks:
         if self["error-bodies"] == "validation":
             return error
         return HubSpotError(error.status, {key: error.body[key] for key in ("status", "message")})
+
+    @property
+    def longest_url(self) -> int:
+        """The longest path and query that HubSpot's proxy takes."""
+        return int(self["longest-url"])
 
     @property
     def association_page(self) -> int:

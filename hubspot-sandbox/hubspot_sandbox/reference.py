@@ -125,6 +125,9 @@ PIPELINES: dict[str, list[dict[str, Any]]] = {
     plural: [_pipeline(order, row) for order, row in enumerate(rows)] for plural, rows in _STAGES.items()
 }
 
+#: what custom objects have where the quirk `custom-pipelines` says so
+CUSTOM_PIPELINE = _pipeline(0, ("default", "Default", (("open", "Open", {}), ("done", "Done", {}))))
+
 #: object type plural → every (pipeline id, stage id, metadata), which a record's values are drawn from
 STAGE_CHOICES: dict[str, tuple[tuple[str, str, dict[str, str]], ...]] = {
     plural: tuple((row[0], stage[0], stage[2]) for row in rows for stage in row[2]) for plural, rows in _STAGES.items()

@@ -62,7 +62,7 @@ class MissingScopesError(ForbiddenError):
 
 
 class NoPipelinesError(HubSpotError):
-    """HubSpot forbids the pipelines of a custom object: it has none, or the token lacks a scope (403 for both)."""
+    """HubSpot refuses the pipelines of a custom object: it has none, or they cannot be read now (400, 403, 404)."""
 
 
 class RequestError(HubSpotError):

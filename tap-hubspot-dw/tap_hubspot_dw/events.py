@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from singer_sdk.contrib.msgspec import encoder
+from singer_sdk.singerlib import ActivateVersionMessage
 
 from tap_hubspot_dw.records import FullRecord, Record
 from tap_hubspot_dw.written import WrittenRecord
 
 _FIRST_PART = 10  # records; as many as make up the bytes of a part from then on
 _PART_BYTES = 100_000
+BELOW_ALL = 0  # a version that no record has
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,29 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """Rows of a stream: those with one of `values` in `columns`, which are of its key."""
+
+    columns: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Activation:
-    """Rows of versions before this one are gone from HubSpot."""
+    """Rows of versions before this one are gone from HubSpot; with a scope only those in it, others were not read."""
 
     version: int
+    scope: Scope | None = None
+
+
+@dataclass(slots=True)
+class ScopedVersionMessage(ActivateVersionMessage):
+    """An ACTIVATE_VERSION about the rows of a scope: our extension, which target-warehouse knows.
+
+    Its `version` is `BELOW_ALL`, so that a target which does not know scopes has nothing to mark.
+    """
+
+    scope: dict[str, Any] = field(default_factory=dict)
 
 
 Event = Block | Checkpoint | Activation

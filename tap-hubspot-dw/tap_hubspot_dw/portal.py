@@ -65,26 +65,22 @@ class Portal:
         """Return the portal's custom objects."""
         return self._describe("schemas", {})
 
-    def properties(self, kind: ObjectType) -> list[dict[str, Any]]:
-        """Return the definitions of an object type's properties that are not archived."""
-        return self._describe("properties", {"type": kind.type_id})
+    def properties(self, kind: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
+        """Return the definitions of an object type's properties that are not archived; asked once, or `anew`."""
+        return self._describe("properties", {"type": kind.type_id}, anew=anew)
 
-    def pipelines(self, kind: ObjectType) -> list[dict[str, Any]]:
-        """Return an object type's pipelines with their stages; none for a type that has no pipelines.
+    def pipelines(self, kind: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
+        """Return an object type's pipelines with their stages; asked once, or `anew`.
 
         Raises:
-            NoPipelinesError: perhaps it has some.
+            NoPipelinesError: HubSpot refuses those of a custom object, as it does where there are none (observed).
         """
-        if kind.has_pipelines is False:
-            return []
         try:
-            return self._describe("pipelines", {"type": kind.type_id})
+            return self._describe("pipelines", {"type": kind.type_id}, anew=anew)
         except (RequestError, ForbiddenError) as error:
             if kind.has_pipelines is not None:
                 raise
-            if isinstance(error, ForbiddenError):
-                raise NoPipelinesError(str(error)) from error
-            return []  # a custom object: HubSpot refuses where there are none (observed)
+            raise NoPipelinesError(str(error)) from error
 
     def owners(self) -> Iterator[dict[str, Any]]:
         """Yield active and archived owners."""
@@ -329,10 +325,10 @@ class Portal:
                 raise ReplyError(f"HubSpot's associations at {url} do not advance: run again later.")
             inputs = following
 
-    def _describe(self, need: str, parts: Mapping[str, str]) -> list[dict[str, Any]]:
+    def _describe(self, need: str, parts: Mapping[str, str], *, anew: bool = False) -> list[dict[str, Any]]:
         where = path(need, self._version, **parts)
         with self._describing.setdefault(where, threading.Lock()):  # several streams may want it: it is asked for once
-            if where not in self._described:
+            if anew or where not in self._described:
                 self._described[where] = self._get(where)["results"]
             return self._described[where]
 

@@ -190,6 +190,15 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             description="After a complete pass, tell the target to mark what HubSpot no longer has as deleted.",
         ),
         th.Property(
+            "scoped_versions",
+            th.BooleanType,
+            default=True,
+            title="Scoped versions",
+            description="Have associations, pipelines and properties marked for just the objects that a run read, "
+            "which target-warehouse understands. False for other targets: they mark them when a run has read all that "
+            "its state names.",
+        ),
+        th.Property(
             "page_size",
             th.IntegerType,
             default=100,
@@ -263,6 +272,7 @@ class Settings:
     full_refresh: timedelta | None
     association_refresh: timedelta | None
     activate_versions: bool
+    scoped_versions: bool
     page_size: int
     daily_reserve: float
     progress_seconds: float
@@ -316,6 +326,7 @@ class Settings:
             full_refresh=_hours(config["full_refresh_hours"]),
             association_refresh=_hours(config["association_refresh_hours"]),
             activate_versions=config["activate_versions"],
+            scoped_versions=config["scoped_versions"],
             page_size=config["page_size"],
             daily_reserve=float(config["daily_reserve_percent"]) / 100,
             progress_seconds=float(config["progress_seconds"]),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Stream, Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
@@ -24,6 +26,7 @@ from tap_hubspot_dw.run import Run, StreamRun, now
 from tap_hubspot_dw.schemas import json_schema_of_all, object_schema
 from tap_hubspot_dw.selection import names_of_no_stream
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
+from tap_hubspot_dw.state import bookmarks_of
 from tap_hubspot_dw.streams.associations import AssociationStream
 from tap_hubspot_dw.streams.history import HistoryStream
 from tap_hubspot_dw.streams.objects import ObjectStream
@@ -111,6 +114,9 @@ class TapHubSpotDW(Tap):
                 "No stream is selected, so there is nothing to read: correct select, or the names in "
                 "TAP_HUBSPOT_DW__SELECT_FILTER."
             )
+        if run.settings.only_ids is None:
+            for stream in streams:
+                stream.check_state()
         try:
             if any(stream.in_batches for stream in streams):  # the SDK makes the files
                 super().sync_all()
@@ -168,6 +174,20 @@ class TapHubSpotDW(Tap):
                 ", ".join(wrong),
                 ", ".join(self.streams),
             )
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take the state that the run begins with.
+
+        Raises:
+            SettingsError: it is none, so that the run would read everything again, or lose what it covers.
+        """
+        try:
+            super().load_state({"bookmarks": bookmarks_of(state)})
+        except ValueError as error:
+            raise SettingsError(
+                f'The state cannot be read: {error}. It looks like {{"bookmarks": {{"contacts": '
+                '{"replication_key_value": "2026-01-31T08:00:00Z"}}}; without one everything is read.'
+            ) from error
 
     def _start_run(self) -> Run:
         settings = Settings.from_config(self.config)
@@ -245,6 +265,8 @@ class TapHubSpotDW(Tap):
     def invoke(cls, **options: Any) -> None:
         """Run the command line's main action."""
         with _told(cls.logger):
+            if (state := options.get("state")) is not None:
+                options["state"] = io.StringIO(_json_text(state))
             super().invoke(**options)
 
     @classmethod
@@ -258,6 +280,22 @@ class TapHubSpotDW(Tap):
         """Run `--test`."""
         with _told(cls.logger):
             super().cb_test(ctx, param, value)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(text)  # NaN and Infinity are not JSON
+
+
+def _json_text(file: IO[str]) -> str:
+    """Return the text of the file with the state, one that the SDK can read.
+
+    Raises:
+        SettingsError: it is not JSON.
+    """
+    try:
+        return json.dumps(json.loads(file.read().removeprefix("\ufeff"), parse_constant=_no_number))
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"The state in {file.name} is not JSON: is it the right file?") from error
 
 
 @contextmanager

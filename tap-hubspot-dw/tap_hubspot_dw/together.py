@@ -101,7 +101,8 @@ class Together:
             if self._wrote_since_state:
                 self._write_state()
         elif self._run.settings.activate_versions:
-            stream._write_activate_version_message(event.version)  # noqa: SLF001  the SDK's own writer of it
+            for message in stream.activations(event):
+                self._tap.write_message(message)
 
     def _write_state(self) -> None:
         if self._run.settings.only_ids is None:  # what only looks at some records moves nobody's bookmark

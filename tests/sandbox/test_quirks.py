@@ -23,6 +23,9 @@ TESTED = {
     "over-limit",
     "restore-bumps",
     "unlisted-properties",
+    "association-errors",
+    "custom-pipelines",
+    "longest-url",
 }
 
 
@@ -52,6 +55,43 @@ def test_batch_results_come_in_no_promised_order(api: Api, order: str, expected:
     body = {"inputs": [{"id": ids[place]} for place in (2, 0, 1)]}
     rows = api.post("/crm/v3/objects/contacts/batch/read", body).json()["results"]
     assert [row["id"] for row in rows] == [ids[place] for place in expected]
+
+
+@pytest.mark.parametrize(
+    ("shape", "keys", "category"),
+    [
+        ("full", {"category", "subCategory", "context"}, "OBJECT_NOT_FOUND"),
+        ("no-subcategory", {"category", "context"}, "OBJECT_NOT_FOUND"),
+        ("own-category", {"category", "context"}, "NO_ASSOCIATIONS_FOUND"),
+        ("message-only", {"category"}, "OBJECT_NOT_FOUND"),
+    ],
+)
+def test_an_id_without_associations_may_be_named_in_other_words(
+    api: Api, shape: str, keys: set[str], category: str
+) -> None:
+    api.sandbox.settings(quirks={"association-errors": shape})
+    body = {"inputs": [{"id": "7"}]}
+    (error,) = api.post("/crm/associations/2026-09/deals/contacts/batch/read", body).json()["errors"]
+    assert error.keys() == {"status", "message", *keys}
+    assert (error["category"], error["message"][-2:]) == (category, "7.")
+
+
+def test_custom_objects_may_have_pipelines(api: Api) -> None:
+    where = "/crm/pipelines/2026-09/2-37778609"
+    assert api.get(where).json()["results"] == []
+    api.sandbox.settings(quirks={"custom-pipelines": "one"})
+    (pipeline,) = api.get(where).json()["results"]
+    assert api.get(f"{where}/{pipeline['id']}").json() == pipeline
+
+
+def test_the_longest_url_may_be_another_one(api: Api) -> None:
+    where = "/crm/v3/objects/contacts?properties="
+    assert api.get(where + "x" * 9_000).status_code == 200
+    api.sandbox.settings(quirks={"longest-url": "8000"})
+    assert api.get(where + "x" * 7_900).status_code == 200
+    refused = api.get(where + "x" * 9_000)
+    assert refused.status_code == 414
+    assert refused.headers["content-type"] == "text/html"
 
 
 def test_association_pages_may_be_shorter(api: Api) -> None:

@@ -59,6 +59,14 @@ class TapRun:
         return [each["record"] for each in self.messages if each["type"] == "RECORD" and each["stream"] == stream]
 
 
+def is_gone(activation: dict[str, Any], record: dict[str, Any], version: int) -> bool:
+    """Whether a target that knows scopes takes a row for gone, of this record and version, by an ACTIVATE_VERSION."""
+    scope = activation.get("scope")
+    if scope is None:
+        return version < activation["version"]
+    return version < scope["version"] and [record.get(name) for name in scope["columns"]] in scope["values"]
+
+
 def run_tap(
     folder: Path,
     config: dict[str, Any],

@@ -72,7 +72,7 @@ def test_a_pair_that_hubspot_does_not_know_is_skipped_with_one_warning(sandbox_f
     assert run.returncode == 0, run.log
     assert run.log.count("HubSpot knows no associations of contacts:contacts: skipped") == 1
     assert edges(run) == []
-    assert run.kinds("associations")[-1] == "ACTIVATE_VERSION"
+    assert "ACTIVATE_VERSION" not in run.kinds("associations")
     again = run_tap(tmp_path, settings, state=run.state)
     assert again.log.count("HubSpot knows no associations of contacts:contacts: skipped") == 1
     assert not again.state["bookmarks"]["associations"].get("pairs")

@@ -109,7 +109,7 @@ def test_a_removed_association_is_gone_after_the_next_full_association_pass(clea
     state = first.state
     state["bookmarks"]["associations"]["full_pass_at"] = "2026-01-01T00:00:00.000Z"
     run = run_tap(tmp_path, settings, state=state)
-    assert run.kinds("associations") == ["SCHEMA", "RECORD", "ACTIVATE_VERSION"]
+    assert run.kinds("associations")[-1] == "ACTIVATE_VERSION"
     edges = {(each["from_id"], each["to_id"]) for each in run.records("associations")}
     assert len(edges) > 100
     assert (edge["fromId"], edge["toId"]) not in edges
@@ -158,14 +158,13 @@ def test_an_interrupted_pass_goes_on_where_it_was(clean_portal, settings, tmp_pa
 
 def test_one_failing_stream_does_not_stop_the_rest(clean_portal, settings, first, tmp_path):
     state = first.state
-    state["bookmarks"]["appointments"] = {"replication_key_value": "not a date"}
+    clean_portal.faults([{"match": "search appointments", "nth": 1, "status": 403}])
     run = run_tap(tmp_path, settings, state=state)
     assert run.returncode == 1
-    assert "The state of appointments is not readable" in run.log
     assert "1 stream(s) could not be read: appointments" in run.log
     history = {each["stream"]: each for each in run.records("sync_history")}
     assert (history["appointments"]["status"], history["deals"]["status"]) == ("failed", "success")
-    assert run.state["bookmarks"]["appointments"] == {"replication_key_value": "not a date"}
+    assert run.state["bookmarks"]["appointments"] == state["bookmarks"]["appointments"]
     assert (
         run.state["bookmarks"]["deals"]["replication_key_value"]
         > (first.state["bookmarks"]["deals"]["replication_key_value"])

@@ -24,52 +24,122 @@ from tests.tap.running import run_tap
 
 DEALS = STANDARD_TYPES["deals"]
 OF_PIPELINES = ("pipelines", "pipeline_stages")
-REFUSED = [{"match": "pipelines divisions", "status": 403}]
+LISTS = ("owners", "pipelines", "pipeline_stages", "properties")
+STATUSES = (400, 403, 404)
 
 
 @pytest.fixture
 def settings(clean_portal):
-    return {"api_url": clean_portal.url, "access_token": clean_portal.token, "objects": ["deals", "divisions"]}
+    clean_portal.settings(quirks={"custom-pipelines": "one"})
+    yield {"api_url": clean_portal.url, "access_token": clean_portal.token, "objects": ["deals", "divisions"]}
+    clean_portal.settings(quirks={"custom-pipelines": "none"})
 
 
-def is_activated(run, stream: str) -> bool:
-    return "ACTIVATE_VERSION" in run.kinds(stream)
+def activated(run, stream: str) -> set[str]:
+    """The objects of which a run told that it read all; `owners` for the list of the account."""
+    messages = [each for each in run.messages if each["type"] == "ACTIVATE_VERSION" and each["stream"] == stream]
+    return {values[0] for each in messages for values in each.get("scope", {"values": [["owners"]]})["values"]}
 
 
-def test_pipelines_of_a_custom_object_that_are_refused_all_at_once_are_not_taken_for_deleted(
-    clean_portal, settings, tmp_path
-):
+@pytest.mark.parametrize("status", STATUSES)
+def test_pipelines_of_a_custom_object_that_were_there_are_not_taken_for_none(clean_portal, settings, tmp_path, status):
     first = run_tap(tmp_path, settings)
-    clean_portal.faults(REFUSED)
+    clean_portal.faults([{"match": "pipelines divisions", "status": status}])
     run = run_tap(tmp_path, settings, state=first.state)
-    assert run.returncode == 0, run.log
+    assert run.returncode == 1
+    deals = [each for each in first.records("pipelines") if each["object_type"] == "deals"]
+    assert run.records("pipelines") == deals, "those of deals are read all the same"
     for stream in OF_PIPELINES:
-        assert f"{stream}: none of divisions" in run.log
-        assert run.records(stream) == first.records(stream), "those of deals are read all the same"
-        assert not is_activated(run, stream)
-    assert is_activated(run, "properties")
+        assert f"{stream}: Those of divisions could not be read: HubSpot refuses" in run.log
+        assert activated(run, stream) == {"deals"}
+    assert activated(run, "properties") == {"deals", "divisions"}
     clean_portal.faults([])
     again = run_tap(tmp_path, settings, state=run.state)
-    assert all(is_activated(again, stream) for stream in OF_PIPELINES)
+    assert again.returncode == 0, again.log
+    assert all(activated(again, stream) == {"deals", "divisions"} for stream in OF_PIPELINES)
 
 
-def test_pipelines_of_a_custom_object_that_were_refused_from_the_start_keep_nobody_elses(
-    clean_portal, settings, tmp_path
-):
-    """HubSpot may refuse them because there are none (observed)."""
-    clean_portal.faults(REFUSED)
-    run = run_tap(tmp_path, settings)
+@pytest.mark.parametrize("status", STATUSES)
+def test_pipelines_of_a_custom_object_that_are_always_refused_are_none(clean_portal, settings, tmp_path, status):
+    """HubSpot may refuse them because there are none (observed); a warning tells, and nothing is marked."""
+    clean_portal.faults([{"match": "pipelines divisions", "status": status}])
+    state = None
+    for _ in range(2):
+        run = run_tap(tmp_path, settings, state=state)
+        state = run.state
+        assert run.returncode == 0, run.log
+        for stream in OF_PIPELINES:
+            assert f"{stream}: none of divisions" in run.log
+            assert activated(run, stream) == {"deals"}
+
+
+def test_pipelines_that_an_older_release_may_have_read_are_not_missed(clean_portal, settings, tmp_path):
+    """Its state names the objects, also those that had none, so a refusal is no failure; it marks nothing either."""
+    state = {"bookmarks": {stream: {"objects": ["deals", "divisions"]} for stream in OF_PIPELINES}}
+    clean_portal.faults([{"match": "pipelines divisions", "status": 404}])
+    run = run_tap(tmp_path, settings, state=state)
     assert run.returncode == 0, run.log
-    for stream in OF_PIPELINES:
-        assert f"{stream}: none of divisions" in run.log
-        assert is_activated(run, stream)
+    assert all(activated(run, stream) == {"deals"} for stream in OF_PIPELINES)
 
 
 def test_pipelines_of_a_standard_object_that_are_refused_are_an_error(clean_portal, settings, tmp_path):
     clean_portal.faults([{"match": "pipelines deals", "status": 403}])
     run = run_tap(tmp_path, settings)
     assert run.returncode == 1
-    assert not any(is_activated(run, stream) for stream in OF_PIPELINES)
+    assert all(activated(run, stream) == {"divisions"} for stream in OF_PIPELINES)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+@pytest.mark.parametrize("has_state", [True, False])
+def test_a_list_that_is_too_short_once_is_asked_for_again(clean_portal, settings, tmp_path, rows, has_state):
+    """Without state nobody knows how long a list was: then an empty one, and one in pages, is asked for again."""
+    first = run_tap(tmp_path, settings)
+    state = first.state if has_state else None
+    matches = ("owners", "pipelines deals", *(["properties deals"] if has_state else []))
+    clean_portal.faults([{"match": match, "times": 1, "rows": rows} for match in matches if has_state or rows == 0])
+    if not has_state and rows:
+        clean_portal.faults([{"match": "owners", "times": 1, "rows": rows}])
+    run = run_tap(tmp_path, settings, state=state)
+    assert run.returncode == 0, run.log
+    assert all(fault["fired"] == 1 for fault in clean_portal.fault_counts())
+    for stream in LISTS:
+        assert run.records(stream) == first.records(stream)
+        assert activated(run, stream) == activated(first, stream) != set()
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_list_that_hubspot_gives_twice_is_believed(clean_portal, settings, tmp_path, rows):
+    first = run_tap(tmp_path, settings)
+    clean_portal.faults([{"match": match, "rows": rows} for match in ("owners", "pipelines deals")])
+    run = run_tap(tmp_path, settings, state=first.state)
+    assert run.returncode == 0, run.log
+    assert len(run.records("owners")) == 2 * rows, "active ones and archived ones"
+    assert len([each for each in run.records("pipelines") if each["object_type"] == "deals"]) == rows
+    assert activated(run, "owners") == {"owners"}
+    assert activated(run, "pipelines") == {"deals", "divisions"}
+
+
+def test_a_list_that_is_another_one_each_time_fails_and_marks_nothing(clean_portal, settings, tmp_path):
+    first = run_tap(tmp_path, settings)
+    clean_portal.faults([{"match": "owners", "nth": nth, "rows": rows} for nth, rows in ((1, 1), (3, 2), (5, 3))])
+    run = run_tap(tmp_path, settings, state=first.state)
+    assert run.returncode == 1
+    assert "owners: Those of owners could not be read: HubSpot gave another list of owners" in run.log
+    assert activated(run, "owners") == set()
+    assert run.state["bookmarks"]["owners"] == first.state["bookmarks"]["owners"]
+
+
+@pytest.mark.parametrize("objects", [["deals"], ["deals", "divisions"]])
+def test_without_scopes_a_version_is_for_the_whole_table_if_all_of_it_was_read(settings, tmp_path, objects):
+    """For targets that know no scopes; a run without state cannot know what the table has."""
+    settings = settings | {"scoped_versions": False}
+    first = run_tap(tmp_path, settings)
+    assert all(activated(first, stream) == set() for stream in LISTS if stream != "owners")
+    run = run_tap(tmp_path, settings | {"objects": objects}, state=first.state)
+    messages = [each for each in run.messages if each["type"] == "ACTIVATE_VERSION" and each["stream"] in LISTS]
+    is_all = objects == settings["objects"]
+    assert {each["stream"] for each in messages} == {"owners", *(LISTS if is_all else ())}
+    assert all(each["version"] > 1 and "scope" not in each for each in messages)
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)

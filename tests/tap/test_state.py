@@ -8,7 +8,7 @@ import pytest
 from meltano.core.utils import merge
 
 from tap_hubspot_dw.ranges import Range
-from tap_hubspot_dw.state import FullPass, StreamState
+from tap_hubspot_dw.state import FullPass, PairPass, StreamState
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -20,11 +20,22 @@ HOUR = timedelta(hours=1)
         StreamState(),
         StreamState(bookmark=NOON, version=7, full_pass_at=NOON),
         StreamState(version=7, full_pass=FullPass(8, NOON, ranges=(Range(0, 20000), Range(30000, 40000)))),
-        StreamState(bookmark=NOON, pairs={"deals:contacts": NOON}, full_pass=FullPass(8, NOON, finished=("a:b",))),
+        StreamState(bookmark=NOON, pairs={"deals:contacts": NOON}, pair_passes={"a:b": PairPass(NOON, 8)}),
+        StreamState(lists={"deals": 80, "contacts": None}, archived={1, 70_000}, properties={2**32 - 1}),
     ],
 )
 def test_state_survives_being_saved(state):
     assert StreamState.from_json(state.to_json("updated_at")) == state
+
+
+def test_what_an_older_release_knew_of_associations_and_lists_is_understood():
+    """Of none of its pairs it says that all was read since: each is read in full again."""
+    text = "2026-11-23T12:00:00.000Z"
+    finished = {"version": 8, "started_at": text, "finished": ["deals:contacts"]}
+    saved = {"version": 7, "full_pass_at": text, "pairs": {"deals:contacts": text}, "full_pass": finished}
+    state = StreamState.from_json(saved)
+    assert (state.pairs, state.pair_passes) == ({"deals:contacts": NOON}, {})
+    assert StreamState.from_json({"objects": ["deals"]}).lists == {"deals": None}
 
 
 def test_a_bookmark_of_another_tap_is_understood():

@@ -15,7 +15,7 @@ import pytest
 from hubspot_sandbox.quirks import QUIRKS
 from tests.long import LONG
 from tests.pipeline.changes import mixed_changes
-from tests.tap.running import TapRun, run_tap
+from tests.tap.running import TapRun, is_gone, run_tap
 
 SEEDS = range(1, 151 if LONG else 3)
 TINY = {"contacts": 130, "appointments": 45, "divisions": 3, "deals": 60, "associations": 260}
@@ -108,7 +108,7 @@ class Copy:
                 rows[key] = old | record | {"version": message.get("version")}
             elif message["type"] == "ACTIVATE_VERSION":
                 for row in rows.values():
-                    if row["version"] < message["version"]:
+                    if is_gone(message, row, row["version"]):
                         row["_sdc_deleted_at"] = row.get("_sdc_deleted_at") or "activated"
         return run
 

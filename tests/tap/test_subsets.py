@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from meltano.core.utils import merge
 
 from tests.tap.conftest import SMALL
-from tests.tap.running import discover, run_tap
+from tests.tap.running import discover, is_gone, run_tap
 
 LONG_AGO = "2026-01-01T00:00:00.000Z"
 KEYS = {
@@ -20,26 +23,25 @@ class Tables:
     def __init__(self, clean_portal, folder) -> None:
         self.settings = {"api_url": clean_portal.url, "access_token": clean_portal.token}
         self.folder, self.state = folder, {}
-        self.versions: dict[tuple[object, ...], int] = {}
+        self.rows: dict[tuple[object, ...], tuple[dict[str, Any], int]] = {}
 
-    def run(self, **settings: object):
-        run = run_tap(self.folder, self.settings | settings, state=self.state)
-        self.state = run.state
+    def run(self, *, full_refresh: bool = False, **settings: object):
+        """Run the tap; with `full_refresh` as Meltano does it: without state, and what it says is merged into that."""
+        run = run_tap(self.folder, self.settings | settings, state=None if full_refresh else self.state)
+        self.state = merge(run.state, self.state) if full_refresh else run.state
         for message in run.messages:
             stream = message.get("stream")
             if message["type"] == "RECORD" and stream in KEYS:
                 key = (stream, *(message["record"][name] for name in KEYS[stream]))
-                self.versions[key] = message["version"]
+                self.rows[key] = message["record"], message["version"]
             elif message["type"] == "ACTIVATE_VERSION":
-                self.versions = {
-                    key: version
-                    for key, version in self.versions.items()
-                    if key[0] != stream or version >= message["version"]
+                self.rows = {
+                    key: row for key, row in self.rows.items() if key[0] != stream or not is_gone(message, *row)
                 }
         return run
 
     def live(self, stream: str) -> set[tuple[object, ...]]:
-        return {key for key in self.versions if key[0] == stream}
+        return {key for key in self.rows if key[0] == stream}
 
 
 @pytest.fixture
@@ -51,6 +53,69 @@ def tables(clean_portal, tmp_path):
 
 def make_old(state) -> None:
     state["bookmarks"]["associations"]["full_pass_at"] = LONG_AGO
+
+
+SUBSETS = [{"objects": ["contacts"]}, {"objects": ["divisions", "deals"]}, {"association_pairs": ["contacts:deals"]}]
+
+
+@pytest.mark.parametrize("subset", SUBSETS, ids=str)
+def test_a_run_without_state_marks_nothing_that_it_does_not_read(tables, subset):
+    before = {stream: tables.live(stream) for stream in KEYS}
+    for full_refresh in (True, False, True):
+        assert tables.run(full_refresh=full_refresh, **subset).returncode == 0
+        assert {stream: tables.live(stream) for stream in KEYS} == before
+    assert tables.run().returncode == 0
+    assert {stream: tables.live(stream) for stream in KEYS} == before
+
+
+@pytest.mark.parametrize("subset", SUBSETS, ids=str)
+def test_a_run_that_reads_some_marks_what_is_gone_of_these_and_the_next_one_the_rest(clean_portal, tables, subset):
+    gone = {
+        (each["fromType"], each["fromId"], each["toType"], each["toId"]): each
+        for each in clean_portal.truth_associations()
+        if (each["fromType"], each["toType"]) in {("0-3", "0-1"), ("2-37778609", "0-3"), ("0-1", "0-1")}
+    }
+    clean_portal.mutate(
+        [
+            {"kind": "dissociate"} | {name: each[name] for name in ("fromType", "fromId", "toType", "toId")}
+            for each in list(gone.values())[::40]
+        ]
+    )
+    before = tables.live("associations")
+    make_old(tables.state)
+    assert tables.run(**subset).returncode == 0
+    some = tables.live("associations")
+    make_old(tables.state)
+    assert tables.run().returncode == 0
+    left = tables.live("associations")
+    assert left < before
+    read = {key[1:4:2] for key in before - some}
+    assert read <= {("deals", "contacts"), ("divisions", "deals"), ("contacts", "contacts")}
+    assert left <= some <= before
+
+
+def test_what_an_older_release_marked_without_reading_it_comes_back_at_the_next_run(tables):
+    """Its state says that all is well: the pairs and the objects that the table has, and a recent full pass."""
+    before = {stream: tables.live(stream) for stream in KEYS}
+    for bookmark in tables.state["bookmarks"].values():
+        bookmark.pop("pair_passes", None)
+        if lists := bookmark.pop("lists", None):
+            bookmark["objects"] = list(lists)
+    tables.rows = {key: row for key, row in tables.rows.items() if "deals" in key}
+    assert tables.live("associations") < before["associations"]
+    assert tables.run().returncode == 0
+    assert {stream: tables.live(stream) for stream in KEYS} == before
+    assert tables.run().by_stream().get("associations", 0) == 0, "once"
+
+
+def test_a_pair_whose_own_full_pass_is_older_than_the_streams_is_read_again(tables):
+    before = tables.live("associations")
+    associations = tables.state["bookmarks"]["associations"]
+    associations["pair_passes"]["deals:contacts"]["at"] = LONG_AGO
+    tables.rows = {key: row for key, row in tables.rows.items() if key[1:4:2] != ("deals", "contacts")}
+    run = tables.run()
+    assert tables.live("associations") == before
+    assert {each["from_object_type"] for each in run.records("associations")} == {"deals"}
 
 
 @pytest.mark.parametrize("subset", [{"objects": ["contacts"]}, {"association_pairs": ["contacts:deals"]}])

@@ -10,13 +10,13 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tap_hubspot_dw.budgets import ASSOCIATIONS
-from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, UnknownPairError
-from tap_hubspot_dw.events import Activation, Block, Event
+from tap_hubspot_dw.errors import HubSpotError, ReplyError, RunStoppedError, UnknownPairError
+from tap_hubspot_dw.events import Activation, Block, Event, Scope
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import ASSOCIATION_INPUTS
@@ -25,9 +25,8 @@ from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import KEY, TEXT
 from tap_hubspot_dw.search import Window, change_window
 from tap_hubspot_dw.seen import SeenIds
-from tap_hubspot_dw.state import FullPass, StreamState
+from tap_hubspot_dw.state import PairPass, StreamState, is_too_old
 from tap_hubspot_dw.streams.base import HubSpotStream, described
-from tap_hubspot_dw.timestamps import epoch_ms
 from tap_hubspot_dw.wanted import IDS_ONLY
 
 if TYPE_CHECKING:
@@ -35,6 +34,13 @@ if TYPE_CHECKING:
 
 _MOST_GROUPS = 8
 _BLOCK_ROWS = 2_000
+_OF_PAIR = ("from_object_type", "to_object_type")
+_ENOUGH = 0.9  # of the associations that a pair had at its last full pass: fewer are asked for again
+_DOUBT_SECONDS = 2.0
+_UNREAD = (
+    "Removed associations stay for now: scoped_versions is false, and this run did not read those of %s, which the "
+    "table has."
+)
 _REQUESTS_AT_ONCE = 4  # of a group; HubSpot allows 10 to 20 a second, over all groups
 
 SCHEMA = described(
@@ -109,9 +115,12 @@ class AssociationStream(HubSpotStream):
         self._failed: dict[str, HubSpotError] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._rows_read = Counter[str]()
+        self._before: dict[str, PairPass] = {}
 
     def read(self) -> Iterator[Event]:
-        """Yield the associations of changed records; of all records where a pair is new or a full pass is due.
+        """Yield the associations of changed records; all of a pair that is new or whose last full pass is too old.
+
+        What is gone is told pair by pair, as soon as all of a pair is read.
 
         Raises:
             HubSpotError: some pairs could not be read; the others are complete.
@@ -120,40 +129,39 @@ class AssociationStream(HubSpotStream):
             yield from self._chosen(self.run.settings.only_ids)
             return
         state = self.load_state()
-        full_pass = None
-        if state.full_pass_at is None or state.is_full_pass_due(
-            self.run.settings.association_refresh, self.run.started_at
-        ):
-            full_pass = state.begin_full_pass(self.run.started_at)
-        self.done.mode = "full" if full_pass else "incremental"
+        if state.full_pass:  # an older release's, of all pairs together: its rows have that version
+            state.version, state.full_pass = max(state.version, state.full_pass.version), None
+        self._before = dict(state.pair_passes)
+        known = {*state.pairs, *state.pair_passes}
+        chosen = pairs(self.run.kinds, self.run.settings.association_pairs)
+        groups = self._groups(state, chosen)
+        is_whole = any(group.window is None for group in groups)
+        self.done.mode = "full" if is_whole else "incremental"
         self.done.until = self.run.started_at
-        state.version = state.version or epoch_ms(self.run.started_at) - 1
-        self.version = full_pass.version if full_pass else state.version
-        known = frozenset(state.pairs)
-        groups = self._groups(state, full_pass)
+        if is_whole or not state.version:
+            state.version = state.next_version(self.run.started_at)
+        self.version = state.version
         for group, block in in_parallel(groups, self._group, workers=max(1, min(len(groups), _MOST_GROUPS))):
             if block is not None:
                 yield block
                 continue
-            finished = [
-                pair.name for pair in group.pairs if pair.name not in self._failed and pair.name not in self._unknown
-            ]
-            state.pairs |= dict.fromkeys(finished, self.run.started_at)
-            self.done.pairs |= {name: self._rows_read[name] for name in finished}
-            if full_pass is not None:
-                done = dict.fromkeys([*full_pass.finished, *finished])
-                full_pass = state.full_pass = replace(full_pass, finished=tuple(done))
+            finished = [pair for pair in group.pairs if not {pair.name} & {*self._failed, *self._unknown}]
+            state.pairs |= dict.fromkeys((pair.name for pair in finished), self.run.started_at)
+            self.done.pairs |= {pair.name: self._rows_read[pair.name] for pair in finished}
+            if group.window is None and finished:
+                for pair in finished:
+                    state.pair_passes[pair.name] = PairPass(self.run.started_at, self._rows_read[pair.name])
+                if self.run.settings.scoped_versions:
+                    yield Activation(state.version, _scope(finished))
             yield self.checkpoint(state)
         self._check_failed()
-        if full_pass and (unread := known.difference(full_pass.finished)):
-            self.logger.info(
-                "Removed associations stay for now: this run did not read those of %s, which the table has. "
-                "If they are not to be read any more, run once with --full-refresh.",
-                ", ".join(sorted(unread)),
-            )
-        elif full_pass:
-            yield Activation(full_pass.version)
-            state.end_full_pass()
+        passes = [state.pair_passes[pair.name].started_at for pair in chosen if pair.name in state.pair_passes]
+        if is_whole and known and not self.run.settings.scoped_versions:
+            if unread := [name for name in sorted(known) if not self._has_read_all(state, name)]:
+                self.logger.info(_UNREAD, ", ".join(unread))
+            else:
+                yield Activation(state.version)
+        state.full_pass_at = min(passes, default=None)
         state.bookmark = self.run.started_at
         yield self.checkpoint(state)
 
@@ -191,18 +199,24 @@ class AssociationStream(HubSpotStream):
             ids if seen is None else ids.intersection(each for chunk in seen.arriving(len(ids) or 1) for each in chunk)
         )
 
-    def _groups(self, state: StreamState, full_pass: FullPass | None) -> list[Group]:
+    def _has_read_all(self, state: StreamState, name: str) -> bool:
+        """Tell whether this run has read all of a pair."""
+        last = state.pair_passes.get(name)
+        return last is not None and last.started_at == self.run.started_at
+
+    def _groups(self, state: StreamState, chosen: Iterable[Pair]) -> list[Group]:
         """Return what is to read: pairs to read in full by the object type they start from, each other one alone.
 
         A pair of which HubSpot does not even say whether it knows it is kept as failed.
         """
         whole: dict[ObjectType, list[Pair]] = {}
         groups = []
-        for pair in pairs(self.run.kinds, self.run.settings.association_pairs):
+        due = {pair.name for pair in chosen if self._is_due(state, pair)}
+        for pair in chosen:
             since = state.pairs.get(pair.name)
             if since is not None:
                 self.portal.take_as_known(pair.from_kind, pair.to_kind)
-            is_left = since is None and state.full_pass_at is not None  # by an earlier run, which did not know it
+            is_left = since is None and state.bookmark is not None  # by an earlier run, which did not know it
             try:
                 is_unknown = is_left and not self.portal.is_pair_known(pair.from_kind, pair.to_kind)
             except RunStoppedError:
@@ -212,7 +226,7 @@ class AssociationStream(HubSpotStream):
                 continue
             if is_unknown:
                 self._skip(pair.name, "it refuses to read them")
-            elif since is None or (full_pass is not None and pair.name not in full_pass.finished):
+            elif since is None or pair.name in due or (due and not self.run.settings.scoped_versions):
                 whole.setdefault(pair.from_kind, []).append(pair)
             else:
                 window = change_window(since, self.run.settings.lookback, self.run.started_at)
@@ -220,15 +234,60 @@ class AssociationStream(HubSpotStream):
                 groups.append(Group((pair,), window))
         return [*(Group(tuple(chosen)) for chosen in whole.values()), *groups]
 
+    def _is_due(self, state: StreamState, pair: Pair) -> bool:
+        """Tell whether all of a pair is to be read: it never was, by this release's rules, or long ago."""
+        since, last = state.pairs.get(pair.name), state.pair_passes.get(pair.name)
+        if since is None:
+            return False  # nothing is known of it: it is read whole anyway, if HubSpot knows it
+        refresh, started_at = self.run.settings.association_refresh, self.run.started_at
+        return (
+            last is None
+            or since > started_at
+            or is_too_old(last.started_at, refresh, started_at)
+            or is_too_old(state.full_pass_at, refresh, started_at)
+        )
+
     def _group(self, group: Group) -> Iterator[Block]:
         """Yield the associations of a group of pairs; why a pair could not be read is kept for the end."""
         try:
-            ids = self._changed_ids(group.pairs[0], group.window) if group.window else self._all_ids(group.from_kind)
+            if group.window:
+                changed = self._changed_ids(group.pairs[0], group.window)
+                yield from self._associated((group.pairs[0], chunk) for chunk in changed)
+                return
+            ids = self._all_ids(group.from_kind)
             yield from self._associated((pair, chunk) for chunk in ids for pair in group.pairs)
+            for pair in group.pairs:
+                yield from self._doubted(pair)
         except RunStoppedError:
             raise
         except HubSpotError as error:
-            self._failed |= {pair.name: error for pair in group.pairs}
+            for pair in group.pairs:
+                self._failed.setdefault(pair.name, error)
+
+    def _doubted(self, pair: Pair) -> Iterator[Block]:
+        """Yield a pair's associations once more, if there are far fewer than there were, or none and nobody knows.
+
+        Only an answer that is given twice may delete: what the first one left out then has this version, too.
+        """
+        last, rows = self._before.get(pair.name), self._rows_read[pair.name]
+        if pair.name in self._failed or pair.name in self._unknown or (rows >= last.rows * _ENOUGH if last else rows):
+            return
+        if last:
+            told = "%s: HubSpot has %d of the %d associations that there were: they are read again to be sure."
+            self.logger.warning(told, pair.name, rows, last.rows)
+        self.portal.client.wait(_DOUBT_SECONDS if last else 0)
+        self._rows_read[pair.name] = 0
+        ids = self._all_ids(pair.from_kind)
+        yield from self._associated((pair, chunk) for chunk in (ids if last else islice(ids, 1)))
+        again = self._rows_read[pair.name]
+        if not last and not again:
+            return
+        if not last or (again < last.rows * _ENOUGH and abs(again - rows) > last.rows * (1 - _ENOUGH) / 2):
+            error = ReplyError(
+                f"HubSpot gave {rows:,} associations of {pair.name}, and {again:,} when it was asked again: what is "
+                "gone is not marked; run again later."
+            )
+            self._failed.setdefault(pair.name, error)
 
     def _associated(self, tasks: Iterable[tuple[Pair, list[int]]]) -> Iterator[Block]:
         """Yield the associations of each pair's ids, several requests at once."""
@@ -270,12 +329,14 @@ class AssociationStream(HubSpotStream):
 
     def _all_ids(self, kind: ObjectType) -> Iterator[list[int]]:
         """Yield the ids of all live objects, as this run's own full pass reads them, or else from a list."""
-        seen = self.run.seen.get(kind.name)
+        seen, told = self.run.seen.get(kind.name), frozenset[int]()
         if seen is not None and seen.holds_all():
             yield from seen.arriving(ASSOCIATION_INPUTS)
             if seen.is_complete():
                 return
-        yield from _chunks(int(each["id"]) for page in self.portal.listed(kind, IDS_ONLY) for each in page)
+            told = frozenset(each for chunk in seen.arriving(ASSOCIATION_INPUTS) for each in chunk)
+        listed = (int(each["id"]) for page in self.portal.listed(kind, IDS_ONLY) for each in page)
+        yield from _chunks(each for each in listed if each not in told)
 
     def _changed_ids(self, pair: Pair, window: Window) -> Iterator[list[int]]:
         """Yield the ids on the pair's first side that changed, or are associated with one that changed."""
@@ -315,6 +376,10 @@ class AssociationStream(HubSpotStream):
 
     def _lock_of(self, name: str) -> threading.Lock:
         return self._locks.setdefault(name, threading.Lock())
+
+
+def _scope(finished: Iterable[Pair]) -> Scope:
+    return Scope(_OF_PAIR, tuple((pair.from_kind.name, pair.to_kind.name) for pair in finished))
 
 
 def _rows(pair: Pair, result: dict[str, Any]) -> Iterator[Record]:

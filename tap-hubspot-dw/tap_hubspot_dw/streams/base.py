@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.singerlib import ActivateVersionMessage
 
-from tap_hubspot_dw.errors import DailyLimitError, HubSpotError, RunStoppedError
-from tap_hubspot_dw.events import Block, Checkpoint, Event, record_lines
+from tap_hubspot_dw.errors import DailyLimitError, HubSpotError, RunStoppedError, SettingsError
+from tap_hubspot_dw.events import BELOW_ALL, Activation, Block, Checkpoint, Event, ScopedVersionMessage, record_lines
 from tap_hubspot_dw.progress import outcome
 from tap_hubspot_dw.run import Run, StreamRun, now
-from tap_hubspot_dw.state import StreamState
+from tap_hubspot_dw.state import StreamState, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -48,6 +49,7 @@ class HubSpotStream(Stream):
         self.done = StreamRun(name, run.began_at)
         self.version: int | None = None
         self._extracted_at: datetime | None = None
+        self._without_scope: set[str] = set()  # the streams of which that was told
 
     @abc.abstractmethod
     def read(self) -> Iterator[Event]:
@@ -124,6 +126,26 @@ class HubSpotStream(Stream):
         for record in self._taken(block):
             self._write_record_message(record)
 
+    def activations(self, activation: Activation) -> Iterator[ActivateVersionMessage]:
+        """Yield the messages of an activation, one for each stream that stream maps make of this one."""
+        scope = activation.scope
+        for each in self.stream_maps:
+            if isinstance(each, RemoveRecordTransform):
+                continue
+            if scope is None:
+                yield ActivateVersionMessage(stream=each.stream_alias, version=activation.version)
+            elif set(scope.columns) <= set(each.transformed_key_properties or ()):
+                named = {"version": activation.version, "columns": scope.columns, "values": scope.values}
+                yield ScopedVersionMessage(stream=each.stream_alias, version=BELOW_ALL, scope=named)
+            elif each.stream_alias not in self._without_scope:
+                self._without_scope.add(each.stream_alias)
+                self.logger.warning(
+                    "%s: nothing is marked as deleted in the stream %s, as its stream map takes %s out of the key.",
+                    self.name,
+                    each.stream_alias,
+                    " or ".join(scope.columns),
+                )
+
     def count(self, block: Block) -> None:
         """Add a block that was written to the run's history."""
         self.done.records += block.total - block.deletes
@@ -139,16 +161,41 @@ class HubSpotStream(Stream):
         self.state_manager.is_flushed = False
 
     def load_state(self) -> StreamState:
-        """Return this stream's state as the run found it.
+        """Return this stream's state as the run found it; a full pass that began in the future is begun anew.
 
         Raises:
-            HubSpotError: the state is not one that this tap can read.
+            SettingsError: the state is not one that this tap can read.
+        """
+        state = self.state_of(self._saved)
+        if state.full_pass and state.full_pass.started_at > self.run.started_at:
+            state.version, state.full_pass = max(state.version, state.full_pass.version), None
+        return state
+
+    def check_state(self) -> None:
+        """Check the state before anything is written; warn of one that only looks like one.
+
+        Raises:
+            SettingsError: the state is not one that this tap can read.
+        """
+        saved = dict(self.stream_state)
+        if self.state_of(saved) == StreamState() and (names := names_of(saved)):
+            self.logger.warning(
+                "%s: its state has %s, and nothing that this tap can go on from: it is read as if it had none.",
+                self.name,
+                names,
+            )
+
+    def state_of(self, saved: Mapping[str, Any]) -> StreamState:
+        """Return what a bookmark of this stream says.
+
+        Raises:
+            SettingsError: it is not one that this tap can read.
         """
         try:
-            return StreamState.from_json(self._saved)
-        except (ValueError, KeyError, TypeError) as error:
-            raise HubSpotError(
-                f"The state of {self.name} is not readable ({error}): look at it with `meltano state get`, "
+            return StreamState.from_json(saved)
+        except ValueError as error:
+            raise SettingsError(
+                f"The state of {self.name} is not readable ({error}): correct it with `meltano state get` and `set`, "
                 "or clear it and let the next run read everything."
             ) from error
 
@@ -158,7 +205,8 @@ class HubSpotStream(Stream):
         Raises:
             HubSpotError: the type has no modified property.
         """
-        if kind.modified_property not in (each["name"] for each in self.portal.properties(kind)):
+        lists = (self.portal.properties(kind, anew=anew) for anew in (False, True))  # one may come cut short
+        if not any(kind.modified_property == each["name"] for found in lists for each in found):
             raise HubSpotError(
                 f"HubSpot lists no property {kind.modified_property} for {kind.name}, so what changed cannot be "
                 "asked for: run with --full-refresh, and report it."
