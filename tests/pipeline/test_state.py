@@ -92,6 +92,11 @@ def test_list_and_get_show_bookmarks_that_can_be_read(loaded, bookmarks):
             pairs = saved.pop("pairs")
             assert len(pairs) == 10
             assert set(pairs.values()) == {saved["full_pass_at"]}
+            passes = saved.pop("pair_passes")
+            assert {each["at"] for each in passes.values()} == {saved["full_pass_at"]}
+            counted = "SELECT from_object_type || ':' || to_object_type, count(*) FROM hubspot.associations GROUP BY 1"
+            rows = dict(loaded.query(counted))
+            assert {pair: each["rows"] for pair, each in passes.items()} == dict.fromkeys(passes, 0) | rows
         else:
             assert saved.pop("replication_key") == "updated_at"
             saved = {name: value for name, value in saved.items() if name not in PACKED}
