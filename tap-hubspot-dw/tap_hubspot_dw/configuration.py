@@ -8,13 +8,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tap_hubspot_dw.errors import SettingsError
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA
 
 _IS_SET = "(set)"
 _OF_THE_SDK = ("stream_maps", "stream_map_config", "flattening_enabled", "flattening_max_depth", "batch_config")
+
+
+def configuration_of(file: str) -> dict[str, Any]:
+    """Return the configuration in a JSON file.
+
+    Raises:
+        SettingsError: it cannot be read, or has no JSON object.
+    """
+    try:
+        found = json.loads(Path(file).read_text(encoding="utf-8"), parse_float=Decimal)
+    except OSError as error:
+        raise SettingsError(f"The configuration {file} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"The configuration {file} is not JSON.") from error
+    if not isinstance(found, dict):
+        raise SettingsError(
+            f'The configuration {file} is not a JSON object: it must look like {{"access_token": "…"}}.'
+        )
+    return found
 
 
 def told_configuration(config: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 
 from tap_hubspot_dw.auth import token_for
 from tap_hubspot_dw.client import Client
-from tap_hubspot_dw.configuration import told_configuration
+from tap_hubspot_dw.configuration import configuration_of, told_configuration
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, SettingsError
 from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
 from tap_hubspot_dw.parallel import in_parallel
@@ -268,6 +268,16 @@ class TapHubSpotDW(Tap):
             if (state := options.get("state")) is not None:
                 options["state"] = io.StringIO(_json_text(state))
             super().invoke(**options)
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the configuration files."""
+        with _told(cls.logger):
+            found = super().cb_config(ctx, param, tuple(each for each in value if each == "ENV"))
+            for file in value:
+                if file != "ENV":
+                    found.config |= configuration_of(file)
+            return found
 
     @classmethod
     def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:

@@ -12,12 +12,13 @@ import shutil
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from target_warehouse.errors import SettingsError, WarehouseError
+from target_warehouse.answers import Commands, say
+from target_warehouse.configuration import configuration_of
+from target_warehouse.errors import SettingsError
 from target_warehouse.settings import Settings, config_from_environment
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _WIDTH = 100  # where the output is no terminal
 
 
-@click.group()
+@click.group(cls=Commands)
 @click.option(
     "--config", "config_file", metavar="FILE", type=click.Path(), help="The target's configuration, a JSON file."
 )
@@ -59,25 +60,22 @@ def report(
     from target_warehouse.configuration import location
     from target_warehouse.engines import open_engine
 
+    settings = _settings(*options)
+    engine = open_engine(settings, read_only=True)
     try:
-        settings = _settings(*options)
-        engine = open_engine(settings, read_only=True)
-        try:
-            found = reports.read(engine, settings.default_target_schema, location=location(settings), tables=tables)
-        finally:
-            engine.close()
-        if page:
-            report_page.write(found, page)
-            click.echo(f"The report is in {page}.", err=as_json)
-    except WarehouseError as error:
-        raise _CannotTellError(str(error)) from error
+        found = reports.read(engine, settings.default_target_schema, location=location(settings), tables=tables)
+    finally:
+        engine.close()
+    if page:
+        report_page.write(found, page)
+        say(f"The report is in {page}.", err=as_json)
     if as_json:
         for entry in found.streams:
-            click.echo(json.dumps(entry.to_json(), default=str))
+            say(json.dumps(entry.to_json(), default=str))
     elif not page:
-        is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        is_coloured = sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         width = shutil.get_terminal_size((_WIDTH, 0)).columns
-        click.echo(report_text.render(found, width=width, is_coloured=is_coloured), color=is_coloured)
+        say(report_text.render(found, width=width, is_coloured=is_coloured), color=is_coloured)
 
 
 @main.command(short_help="Compare two schemas, row by row.")
@@ -86,7 +84,13 @@ def report(
 @click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; may be given again.")
 @click.option("--exclude", "excluded", multiple=True, metavar="NAME", help="Not this table; may be given again.")
 @click.option("--key", "keys", multiple=True, metavar="COLUMN", help="Match rows by this column; may be given again.")
-@click.option("--samples", default=5, show_default=True, help="How many rows to show of each difference.")
+@click.option(
+    "--samples",
+    type=click.IntRange(0, 1000),
+    default=5,
+    show_default=True,
+    help="How many rows to show of each difference.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @click.pass_obj
 def compare(
@@ -109,12 +113,9 @@ def compare(
     """
     from target_warehouse import compare as comparing
 
-    try:
-        with _sides(options, a, b) as (left, right):
-            found = comparing.compare(left, right, tables=tables, excluded=excluded, keys=keys, samples=samples)
-    except WarehouseError as error:
-        raise _CannotTellError(str(error)) from error
-    click.echo(json.dumps(asdict(found)) if as_json else comparing.render(found, a, b))
+    with _sides(options, a, b) as (left, right):
+        found = comparing.compare(left, right, tables=tables, excluded=excluded, keys=keys, samples=samples)
+    say(json.dumps(asdict(found)) if as_json else comparing.render(found, a, b))
     sys.exit(0 if found.is_same else 1)
 
 
@@ -170,22 +171,15 @@ def verify(
     from target_warehouse.engines import open_engine
     from target_warehouse.verify_findings import Choices
 
+    choices = Choices(max_ages_of(max_ages), sample, tap, ignored, shows_values)
+    settings = _settings(*options)
+    engine = open_engine(settings, read_only=True)
     try:
-        choices = Choices(max_ages_of(max_ages), sample, tap, ignored, shows_values)
-        settings = _settings(*options)
-        engine = open_engine(settings, read_only=True)
-        try:
-            found = verifying.verify(engine, settings.default_target_schema or None, choices)
-        finally:
-            engine.close()
-    except WarehouseError as error:
-        raise _CannotTellError(str(error)) from error
-    click.echo(json.dumps(verify_text.as_json(found), default=str) if as_json else verify_text.render(found))
+        found = verifying.verify(engine, settings.default_target_schema or None, choices)
+    finally:
+        engine.close()
+    say(json.dumps(verify_text.as_json(found), default=str) if as_json else verify_text.render(found))
     sys.exit(0 if found.is_true else 1)
-
-
-class _CannotTellError(click.ClickException):
-    exit_code = 2
 
 
 @contextmanager
@@ -214,15 +208,7 @@ def _sides(options: tuple[str | None, str | None, str | None], *names: str) -> I
 def _settings(config_file: str | None, warehouse: str | None, schema: str | None) -> Settings:
     config: dict[str, Any] = config_from_environment(os.environ)
     if config_file:
-        try:
-            loaded = json.loads(Path(config_file).read_text(encoding="utf-8"))
-        except OSError as error:
-            msg = f"The configuration file {config_file} cannot be read: {error.strerror}."
-            raise SettingsError(msg) from error
-        except ValueError as error:
-            msg = f"The configuration file {config_file} is not JSON."
-            raise SettingsError(msg) from error
-        config |= loaded
+        config |= configuration_of(config_file)
     if warehouse:
         config |= {"warehouse": warehouse, "host": None, "sqlalchemy_url": None}
     if schema:

@@ -208,7 +208,7 @@ class _Table:
 
     def _keys(self, name: str, asked: Sequence[str]) -> list[str]:
         own = (side.engine.key_names(side.schema, name) for side in self._sides.values())
-        keys = list(asked) or next((sorted(found) for found in own if found), [])
+        keys = list(dict.fromkeys(asked)) or next((sorted(found) for found in own if found), [])
         if not keys:
             msg = f"What tells the rows of {name} apart is not known: name the columns with --key."
             raise CompareError(msg)
@@ -220,6 +220,14 @@ class _Table:
 
     def _check_keys(self, letter: str) -> None:
         keys = column_list(self._found.keys)
+        empty = " OR ".join(f"{identifier(key)} IS NULL" for key in self._found.keys)
+        ((without,),) = self._query(f"SELECT count(*) FROM {self._as(letter)} WHERE {empty}")  # noqa: S608 - quoted
+        if without:
+            msg = (
+                f"{without:,} rows of {self._found.table} in {self._sides[letter].name} have no value in the key "
+                f"{', '.join(self._found.keys)}: name columns that tell all rows apart with --key."
+            )
+            raise CompareError(msg)
         if self._query(f"SELECT 1 FROM {self._as(letter)} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"):  # noqa: S608
             msg = (
                 f"Rows of {self._found.table} in {self._sides[letter].name} have the same "

@@ -8,8 +8,11 @@ anything: of them it tells only that they are set. What is not a setting is not 
 from __future__ import annotations
 
 import json
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from target_warehouse.errors import SettingsError
 from target_warehouse.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -29,6 +32,26 @@ _OF_THE_SDK: dict[str, Any] = {
     "stream_maps": None,
     "stream_map_config": None,
 }
+
+
+def configuration_of(file: str) -> dict[str, Any]:
+    """The configuration in a JSON file.
+
+    Raises:
+        SettingsError: it cannot be read, or has no JSON object.
+    """
+    try:
+        found = json.loads(Path(file).read_text(encoding="utf-8"), parse_float=Decimal)
+    except OSError as error:
+        msg = f"The configuration {file} cannot be read: {error.strerror}."
+        raise SettingsError(msg) from error
+    except (ValueError, RecursionError) as error:
+        msg = f"The configuration {file} is not JSON."
+        raise SettingsError(msg) from error
+    if not isinstance(found, dict):
+        msg = f'The configuration {file} is not a JSON object: it must look like {{"warehouse": "duckdb:///file.duckdb"}}.'
+        raise SettingsError(msg)
+    return found
 
 
 def told_configuration(config: Mapping[str, Any], settings: Settings) -> str:

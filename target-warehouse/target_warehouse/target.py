@@ -23,7 +23,7 @@ from singer_sdk.plugin_base import PluginBase
 from singer_sdk.target_base import Target
 
 from target_warehouse import rejects
-from target_warehouse.configuration import told_configuration
+from target_warehouse.configuration import configuration_of, told_configuration
 from target_warehouse.dry_run import announcement
 from target_warehouse.engines import open_engine
 from target_warehouse.errors import AgainError, ConnectionFailedError, InputError, WarehouseError
@@ -106,12 +106,12 @@ class TargetWarehouse(Target):
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """The configuration files, or a sentence about the one that cannot be read."""
-        try:
-            return super().cb_config(ctx, param, value)
-        except (OSError, ValueError) as error:
-            msg = f"The configuration {' or '.join(value)} cannot be read, or is not JSON."
-            raise click.ClickException(msg) from error
+        """The configuration files, or a sentence about the one that cannot be read or is no object."""
+        found = super().cb_config(ctx, param, tuple(each for each in value if each == "ENV"))
+        for file in value:
+            if file != "ENV":
+                found.config |= configuration_of(file)
+        return found
 
     def run(self, file_input: IO[str] | None = None) -> None:
         """Read to the end of the input; on any way out, print the STATE of what is committed and close."""

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import duckdb
 
@@ -38,6 +38,7 @@ _PREFIX = "TAP_HUBSPOT_DW_"
 #: An error in the tap's own log, and any line of the tap in Meltano's, which has no levels for it.
 _ERRORS = (re.compile(r".*?\| (?:ERROR|CRITICAL) *\|[^|]*\| (.+)"), re.compile(r".*?\] tap-hubspot-dw\S* +(.+)"))
 _MANY = 2**31 - 1
+_PATIENCE_SECONDS = 5  # a tap that is told to end writes its state, which nobody reads here
 #: Settings in this process' environment that would have the tap read something else.
 _OTHERWISE = {_PREFIX + name for name in ("MAX_RECORDS", "ONLY_IDS", "KNOWN_IDS", "REREAD_SINCE")}
 
@@ -56,7 +57,7 @@ def fresh_copy(tap: str, asked: Mapping[str, str], tables: Mapping[str, str], en
         _run_tap(tap, asked, messages)
         config = {"warehouse": f"duckdb:///{file}", "default_target_schema": SCHEMA, "max_rejected": _MANY}
         with _quiet(), messages.open(encoding="utf-8", newline="") as lines:
-            TargetWarehouse(config=config).run(lines)
+            _ThrowAway(config=config).run(lines)
         fresh = open_engine(Settings.from_config(config), read_only=True)
         renamed = _renamed(fresh, tables, engine)
         fresh.close()
@@ -68,6 +69,13 @@ def fresh_copy(tap: str, asked: Mapping[str, str], tables: Mapping[str, str], en
             yield fresh
         finally:
             fresh.close()
+
+
+class _ThrowAway(TargetWarehouse):
+    """A target that leaves signals to the command: its own handlers would stay, and ignore a second one."""
+
+    def _setup_signal_handlers(self) -> None:
+        pass
 
 
 @contextmanager
@@ -102,22 +110,30 @@ def _run_tap(tap: str, asked: Mapping[str, str], messages: Path) -> None:
     environment |= {_PREFIX + name: text for name, text in asked.items()}
     try:
         with messages.open("wb") as out:
-            done = subprocess.run(  # noqa: S603 - the user's own command
-                shlex.split(tap),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.PIPE,
-                env=environment,
-                check=False,
-            )
+            code, log = _ended(shlex.split(tap), out, environment)
     except (OSError, IndexError, ValueError) as error:
         msg = f"The tap cannot be started by the command {tap!r}: correct the option --tap, or the setting tap."
         raise VerifyError(msg) from error
-    if done.returncode:
-        msg = (
-            f"HubSpot could not be read; the tap ended with exit code {done.returncode}: {_said(messages, done.stderr)}"
-        )
+    if code:
+        msg = f"HubSpot could not be read; the tap ended with exit code {code}: {_said(messages, log)}"
         raise VerifyError(msg)
+
+
+def _ended(command: Sequence[str], out: IO[bytes], environment: Mapping[str, str]) -> tuple[int, bytes]:
+    """The exit code and the log of the tap; it is ended before us, at once if a second signal comes."""
+    with subprocess.Popen(  # noqa: S603 - the user's own command
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        try:
+            _, log = process.communicate()
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(_PATIENCE_SECONDS)
+            finally:
+                process.kill()
+            raise
+        return process.returncode, log
 
 
 def _said(messages: Path, stderr: bytes) -> str:

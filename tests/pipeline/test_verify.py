@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +327,26 @@ def test_what_cannot_be_told_is_a_sentence_and_exit_code_2(
     answer = CliRunner().invoke(main, command, env=portal.env | env)
     assert (answer.exit_code, answer.output.count("\n")) == (2, 1), answer.output
     assert sentence in answer.output
+
+
+def test_a_second_interrupt_ends_a_verification_at_once(portal, messages, tmp_path):
+    """The first waits a while for the tap to end; here it does not."""
+    warehouse = DuckDBWarehouse(tmp_path / "w.duckdb")
+    load(warehouse, messages)
+    deaf = f"import signal, time; [signal.signal(s, signal.SIG_IGN) for s in (2, 15)]; open('{tmp_path}/there', 'w')"
+    tap = f'{sys.executable} -c "{deaf}; time.sleep(60)"'
+    command = [str(Path(sys.executable).with_name("warehouse")), "--warehouse", warehouse.url, "--schema", "hubspot"]
+    process = subprocess.Popen([*command, "verify", f"--tap={tap}"], stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 30
+    while not (tmp_path / "there").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert (process.returncode, told) == (130, "Stopped by signal 2.\n")
+    assert time.monotonic() - began < 3
 
 
 def test_a_stream_that_may_not_be_read_is_named_with_its_reason(portal, messages, tmp_path):

@@ -87,6 +87,11 @@ def run_tap(
     return TapRun(code, log, [json.loads(line) for line in lines])
 
 
+def command(folder: Path, arguments: list[str]) -> tuple[int, str, str]:
+    """Run the tap's command with these arguments; returns its exit code, output and log."""
+    return _in_own_process(folder, arguments, CLEAN, 60)
+
+
 def _in_own_process(folder: Path, arguments: list[str], env: dict[str, str], timeout: float) -> tuple[int, str, str]:
     """Run the tap's command; return its exit code and what it wrote.
 

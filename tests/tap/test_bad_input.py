@@ -6,7 +6,7 @@ import pytest
 
 from tap_hubspot_dw.settings import OWN_STREAMS
 from tap_hubspot_dw.streams.reference import REFERENCES
-from tests.tap.running import run_tap
+from tests.tap.running import command, run_tap
 
 SECRET = "pat-sandbox-not-a-secret"
 UNREACHABLE = "http://127.0.0.1:9"
@@ -63,3 +63,13 @@ def test_a_number_that_makes_no_sense_is_said_in_one_sentence(tmp_path, setting)
     run = run_tap(tmp_path, GOOD | setting)
     assert run.returncode != 0
     assert "Traceback" not in run.log
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", '"x"', "", "[" * 100_000])
+def test_a_configuration_that_is_no_json_object_is_a_sentence(tmp_path, text):
+    file = tmp_path / "broken.json"
+    file.write_text(text)
+    code, out, log = command(tmp_path, ["--config", str(file), "--discover"])
+    assert (code, out) == (1, "")
+    assert f"The configuration {file} is not" in log
+    assert "Traceback" not in log

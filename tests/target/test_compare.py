@@ -147,3 +147,13 @@ def test_what_cannot_be_compared_is_a_sentence_and_exit_code_2(
     load(duckdb_warehouse, "new", ROWS)
     code, text = compared(duckdb_warehouse, a, "new", *words)
     assert (code, sentence in text) == (2, True), text
+
+
+@pytest.mark.parametrize("words", [["--key", "name"], ["--key", "id", "--key", "name"]])
+def test_rows_without_a_value_in_the_key_cannot_be_compared_by_it(warehouse: Warehouse, words: list[str]) -> None:
+    """They would count as missing on both sides, and hide what differs in them."""
+    load(warehouse, "old", ROWS)
+    load(warehouse, "new", [row | ({"name": None} if row["id"] < 2 else {}) for row in ROWS])
+    code, text = compared(warehouse, "old", "new", *words)
+    assert (code, text.count("\n")) == (2, 1), text
+    assert "2 rows of t in new have no value in the key" in text
