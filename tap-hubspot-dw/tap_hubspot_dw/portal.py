@@ -14,7 +14,7 @@ from typing import Any
 
 from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH
 from tap_hubspot_dw.client import Client, Decode, Traffic
-from tap_hubspot_dw.errors import ForbiddenError, NoPipelinesError, ReplyError, RequestError, UnknownPairError
+from tap_hubspot_dw.errors import ForbiddenError, NoPipelinesError, ReplyError, RequestError
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.ranges import (
     EVERYTHING,
@@ -25,7 +25,7 @@ from tap_hubspot_dw.ranges import (
     Share,
     checked_page,
 )
-from tap_hubspot_dw.replies import Reply, check_association_errors, check_batch_errors, decode
+from tap_hubspot_dw.replies import Reply, check_batch_errors, decode
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.search import MOST_RESULTS, UnsortedError, Window, ascending_ids, is_last, search_body
 from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
@@ -53,7 +53,6 @@ class Portal:
         self._traffic = Traffic()
         self._described: dict[str, list[dict[str, Any]]] = {}
         self._describing: dict[str, threading.Lock] = {}
-        self._known_pairs: dict[str, bool] = {}
 
     def counted_by(self, traffic: Traffic) -> Portal:
         """Return the same portal, whose requests from here on count as this traffic."""
@@ -248,82 +247,18 @@ class Portal:
         except RequestError:
             return None
 
-    def is_pair_known(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
-        """Tell whether HubSpot has associations from one object type to the other; asked once.
-
-        It refuses to read those of a pair that it does not know; a pair with association types it knows all the same.
-        """
-        url = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
-        with self._describing.setdefault(url, threading.Lock()):
-            if url not in self._known_pairs:
-                try:
-                    self._post(url, {"inputs": [{"id": "1"}]}, ASSOCIATIONS)
-                    self._known_pairs[url] = True
-                except RequestError:
-                    self._known_pairs[url] = self._has_types(from_kind, to_kind)
-            return self._known_pairs[url]
-
-    def take_as_known(self, from_kind: ObjectType, to_kind: ObjectType) -> None:
-        """Never doubt that HubSpot has associations between these: it had them before."""
-        self._known_pairs[path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)] = True
-
-    def _has_types(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
-        labels = path("labels", self._version, type=from_kind.type_id, to=to_kind.type_id)
-        try:
-            return bool(self._get(labels, budget=ASSOCIATIONS)["results"])
-        except RequestError:
-            return False
-
     def associations(
-        self, from_kind: ObjectType, to_kind: ObjectType, ids: Sequence[int]
-    ) -> Iterator[list[dict[str, Any]]]:
-        """Yield the associations of up to 1,000 ids, a list for each reply: `{"from": {"id"}, "to": […]}`.
+        self, from_kind: ObjectType, to_kind: ObjectType, inputs: Sequence[dict[str, str]], decoded: Decode = decode
+    ) -> Reply:
+        """Return HubSpot's reply about the associations of up to 1,000 records: see `AssociationReader`."""
+        where = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
+        return self._post(where, {"inputs": inputs}, ASSOCIATIONS, decoded=decoded)
 
-        Every page of every id is read. Ids without associations are errors in the reply, and normal (observed). A
-        reply of 400 is narrowed down to the id that HubSpot refuses (observed for deleted ones), which is skipped
-        with a warning.
-
-        Raises:
-            UnknownPairError: HubSpot knows no associations between these object types.
-        """
-        inputs: list[dict[str, str]] = [{"id": str(each)} for each in ids]
-        yield from self._associated(from_kind, to_kind, inputs)
-
-    def _associated(
-        self, from_kind: ObjectType, to_kind: ObjectType, inputs: list[dict[str, str]]
-    ) -> Iterator[list[dict[str, Any]]]:
-        url = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
-        while inputs:
-            try:
-                reply = self._post(url, {"inputs": inputs}, ASSOCIATIONS)
-            except RequestError as error:
-                if error.status not in {400, 404}:
-                    raise
-                if not self.is_pair_known(from_kind, to_kind):
-                    raise UnknownPairError(str(error)) from error
-                if error.status == 404:
-                    raise
-                if len(inputs) == 1:
-                    if self._batch_read(from_kind, inputs, IDS_ONLY):
-                        raise  # its record is there: it is not the id that is wrong
-                    self._logger.warning(
-                        "Associations of %s %s to %s: skipped: %s", from_kind.name, inputs[0]["id"], to_kind.name, error
-                    )
-                    return
-                middle = len(inputs) // 2
-                yield from self._associated(from_kind, to_kind, inputs[:middle])
-                yield from self._associated(from_kind, to_kind, inputs[middle:])
-                return
-            check_association_errors(reply, from_kind.name, to_kind.name)
-            yield reply["results"]
-            following = [
-                {"id": str(result["from"]["id"]), "after": result["paging"]["next"]["after"]}
-                for result in reply["results"]
-                if result.get("paging")
-            ]
-            if following == inputs:
-                raise ReplyError(f"HubSpot's associations at {url} do not advance: run again later.")
-            inputs = following
+    def association_types(self, from_kind: ObjectType, to_kind: ObjectType) -> list[dict[str, Any]]:
+        """Return the types of associations that there can be from one object type to the other."""
+        where = path("labels", self._version, type=from_kind.type_id, to=to_kind.type_id)
+        found: list[dict[str, Any]] = self._get(where, budget=ASSOCIATIONS)["results"]
+        return found
 
     def _describe(self, need: str, parts: Mapping[str, str], *, anew: bool = False) -> list[dict[str, Any]]:
         where = path(need, self._version, **parts)

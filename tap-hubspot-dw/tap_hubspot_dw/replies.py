@@ -28,6 +28,9 @@ from tap_hubspot_dw.shown import shown
 
 Reply = dict[str, Any]
 
+_NO_ASSOCIATIONS = "NO_ASSOCIATIONS_FOUND"
+_NUMBER = re.compile(r"\d+", re.ASCII)
+
 _NUMBER = re.compile(r"\d{1,15}", re.ASCII)
 _TITLE = re.compile(rb"<title[^>]*>([^<]*)", re.IGNORECASE)
 _MOST_SCOPES = 10
@@ -210,15 +213,31 @@ def check_batch_errors(reply: Reply, name: str) -> None:
 
 
 def check_association_errors(reply: Reply, from_name: str, to_name: str) -> None:
-    """Check that a reply names no other errors than records without associations.
+    """Check that a reply names no other errors than records without associations, or that are gone.
+
+    HubSpot writes `OBJECT_NOT_FOUND`, with the sub-category `crm.associations.NO_ASSOCIATIONS_FOUND` or without one
+    (observed).
 
     Raises:
         ReplyError: it does.
     """
     for error in _errors(reply):
-        if error.get("subCategory") != "crm.associations.NO_ASSOCIATIONS_FOUND":
+        categories = str(error.get("category")), str(error.get("subCategory"))
+        if not (categories[0] == "OBJECT_NOT_FOUND" or any(each.endswith(_NO_ASSOCIATIONS) for each in categories)):
             raise ReplyError(
                 f"HubSpot could not read associations from {from_name} to {to_name}: "
                 f'"{shown(error.get("message"), 300)}".',
                 reply=error,
             )
+
+
+def named_ids(reply: Reply) -> set[str]:
+    """Return the ids that a reply's errors name: in their context, or else all numbers in their message."""
+    named: set[str] = set()
+    for error in _errors(reply):
+        context = error.get("context")
+        values = context.values() if isinstance(context, dict) else ()
+        texts = {str(each) for some in values for each in (some if isinstance(some, list) else [some])}
+        ids = {text for text in texts if text.isdecimal()}
+        named |= ids or set(_NUMBER.findall(str(error.get("message"))))
+    return named

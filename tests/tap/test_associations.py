@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.tap.running import run_tap
@@ -132,3 +134,111 @@ def test_what_is_refused_though_it_is_there_is_not_skipped(sandbox_factory, tmp_
     sandbox.stop()
     assert run.returncode != 0
     assert "ACTIVATE_VERSION" not in run.kinds("associations")
+
+
+def scopes(run) -> set[str]:
+    """The pairs of which a run told that it read all."""
+    messages = [each for each in run.messages if each["type"] == "ACTIVATE_VERSION"]
+    return {":".join(pair) for each in messages if "scope" in each for pair in each["scope"]["values"] if len(pair) > 1}
+
+
+@pytest.fixture(scope="module")
+def shared(sandbox_factory):
+    """A portal whose records nobody changes."""
+    sandbox = sandbox_factory(**TINY | {"contacts": 300})
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.fixture
+def quiet(shared):
+    """The same, with neither faults nor odd ways."""
+    yield shared
+    shared.faults([])
+    shared.settings(quirks={"association-errors": "full", "association-page": "500"})
+
+
+PAIRS = {"deals:deals", "deals:contacts", "contacts:contacts"}
+ONCE = [{"match": "associations batch read deals→contacts", "times": 1}]
+
+
+@pytest.mark.parametrize("shape", ["full", "no-subcategory", "own-category", "message-only"])
+def test_an_id_without_associations_is_known_by_whatever_hubspot_calls_it(quiet, tmp_path, shape):
+    quiet.settings(quirks={"association-errors": shape})
+    run = run_tap(tmp_path, settings_for(quiet))
+    assert run.returncode == 0, run.log
+    assert set(edges(run)) == expected(quiet)
+    assert scopes(run) == PAIRS
+
+
+@pytest.mark.parametrize("rows", [0, 7])
+def test_ids_that_a_reply_passes_over_are_asked_about_again(quiet, tmp_path, rows):
+    quiet.faults([ONCE[0] | {"rows": rows}])
+    run = run_tap(tmp_path, settings_for(quiet))
+    assert run.returncode == 0, run.log
+    assert set(edges(run)) == expected(quiet)
+    assert scopes(run) == PAIRS
+
+
+def test_ids_of_live_records_that_every_reply_passes_over_are_a_failure_of_their_pair(quiet, tmp_path):
+    """Nothing of the pair is marked and its bookmark stays; the other pairs are complete."""
+    first = run_tap(tmp_path, settings_for(quiet))
+    associations = first.state["bookmarks"]["associations"]
+    associations["pair_passes"]["deals:contacts"]["at"] = "2026-01-01T00:00:00.000Z"
+    quiet.faults([{"match": "associations batch read deals→contacts", "rows": 0}])
+    run = run_tap(tmp_path, settings_for(quiet), state=first.state)
+    assert run.returncode == 1
+    assert "deals:contacts could not be read: HubSpot does not say which associations to contacts" in run.log
+    assert scopes(run) == set()
+    saved = run.state["bookmarks"]["associations"]
+    assert saved["pairs"]["deals:contacts"] == associations["pairs"]["deals:contacts"]
+    assert saved["pairs"]["deals:deals"] > associations["pairs"]["deals:deals"]
+
+
+def test_a_page_without_a_cursor_that_may_have_a_successor_is_asked_for_again(sandbox_factory, tmp_path):
+    """One that is full: a hundred associations, or a multiple of that."""
+    sandbox = sandbox_factory(**TINY | {"contacts": 300}, api_quirk=["association-page=100"])
+    hub = next(each["id"] for each in sandbox.truth("0-3"))
+    contacts = [each["id"] for each in sandbox.truth("0-1")][:250]
+    sandbox.mutate(
+        [{"kind": "associate", "fromType": "0-3", "fromId": hub, "toType": "0-1", "toId": each} for each in contacts]
+    )
+    sandbox.faults([ONCE[0] | {"remove": ["results.*.paging"]}])
+    run = run_tap(tmp_path, settings_for(sandbox))
+    assert run.returncode == 0, run.log
+    assert set(edges(run)) == expected(sandbox)
+    sandbox.stop()
+
+
+def none_of(sandbox) -> str:
+    """A reply that says of every deal that it has no associations."""
+    ids = [each["id"] for each in sandbox.truth("0-3")]
+    return json.dumps({"results": [], "errors": [{"category": "OBJECT_NOT_FOUND", "context": {"fromObjectId": ids}}]})
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_far_fewer_associations_than_there_were_are_read_again(quiet, tmp_path, times):
+    """Once is not believed; twice it is, as far as HubSpot's word goes."""
+    first = run_tap(tmp_path, settings_for(quiet))
+    rows = first.state["bookmarks"]["associations"]["pair_passes"]["deals:contacts"]["rows"]
+    assert rows > 50
+    first.state["bookmarks"]["associations"]["full_pass_at"] = "2026-01-01T00:00:00.000Z"
+    body = none_of(quiet)
+    quiet.faults([{"match": "associations batch read deals→contacts", "times": times, "body": body}])
+    run = run_tap(tmp_path, settings_for(quiet), state=first.state)
+    assert run.returncode == 0, run.log
+    assert f"deals:contacts: HubSpot has 0 of the {rows} associations" in run.log
+    assert scopes(run) == PAIRS
+    read = {edge for edge in edges(run) if edge[0] == "deals" and edge[2] == "contacts"}
+    there = {edge for edge in expected(quiet) if edge[0] == "deals" and edge[2] == "contacts"}
+    assert read == (there if times == 1 else set())
+
+
+def test_an_empty_pair_of_which_nothing_is_known_is_looked_at_again(quiet, tmp_path):
+    """A run without state cannot tell that there were some."""
+    quiet.faults([ONCE[0] | {"body": none_of(quiet)}])
+    run = run_tap(tmp_path, settings_for(quiet))
+    assert run.returncode == 1
+    assert "HubSpot gave 0 associations of deals:contacts, and" in run.log
+    assert scopes(run) == PAIRS - {"deals:contacts"}
+    assert "deals:contacts" not in run.state["bookmarks"]["associations"]["pairs"]

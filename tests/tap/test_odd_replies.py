@@ -9,6 +9,7 @@ import re
 import pytest
 import responses
 
+from tap_hubspot_dw.association_reader import AssociationReader
 from tap_hubspot_dw.auth import StaticToken
 from tap_hubspot_dw.client import Client
 from tap_hubspot_dw.errors import HubSpotError
@@ -129,7 +130,7 @@ def test_an_association_cursor_that_does_not_move_is_refused(portal, answer):
     edge = {"toObjectId": 2, "associationTypes": [{"category": "HUBSPOT_DEFINED", "typeId": 3, "label": None}]}
     answer({"results": [{"from": {"id": "1"}, "to": [edge], "paging": {"next": {"after": "x"}}}]})
     with pytest.raises(HubSpotError):
-        list(portal.associations(DEALS, CONTACTS, [1]))
+        list(AssociationReader(portal, logging.getLogger("test")).read(DEALS, CONTACTS, [1]))
 
 
 def test_a_cursor_goes_back_to_hubspot_unchanged(portal, answer):
@@ -151,7 +152,7 @@ def test_ids_of_any_length_stay_exact(portal, answer):
     answer(
         {"results": [{"from": {"id": "1"}, "to": [{"toObjectId": each, "associationTypes": types} for each in ids]}]}
     )
-    (results,) = portal.associations(DEALS, CONTACTS, [1])
+    (results,) = AssociationReader(portal, logging.getLogger("test")).read(DEALS, CONTACTS, [1])
     assert [str(each["toObjectId"]) for each in results[0]["to"]] == [str(each) for each in ids]
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from tap_hubspot_dw.association_reader import AssociationReader
 from tap_hubspot_dw.budgets import ASSOCIATIONS
 from tap_hubspot_dw.errors import HubSpotError, ReplyError, RunStoppedError, UnknownPairError
 from tap_hubspot_dw.events import Activation, Block, Event, Scope
 from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.pairs import Group, Pair, pairs
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import ASSOCIATION_INPUTS
 from tap_hubspot_dw.records import Record
@@ -57,42 +58,6 @@ SCHEMA = described(
 )
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two object types whose associations are read from the first to the second."""
-
-    from_kind: ObjectType
-    to_kind: ObjectType
-
-    @property
-    def name(self) -> str:
-        """How state and log call the pair."""
-        return f"{self.from_kind.name}:{self.to_kind.name}"
-
-
-@dataclass(frozen=True)
-class Group:
-    """Pairs that are read together: in full, all from one object type; or one pair, of what changed in a window."""
-
-    pairs: tuple[Pair, ...]
-    window: Window | None = None
-
-    @property
-    def from_kind(self) -> ObjectType:
-        """The object type that all of the pairs are read from."""
-        return self.pairs[0].from_kind
-
-
-def pairs(kinds: Iterable[ObjectType], chosen: Iterable[tuple[str, str]] | None) -> list[Pair]:
-    """Return every unordered pair of `kinds`, or of those the `chosen` ones, each from its fixed side."""
-    ordered = sorted(kinds, key=lambda kind: (kind.rank, kind.type_id), reverse=True)
-    every = [Pair(kind, other) for i, kind in enumerate(ordered) for other in ordered[i:]]
-    if chosen is None:
-        return every
-    wanted = {frozenset(names) for names in chosen}
-    return [pair for pair in every if frozenset((pair.from_kind.name, pair.to_kind.name)) in wanted]
-
-
 class AssociationStream(HubSpotStream):
     """A row for each association type between two records."""
 
@@ -115,6 +80,7 @@ class AssociationStream(HubSpotStream):
         self._failed: dict[str, HubSpotError] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._rows_read = Counter[str]()
+        self._reader = AssociationReader(self.portal, self.logger)
         self._before: dict[str, PairPass] = {}
 
     def read(self) -> Iterator[Event]:
@@ -215,10 +181,10 @@ class AssociationStream(HubSpotStream):
         for pair in chosen:
             since = state.pairs.get(pair.name)
             if since is not None:
-                self.portal.take_as_known(pair.from_kind, pair.to_kind)
+                self._reader.take_as_known(pair.from_kind, pair.to_kind)
             is_left = since is None and state.bookmark is not None  # by an earlier run, which did not know it
             try:
-                is_unknown = is_left and not self.portal.is_pair_known(pair.from_kind, pair.to_kind)
+                is_unknown = is_left and not self._reader.is_known(pair.from_kind, pair.to_kind)
             except RunStoppedError:
                 raise
             except HubSpotError as error:
@@ -315,7 +281,7 @@ class AssociationStream(HubSpotStream):
         if direction in self._unknown or pair.name in self._failed:
             return
         try:
-            yield from self.portal.associations(from_kind, to_kind, ids)
+            yield from self._reader.read(from_kind, to_kind, ids)
         except RunStoppedError:
             raise
         except UnknownPairError as error:
