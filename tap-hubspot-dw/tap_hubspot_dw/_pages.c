@@ -243,6 +243,7 @@ typedef struct {
     Place end;
     Value *values; /* of the properties */
     Value told[TOLD];
+    int has_properties;
     Buffer head, body;
 } Work;
 
@@ -281,6 +282,7 @@ static Place after_object(Work *work, Place p)
     Value name;
     memset(work->values, 0, (size_t)work->reader->properties.count * sizeof(Value));
     memset(work->told, 0, sizeof work->told);
+    work->has_properties = 0;
     if (*p != '{') return NULL;
     p = after_space(p + 1);
     if (*p == '}') return p + 1;
@@ -293,6 +295,7 @@ static Place after_object(Work *work, Place p)
         if (name.size == 10 && !memcmp(name.start, "properties", 10)) {
             memset(work->values, 0, (size_t)work->reader->properties.count * sizeof(Value));
             p = after_properties(work, p);
+            work->has_properties = 1;
         } else {
             while (i < TOLD && ((size_t)name.size != strlen(told_names[i]) ||
                                 memcmp(name.start, told_names[i], (size_t)name.size)))
@@ -368,6 +371,7 @@ static Outcome put_record(Work *work, Told *told)
     const char *archived = values[ARCHIVED].found == TRUTH ? ",\"archived\":true" : ",\"archived\":false";
     Outcome outcome;
     head->size = work->body.size = 0;
+    if (!work->has_properties) return ODD; /* a record without them is none with all of them empty */
     if (values[ID].found != STRING || values[ID].escapes != PLAIN || values[ARCHIVED].found == STRING) return ODD;
     if (values[ARCHIVED_AT].found == TRUTH || values[ARCHIVED_AT].found == FALSEHOOD) return ODD;
     if (!put_word(head, "{\"id\":") || !put_text(head, &values[ID])) return FAILED;

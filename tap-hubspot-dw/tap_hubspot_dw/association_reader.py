@@ -12,10 +12,11 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tap_hubspot_dw.errors import MisshapenReplyError, ReplyError, RequestError, UnknownPairError
+from tap_hubspot_dw.errors import ReplyError, RequestError, UnknownPairError
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.portal import Portal
-from tap_hubspot_dw.replies import Reply, check_association_errors, decode, named_ids
+from tap_hubspot_dw.replies import Reply, check_association_errors, named_ids
+from tap_hubspot_dw.shapes import cursor
 from tap_hubspot_dw.wanted import IDS_ONLY
 
 Input = dict[str, str]
@@ -76,7 +77,7 @@ class AssociationReader:
         waits, met, doubted = iter(_WAITS), set[tuple[str, str]](), set[tuple[str, str]]()
         while inputs:
             try:
-                reply = self._portal.associations(from_kind, to_kind, inputs, decoded=_decode)
+                reply = self._portal.associations(from_kind, to_kind, inputs)
             except RequestError as error:
                 yield from self._narrowed(from_kind, to_kind, inputs, error)
                 return
@@ -138,39 +139,13 @@ class AssociationReader:
         return [str(each["id"]) for page in self._portal.live(kind, ids, IDS_ONLY) for each in page]
 
 
-def _decode(content: bytes) -> Reply:
-    """Return a reply whose results have the form of associations.
-
-    Raises:
-        UnreadableReplyError: it is something else.
-    """
-    reply = decode(content)
-    try:
-        for result in reply["results"]:
-            _ = result["from"]["id"]
-            for association in result["to"]:
-                int(association["toObjectId"])
-                for each in association["associationTypes"]:
-                    _ = each["category"], int(each["typeId"])
-            _ = _after(result)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MisshapenReplyError("HubSpot sent a reply about associations that has none: run again later.") from error
-    return reply
-
-
-def _after(result: Result) -> str | None:
-    """Return the cursor of what follows in an id's associations."""
-    after = ((result.get("paging") or {}).get("next") or {}).get("after")
-    return None if after is None else str(after)
-
-
 def _place(each: Input) -> tuple[str, str]:
     return each["id"], each.get("after", "")
 
 
 def _following(results: Iterable[Result]) -> Iterator[Input]:
     for result in results:
-        if after := _after(result):
+        if after := cursor(result):
             yield {"id": str(result["from"]["id"]), "after": after}
 
 
@@ -179,7 +154,7 @@ def _full_ones(results: Iterable[Result], inputs: Iterable[Input]) -> Iterator[I
     asked = {each["id"]: each for each in inputs}
     for result in results:
         of_id = asked.get(str(result["from"]["id"]))
-        if of_id and result["to"] and len(result["to"]) % _PAGE_UNIT == 0 and not _after(result):
+        if of_id and result["to"] and len(result["to"]) % _PAGE_UNIT == 0 and not cursor(result):
             yield of_id
 
 

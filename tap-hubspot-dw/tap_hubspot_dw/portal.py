@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tap_hubspot_dw import shapes
 from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH
 from tap_hubspot_dw.client import Client, Decode, Traffic
 from tap_hubspot_dw.errors import ForbiddenError, NoPipelinesError, ReplyError, RequestError
@@ -25,7 +26,7 @@ from tap_hubspot_dw.ranges import (
     Share,
     checked_page,
 )
-from tap_hubspot_dw.replies import Reply, check_batch_errors, decode
+from tap_hubspot_dw.replies import Reply, check_batch_errors
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.search import MOST_RESULTS, UnsortedError, Window, ascending_ids, is_last, search_body
 from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
@@ -85,7 +86,7 @@ class Portal:
         """Yield active and archived owners."""
         for archived in ("false", "true"):
             params = {"limit": str(_OWNERS_PAGE_SIZE), "archived": archived}
-            for reply in self._pages(path("owners", self._version), params):
+            for reply in self._pages(path("owners", self._version), params, shapes.owners):
                 yield from reply["results"]
 
     def listed(self, kind: ObjectType, wanted: Wanted) -> Iterator[Page]:
@@ -134,7 +135,7 @@ class Portal:
             offset = min(left, RANGE_RECORDS) - 1
             body = search_body(kind.modified_property, window, ["hs_object_id"], Range(above), 1)
             try:
-                reply = self._post(url, {**body, "after": str(offset)}, SEARCH)
+                reply = self._post(url, {**body, "after": str(offset)}, SEARCH, decoded=IDS_ONLY.decode)
             except RequestError:  # not searchable: the list is one range
                 return
             results, total = reply["results"], int(reply.get("total", 0))
@@ -151,7 +152,11 @@ class Portal:
         """Return how many live objects of a range of ids the search index counts; None where it is refused."""
         body = search_body(kind.modified_property, None, ["hs_object_id"], span, 1)
         try:
-            return int(self._post(path("search", self._version, type=kind.type_id), body, SEARCH)["total"])
+            return int(
+                self._post(path("search", self._version, type=kind.type_id), body, SEARCH, decoded=shapes.counted)[
+                    "total"
+                ]
+            )
         except RequestError:
             return None
 
@@ -243,16 +248,18 @@ class Portal:
         """Return how many live objects the search index counts: it may lag (documented); None where it is refused."""
         body = {"limit": 1, "properties": ["hs_object_id"]}
         try:
-            return int(self._post(path("search", self._version, type=kind.type_id), body, SEARCH)["total"])
+            return int(
+                self._post(path("search", self._version, type=kind.type_id), body, SEARCH, decoded=shapes.counted)[
+                    "total"
+                ]
+            )
         except RequestError:
             return None
 
-    def associations(
-        self, from_kind: ObjectType, to_kind: ObjectType, inputs: Sequence[dict[str, str]], decoded: Decode = decode
-    ) -> Reply:
+    def associations(self, from_kind: ObjectType, to_kind: ObjectType, inputs: Sequence[dict[str, str]]) -> Reply:
         """Return HubSpot's reply about the associations of up to 1,000 records: see `AssociationReader`."""
         where = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
-        return self._post(where, {"inputs": inputs}, ASSOCIATIONS, decoded=decoded)
+        return self._post(where, {"inputs": inputs}, ASSOCIATIONS, decoded=shapes.associations)
 
     def association_types(self, from_kind: ObjectType, to_kind: ObjectType) -> list[dict[str, Any]]:
         """Return the types of associations that there can be from one object type to the other."""
@@ -264,29 +271,28 @@ class Portal:
         where = path(need, self._version, **parts)
         with self._describing.setdefault(where, threading.Lock()):  # several streams may want it: it is asked for once
             if anew or where not in self._described:
-                self._described[where] = self._get(where)["results"]
+                self._described[where] = self._get(where, decoded=shapes.DESCRIPTIONS[need])["results"]
             return self._described[where]
 
     def _get(
-        self, where: str, params: dict[str, str] | None = None, *, budget: str = OBJECTS, decoded: Decode = decode
+        self, where: str, params: dict[str, str] | None = None, *, budget: str = OBJECTS, decoded: Decode = shapes.rows
     ) -> Reply:
         return self.client.get(where, params, budget, traffic=self._traffic, decoded=decoded)
 
-    def _post(self, where: str, body: dict[str, Any], budget: str = OBJECTS, *, decoded: Decode = decode) -> Reply:
+    def _post(self, where: str, body: dict[str, Any], budget: str = OBJECTS, *, decoded: Decode = shapes.rows) -> Reply:
         return self.client.post(where, body, budget, traffic=self._traffic, decoded=decoded)
 
-    def _pages(self, where: str, params: dict[str, str], decoded: Decode = decode) -> Iterator[Reply]:
+    def _pages(self, where: str, params: dict[str, str], decoded: Decode = shapes.rows) -> Iterator[Reply]:
         """Yield replies until one has no `paging`; pages before that may be short or empty (observed)."""
-        after = None
+        after, circle = None, shapes.Circle()
         while True:
             reply = self._get(where, {**params, "after": after} if after else params, decoded=decoded)
             yield reply
-            following = (reply.get("paging") or {}).get("next", {}).get("after")
-            if not following:
+            after = shapes.cursor(reply)
+            if not after:
                 return
-            if following == after:
+            if circle.closes(after):
                 raise ReplyError(f"HubSpot's list at {where} does not advance beyond {after}: run again later.")
-            after = following
 
     def _list_params(self, kind: ObjectType, wanted: Wanted) -> tuple[dict[str, str], Wanted]:
         """Return a list's parameters, and what it gives: ids only where the URL would be too long.

@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tap_hubspot_dw import shapes
+from tap_hubspot_dw.shown import shown
+
 RANGE_RECORDS = 10_000  # as far as one search request reaches (documented)
 LEAST_TO_SHARE = 2_000  # records that are worth a second reader: twenty pages, for one that is read twice
 
@@ -175,7 +178,7 @@ def checked_page(reply: Mapping[str, Any], above: int) -> tuple[list[dict[str, A
         if current <= last:
             raise NotPositionalError(f"id {current} follows {last}")
         last = current
-    cursor = ((reply.get("paging") or {}).get("next") or {}).get("after")
+    cursor = shapes.cursor(reply)
     if cursor is not None and cursor != str(last + 1):
-        raise NotPositionalError(f"the cursor after id {last} is {cursor}")
+        raise NotPositionalError(f"the cursor after id {last} is {shown(cursor, 100)}")
     return page, last

@@ -31,7 +31,7 @@ Reply = dict[str, Any]
 _NO_ASSOCIATIONS = "NO_ASSOCIATIONS_FOUND"
 _NUMBER = re.compile(r"\d+", re.ASCII)
 
-_NUMBER = re.compile(r"\d{1,15}", re.ASCII)
+_SHORT_NUMBER = re.compile(r"\d{1,15}", re.ASCII)
 _TITLE = re.compile(rb"<title[^>]*>([^<]*)", re.IGNORECASE)
 _MOST_SCOPES = 10
 _LONGEST_SECONDS = 1e9
@@ -165,7 +165,7 @@ def _scopes(reply: Reply) -> list[str]:
 def header_number(response: Answer, name: str) -> int | None:
     """Return the whole number in a header, or None: HubSpot promises none of them."""
     text = response.headers.get(name, "").strip()
-    return int(text) if _NUMBER.fullmatch(text) else None
+    return int(text) if _SHORT_NUMBER.fullmatch(text) else None
 
 
 def header_date(response: Answer) -> datetime | None:

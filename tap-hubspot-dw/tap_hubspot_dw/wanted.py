@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import methodcaller
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
 from msgspec.structs import astuple
 
-from tap_hubspot_dw.replies import Reply, decode
+from tap_hubspot_dw import shapes
+from tap_hubspot_dw.replies import Reply
 from tap_hubspot_dw.schemas import Column
 from tap_hubspot_dw.written import WrittenRecord, writer
 
@@ -45,19 +46,20 @@ class Wanted:
         """Return a reply; a value that is no text, which HubSpot promises it is, becomes its JSON text.
 
         Raises:
-            HubSpotError: the body is not a JSON object.
+            UnreadableReplyError: it is not JSON, or of another shape.
         """
         if self._written and (written := self._written(content)) is not None:
             return written
         try:
             reply: Reply = self._decoder.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            reply = decode(content)
-            for each in reply.get("results") or ():
-                each["properties"] = self._texts(each.get("properties") or {})
-            return reply
-        for each in reply.get("results") or ():
-            each["properties"] = astuple(each["properties"]) if "properties" in each else (None,) * len(self.names)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            reply = shapes.objects(content)
+            for each in reply["results"]:
+                each["properties"] = self._texts(each["properties"])
+        else:
+            for each in reply["results"]:
+                each["properties"] = astuple(each["properties"])
+        shapes.check_objects(reply["results"])
         return reply
 
     def merged_ids(self, values: tuple[str | None, ...] | WrittenRecord) -> list[str]:
@@ -76,10 +78,10 @@ _typed_dict: Any = TypedDict  # made at run time: no type checker knows what a p
 
 def _reply_of(values: type) -> Any:
     """Return the type of a reply: what the tap reads of it, the properties in `values`."""
-    told = dict.fromkeys(("id", "createdAt", "updatedAt", "archived", "archivedAt", "url"), Any)
-    each: Any = _typed_dict("each", {**told, "properties": values}, total=False)
-    told = dict.fromkeys(("paging", "total", "errors"), Any)
-    return _typed_dict("reply", {**told, "results": _list_type[each]}, total=False)
+    told = dict.fromkeys(("createdAt", "updatedAt", "archivedAt"), NotRequired[Any])
+    told |= {"archived": NotRequired[bool | None], "url": NotRequired[str | None]}
+    each: Any = _typed_dict("each", {"id": str, **told, "properties": values})
+    return _typed_dict("reply", {**shapes.AROUND, "results": _list_type[each]})
 
 
 IDS_ONLY = Wanted([])

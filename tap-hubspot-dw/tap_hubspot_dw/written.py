@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from tap_hubspot_dw.replies import Reply, decode
+from tap_hubspot_dw import shapes
+from tap_hubspot_dw.replies import Reply
 from tap_hubspot_dw.schemas import Column
 from tap_hubspot_dw.values import Converter, Known, to_boolean, to_date, to_date_time, to_number
 
@@ -82,7 +83,7 @@ def _written(reader: Any, content: bytes) -> Reply | None:
     if found is None:
         return None
     objects, first, last = found
-    reply = decode(content[:first] + b"[]" + content[last:])
+    reply = shapes.envelope(content[:first] + b"[]" + content[last:])
     reply["results"] = [
         {
             "id": id_,
@@ -92,4 +93,5 @@ def _written(reader: Any, content: bytes) -> Reply | None:
         }
         for id_, created_at, updated_at, invalid, merged, json, raw_updated_at, archived_at in objects
     ]
+    shapes.check_objects(reply["results"])
     return reply
