@@ -5,6 +5,7 @@ It takes the whole configuration, with the defaults filled in. Pure: standard li
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.errors import SettingsError
@@ -12,8 +13,10 @@ from target_warehouse.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_WAREHOUSE = "duckdb:///warehouse/hubspot.duckdb"
+DEFAULT_WAREHOUSE = "duckdb:///warehouse/crm.duckdb"
 POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+#: What DuckDB, and this target, call databases beside the file.
+_DATABASES = ("temp", "system", "memory", "target_warehouse_file")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -38,6 +41,34 @@ def destination(full: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] 
         "or postgresql://user:password@host:5432/database."
     )
     raise SettingsError(msg)
+
+
+def check_file_name(path: str | None, schema: str | None) -> None:
+    """Check that a schema of a DuckDB file cannot be taken for the file itself, or for one of DuckDB's own.
+
+    DuckDB calls an open file by its name up to the first dot, and takes `hubspot.contacts` for two things if there is
+    a schema of that name (observed, 2.0.0): no query of a user would find the tables.
+
+    Raises:
+        SettingsError: it could be.
+    """
+    if path is None or not schema:
+        return
+    catalog = PurePath(path).name.lstrip(".").partition(".")[0].lower()
+    catalog += "_db" if catalog in ("main", *_DATABASES) else ""
+    if schema.lower() == catalog:
+        msg = (
+            f"The DuckDB file {path} and its schema {schema} have one name, so that DuckDB takes {schema}.table for "
+            "two things and finds no table: rename the file and say so in the setting warehouse, or change the setting "
+            "default_target_schema or views_schema, or the stream's name, if the schema is its first part."
+        )
+        raise SettingsError(msg)
+    if schema.lower() in _DATABASES:
+        msg = (
+            f"A schema of a DuckDB file cannot be called {schema}, as a database of DuckDB's own is: change the "
+            "setting default_target_schema or views_schema, or the stream's name, if the schema is its first part."
+        )
+        raise SettingsError(msg)
 
 
 def _postgres(full: Mapping[str, Any]) -> Mapping[str, Any]:

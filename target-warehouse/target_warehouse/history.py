@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.columns import Table, table_of
-from target_warehouse.engines.protocol import Counts
+from target_warehouse.engines.protocol import HISTORY, Counts
 from target_warehouse.errors import RejectedRecordsError, TerminatedError, sentence_of
+from target_warehouse.statements import identifier
 from target_warehouse.values import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from target_warehouse.engines.protocol import Engine, Transaction
 
-TABLE_NAME = "_load_history"
+TABLE_NAME = HISTORY
 KEYS = ("run_id", "stream")
 
 RUNNING, SUCCESS, PARTIAL, FAILED, INTERRUPTED = "running", "success", "partial", "failed", "interrupted"
@@ -140,6 +141,8 @@ class LoadHistory:
     configuration: str
     #: The engine's `escaped`.
     escaped: Callable[[str], str]
+    #: The stream whose records were the last to go into each table, by the table's schema and name.
+    loaded: Mapping[tuple[str | None, str], str]
 
     @classmethod
     def begun(cls, engine: Engine, run_id: str, default_schema: str, configuration: str) -> LoadHistory:
@@ -148,7 +151,7 @@ class LoadHistory:
         engine.hold(run_id)
         with engine.transaction() as transaction:
             transaction.mark_interrupted(table, engine.is_alive, KILLED)
-        return cls(table, run_id, configuration, engine.escaped)
+        return cls(table, run_id, configuration, engine.escaped, _loaded(engine, table))
 
     def write(
         self,
@@ -163,6 +166,14 @@ class LoadHistory:
             row = run.row(self.run_id, status, counts or run.counts, error=error, configuration=self.configuration)
             row = {name: self.escaped(value) if isinstance(value, str) else value for name, value in row.items()}
             transaction.put(self.table, to_table([row], self.table.columns, Counter()))
+
+
+def _loaded(engine: Engine, history: Table) -> dict[tuple[str | None, str], str]:
+    found = engine.query(
+        "SELECT table_schema, table_name, stream, max(started_at) AS last "  # noqa: S608 - quoted
+        f"FROM {identifier(history.schema, history.name)} WHERE rows_read > 0 GROUP BY 1, 2, 3 ORDER BY last"
+    )
+    return {(schema, name): stream for schema, name, stream, _ in found if name is not None}
 
 
 def peak_memory_mb() -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import MissingKeyPropertiesError
 
 from target_warehouse.columns import Table, table_of
+from target_warehouse.engines.protocol import REJECTS
 from target_warehouse.errors import RejectedRecordsError
 from target_warehouse.values import json_line, storable
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from target_warehouse.batches import Record
     from target_warehouse.history import StreamRun
 
-TABLE_NAME = "_rejected_records"
+TABLE_NAME = REJECTS
 
 _TEXT = {"type": ["string", "null"]}
 SCHEMA = {

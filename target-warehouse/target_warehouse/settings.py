@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from target_warehouse.destination import DEFAULT_WAREHOUSE, SSL_MODES, destination
+from target_warehouse.destination import DEFAULT_WAREHOUSE, SSL_MODES, check_file_name, destination
 from target_warehouse.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -282,6 +282,8 @@ class Settings:
             raise SettingsError(msg)
         _check_views_schema(full["views_schema"] or "", full["default_target_schema"] or "")
         path, postgres = destination(full)
+        for schema in (full["default_target_schema"], full["views_schema"]):
+            check_file_name(path, schema)
         return cls(
             duckdb_path=path,
             postgres=postgres,

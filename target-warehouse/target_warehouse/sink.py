@@ -19,7 +19,7 @@ from target_warehouse.bulk import Bulk
 from target_warehouse.columns import DELETED_AT, TABLE_VERSION, needs_validator, table_of
 from target_warehouse.decoder import RunDecoder
 from target_warehouse.engines.protocol import Counts
-from target_warehouse.errors import InputError, LoadError, RefusedDataError
+from target_warehouse.errors import InputError, LoadError, RefusedDataError, WarehouseError
 from target_warehouse.own_names import check_own_names
 from target_warehouse.parts import Part, write_in_halves
 from target_warehouse.rows import MisfitError, key_reader, sift, to_table
@@ -121,7 +121,13 @@ class WarehouseSink(BatchSink):
                 f"The stream {self.stream_name} names the key {' and '.join(unknown)}, which its schema does not have."
             )
             raise InputError(msg)
-        self.table = self._target.engine.prepare(self.table)
+        engine = self._target.engine  # opened now, if it is the first sink
+        try:
+            self._target.claims.claim(self.stream_name, self.table)  # before the table is made or changed
+        except WarehouseError:
+            self._target.commit_all()
+            raise
+        self.table = engine.prepare(self.table)
         self._target.run_of(self)
 
     def process_record(self, record: Record, context: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from singer_sdk.plugin_base import PluginBase
 from singer_sdk.target_base import Target
 
 from target_warehouse import rejects
+from target_warehouse.claims import Claims
 from target_warehouse.configuration import configuration_of, told_configuration
 from target_warehouse.dry_run import announcement
 from target_warehouse.engines import open_engine
@@ -68,6 +69,7 @@ class TargetWarehouse(Target):
     has_fast_line = True
 
     _history: LoadHistory
+    claims: Claims
     _rejects: Table | None = None
 
     def __init__(self, **kwargs: Any) -> None:
@@ -135,6 +137,7 @@ class TargetWarehouse(Target):
             self._setup_signal_handlers()  # target-postgres' SSH tunnel installs handlers of its own
             told = told_configuration(self.config, self.settings)
             self._history = LoadHistory.begun(self._engine, self.run_id, self.settings.default_target_schema, told)
+            self.claims = Claims(self._engine, self._history, self.settings.duckdb_path)
         return self._engine
 
     def get_sink_class(self, stream_name: str) -> type[WarehouseSink]:  # noqa: ARG002 - the SDK's hook

@@ -12,7 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse import verify_rows as rows
-from target_warehouse.columns import DELETED_AT, TABLE_VERSION
+from target_warehouse.columns import DELETED_AT, TABLE_VERSION, own_column
 from target_warehouse.statements import identifier, literal
 from target_warehouse.verify_findings import Finding, PairCheck, finding
 from target_warehouse.verify_tap import SCHEMA
@@ -34,9 +34,9 @@ _Pair = tuple[str, str]
 
 def checks(engine: Engine, schema: str | None, load: Load) -> dict[_Pair, PairCheck]:
     """The rows of each pair of object types, when it was last read, and when last in full as far as that is known."""
-    mark = identifier(DELETED_AT)
-    has_versions = TABLE_VERSION in engine.column_types(load.schema, load.table)
-    version = f"max(CASE WHEN {mark} IS NULL THEN {identifier(TABLE_VERSION)} END)" if has_versions else "NULL"
+    mark = identifier(load.mark)
+    column = own_column(TABLE_VERSION, engine.column_types(load.schema, load.table))
+    version = f"max(CASE WHEN {mark} IS NULL THEN {identifier(column)} END)" if column else "NULL"
     found = engine.query(
         f"SELECT from_object_type, to_object_type, count(*), count({mark}), {version} FROM {load.name} "  # noqa: S608
         "GROUP BY 1, 2 ORDER BY 1, 2"
@@ -67,13 +67,14 @@ def _last_read(engine: Engine, schema: str | None, load: Load) -> dict[str, dt.d
 
 def sample(engine: Engine, load: Load, pairs: Collection[_Pair], count: int, objects: Mapping[str, Load]) -> list[_Key]:
     """The ends of some live rows of each pair, and of some that are marked though both ends are live."""
-    mark, ends = identifier(DELETED_AT), ", ".join(f"t.{name}" for name in _ENDS)
+    mark, ends = identifier(load.mark), ", ".join(f"t.{name}" for name in _ENDS)
     each = min(count, max(_MOST_ROWS // max(len(pairs), 1), 1))
     chosen: list[_Key] = []
     for first, second in sorted(pairs) if each else ():
         of_pair = f"t.from_object_type = {literal(first)} AND t.to_object_type = {literal(second)}"
         alive = "".join(
-            f" AND EXISTS (SELECT 1 FROM {objects[kind].name} AS o WHERE o.id = t.{end} AND o.{mark} IS NULL)"  # noqa: S608
+            f" AND EXISTS (SELECT 1 FROM {objects[kind].name} AS o WHERE o.id = t.{end} "  # noqa: S608
+            f"AND o.{identifier(objects[kind].mark)} IS NULL)"
             for kind, end in ((first, "from_id"), (second, "to_id"))
             if kind in objects
         )
@@ -109,8 +110,8 @@ def compared(
         for kind, ids in asked.items()
     }
     later = {kind: rows.changed_since(load, found) for kind, found in news.items()}
-    here = _rows_of(engine, load.name, live) if told else {}
-    there = _rows_of(fresh, identifier(SCHEMA, load.table), live) if told else {}
+    here = _rows_of(engine, load.name, load.mark, live) if told else {}
+    there = _rows_of(fresh, identifier(SCHEMA, load.table), DELETED_AT, live) if told else {}
     missing, marked, extra, relabelled = (list[_Key]() for _ in range(4))
     for key in sorted(here.keys() | there.keys()):
         pair = (key[0], key[2])
@@ -157,7 +158,9 @@ def _explained(engine: Engine, extra: Sequence[_Key], objects: Mapping[str, Load
     return [key for key in extra if not any(key[at + 1] in dead.get(key[at], ()) for at in (0, 2))]
 
 
-def _rows_of(engine: Engine, table: str, ids: Mapping[str, Collection[str]]) -> dict[_Key, tuple[bool, str | None]]:
+def _rows_of(
+    engine: Engine, table: str, mark: str, ids: Mapping[str, Collection[str]]
+) -> dict[_Key, tuple[bool, str | None]]:
     """Whether each association of these records is live, and its label, by key."""
     found: dict[_Key, tuple[bool, str | None]] = {}
     columns = ", ".join(_KEY)
@@ -167,7 +170,7 @@ def _rows_of(engine: Engine, table: str, ids: Mapping[str, Collection[str]]) -> 
             some = ", ".join(map(literal, texts[at : at + _TOGETHER]))
             for end in ("from", "to"):
                 sql = (
-                    f"SELECT {identifier(DELETED_AT)} IS NULL, label, {columns} FROM {table} "  # noqa: S608 - quoted
+                    f"SELECT {identifier(mark)} IS NULL, label, {columns} FROM {table} "  # noqa: S608 - quoted
                     f"WHERE {end}_object_type = {literal(kind)} AND {end}_id IN ({some})"
                 )
                 found |= {tuple(map(str, key)): (bool(alive), label) for alive, label, *key in engine.query(sql)}

@@ -19,7 +19,7 @@ LOGIN = {"host": "db", "user": "me", "password": "pw", "database": "crm"}
 @pytest.mark.parametrize(
     ("config", "path"),
     [
-        ({}, "warehouse/hubspot.duckdb"),
+        ({}, "warehouse/crm.duckdb"),
         ({"warehouse": "duckdb:///relative/x.duckdb"}, "relative/x.duckdb"),
         ({"warehouse": "duckdb:////absolute/x.duckdb"}, "/absolute/x.duckdb"),
         ({"warehouse": "duckdb:///x.duckdb", **LOGIN}, "x.duckdb"),
@@ -38,7 +38,7 @@ def test_a_duckdb_url_names_a_file(config: dict[str, Any], path: str) -> None:
         {"warehouse": "postgres://me:pw@db/crm"},
         LOGIN,
         {"sqlalchemy_url": "postgresql+psycopg://me:pw@db/crm"},
-        {"warehouse": "duckdb:///warehouse/hubspot.duckdb", **LOGIN},
+        {"warehouse": "duckdb:///warehouse/crm.duckdb", **LOGIN},
         {"warehouse": "", **LOGIN},
         {"warehouse": " ", **LOGIN},
         {"warehouse": " postgresql://me:pw@db/crm"},

@@ -35,6 +35,7 @@ from target_warehouse.engines.protocol import TableChange
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
 from target_warehouse.engines.types import widened
 from target_warehouse.errors import AgainError, LoadError, RefusedDataError, WarehouseError
+from target_warehouse.names import fit
 from target_warehouse.statements import chosen_rows, column_list, identifier
 
 if TYPE_CHECKING:
@@ -114,6 +115,11 @@ class DuckDBEngine:
     def unusable_columns(self, names: Iterable[str]) -> frozenset[str]:  # noqa: ARG002 - as the protocol has it
         """None: DuckDB keeps no name for itself."""
         return frozenset()
+
+    def place(self, schema: str | None, name: str) -> tuple[str, str]:
+        """Schema and table, as DuckDB folds them; see the protocol."""
+        where = fit([name], self.table_names(schema), most_bytes=None, ignores_case=True)[name]
+        return (schema or "main").lower(), where.lower()
 
     def prepare(self, table: Table) -> Table:
         """Create the table, add its missing columns, widen its narrow ones; see the protocol."""

@@ -42,7 +42,8 @@ def stored_rows(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str
     """The rows of a table that the file holds, dead ones among them."""
     return _number(
         connection,
-        "SELECT estimated_size FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+        "SELECT estimated_size FROM duckdb_tables() "
+        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND table_name = ?",
         [catalog, schema or "main", name],
     )
 

@@ -96,7 +96,7 @@ def attach(
 def tables_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None) -> list[str]:
     """The tables of a schema of an attached file."""
     rows = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND lower(schema_name) = lower(?)",
         [catalog, schema or "main"],
     ).fetchall()
     return [row[0] for row in rows]
@@ -106,7 +106,7 @@ def columns_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str 
     """The columns of a table of an attached file, in order, and their types."""
     rows = connection.execute(
         "SELECT column_name, data_type FROM duckdb_columns() "
-        "WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
+        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND table_name = ? ORDER BY column_index",
         [catalog, schema or "main", name],
     ).fetchall()
     return dict(rows)
@@ -118,7 +118,7 @@ def constraints_of(
     """The kinds of constraints of a table of an attached file, each with a column that it is about."""
     return connection.execute(
         "SELECT constraint_type, unnest(constraint_column_names) FROM duckdb_constraints() "
-        "WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND table_name = ?",
         [catalog, schema or "main", name],
     ).fetchall()
 

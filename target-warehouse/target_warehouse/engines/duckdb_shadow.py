@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from target_warehouse.engines.duckdb import DuckDBEngine
 from target_warehouse.engines.duckdb_file import CATALOG, attach, columns_of, constraints_of, tables_of
-from target_warehouse.engines.protocol import TableChange, shadow_columns
+from target_warehouse.engines.protocol import HISTORY, TableChange, shadow_columns
 from target_warehouse.engines.tables import column_names
 from target_warehouse.names import fit
 from target_warehouse.statements import identifier
@@ -20,7 +20,7 @@ from target_warehouse.statements import identifier
 if TYPE_CHECKING:
     from target_warehouse.columns import Table
 
-_REAL = "real"  # the name under which the file itself is attached
+_REAL = "target_warehouse_real"  # the name under which the file itself is attached
 
 
 class DuckDBShadow(DuckDBEngine):
@@ -82,7 +82,8 @@ class DuckDBShadow(DuckDBEngine):
                 if kind in ("NOT NULL", "PRIMARY KEY")
             }
             fitted = column_names(table, types, most_bytes=None, ignores_case=True)
-            kept = shadow_columns(types, {*(fitted[key] for key in table.keys), *needed})
+            is_history = name == HISTORY  # it says which stream was loaded into which table
+            kept = set(types) if is_history else shadow_columns(types, {*(fitted[key] for key in table.keys), *needed})
             columns = ", ".join(
                 f"{column if each in kept else f'CAST(NULL AS {kind})'} AS {column}"
                 for each, kind in types.items()

@@ -27,7 +27,7 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
     tables: dict[str, dict[str, str]] = {}
     for table, column, kind in connection.execute(
         "SELECT c.table_name, c.column_name, c.data_type FROM duckdb_columns() c JOIN duckdb_tables() t "
-        "USING (database_name, schema_name, table_name) WHERE database_name = ? AND schema_name = ? "
+        "USING (database_name, schema_name, table_name) WHERE database_name = ? AND lower(schema_name) = lower(?) "
         "ORDER BY c.table_name, c.column_index",
         [catalog, schema],
     ).fetchall():

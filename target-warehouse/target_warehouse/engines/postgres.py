@@ -28,6 +28,7 @@ from target_warehouse.engines.postgres_transaction import PostgresTransaction
 from target_warehouse.engines.postgres_views import make_views
 from target_warehouse.engines.tables import stored_as
 from target_warehouse.errors import ConnectionFailedError
+from target_warehouse.names import fit
 from target_warehouse.statements import chosen_rows, identifier
 
 if TYPE_CHECKING:
@@ -130,6 +131,14 @@ class PostgresEngine:
         names = list(names)
         with self._reading("names cannot be looked at") as connection:
             return self._encoding.unusable_names(connection, names) | self._encoding.system_columns.intersection(names)
+
+    def place(self, schema: str | None, name: str) -> tuple[str, str]:
+        """Schema and table; see the protocol."""
+        if schema is None:
+            with self._engine.connect() as connection:
+                schema = str(connection.exec_driver_sql("SELECT current_schema()").scalar_one())
+        unusable = self.unusable_columns([name]) - self._encoding.system_columns
+        return schema, fit([name], (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)[name]
 
     def prepare(self, table: Table) -> Table:
         """Create the table as target-postgres does, or extend and widen it; see the protocol."""

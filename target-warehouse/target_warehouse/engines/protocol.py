@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from target_warehouse.columns import Table
 
+#: The tables of the history of loads, and of the records that could not be loaded.
+HISTORY, REJECTS = "_load_history", "_rejected_records"
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -121,6 +124,9 @@ class Engine(Protocol):
 
     def unusable_columns(self, names: Iterable[str]) -> frozenset[str]:
         """Of these names those that no column can have, besides names that are too long or differ in case only."""
+
+    def place(self, schema: str | None, name: str) -> tuple[str, str]:
+        """Where a table of this schema and name is, or would be: two tables are one if it is the same place."""
 
     def prepare(self, table: Table) -> Table:
         """Create the schema and the table, or add the columns the table lacks; gives the table as it is then.
