@@ -181,13 +181,7 @@ class TapHubSpotDW(Tap):
         Raises:
             SettingsError: it is none, so that the run would read everything again, or lose what it covers.
         """
-        try:
-            super().load_state({"bookmarks": bookmarks_of(state)})
-        except ValueError as error:
-            raise SettingsError(
-                f'The state cannot be read: {error}. It looks like {{"bookmarks": {{"contacts": '
-                '{"replication_key_value": "2026-01-31T08:00:00Z"}}}; without one everything is read.'
-            ) from error
+        super().load_state(_checked_state(state))
 
     def _start_run(self) -> Run:
         settings = Settings.from_config(self.config)
@@ -266,7 +260,7 @@ class TapHubSpotDW(Tap):
         """Run the command line's main action."""
         with _told(cls.logger):
             if (state := options.get("state")) is not None:
-                options["state"] = io.StringIO(_json_text(state))
+                options["state"] = io.StringIO(_checked_text(state))
             super().invoke(**options)
 
     @classmethod
@@ -292,20 +286,31 @@ class TapHubSpotDW(Tap):
             super().cb_test(ctx, param, value)
 
 
-def _no_number(text: str) -> None:
-    raise ValueError(text)  # NaN and Infinity are not JSON
+def _checked_state(state: Any) -> dict[str, Any]:
+    try:
+        return {"bookmarks": bookmarks_of(state)}
+    except ValueError as error:
+        raise SettingsError(
+            f'The state cannot be read: {error}. It looks like {{"bookmarks": {{"contacts": '
+            '{"replication_key_value": "2026-01-31T08:00:00Z"}}}; without one everything is read.'
+        ) from error
 
 
-def _json_text(file: IO[str]) -> str:
-    """Return the text of the file with the state, one that the SDK can read.
+def _checked_text(file: IO[str]) -> str:
+    """Return the state in a file, in the form that the SDK reads, before anything else is done.
 
     Raises:
-        SettingsError: it is not JSON.
+        SettingsError: it is not JSON, or no state.
     """
     try:
-        return json.dumps(json.loads(file.read().removeprefix("\ufeff"), parse_constant=_no_number))
+        state = json.loads(file.read().removeprefix("\ufeff"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise SettingsError(f"The state in {file.name} is not JSON: is it the right file?") from error
+        raise SettingsError("The file of the option --state is not JSON: is it the right one?") from error
+    return json.dumps(_checked_state(state))
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(text)  # NaN and Infinity are not JSON
 
 
 @contextmanager

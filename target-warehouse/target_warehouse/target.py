@@ -20,6 +20,7 @@ import msgspec
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
+from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.target_base import Target
 
 from target_warehouse import rejects
@@ -371,7 +372,11 @@ class TargetWarehouse(Target):
             self._printed_state = state
 
     def _write_state_message(self, state: dict[str, Any]) -> None:
-        sys.stdout.write(_state_json.encode(state).decode() + "\n")
+        try:
+            text = _state_json.encode(state).decode()
+        except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
+            text = serialize_json(state)
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
     def finish(self, error: BaseException | None = None) -> None:

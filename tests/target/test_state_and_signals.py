@@ -57,6 +57,26 @@ def _count(warehouse: Warehouse, table: str = "numbers") -> int:
     return int(warehouse.query(f'SELECT count(*) AS n FROM "melty"."{table}"')[0]["n"])
 
 
+ODD_STATES = [
+    '{"bookmarks":null}',
+    '{"bookmarks":[]}',
+    '{"singer_state":{"bookmarks":{"a":{"at":1795464000000}}}}',
+    '[1,{"a":null}]',
+    '"text"',
+    "true",
+    "123456789012345678901234567890",
+    '{"a":0.12345678901234567890,"b":1E+400,"c":1.10}',
+    '{"a":"\\ud800","b":1.10}',
+]
+
+
+@pytest.mark.parametrize("state", ODD_STATES)
+def test_a_state_of_any_shape_is_printed_as_it_came(file: Warehouse, run_target: RunTarget, state: str) -> None:
+    """It is the tap's own: no digit and no half of a surrogate pair is lost."""
+    process = run_target(f'{{"type": "STATE", "value": {state}}}', warehouse=file.url)
+    assert (process.returncode, process.stdout) == (0, state + "\n"), process.stderr
+
+
 def test_state_is_printed_while_the_tap_is_silent(warehouse: Warehouse, start_target: StartTarget) -> None:
     """The rows are committed and their STATE printed although nothing follows on the pipe, which stays open."""
     process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.2)
