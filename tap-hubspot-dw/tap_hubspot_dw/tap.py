@@ -19,6 +19,7 @@ from tap_hubspot_dw.client import Client
 from tap_hubspot_dw.configuration import configuration_of, told_configuration
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, SettingsError
 from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
+from tap_hubspot_dw.output import end_when_unread
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.progress import summary
@@ -249,6 +250,7 @@ class TapHubSpotDW(Tap):
         if run.stop.signal is not None:
             return  # Meltano sends a second one; the first is being acted on
         run.stop.signal = signum
+        end_when_unread(128 + signum)
         run.portal.client.stop()
         if run.stop.is_reading:
             run.stop.check()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tap_hubspot_dw.errors import RunStoppedError
 from tap_hubspot_dw.events import Block, Checkpoint, Event
+from tap_hubspot_dw.output import write_all
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.progress import progress_line
 from tap_hubspot_dw.run import Run, now
@@ -90,7 +91,7 @@ class Together:
     def _write(self, stream: HubSpotStream, event: Event, counter: Counter) -> None:
         if isinstance(event, Block):
             if event.lines:
-                _write_all(event.lines)
+                write_all(event.lines)
             else:
                 stream.write(event)
             stream.count(event)
@@ -148,12 +149,3 @@ def _tune_interpreter() -> None:
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(_M_ARENA_MAX, 2)
         mallopt(_M_MMAP_THRESHOLD, _REPLY_BYTES)
-
-
-def _write_all(parts: Sequence[bytes]) -> None:
-    """Write to standard output, which may be unbuffered and then takes less than it is given (PYTHONUNBUFFERED)."""
-    for part in parts:
-        left = memoryview(part)
-        while left:
-            left = left[sys.stdout.buffer.write(left) :]
-    sys.stdout.buffer.flush()
