@@ -17,6 +17,7 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 from tap_hubspot_dw.auth import token_for
 from tap_hubspot_dw.client import Client
 from tap_hubspot_dw.configuration import configuration_of, told_configuration
+from tap_hubspot_dw.deletions import DeletionsMapper
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, SettingsError
 from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
 from tap_hubspot_dw.output import end_when_unread
@@ -53,6 +54,11 @@ class TapHubSpotDW(Tap):
     config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
     message_writer_class = MsgSpecWriter
     dynamic_catalog = True  # the streams depend on the portal: discovery needs a valid configuration
+
+    def setup_mapper(self) -> None:
+        """Make the mapper, whose stream maps leave deletions alone."""
+        self.mapper = DeletionsMapper(plugin_config=dict(self.config), logger=self.logger)
+        self.mapper.register_raw_streams_from_catalog(self.catalog)
 
     def discover_streams(self) -> Sequence[Stream]:
         """Return the streams in the order of their SCHEMAs: associations after objects, history last.

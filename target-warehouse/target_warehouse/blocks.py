@@ -7,13 +7,14 @@ So memory stays bounded. What `cut` or `prepare` raises is raised where the bloc
 
 from __future__ import annotations
 
-import io
 import os
 import queue
 import select
 import threading
 import time
 from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
+
+from target_warehouse.sources import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,12 +43,13 @@ class ReadAhead(Generic[Cut]):
     def __init__(
         self, source: IO[Any], cut: Callable[[bytes | bytearray, int], tuple[Cut, int]], prepare: Callable[[Cut], bool]
     ) -> None:
-        self._source = getattr(source, "buffer", source)
+        self._source = source
         self._cut = cut
         self._prepare = prepare
         self._unprepared: queue.Queue[Any] = queue.Queue(_BLOCKS_UNPREPARED)
         self._ready: queue.Queue[Any] = queue.Queue(BLOCKS_AHEAD)
         self._is_over = threading.Event()
+        self._is_asking = False  # a source that may not answer, and cannot be interrupted
         self._threads = [
             threading.Thread(target=self._pass_on, args=work, daemon=True)
             for work in ((self._cut_blocks, self._unprepared), (self._prepared_blocks, self._ready))
@@ -61,7 +63,9 @@ class ReadAhead(Generic[Cut]):
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(_LOOK_SECONDS)
+            while thread.is_alive() and not (self._is_asking and thread is self._threads[0]):
+                thread.join(_LOOK_SECONDS)
 
     def blocks(self, idle_seconds: float) -> Iterator[Cut | None]:
         """Each block in its order; None whenever none came for `idle_seconds`."""
@@ -100,13 +104,13 @@ class ReadAhead(Generic[Cut]):
             return
 
     def _blocks(self) -> Iterator[bytes | bytearray]:
-        try:
-            descriptor = self._source.fileno()
-        except (AttributeError, io.UnsupportedOperation):
-            while lines := self._source.readlines(BLOCK_BYTES):
-                yield b"".join(line.encode() if isinstance(line, str) else line for line in lines)
+        source = opened(self._source)
+        if source.descriptor is None:
+            yield from self._whole_lines(source.chunks)
             return
-        buffer, filled, is_end = bytearray(BLOCK_BYTES), 0, False
+        descriptor, is_end = source.descriptor, False
+        buffer, filled = bytearray(max(BLOCK_BYTES, 2 * len(source.ahead))), len(source.ahead)
+        buffer[:filled] = source.ahead
         while not is_end and not self._is_over.is_set():
             if not select.select([descriptor], [], [], _LOOK_SECONDS)[0]:
                 continue
@@ -122,6 +126,30 @@ class ReadAhead(Generic[Cut]):
                 buffer[:filled] = rest
                 del buffer[max(filled, BLOCK_BYTES) :]
                 buffer.extend(bytes(max(BLOCK_BYTES - len(buffer), 0)))
+
+    def _whole_lines(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Blocks of whole lines of what comes in chunks; the last line needs no end."""
+        waiting: list[bytes] = []
+        size, deadline = 0, time.monotonic() + _LONGEST_WAIT_SECONDS
+        while not self._is_over.is_set():
+            self._is_asking = True
+            chunk = next(chunks, b"")
+            self._is_asking = False
+            end = chunk.rfind(b"\n") + 1 if chunk else 0
+            waiting.append(chunk)
+            size += len(chunk)
+            if chunk and not (end and (size >= BLOCK_BYTES or time.monotonic() >= deadline)):
+                continue
+            block = b"".join(waiting)
+            rest = b""
+            if chunk and end < len(chunk):
+                rest = chunk[end:]
+                block = block[: len(block) - len(rest)]
+            if block:
+                yield block
+            if not chunk:
+                return
+            waiting, size, deadline = [rest], len(rest), time.monotonic() + _LONGEST_WAIT_SECONDS
 
 
 def _taken(items: queue.Queue[Any], idle_seconds: float) -> Iterator[Any]:

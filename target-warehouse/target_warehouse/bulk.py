@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 from bisect import bisect_left
-from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from target_warehouse.columns import BATCHED_AT
 from target_warehouse.decoder import constant_array
+from target_warehouse.rows import Losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ class Bulk:
 
     def __init__(self, table: Table) -> None:
         self.runs: list[Run] = []
-        self.replaced: Counter[str] = Counter()
+        self.losses = Losses()
         self._table = table
         self._started_at = dt.datetime.now(dt.UTC)
         self._batches: list[pa.RecordBatch] = []
@@ -42,7 +42,7 @@ class Bulk:
         decoded: Decoded = run.decoded
         run.decoded = None
         self.runs.append(run)
-        self.replaced.update(decoded.replaced)
+        self.losses.update(decoded.losses)
         self._batches.append(decoded.rows)
         if self._table.keys:
             self._keys.append(decoded.keys)

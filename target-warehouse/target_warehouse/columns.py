@@ -1,8 +1,8 @@
 """What a stream's JSON schema says about its columns.
 
 Pure: standard library only. A column has a *kind*, which decides how values become Arrow and which column type
-an engine gives it. The choice follows meltanolabs-target-postgres 0.8.1 (`JSONSchemaToPostgres`): a union takes
-the widest of its types, `anyOf` its first usable member, no type at all means text.
+an engine gives it. The choice follows meltanolabs-target-postgres 0.8.1 (`JSONSchemaToPostgres`), but for unions, of
+which every value must fit (`unions`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.names import hashed
+from target_warehouse.unions import IS_LOOSE, column_schema, is_nullable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,24 +36,22 @@ _TIME_TYPES = ("timestamp", "date", "text", "varchar", "character")
 
 _FORMATS = {"date-time": "date-time", "date": "date", "time": "time"}
 _SCALARS = {"integer": "integer", "number": "number", "boolean": "boolean"}
-#: target-postgres' order of precedence for a union of types.
-_WIDEST = ("object", "array", "string", "number", "integer", "boolean")
 
-#: Keywords that say nothing about which values are valid, or that turning a value into its column checks anyway.
-_CHECKED_BY_CONVERSION = frozenset(
-    ["type", "format", "title", "description", "default", "examples", "contentEncoding", "x-sql-datatype", "$comment"]
-)
-_CHECKED_AT_THE_TOP = frozenset(
+#: Keywords by which a schema forbids values that turning them into their column would take.
+_ASSERTIONS = frozenset(
     [
-        *("type", "properties", "required", "additionalProperties", "title", "description", "$schema", "$id"),
-        "key_properties",  # some taps put it here
+        *("allOf", "anyOf", "not", "if", "enum", "const", "pattern", "multipleOf", "items", "prefixItems", "contains"),
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems"),
+        *("maxItems", "uniqueItems", "minProperties", "maxProperties", "properties", "patternProperties"),
+        *("additionalProperties", "propertyNames", "required", "dependentRequired", "dependentSchemas"),
     ]
 )
+_CHECKED_AT_THE_TOP = frozenset(["properties", "required"])
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a stream's table. `schema` is the property's JSON schema.
+    """One column of a stream's table. `schema` is the property's JSON schema, of one type (`unions`).
 
     `name` is the column's name in the database and `stored` its type there, in lower case; before the engine has
     prepared the table they are the property's name and empty. A column with `members` holds those properties
@@ -128,9 +127,9 @@ def table_of(
         Column(
             name,
             kind_of(prop, interpret_encoding=interpret_encoding),
-            is_nullable=_is_nullable(prop),
+            is_nullable=is_nullable(prop),
             is_required=name in required,
-            schema=prop,
+            schema=column_schema(prop),
         )
         for name, prop in schema["properties"].items()
     )
@@ -147,6 +146,11 @@ def own_column(name: str, types: Mapping[str, str]) -> str | None:
         return other
     fitting = _NUMBER_TYPES if name in _NUMBERS else _TIME_TYPES
     return name if types.get(name, "").lower().startswith(fitting) else None
+
+
+def is_loose(column: Column) -> bool:
+    """Whether a text that the column's kind does not take is a reason to make the column one of text."""
+    return IS_LOOSE in column.schema
 
 
 def comment_of(schema: Mapping[str, Any]) -> str:
@@ -167,45 +171,32 @@ def changed_comments(table: Table, found: Mapping[str | None, str | None]) -> di
 
 def kind_of(prop: Mapping[str, Any], *, interpret_encoding: bool = False) -> str:
     """The kind of the column of one property."""
-    types = _types(prop)
+    schema = column_schema(prop)
+    types = [name for name in _listed(schema.get("type")) if name != "null"]
     if not types:
-        for member in prop.get("anyOf", ()):
-            if _types(member):
-                return kind_of(member, interpret_encoding=interpret_encoding)
         return "text"
-    widest = next((name for name in _WIDEST if name in types), None)
-    if widest in ("object", "array"):
+    if types[0] in ("object", "array"):
         return "json"
-    if widest == "string":
-        if len(types) > 1:
-            return "text"
-        if interpret_encoding and prop.get("contentEncoding") == "base16":
-            return "bytes"
-        return _FORMATS.get(prop.get("format", ""), "string")
-    return _SCALARS.get(widest or "", "text")
+    if types[0] != "string":
+        return _SCALARS[types[0]]
+    if interpret_encoding and schema.get("contentEncoding") == "base16":
+        return "bytes"
+    return _FORMATS.get(schema.get("format", ""), "string")
 
 
 def needs_validator(schema: Mapping[str, Any]) -> bool:
     """Whether a schema says more about valid records than turning them into rows checks anyway.
 
     Turning a record into a row checks types, formats that have a column type, required and null. Everything else
-    (enum, pattern, minimum, unions, nested schemas …) is left to the SDK's validator, which is slow.
+    (enum, pattern, minimum, unions, nested schemas …) is left to the validator, which is slow.
     """
-    if not _CHECKED_AT_THE_TOP.issuperset(schema) or schema.get("additionalProperties") is False:
+    if not _CHECKED_AT_THE_TOP.issuperset(_ASSERTIONS & schema.keys()):
         return True
     return any(
-        not _CHECKED_BY_CONVERSION.issuperset(prop) or len(_types(prop)) != 1 for prop in schema["properties"].values()
+        _ASSERTIONS & prop.keys() or len(set(_listed(prop.get("type"))) - {"null"}) != 1
+        for prop in schema["properties"].values()
     )
 
 
-def _types(prop: Mapping[str, Any]) -> set[str]:
-    declared = prop.get("type", ())
-    return {declared} - {"null"} if isinstance(declared, str) else set(declared) - {"null"}
-
-
-def _is_nullable(prop: Mapping[str, Any]) -> bool:
-    declared = prop.get("type")
-    if declared is None:
-        members = prop.get("anyOf")
-        return not members or any(_is_nullable(member) for member in members)
-    return declared == "null" if isinstance(declared, str) else "null" in declared
+def _listed(declared: Any) -> Sequence[str]:
+    return [declared] if isinstance(declared, str) else declared or ()

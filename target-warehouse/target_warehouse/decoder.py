@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +28,7 @@ from target_warehouse.columns import (
     TABLE_VERSION,
 )
 from target_warehouse.lines import IS_COMPILED, CompiledDecoder
-from target_warehouse.rows import arrow_type, to_array, to_arrays
+from target_warehouse.rows import Losses, arrow_type, to_array, to_arrays
 from target_warehouse.values import NarrowError, UnfitError
 
 if TYPE_CHECKING:
@@ -54,11 +53,11 @@ _first_decoder = msgspec.json.Decoder(_First)
 
 @dataclass(frozen=True)
 class Decoded:
-    """The rows of a run, their keys as the database compares them, and the values in which a NUL was replaced."""
+    """The rows of a run, their keys as the database compares them, and what values lost."""
 
     rows: pa.RecordBatch
     keys: Sequence[Any]
-    replaced: Counter[str]
+    losses: Losses
 
 
 class RunDecoder:
@@ -104,16 +103,19 @@ class RunDecoder:
 
     def decode(self, run: Run) -> Decoded | None:
         """The run's rows; None if any line of it is for the slow line."""
-        replaced: Counter[str] | None = Counter() if self._replaces_nul else None
+        losses = Losses(replaces_nul=self._replaces_nul)
         try:
-            arrays = self.compiled.arrays(run, replaced) if self.compiled else None
+            arrays = self.compiled.arrays(run, losses) if self.compiled else None
             if arrays is None:
-                arrays = self._arrays(run, replaced)
+                losses = Losses(replaces_nul=self._replaces_nul)
+                arrays = self._arrays(run, losses)
         except _NOT_PLAIN:
             return None
-        return None if arrays is None else self._decoded(arrays, run.rows, replaced)
+        if arrays is None or not losses.cut.keys().isdisjoint(self.table.keys):
+            return None
+        return self._decoded(arrays, run.rows, losses)
 
-    def _decoded(self, arrays: dict[str, pa.Array], count: int, replaced: Counter[str] | None) -> Decoded:
+    def _decoded(self, arrays: dict[str, pa.Array], count: int, losses: Losses) -> Decoded:
         for column in self.table.columns:
             if column.property == DELETED_AT:
                 arrays[DELETED_AT] = pa.nulls(count, arrow_type(column))
@@ -124,9 +126,9 @@ class RunDecoder:
             names=[column.name for column in self.table.columns],
         )
         keys = [arrays[column.property].to_pylist() for column in self.table.key_columns]
-        return Decoded(rows, keys[0] if len(keys) == 1 else list(zip(*keys, strict=True)), replaced or Counter())
+        return Decoded(rows, keys[0] if len(keys) == 1 else list(zip(*keys, strict=True)), losses)
 
-    def _arrays(self, run: Run, replaced: Counter[str] | None) -> dict[str, pa.Array] | None:
+    def _arrays(self, run: Run, losses: Losses) -> dict[str, pa.Array] | None:
         """The columns of the run's records and messages by property, by way of Python objects."""
         if self._layout is None:
             first = [name for name in _properties_of_first(run) if name in self._names]
@@ -139,7 +141,7 @@ class RunDecoder:
         columns = {name: in_order[place] for name, place in places.items()}
         if any(mark is not None for mark in columns[DELETED_AT]):
             return None
-        made = to_arrays(self._own, [self._values(column, columns) for column in self._own], replaced)
+        made = to_arrays(self._own, [self._values(column, columns) for column in self._own], losses)
         if any(array.type != arrow_type(column) for column, array in zip(self._own, made, strict=True)):
             return None  # numbers of more digits than Arrow's, which travel as text
         arrays = {column.property: array for column, array in zip(self._own, made, strict=True)}
@@ -148,7 +150,7 @@ class RunDecoder:
             (TABLE_VERSION, [message.version for message in messages]),
         ):
             if column := self.table.by_property.get(name):
-                arrays[name] = to_array(column, values, None)
+                arrays[name] = to_array(column, values, Losses(replaces_nul=False))
         return arrays
 
     def _values(self, column: Column, columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
@@ -214,7 +216,7 @@ def _properties_of_first(run: Run) -> Iterable[str]:
 
 def constant_array(column: Column, value: Any, count: int) -> pa.Array:
     """The value in every row."""
-    return pa.repeat(to_array(column, [value], None)[0], count)
+    return pa.repeat(to_array(column, [value], Losses())[0], count)
 
 
 def _present(column: Column, values: Sequence[Any], *, is_key: bool) -> Sequence[Any]:

@@ -24,6 +24,17 @@ class InputError(WarehouseError):
     """The input does not follow the Singer format: the tap, or what stands between, is at fault."""
 
 
+class NestedTooDeepError(InputError):
+    """A line has more lists and objects inside one another than can be read."""
+
+
+class StreamsRefusedError(InputError):
+    """The SCHEMAs of some streams cannot be understood; every other stream is loaded.
+
+    Its cause, if any, is what else is wrong with the run.
+    """
+
+
 class LoadError(WarehouseError):
     """The database refused a batch. Its transaction was rolled back."""
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import datetime as dt
 import resource
 import sys
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.columns import Table, table_of
 from target_warehouse.engines.protocol import HISTORY, Counts
-from target_warehouse.errors import RejectedRecordsError, TerminatedError, sentence_of
+from target_warehouse.errors import RejectedRecordsError, StreamsRefusedError, TerminatedError, sentence_of
 from target_warehouse.statements import identifier
 from target_warehouse.values import storable
 
@@ -78,6 +77,8 @@ class StreamRun:
     size: int = 0
     rejected: int = 0
     first_reason: str = ""
+    #: Why nothing of the stream is loaded, whatever becomes of the run.
+    refusal: str | None = None
     counts: Counts = field(default_factory=Counts)
     #: Whether the rows of earlier runs are gone, as the load method `overwrite` wants.
     is_cleared: bool = False
@@ -93,6 +94,10 @@ class StreamRun:
         What `error`, by which the run ended, tells a user is as in `sentence_of`. Too many rejected records are the
         failure of the streams that had them: of the others everything is loaded.
         """
+        if self.refusal and not isinstance(error, TerminatedError):
+            return FAILED, self.refusal
+        if isinstance(error, StreamsRefusedError):
+            error = error.__cause__
         if error is None or (isinstance(error, RejectedRecordsError) and not self.rejected):
             told = f"Rejected records: {self.rejected:,}. The first: {self.first_reason}."
             return (PARTIAL, told) if self.rejected else (SUCCESS, None)
@@ -160,12 +165,12 @@ class LoadHistory:
         counts: Counts | None = None,
     ) -> None:
         """Write rows of runs, their status and error; `counts` may be ahead of what is committed."""
-        from target_warehouse.rows import to_table
+        from target_warehouse.rows import Losses, to_table
 
         for run, status, error in rows:
             row = run.row(self.run_id, status, counts or run.counts, error=error, configuration=self.configuration)
             row = {name: self.escaped(value) if isinstance(value, str) else value for name, value in row.items()}
-            transaction.put(self.table, to_table([row], self.table.columns, Counter()))
+            transaction.put(self.table, to_table([row], self.table.columns, Losses()))
 
 
 def _loaded(engine: Engine, history: Table) -> dict[tuple[str | None, str], str]:

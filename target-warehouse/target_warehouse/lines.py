@@ -14,8 +14,8 @@ import msgspec
 import pyarrow as pa
 
 from target_warehouse.columns import DELETED_AT, EXTRACTED_AT, TABLE_VERSION
-from target_warehouse.rows import arrow_type, to_array
-from target_warehouse.values import form_of
+from target_warehouse.rows import arrow_type, form_of_column, to_array
+from target_warehouse.values import NarrowError
 
 try:
     from target_warehouse import _lines
@@ -23,21 +23,25 @@ except ImportError:  # there was no compiler when the target was installed
     _lines = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Container, Iterable, Sequence
 
     from target_warehouse.columns import Column
+    from target_warehouse.rows import Losses
     from target_warehouse.runs import Run
 
 IS_COMPILED = _lines is not None
 _IGNORED, _ABSENT = -1, -2  # as `_lines` has them, like the following
 _NULLS, _GAPS = 1, 2
 _JSON = 7
+_INTEGER = 1
+_TYPES_FROM_C = {_INTEGER: pa.int64(), _JSON: pa.string()}
 #: The forms of columns as `_lines` numbers them; the values of all others come as JSON.
 _FORMS = {
     "string": 0,
     "text": 0,
     "integer": 1,
+    "integer of 32 bits": 1,
+    "integer of 16 bits": 1,
     "decimal": 2,
     "numeric": 2,
     "whole decimal": 3,
@@ -79,10 +83,10 @@ class CompiledDecoder:
         `names` are all properties that a record may have; those without a column are skipped.
         """
         self._columns = [*columns, *(column for column in (extracted_at, version) if column)]
-        forms = [_FORMS.get(form_of(column.kind, column.stored), _JSON) for column in self._columns]
+        forms = [_FORMS.get(form_of_column(column), _JSON) for column in self._columns]
         self._is_json = [form == _JSON for form in forms]
         self._schema = pa.schema(
-            (str(place), pa.string() if form == _JSON else arrow_type(column))
+            (str(place), _TYPES_FROM_C.get(form) or arrow_type(column))
             for place, (column, form) in enumerate(zip(self._columns, forms, strict=True))
         )
         places = {column.property: place for place, column in enumerate(columns)} | {DELETED_AT: _ABSENT}
@@ -98,7 +102,7 @@ class CompiledDecoder:
             takes_nul,
         )
 
-    def arrays(self, run: Run, replaced: Counter[str] | None) -> dict[str, pa.Array] | None:
+    def arrays(self, run: Run, losses: Losses) -> dict[str, pa.Array] | None:
         """The columns by property; None if a line is not plain.
 
         Raises:
@@ -110,7 +114,7 @@ class CompiledDecoder:
             return None
         found = pa.record_batch(_Columns(self._schema, array)).columns
         return {
-            column.property: _converted(column, values, replaced) if is_json else values
+            column.property: _converted(column, values, losses) if is_json else _as_narrow(column, values)
             for column, values, is_json in zip(self._columns, found, self._is_json, strict=True)
         }
 
@@ -122,9 +126,19 @@ def _refused(column: Column, is_key: bool) -> int:
     return 0 if is_own else (0 if column.is_nullable else _NULLS) | (_GAPS if column.is_required else 0)
 
 
-def _converted(column: Column, texts: pa.Array, replaced: Counter[str] | None) -> pa.Array:
+def _as_narrow(column: Column, values: pa.Array) -> pa.Array:
+    """The values in the type of their column, which may be an integer of fewer bits."""
+    if values.type == arrow_type(column):
+        return values
+    try:
+        return values.cast(arrow_type(column))
+    except pa.ArrowInvalid:
+        raise NarrowError("integer") from None
+
+
+def _converted(column: Column, texts: pa.Array, losses: Losses) -> pa.Array:
     """The column of values that are JSON."""
     if texts.null_count == len(texts):
         return pa.nulls(len(texts), arrow_type(column))
     values: list[Any] = [None if text is None else _json_decoder.decode(text) for text in texts.to_pylist()]
-    return to_array(column, values, replaced)
+    return to_array(column, values, losses)

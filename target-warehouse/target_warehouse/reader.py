@@ -21,8 +21,9 @@ import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_warehouse.blocks import ReadAhead
-from target_warehouse.errors import InputError
-from target_warehouse.runs import Line, Run, pieces
+from target_warehouse.errors import InputError, NestedTooDeepError
+from target_warehouse.runs import Line, Run, pieces, stream_of
+from target_warehouse.sources import UnreadableSourceError
 from target_warehouse.values import UnreadableNumber
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _LONGEST_INT = 4_300  # digits that Python makes an int of without being asked to
 _MESSAGE_TYPES = ("SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION", "BATCH")
 #: What the members of a message have to be, wherever they stand; those of a RECORD are looked at for every line.
-_MEMBERS = {"stream": (str, "text"), "record": (dict, "an object"), "schema": (dict, "an object")}
+_MEMBERS = {"stream": (str, "text"), "record": (dict, "an object")}
 _decoder = msgspec.json.Decoder(float_hook=decimal.Decimal)
 
 
@@ -43,7 +44,8 @@ class LineReader(GenericSingerReader[bytes]):
     `line_bytes` is the length of the line being processed. `on_idle` is called whenever no input came for
     `idle_seconds`, and `check` between what is taken together: it may end the reading by an error of its own.
     `decoders` are the decoders of the streams that the fast line can take, and `take_run` takes a run or refuses it;
-    without them there is only the slow line.
+    without them there is only the slow line. `reject_line` gets the stream and the line of a record that cannot be
+    read, and says whether it keeps that.
     """
 
     def __init__(self) -> None:
@@ -54,6 +56,7 @@ class LineReader(GenericSingerReader[bytes]):
         self.on_idle: Callable[[], None] | None = None
         self.check: Callable[[], None] = lambda: None
         self.take_run: Callable[[Run], bool] | None = None
+        self.reject_line: Callable[[str, bytes], bool] | None = None
         self.decoders: dict[str, RunDecoder] = {}
         self._callbacks: dict[str, Callable[[dict[str, Any]], None]] = {}
         self._met: set[str] = set()  # streams of which a run has been prepared
@@ -69,11 +72,18 @@ class LineReader(GenericSingerReader[bytes]):
         """Call the callback of each message's type; returns how many of each type there were.
 
         Raises:
-            InputError: a line is not JSON, has no type or one that Singer does not have, or is not built as it says.
+            InputError: the input cannot be read; or a line of it is not JSON, has no type or one that Singer does not
+                have, or is not built as it says.
         """
+        try:
+            return self._read(self.default_input if file_input is None else file_input, callbacks)
+        except UnreadableSourceError as error:
+            raise InputError(str(error)) from error
+
+    def _read(self, file_input: IO[Any], callbacks: dict[str, Callable[[dict[str, Any]], None]]) -> Counter[str]:
         counts: Counter[str] = Counter()
         self._callbacks = callbacks
-        with ReadAhead(file_input or self.default_input, pieces, self._prepare) as ahead:
+        with ReadAhead(file_input, pieces, self._prepare) as ahead:
             for block in ahead.blocks(self.idle_seconds):
                 self.check()
                 if block is None:
@@ -95,6 +105,7 @@ class LineReader(GenericSingerReader[bytes]):
         """Have the slow line take the run."""
         for number, line in run.lines():
             self._process(number, line + b"\n")
+            self.check()
 
     def _prepare(self, found: list[Run | Line]) -> bool:
         """Decode the runs of a block where that can be done; whether the next block has to wait for this one.
@@ -117,7 +128,12 @@ class LineReader(GenericSingerReader[bytes]):
         """Call the callback of the line's message; gives the message's type."""
         self.line_number = number
         self.line_bytes = len(line)
-        message = self.deserialize_json(line)
+        try:
+            message = self.deserialize_json(line)
+        except NestedTooDeepError:
+            if self.reject_line and (stream := stream_of(line)) is not None and self.reject_line(stream, line):
+                return "RECORD"
+            raise
         kind = message.get("type")
         callback = self._callbacks.get(kind) if isinstance(kind, str) else None
         if callback is None or not isinstance(kind, str):
@@ -150,7 +166,7 @@ class LineReader(GenericSingerReader[bytes]):
                 f"Line {self.line_number} of the input has more lists and objects inside one another than can be read; "
                 "look for a property of the tap that holds them, and leave it out."
             )
-            raise InputError(msg) from None
+            raise NestedTooDeepError(msg) from None
         if not isinstance(message, dict):
             msg = f"Line {self.line_number} of the input is not a JSON object, so it is no Singer message."
             raise InputError(msg)

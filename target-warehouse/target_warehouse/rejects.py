@@ -45,14 +45,14 @@ def rejects_table(default_schema: str) -> Table:
     return table_of(TABLE_NAME, SCHEMA, (), default_schema=default_schema, interpret_encoding=False)
 
 
-def rejected(run_id: str, stream: str, record: Record, reason: str) -> dict[str, Any]:
-    """The rejected record as a record of `SCHEMA`."""
+def rejected(run_id: str, stream: str, record: Record | str, reason: str) -> dict[str, Any]:
+    """The rejected record, or the line of one that cannot be read, as a record of `SCHEMA`."""
     return {
         "run_id": run_id,
         "stream": storable(stream),
         "rejected_at": dt.datetime.now(dt.UTC),
         "reason": storable(reason),
-        "record": json_line(record),
+        "record": storable(record) if isinstance(record, str) else json_line(record),
     }
 
 

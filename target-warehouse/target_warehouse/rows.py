@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import decimal
 import operator
+from collections import Counter
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from target_warehouse.columns import DELETED_AT
+from target_warehouse.columns import DELETED_AT, is_loose
 from target_warehouse.values import (
     CONVERTERS,
     DECIMAL_DIGITS,
     DECIMAL_PLACES,
+    TOO_DEEP,
     NarrowError,
     UnfitError,
     form_of,
+    is_cut,
     without_nul,
 )
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterable, Sequence
 
     from target_warehouse.batches import Record
@@ -37,6 +40,8 @@ _FIRST = {"date": _FIRST_DAY, "date-time": _FIRST_DAY * 86_400_000_000}
 _DECIMAL = pa.decimal128(DECIMAL_DIGITS, DECIMAL_PLACES)
 _TYPES = {
     "integer": pa.int64(),
+    "integer of 32 bits": pa.int32(),
+    "integer of 16 bits": pa.int16(),
     "decimal": _DECIMAL,
     "whole decimal": _DECIMAL,
     "numeric": _DECIMAL,  # as long as the values fit; else text, which takes any
@@ -46,18 +51,23 @@ _TYPES = {
     "time": pa.time64("us"),
     "date-time": pa.timestamp("us"),
 }
+_TEXT = ("text", "varchar", "character")  # as the databases call it
 #: Forms whose plain values Arrow takes, refusing those of any other type.
 _AS_THEY_ARE = ("boolean", "string", "text")
 #: Python types that Arrow turns into the form's numbers as they are.
 _NUMBERS_OF: dict[str, set[type]] = {
     "integer": {int},
+    "integer of 32 bits": {int},
+    "integer of 16 bits": {int},
     "decimal": {int, decimal.Decimal},
     "numeric": {int, decimal.Decimal},
     "whole decimal": {int},
     "whole numeric": {int},
 }
 #: Forms whose values are equal exactly if the Python values are.
-_EQUAL_AS_THEY_ARE = ("integer", "numeric", "plain", "decimal", "string", "boolean")
+_EQUAL_AS_THEY_ARE = (
+    *("integer", "integer of 32 bits", "integer of 16 bits", "numeric", "plain", "decimal", "string", "boolean"),
+)
 
 
 class MisfitError(Exception):
@@ -73,15 +83,40 @@ class MisfitError(Exception):
         self.narrow = narrow
 
 
+@dataclass
+class Losses:
+    """The values that lost something on their way to their columns, counted by property.
+
+    `nul`: a NUL was replaced, which is done only where `replaces_nul` is set. `cut`: digits beyond microseconds, or a
+    time's distance from UTC.
+    """
+
+    replaces_nul: bool = True
+    nul: Counter[str] = field(default_factory=Counter)
+    cut: Counter[str] = field(default_factory=Counter)
+
+    def update(self, other: Losses) -> None:
+        """Add what others lost."""
+        self.nul.update(other.nul)
+        self.cut.update(other.cut)
+
+
+def form_of_column(column: Column) -> str:
+    """The form of a column's values; texts of all kinds, once they made their column one of text, stay as they are."""
+    if is_loose(column) and column.stored.startswith(_TEXT):
+        return "text"
+    return form_of(column.kind, column.stored)
+
+
 def arrow_type(column: Column) -> pa.DataType:
     """The Arrow type in which a column's values travel; numbers that it does not hold exactly travel as text."""
-    return _TYPES.get(form_of(column.kind, column.stored), pa.string())
+    return _TYPES.get(form_of_column(column), pa.string())
 
 
-def to_table(records: Sequence[Record], columns: Iterable[Column], replaced: Counter[str] | None) -> pa.Table:
+def to_table(records: Sequence[Record], columns: Iterable[Column], losses: Losses) -> pa.Table:
     """The rows of these records, one Arrow column for each of `columns`; what a record lacks is null.
 
-    With `replaced` every NUL in text becomes U+FFFD, and `replaced` counts the values by property.
+    `losses` counts the values that are not stored as they are, and says whether every NUL in text becomes U+FFFD.
 
     Raises:
         MisfitError: a value does not fit its column, or a required or non-nullable property has none.
@@ -93,7 +128,7 @@ def to_table(records: Sequence[Record], columns: Iterable[Column], replaced: Cou
             if not column.is_nullable or column.is_required:
                 for value, record in zip(values, records, strict=True):
                     _check_presence(column, value, record)
-            arrays.append(to_array(column, values, replaced))
+            arrays.append(to_array(column, values, losses))
         except UnfitError:
             unfit.append(column)
         except NarrowError as error:
@@ -103,15 +138,20 @@ def to_table(records: Sequence[Record], columns: Iterable[Column], replaced: Cou
     return pa.Table.from_arrays(arrays, names=[column.name for column in columns])
 
 
-def sift(records: Sequence[Record], columns: Iterable[Column]) -> tuple[list[Record], list[tuple[Record, str]]]:
-    """The records that these columns take, and those they do not take, each with the reason."""
+def sift(
+    records: Sequence[Record], columns: Iterable[Column], keys: Sequence[str]
+) -> tuple[list[Record], list[tuple[Record, str]]]:
+    """The records that these columns take, and those they do not take, each with the reason.
+
+    A key is not taken if its column does not keep all of it: two keys would become one.
+    """
     columns = tuple(columns)
     good: list[Record] = []
     bad: list[tuple[Record, str]] = []
     for record in records:
         try:
             for column in columns:
-                _check(column, record)
+                _check(column, record, is_key=column.property in keys)
         except UnfitError as reason:
             bad.append((record, f"its property {column.property} {reason}"))
         else:
@@ -126,7 +166,7 @@ def key_reader(columns: Sequence[Column], *, replace_nul: bool) -> Callable[[Rec
 
     The function raises `UnfitError` for a value that does not fit its column.
     """
-    forms = [form_of(column.kind, column.stored) for column in columns]
+    forms = [form_of_column(column) for column in columns]
     if all(is_equal_as_it_is(column) for column in columns) and not (replace_nul and "string" in forms):
         return None
 
@@ -135,7 +175,7 @@ def key_reader(columns: Sequence[Column], *, replace_nul: bool) -> Callable[[Rec
         for column, form in zip(columns, forms, strict=True):
             value = record[column.property]
             value = without_nul(value) if replace_nul else value
-            found.append(_equal(form, value))
+            found.append(_whole_key(column, form, value))
         return tuple(found)
 
     return key
@@ -143,17 +183,27 @@ def key_reader(columns: Sequence[Column], *, replace_nul: bool) -> Callable[[Rec
 
 def is_equal_as_it_is(column: Column) -> bool:
     """Whether two values of this column are equal in the database exactly if the Python values are."""
-    return form_of(column.kind, column.stored) in _EQUAL_AS_THEY_ARE
+    return form_of_column(column) in _EQUAL_AS_THEY_ARE
 
 
-def _equal(form: str, value: Any) -> Any:
+def _whole_key(column: Column, form: str, value: Any) -> Any:
+    if is_cut(form, value):
+        raise UnfitError("has more digits than microseconds, or a distance from UTC, which a key must not lose")
+    return _equal(column, form, value)
+
+
+def _equal(column: Column, form: str, value: Any) -> Any:
     try:
         return CONVERTERS[form.replace("numeric", "plain")](value)  # 1.0 and 1 are one key
     except NarrowError:
-        return CONVERTERS["plain"](value)
+        return CONVERTERS["text" if column.kind == "json" else "plain"](value)
+    except UnfitError:
+        if not is_loose(column):
+            raise
+        return CONVERTERS["text"](value)
 
 
-def _check(column: Column, record: Record) -> None:
+def _check(column: Column, record: Record, *, is_key: bool) -> None:
     value = _together(column, record) if column.members else record.get(column.property)
     if value is None:
         if column.members:
@@ -161,7 +211,7 @@ def _check(column: Column, record: Record) -> None:
         if record.get(DELETED_AT) is None or column.property in record:
             _check_presence(column, value, record)
         return
-    _equal(form_of(column.kind, column.stored), value)
+    (_whole_key if is_key else _equal)(column, form_of_column(column), value)
 
 
 def _by_column(records: Sequence[Record], columns: Sequence[Column]) -> Iterable[Sequence[Any]]:
@@ -202,9 +252,7 @@ def _check_presence(column: Column, value: Any, record: Record) -> None:
         raise UnfitError("is missing, which the stream's schema does not allow")
 
 
-def to_arrays(
-    columns: Sequence[Column], values: Sequence[Sequence[Any]], replaced: Counter[str] | None
-) -> list[pa.Array]:
+def to_arrays(columns: Sequence[Column], values: Sequence[Sequence[Any]], losses: Losses) -> list[pa.Array]:
     """The columns of these values, each as `to_array` makes it.
 
     Columns of one form are made together, as parts of one long column: a call into Arrow costs as much as fifty
@@ -212,33 +260,33 @@ def to_arrays(
     """
     groups: dict[str, list[int]] = {}
     for i, column in enumerate(columns):
-        groups.setdefault(form_of(column.kind, column.stored), []).append(i)
+        groups.setdefault(form_of_column(column), []).append(i)
     arrays: list[pa.Array] = [None] * len(columns)
     for form, members in groups.items():
         count, target = len(values[members[0]]), arrow_type(columns[members[0]])
         joined = list(chain.from_iterable(values[i] for i in members))
         together = _fast(form, joined, target)
-        if together is None or (replaced is not None and _may_have_nul(together)):
+        if together is None or (losses.replaces_nul and _may_have_nul(together)):
             for i in members:
-                arrays[i] = to_array(columns[i], values[i], replaced)
+                arrays[i] = to_array(columns[i], values[i], losses)
         else:
             for place, i in enumerate(members):
                 arrays[i] = together.slice(place * count, count)
     return arrays
 
 
-def to_array(column: Column, values: Sequence[Any], replaced: Counter[str] | None) -> pa.Array:
+def to_array(column: Column, values: Sequence[Any], losses: Losses) -> pa.Array:
     """The column of these values, by the rules of `to_table`, which also checks that required values are there.
 
     Raises:
         UnfitError: a value fits no column of this kind.
         NarrowError: the column must become wider for a value.
     """
-    form, target = form_of(column.kind, column.stored), arrow_type(column)
+    form, target = form_of_column(column), arrow_type(column)
     fast = _fast(form, values, target)
     if fast is None:
-        return _one_by_one(column, form, values, target, replaced)
-    return fast if replaced is None else _without_nul(column, fast, replaced)
+        return _one_by_one(column, form, values, target, losses)
+    return _without_nul(column, fast, losses.nul) if losses.replaces_nul else fast
 
 
 def _fast(form: str, values: Sequence[Any], target: pa.DataType) -> pa.Array | None:
@@ -284,22 +332,29 @@ def _without_nul(column: Column, array: pa.Array, replaced: Counter[str]) -> pa.
     return pc.replace_substring(array, "\0", "\ufffd")
 
 
-def _one_by_one(
-    column: Column, form: str, values: Sequence[Any], target: pa.DataType, replaced: Counter[str] | None
-) -> pa.Array:
-    convert = CONVERTERS[form]
+def _one_by_one(column: Column, form: str, values: Sequence[Any], target: pa.DataType, losses: Losses) -> pa.Array:
+    convert, can_be_cut = CONVERTERS[form], form in ("date-time", "time")
     converted: list[Any] = []
     narrow: NarrowError | None = None
     for value in values:
         try:
             result = None if value is None else convert(value)
-            if replaced is not None and isinstance(result, str) and ("\0" in result or "\\u0000" in result):
+            if losses.replaces_nul and isinstance(result, str) and ("\0" in result or "\\u0000" in result):
                 clean = without_nul(value)
                 if clean != value:
-                    replaced[column.property] += 1
+                    losses.nul[column.property] += 1
                     result = convert(clean)
+            if can_be_cut and is_cut(form, value):
+                losses.cut[column.property] += 1
+        except RecursionError:
+            raise UnfitError(TOO_DEEP) from None
         except NarrowError as error:  # what does not fit any column comes first
             narrow = error
+            result = None
+        except UnfitError:
+            if not is_loose(column):
+                raise
+            narrow = NarrowError("text")
             result = None
         converted.append(result)
     if narrow:

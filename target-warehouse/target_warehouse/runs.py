@@ -40,6 +40,12 @@ except ImportError:  # there was no compiler when the target was installed
     lines_alike = _lines_alike
 
 
+def stream_of(line: bytes) -> str | None:
+    """The stream of a RECORD line, judged by how it begins."""
+    record = _RECORD.match(line)
+    return (record[1] or record[2]).decode(errors="replace") if record else None
+
+
 @dataclass
 class Run:
     """RECORD lines of one stream: spans of whole lines, each with the number of its first line.

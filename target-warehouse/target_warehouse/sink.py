@@ -9,7 +9,7 @@ both lines.
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.sinks import BatchSink
@@ -22,7 +22,7 @@ from target_warehouse.engines.protocol import Counts
 from target_warehouse.errors import InputError, LoadError, RefusedDataError, WarehouseError
 from target_warehouse.own_names import check_own_names
 from target_warehouse.parts import Part, write_in_halves
-from target_warehouse.rows import MisfitError, key_reader, sift, to_table
+from target_warehouse.rows import Losses, MisfitError, key_reader, sift, to_table
 from target_warehouse.validation import RecordChecker
 from target_warehouse.values import CONVERTERS, UnfitError, json_line
 
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from target_warehouse.runs import Run
     from target_warehouse.scope import Scope
     from target_warehouse.target import TargetWarehouse
+
+_NUL = "NUL replaced by U+FFFD"
+_CUT = "digits beyond microseconds, or the distance from UTC, cut off"
 
 
 class WarehouseSink(BatchSink):
@@ -61,14 +64,11 @@ class WarehouseSink(BatchSink):
         self._names = frozenset(self.table.by_property)
         self._checker: RecordChecker | None = None
         if self.validate_schema and needs_validator(self.schema):
-            self._checker = RecordChecker(stream_name, self.schema)
+            self._checker = RecordChecker(self.schema)
         self._warned: set[str] = set()
         #: Records, and the reasons against them, that wait for the next commit.
-        self.rejected: list[tuple[Record, str]] = []
-        #: How many values of each property had a NUL replaced; None where NUL can be stored, and is.
-        self._replaced: Counter[str] | None = None
-        if settings.sanitize_null_text_characters or not target.engine.stores_nul:
-            self._replaced = Counter()
+        self.rejected: list[tuple[Record | str, str]] = []
+        self._losses = Losses(replaces_nul=settings.sanitize_null_text_characters or not target.engine.stores_nul)
         self.pending_bytes = 0
         self._decoder: RunDecoder | None = None
         self._bulk: Bulk | None = None
@@ -83,7 +83,7 @@ class WarehouseSink(BatchSink):
                 self.stream_name,
                 self.table,
                 ignored=self._warned,
-                replaces_nul=self._replaced is not None,
+                replaces_nul=self._losses.replaces_nul,
                 sync_started_at=self.sync_started_at,
             )
         return self._decoder
@@ -170,10 +170,10 @@ class WarehouseSink(BatchSink):
             return
         self._bulk = None
         self.pending_bytes = 0
-        self._report_replaced(bulk.replaced)
+        self._report_losses(bulk.losses)
 
-    def reject(self, record: Record, reason: str) -> None:
-        """Set this record aside; the next commit writes it to the table of rejected records."""
+    def reject(self, record: Record | str, reason: str) -> None:
+        """Set this record, or line, aside; the next commit writes it to the table of rejected records."""
         self.rejected.append((record, reason))
         self._target.run_of(self).reject(reason)
 
@@ -219,10 +219,13 @@ class WarehouseSink(BatchSink):
                 return self._settled(records)
             except MisfitError as misfit:
                 if misfit.narrow:
-                    self.table = self._target.engine.widen(self.table, misfit.narrow)
+                    before, self.table = self.table, self._target.engine.widen(self.table, misfit.narrow)
+                    if self.table.columns == before.columns:
+                        msg = f"Values of {' and '.join(misfit.narrow)} of stream {self.stream_name} fit no column."
+                        raise LoadError(msg) from misfit
                 if misfit.unfit:
                     count = len(records)
-                    records, bad = sift(records, misfit.unfit)
+                    records, bad = sift(records, misfit.unfit, self.table.keys)
                     for record, reason in bad:
                         self.reject(record, reason)
                     if len(records) == count:
@@ -246,7 +249,7 @@ class WarehouseSink(BatchSink):
 
     def _settled(self, records: list[Record]) -> list[Part]:
         table, keys = self.table, self.table.key_columns
-        key_of = key_reader(keys, replace_nul=self._replaced is not None)
+        key_of = key_reader(keys, replace_nul=self._losses.replaces_nul)
         hard_delete = self._target.settings.hard_delete
         try:
             settled = settle(records, table.keys, hard_delete=hard_delete, key_of=key_of)
@@ -317,35 +320,36 @@ class WarehouseSink(BatchSink):
         self._target.commit(self, work)
 
     def process_batch_files(self, encoding: BaseBatchFileEncoding, files: Sequence[str]) -> None:
-        """Load the files of a BATCH message after the records that came before it, each in a transaction."""
-        from target_warehouse.batch_files import read_records  # and parquet, which few inputs have
+        """Load the files of a BATCH message after the records that came before it, each part in a transaction."""
+        from target_warehouse.batch_files import check_places, read_parts  # and parquet, which few inputs have
 
         self._target.drain_one(self)
         storage = self.batch_config.storage if self.batch_config else None
+        check_places(self.stream_name, list(files), storage)
+        check = self._target.message_reader.check
         for url in files:
-            records = read_records(self.stream_name, encoding, url, storage)
-            self.record_counter_metric.increment(len(records))
-            self.process_batch({"records": records})
+            for records in read_parts(self.stream_name, encoding, url, storage, check):
+                self.record_counter_metric.increment(len(records))
+                self.process_batch({"records": records})
 
     def clean_up(self) -> None:
-        """Say how often a NUL was replaced."""
-        for name, count in (self._replaced or {}).items():
-            self.logger.info(
-                "Stream %s, property %s: NUL replaced by U+FFFD in %d values.", self.stream_name, name, count
-            )
+        """Say how many values of each property lost something."""
+        for lost, counts in ((_NUL, self._losses.nul), (_CUT, self._losses.cut)):
+            for name, count in counts.items():
+                level = logging.WARNING if lost is _CUT else logging.INFO
+                told = "Stream %s, property %s: %s in %d values."
+                self.logger.log(level, told, self.stream_name, name, lost, count)
         super().clean_up()
 
     def _arrow(self, records: Sequence[Record], columns: Sequence[Column]) -> pa.Table:
-        replaced = None if self._replaced is None else Counter[str]()
-        rows = to_table(records, columns, replaced)
-        self._report_replaced(replaced or Counter())
+        losses = Losses(replaces_nul=self._losses.replaces_nul)
+        rows = to_table(records, columns, losses)
+        self._report_losses(losses)
         return rows
 
-    def _report_replaced(self, replaced: Counter[str]) -> None:
-        """Count the values in which a NUL was replaced, and warn of a property's first ones."""
-        if self._replaced is None:
-            return
-        for name in sorted(set(replaced) - set(self._replaced)):
+    def _report_losses(self, losses: Losses) -> None:
+        """Count the values that lost something, and warn of a property's first ones."""
+        for name in sorted(losses.nul.keys() - self._losses.nul.keys()):
             if not self._target.settings.sanitize_null_text_characters:
                 self.logger.warning(
                     "Stream %s, property %s: PostgreSQL cannot store the character NUL in text; every one is replaced "
@@ -353,7 +357,14 @@ class WarehouseSink(BatchSink):
                     self.stream_name,
                     name,
                 )
-        self._replaced.update(replaced)
+        for name in sorted(losses.cut.keys() - self._losses.cut.keys()):
+            self.logger.warning(
+                "Stream %s, property %s: its column holds microseconds, and times of day without their distance from "
+                "UTC; what values have beyond that is cut. As text, without a format in the schema, all of it is kept.",
+                self.stream_name,
+                name,
+            )
+        self._losses.update(losses)
 
     def _parse_timestamps_in_record(self, *_: object, **__: object) -> None:
         """Nothing: dates and times are parsed column by column when the batch is made."""

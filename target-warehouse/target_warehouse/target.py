@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import time
 import uuid
-from collections import Counter
 from contextlib import suppress
 from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -28,12 +27,18 @@ from target_warehouse.claims import Claims
 from target_warehouse.configuration import configuration_of, told_configuration
 from target_warehouse.dry_run import announcement
 from target_warehouse.engines import open_engine
-from target_warehouse.errors import AgainError, ConnectionFailedError, InputError, WarehouseError
+from target_warehouse.errors import (
+    AgainError,
+    ConnectionFailedError,
+    RejectedRecordsError,
+    WarehouseError,
+)
 from target_warehouse.history import RUNNING, LoadHistory, StreamRun
 from target_warehouse.reader import LineReader
 from target_warehouse.scope import Scope
 from target_warehouse.settings import Settings, check_types, config_json_schema
 from target_warehouse.signals import Signals
+from target_warehouse.understanding import UnderstandingTarget
 from target_warehouse.watermark import Watermark
 
 if TYPE_CHECKING:
@@ -53,7 +58,7 @@ PENDING_BYTES = 28 << 20
 _state_json = msgspec.json.Encoder(decimal_format="number")
 
 
-class TargetWarehouse(Target):
+class TargetWarehouse(UnderstandingTarget):
     """Loads a Singer stream into a DuckDB file or a PostgreSQL database."""
 
     name = "target-warehouse"
@@ -80,8 +85,8 @@ class TargetWarehouse(Target):
         self.settings = Settings.from_config(self.config)
         self.run_id = uuid.uuid4().hex
         self._engine: Engine | None = None
-        self._watermark = Watermark()
-        self._runs: dict[str, StreamRun] = {}
+        self.watermark = Watermark()
+        self.runs: dict[str, StreamRun] = {}
         self._printed_state: Any = None
         self._pending_bytes = 0
         self._taken_again: str | None = None  # the stream of which a refused batch is being read again
@@ -91,6 +96,7 @@ class TargetWarehouse(Target):
         self.message_reader.check = self._signals.check
         if self.has_fast_line:
             self.message_reader.take_run = self._take_run
+        self.message_reader.reject_line = lambda stream, line: self.reject_deep(stream, line.decode(errors="replace"))
 
     @classmethod
     def invoke(  # type: ignore[override]  # as in the SDK's own targets
@@ -173,12 +179,17 @@ class TargetWarehouse(Target):
 
     def run_of(self, sink: WarehouseSink) -> StreamRun:
         """The history of the sink's stream in this run; from the first time on it is in the table."""
-        run = self._runs.get(sink.stream_name)
+        run = self.run_of_stream(sink.stream_name, sink.table)
+        run.table = sink.table
+        return run
+
+    def run_of_stream(self, stream: str, table: Table) -> StreamRun:
+        """The history of a stream in this run."""
+        run = self.runs.get(stream)
         if run is None:
-            run = self._runs[sink.stream_name] = StreamRun(sink.stream_name, sink.table)
+            run = self.runs[stream] = StreamRun(stream, table)
             with self._signals.held(), self.engine.transaction() as transaction:
                 self._history.write(transaction, [(run, RUNNING, None)])
-        run.table = sink.table
         return run
 
     def took_record(self, sink: WarehouseSink) -> int:
@@ -188,11 +199,11 @@ class TargetWarehouse(Target):
         return size
 
     def _took(self, sink: WarehouseSink, rows: int, size: int) -> None:
-        run = self._runs[sink.stream_name]
+        run = self.runs[sink.stream_name]
         run.rows_read += rows
         run.size += size
         self._pending_bytes += size
-        self._watermark.record(sink.stream_name)
+        self.watermark.record(sink.stream_name)
 
     def _take_run(self, run: Run) -> bool:
         """The fast line: have the stream's sink take a run as a whole, or in parts if no batch has room for all."""
@@ -229,7 +240,7 @@ class TargetWarehouse(Target):
 
     def take_again(self, sink: WarehouseSink, runs: Sequence[Run]) -> None:
         """Have the slow line take runs that the database refused, and write them; until then no STATE passes them."""
-        run = self._runs[sink.stream_name]
+        run = self.runs[sink.stream_name]
         run.rows_read -= sum(part.rows for part in runs)
         run.size -= sink.pending_bytes
         self._pending_bytes -= sink.pending_bytes
@@ -239,14 +250,14 @@ class TargetWarehouse(Target):
             self.message_reader.process_one_by_one(part)
         self.drain_one(sink)
         self._taken_again = None
-        self._watermark.committed(sink.stream_name)
+        self.watermark.committed(sink.stream_name)
 
     def commit(self, sink: WarehouseSink, work: Callable[[Transaction], Counts], *, is_last: bool = True) -> None:
         """Do the work and write the stream's history in one transaction; signals wait for its end.
 
         The last commit of a batch writes the rejected records too; after it nothing of the stream is pending.
         """
-        run = self._runs[sink.stream_name]
+        run = self.runs[sink.stream_name]
         refused = self._rejected_by(sink) if is_last else None
         with self._signals.held():
             counts = self._written(run, sink, work, refused)
@@ -255,7 +266,7 @@ class TargetWarehouse(Target):
                 sink.rejected.clear()
                 self._pending_bytes -= sink.pending_bytes
                 if sink.stream_name != self._taken_again:
-                    self._watermark.committed(sink.stream_name)
+                    self.watermark.committed(sink.stream_name)
 
     def _written(
         self,
@@ -278,7 +289,7 @@ class TargetWarehouse(Target):
     def _rejected_by(self, sink: WarehouseSink) -> tuple[Table, pa.Table] | None:
         if not sink.rejected:
             return None
-        from target_warehouse.rows import to_table
+        from target_warehouse.rows import Losses, to_table
 
         if self._rejects is None:
             self._rejects = self.engine.prepare(rejects.rejects_table(self.settings.default_target_schema))
@@ -287,7 +298,7 @@ class TargetWarehouse(Target):
         rows = [
             {name: escaped(value) if isinstance(value, str) else value for name, value in row.items()} for row in found
         ]
-        return self._rejects, to_table(rows, self._rejects.columns, Counter())
+        return self._rejects, to_table(rows, self._rejects.columns, Losses())
 
     def commit_all(self) -> None:
         """Commit every pending record, then print the STATE that follows from it."""
@@ -301,22 +312,32 @@ class TargetWarehouse(Target):
         for sink in self._sinks_active.values():
             sink.clean_up()
         if (changes := self.engine.changes()) is not None:
-            self.logger.info("%s", announcement(self._runs.values(), changes))
+            self.logger.info("%s", announcement(self.runs.values(), changes))
         else:
             self.engine.make_views(self.settings.default_target_schema, self.settings.views_schema)
-        self._check_rejected()
+        try:
+            self._check_rejected()
+        except RejectedRecordsError as error:
+            self.check_refused(error)
+            raise
+        self.check_refused()
         self.finish()
 
     def _check_rejected(self) -> None:
-        if runs := [run for run in self._runs.values() if run.rejected]:
+        if runs := [run for run in self.runs.values() if run.rejected]:
             is_kept, limit = not self.settings.dry_run, self.settings.max_rejected
             self.logger.warning("%s", rejects.judged(runs, self._history.table.schema, limit, is_kept=is_kept))
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        if self.is_refused(message_dict):
+            return
         sink: WarehouseSink | None = self._sinks_active.get(message_dict.get("stream", ""))  # type: ignore[assignment]
         if sink is not None and sink.is_bulk:
             self.drain_one(sink)  # no batch is of both lines
-        super()._process_record_message(message_dict)
+        try:
+            super()._process_record_message(message_dict)
+        except RecursionError:  # in a stream map, or in flattening
+            self.reject_deep(message_dict["stream"], message_dict["record"])
         self._commit_if_much_or_due()
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
@@ -326,31 +347,20 @@ class TargetWarehouse(Target):
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"value"})
         if message_dict["value"]:  # Meltano warns of an empty state, and it says nothing
-            self._watermark.state(message_dict["value"])
+            self.watermark.state(message_dict["value"])
             self._commit_if_due()
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "version"})
-        self._assert_known(message_dict["stream"], "ACTIVATE_VERSION")
+        if self.is_refused(message_dict):
+            return
+        self.assert_known(message_dict["stream"], "ACTIVATE_VERSION")
         scope = Scope.of_message(message_dict)
         for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
             if not isinstance(stream_map, RemoveRecordTransform):
                 sink = self.get_sink(stream_map.stream_alias)
                 if sink.process_activate_version_messages:
                     sink.activate_version(message_dict["version"], scope)
-
-    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
-        self._assert_known(message_dict["stream"], "BATCH")
-        from target_warehouse.batch_files import check_encoding
-
-        check_encoding(message_dict["stream"], message_dict["encoding"], message_dict["manifest"])
-        super()._process_batch_message(message_dict)
-
-    def _assert_known(self, stream: str, kind: str) -> None:
-        if stream not in self.mapper.stream_maps:
-            msg = f"The input has a message {kind} for the stream {stream} before its SCHEMA."
-            raise InputError(msg)
 
     def _commit_if_much_or_due(self) -> None:
         """If much waits, commit what waits most of: the other streams' batches may still become larger."""
@@ -362,11 +372,11 @@ class TargetWarehouse(Target):
         self._commit_if_due()
 
     def _commit_if_due(self) -> None:
-        if self._watermark.is_waiting and time.monotonic() >= self._next_commit:
+        if self.watermark.is_waiting and time.monotonic() >= self._next_commit:
             self.commit_all()
 
     def _print_state(self) -> None:
-        state = self._watermark.release()
+        state = self.watermark.release()
         if state is not None and state != self._printed_state and not self.settings.dry_run:
             self._write_state_message(state)
             self._printed_state = state
@@ -383,7 +393,7 @@ class TargetWarehouse(Target):
         """Write every stream's last history row and let go of the warehouse; `error` is what ended the run, if any."""
         if self._engine is None:
             return
-        rows = [(run, *run.outcome(error)) for run in self._runs.values()]
+        rows = [(run, *run.outcome(error)) for run in self.runs.values()]
         try:
             if rows and not isinstance(error, ConnectionFailedError):  # there is nothing to write it by
                 with self._engine.transaction() as transaction:

@@ -12,6 +12,7 @@ import datetime as dt
 import decimal
 import json
 import re
+import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,24 @@ _EXACTLY = decimal.Context(prec=100, traps=[decimal.Inexact, decimal.InvalidOper
 #: 1e999999999 would take a gigabyte when written out.
 NUMERIC_DIGITS, NUMERIC_PLACES = 131_072, 16_383
 
+#: A fraction of a second of which microseconds do not hold every digit, and a distance from UTC.
+_CUT_FRACTION = re.compile(r"[.,]\d{6}\d*[1-9]")
+_OFFSET = re.compile(r"[+-](?=[\d:.]*[1-9])[\d:.]+$")
 _HEX = re.compile(r"(?:0x|\\x)?([0-9a-fA-F]*)")
+TOO_DEEP = "has more lists and objects inside one another than can be stored"
 _INTEGERS = ("smallint", "integer", "bigint", "hugeint")
+#: Forms of the integers that are narrower than 64 bits.
+_NARROW_INTEGERS = {"smallint": "integer of 16 bits", "integer": "integer of 32 bits"}
+#: Forms of PostgreSQL's arrays by the type of their items; others take items of any type.
+_ARRAYS = {
+    "smallint": "integers of 16 bits",
+    "integer": "integers of 32 bits",
+    "bigint": "integers",
+    "numeric": "numbers",
+    "real": "numbers",
+    "double precision": "numbers",
+    "boolean": "booleans",
+}
 
 
 class UnfitError(ValueError):
@@ -59,9 +76,13 @@ def form_of(kind: str, stored: str) -> str:
 
     A kind's own name, or for numbers `integer` (64 bits), `decimal` (38 digits, 18 after the point), `numeric`
     (any digits, as text) and `plain` (text without exponent and trailing zeros, so that equal numbers are equal
-    texts), or `uuid`.
+    texts), or `uuid`; for columns narrower than that what `_NARROW_INTEGERS` and `_ARRAYS` say.
     """
+    if kind == "json" and stored.endswith("[]"):
+        return _ARRAYS.get(stored.removesuffix("[]"), "list")
     if kind in ("integer", "number"):
+        if stored in _NARROW_INTEGERS:
+            return _NARROW_INTEGERS[stored]
         if stored.startswith(_INTEGERS):
             return "integer"
         if stored.startswith("decimal"):
@@ -69,6 +90,13 @@ def form_of(kind: str, stored: str) -> str:
         plain = "numeric" if stored.startswith("numeric") else "plain"
         return f"whole {plain}" if kind == "integer" else plain
     return "uuid" if kind == "string" and stored == "uuid" else kind
+
+
+def is_cut(form: str, value: Any) -> bool:
+    """Whether a moment or a time of day has more to it than its column keeps, microseconds and no distance from UTC."""
+    if form not in ("date-time", "time") or not isinstance(value, str):
+        return False
+    return _CUT_FRACTION.search(value) is not None or (form == "time" and _OFFSET.search(value) is not None)
 
 
 def json_line(value: Any) -> str:
@@ -81,6 +109,13 @@ def json_line(value: Any) -> str:
         return _lossless.encode(value).decode()
     except (msgspec.MsgspecError, UnicodeEncodeError, ValueError):
         return json.dumps(value, default=str)
+    except RecursionError:  # it was read with less on the stack
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(2 * limit)
+        try:
+            return json_line(value)
+        finally:
+            sys.setrecursionlimit(limit)
 
 
 def storable(text: str) -> str:
@@ -104,11 +139,30 @@ def without_nul(value: Any) -> Any:
     return [without_nul(item) for item in value] if isinstance(value, list) else value
 
 
-def _integer(value: Any) -> int:
+def _integer(value: Any, bits: int = 64) -> int:
     whole = _whole(value)
     if not -(2**63) <= whole < 2**63:
         raise NarrowError("number")
+    if not -(2 ** (bits - 1)) <= whole < 2 ** (bits - 1):
+        raise NarrowError("integer")
     return whole
+
+
+def _list_of(check: Callable[[Any], Any]) -> Callable[[Any], str]:
+    """The converter of an array whose items this one takes; of any other value the column becomes JSON."""
+
+    def convert(value: Any) -> str:
+        if not isinstance(value, list):
+            raise NarrowError("json")
+        for item in value:
+            try:
+                check(item)
+            except ValueError:
+                if item is not None:
+                    raise NarrowError("json") from None
+        return _json_text(value)
+
+    return convert
 
 
 def _whole(value: Any) -> int:
@@ -181,6 +235,8 @@ def _json_text(value: Any) -> str:
         raise
     except (msgspec.MsgspecError, UnicodeEncodeError, ValueError):
         raise UnfitError("holds text that is not valid Unicode") from None
+    except RecursionError:
+        raise UnfitError(TOO_DEEP) from None
 
 
 def _readable(value: Any) -> str:
@@ -245,6 +301,14 @@ _lossless = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "integer": _integer,
+    "integer of 32 bits": lambda value: _integer(value, 32),
+    "integer of 16 bits": lambda value: _integer(value, 16),
+    "integers": _list_of(_integer),
+    "integers of 32 bits": _list_of(lambda value: _integer(value, 32)),
+    "integers of 16 bits": _list_of(lambda value: _integer(value, 16)),
+    "numbers": _list_of(_decimal),
+    "booleans": _list_of(_boolean),
+    "list": _list_of(lambda value: value),
     "decimal": _duckdb_decimal,
     "whole decimal": lambda value: _duckdb_decimal(_whole(value)),
     "numeric": _numeric,

@@ -23,6 +23,7 @@ class Watermark:
         self._position = 0
         self._first_uncommitted: dict[str, int] = {}
         self._states: list[tuple[int, Any]] = []
+        self._lost_at: int | None = None
 
     @property
     def is_waiting(self) -> bool:
@@ -38,9 +39,16 @@ class Watermark:
         """Everything read of this stream so far is committed."""
         self._first_uncommitted.pop(stream, None)
 
+    def lose(self) -> None:
+        """A record was read that is not loaded, nor kept anywhere: no STATE after it may be printed."""
+        self._position += 1
+        self._lost_at = self._lost_at or self._position
+
     def state(self, value: Any) -> None:
         """A STATE message was read."""
         self._position += 1
+        if self._lost_at:
+            return
         self._states.append((self._position, value))
         # Of two states only the later one matters unless a first uncommitted record lies between them: those
         # records only ever move on.

@@ -1,11 +1,14 @@
-"""Tap and target know nothing of one another, and read JSON in C with the same file, of which each has a copy."""
+"""Tap and target know nothing of one another; what both need is a file of which each has a copy."""
 
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_both_copies_of_what_reads_json_are_the_same() -> None:
-    copies = [*ROOT.glob("*/*/json_text.h")]
+@pytest.mark.parametrize("name", ["json_text.h", "deletions.py"])  # what reads JSON in C; what maps do to deletions
+def test_both_copies_are_the_same(name: str) -> None:
+    copies = [*ROOT.glob(f"*/*/{name}")]
     assert len(copies) == 2
     assert len({copy.read_bytes() for copy in copies}) == 1

@@ -2,21 +2,26 @@
 
 A stream file may hold several runs between lines `=== next run`. The `.rows.json` beside it says what the tables
 hold afterwards (of the `_sdc_` columns only those it names; "*" is any value but null), and optionally the
-configuration, and the last STATE printed.
+configuration, the last STATE printed, words of the error that ends the runs, and the stream and reason of each
+rejected record.
 """
 
 from __future__ import annotations
 
 import io
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_warehouse.errors import WarehouseError
 from target_warehouse.target import TargetWarehouse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conftest import Warehouse
 
 STREAMS = sorted((Path(__file__).parent / "streams").glob("*.singer"))
@@ -27,13 +32,28 @@ def test_there_are_streams() -> None:
     assert STREAMS
 
 
+@contextmanager
+def ends_as(expected: dict[str, Any]) -> Iterator[None]:
+    """The run ends with the words of `error`, or without an error if there are none."""
+    if "error" not in expected:
+        yield
+        return
+    with pytest.raises(WarehouseError) as raised:
+        yield
+    assert [word for word in expected["error"] if word not in str(raised.value)] == []
+
+
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
 def test_a_stream_makes_its_rows(stream: Path, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
     expected = json.loads(stream.with_suffix(".rows.json").read_text(encoding="utf-8"))
     text = stream.read_bytes().decode()  # not read_text, which would make CRLF a plain line end
     for run in text.split(NEXT_RUN):
         target = TargetWarehouse(config={"warehouse": warehouse.url, **expected.get("config", {})})
-        target.run(io.StringIO(run, newline=""))
+        with ends_as(expected):
+            target.run(io.StringIO(run, newline=""))
+    if "rejected" in expected:
+        rejected = [[row["stream"], row["reason"]] for row in warehouse.rows("_rejected_records")]
+        assert sorted(rejected) == expected["rejected"]
     for table, rows in expected["tables"].items():
         named = {column for row in rows for column in row}
         actual = [

@@ -271,13 +271,9 @@ class HubSpotStream(Stream):
         """Leave the state alone."""
 
     def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
-        """Yield the messages of a record; a delete record stays partial even where a stream map reads all columns."""
-        is_delete = bool(record.get("_sdc_deleted_at"))
-        padded = dict.fromkeys(self.schema["properties"]) | record if is_delete else record
-        for message in super()._generate_record_messages(padded):
+        """Yield the messages of a record; of a delete record, which is partial, only what it carries (`deletions`)."""
+        for message in super()._generate_record_messages(record):
             message.time_extracted = self._extracted_at
-            if is_delete:
-                message.record = {name: value for name, value in message.record.items() if value is not None}
             yield message
 
     def _taken(self, block: Block) -> Iterator[Record]:

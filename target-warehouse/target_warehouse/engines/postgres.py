@@ -46,7 +46,7 @@ _ARROW_TYPES = (
     *("smallint", "integer", "bigint", "double", "real", "boolean"),
     *("text", "character", "date", "timestamp", "bytea"),
 )
-_WIDER_TYPES = {"number": "numeric", "text": "text"}
+_WIDER_TYPES = {"integer": "bigint", "number": "numeric", "json": "jsonb", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
 #: With it ADBC, when it connects, does not know the types by their names; pools refuse options, so only where needed.
 _QUOTES_TYPES = "SELECT reset_val FROM pg_settings WHERE name = 'quote_all_identifiers'"

@@ -141,7 +141,9 @@ class Engine(Protocol):
         """
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
-        """Have the columns of these properties hold this kind too (`number` or `text`); gives the table as it is then.
+        """Have the columns of these properties hold this kind too: `integer`, `number`, `json` or `text`.
+
+        Gives the table as it is then.
 
         Raises:
             LoadError: the database refused.

@@ -1,0 +1,314 @@
+"""A stream's JSON schema as taps write it, of any draft, becomes one of draft 2020-12 that stands for itself.
+
+Taps send schemas of drafts 3 to 2020-12, and mixtures. What older drafts say in other words is said in today's;
+references within the schema are unfolded, so that nothing refers to anything: no reference is ever followed out of
+the message. What is no assertion, but for what describes a column, is left out. Pure: standard library only.
+
+Bounds: a schema that unfolds into more than `MOST_SCHEMAS`, or nests deeper than `MOST_LEVELS`, is refused; where a
+schema refers back to one that it is part of, anything may stand.
+"""
+
+from __future__ import annotations
+
+import decimal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MOST_SCHEMAS = 30_000
+MOST_LEVELS = 60
+
+TYPES = ("null", "boolean", "object", "array", "number", "integer", "string")
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+#: Where one schema stands, where a list of them does, and where an object of them does.
+_ONE = (
+    *("additionalProperties", "unevaluatedProperties", "unevaluatedItems", "propertyNames", "contains", "not"),
+    *("if", "then", "else", "items"),
+)
+_LISTS = ("allOf", "anyOf", "prefixItems")
+_OBJECTS = ("properties", "patternProperties", "dependentSchemas")
+_LIMITS = (
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+    "minContains",
+    "maxContains",
+)
+#: What says nothing of values; identifiers and definitions have been used up by then.
+_LEFT_OUT = (
+    *(*_REFERENCES, "$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "$comment"),
+    *("definitions", "$defs", "default", "examples", "deprecated", "readOnly", "writeOnly", "additionalItems"),
+    *("divisibleBy", "disallow", "extends", "oneOf", "dependencies"),
+)
+_TEXTS = ("title", "description", "format", "contentEncoding", "contentMediaType", "pattern", "x-sql-datatype")
+_NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+
+
+class SchemaError(ValueError):
+    """A schema cannot be understood; the argument says what is wrong with it, and where."""
+
+
+def modern(schema: Any) -> tuple[dict[str, Any], list[str]]:
+    """The schema of a stream's records, and what was taken for anything as it cannot be understood, each in words.
+
+    Raises:
+        SchemaError: it cannot be understood as a whole.
+    """
+    if not isinstance(schema, dict):
+        raise SchemaError("it is not an object")
+    reading = _Reading(schema)
+    try:
+        read = reading.schema(schema, (), ())
+    except RecursionError:
+        raise SchemaError("too much is inside one another") from None
+    for part in _parts(read):
+        for name, prop in (part.get("properties") or {}).items():
+            read.setdefault("properties", {}).setdefault(name, prop)
+    known = read.get("properties") or {}
+    required = [name for name in read.get("required", ()) if name in known]  # others, no column could be filled from
+    read.pop("required", None)
+    return (read | {"required": required} if required else read), reading.notes
+
+
+def understood(message: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A SCHEMA message whose schema is `modern`, whose keys are a list, and what was taken for anything.
+
+    Raises:
+        SchemaError: the schema or the keys cannot be understood, or there is no table to be made of them.
+    """
+    schema, notes = modern(message["schema"])
+    if not schema.get("properties"):
+        lacks = "lacks properties" if schema.get("properties") is None else "has no properties"
+        raise SchemaError(f"it {lacks}, so there is no table to make")
+    given = message.get("key_properties")
+    keys = [given] if isinstance(given, str) else given or []
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise SchemaError("its key_properties are not a list of names")
+    keys = list(dict.fromkeys(keys))
+    if unknown := [key for key in keys if key not in schema["properties"]]:
+        raise SchemaError(f"it names the key {' and '.join(unknown)}, which its properties do not have")
+    return {**message, "schema": schema, "key_properties": keys}, notes
+
+
+def _parts(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schemas that a record has to fit beside this one."""
+    for part in schema.get("allOf", ()):
+        if isinstance(part, dict):
+            yield part
+            yield from _parts(part)
+
+
+class _Reading:
+    """The reading of one schema, which counts what it has unfolded."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self.notes: list[str] = []
+        self._root = root
+        self._count = 0
+        self._anchors: dict[str, Any] | None = None
+
+    def schema(self, node: Any, where: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
+        """Any schema; `inside` are the references that led here."""
+        self._count += 1
+        if self._count > MOST_SCHEMAS:
+            raise SchemaError(f"it unfolds into more than {MOST_SCHEMAS:,} schemas")
+        if len(where) > MOST_LEVELS:
+            raise SchemaError("too much is inside one another")
+        if node is None or node is True:
+            return {}
+        if node is False:
+            return {"not": {}}
+        if isinstance(node, str) and node in TYPES:  # as `items` of some taps
+            return {"type": node}
+        if not isinstance(node, dict):
+            raise SchemaError(f"{_told(where)} is not an object")
+        read = self._plain(node, where, inside)
+        for name in _REFERENCES:
+            if name in node:
+                read = _both(self._referred(node[name], where, inside), read)
+        return read
+
+    def _plain(self, node: Mapping[str, Any], where: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
+        read = {
+            name: value
+            for name, value in node.items()
+            if name not in _LEFT_OUT and (value is not None or name == "const")
+        }
+        self._check_forms(read, where)
+        self._type(read, where)
+        self._limits(read, node)
+        self._items(read, node)
+        self._older_words(read, node, where)
+        for name in _ONE:
+            if name in read:
+                if read[name] is True and name != "items":
+                    del read[name]
+                elif read[name] is not False:
+                    read[name] = self.schema(read[name], (*where, name), inside)
+        for name in _LISTS:
+            if name in read:
+                read[name] = [self.schema(part, (*where, name), inside) for part in read[name]]
+                if not read[name]:
+                    del read[name]
+        for name in _OBJECTS:
+            if name in read:
+                read[name] = {key: self.schema(part, (*where, key), inside) for key, part in read[name].items()}
+        self._required(read, node)
+        return read
+
+    @staticmethod
+    def _check_forms(read: dict[str, Any], where: tuple[str, ...]) -> None:
+        """What is no text, or no number, says nothing; where lists and objects have to be, there is no other way."""
+        for name in _TEXTS:
+            if name in read and not isinstance(read[name], str):
+                del read[name]
+        for name in _NUMBERS:
+            if name in read and not isinstance(read[name], bool | int | float | decimal.Decimal | str):
+                del read[name]
+        for name in (*_LISTS, "enum"):
+            if not isinstance(read.get(name, []), list):
+                raise SchemaError(f"{name} in {_told(where)} is not a list")
+        for name in _OBJECTS:
+            if not isinstance(read.get(name, {}), dict):
+                raise SchemaError(f"{name} in {_told(where)} is not an object")
+
+    def _type(self, read: dict[str, Any], where: tuple[str, ...]) -> None:
+        """Types by name; `any` and unknown ones say nothing, and in draft 3 a schema may stand for a type."""
+        if "type" not in read:
+            return
+        declared = read.pop("type")
+        listed = declared if isinstance(declared, list) else [declared]
+        names: list[str] = []
+        members: list[Any] = []
+        for kind in listed:
+            if isinstance(kind, dict):
+                members.append(kind)
+            elif kind is None:
+                names.append("null")
+            elif not isinstance(kind, str):
+                raise SchemaError(f"the type of {_told(where)} is neither a name nor a list of names")
+            elif kind in TYPES:
+                names.append(kind)
+            else:
+                if kind != "any":
+                    self.notes.append(f"{_told(where)} has the type {kind[:40]!r}, which JSON schema does not have")
+                return
+        if members:
+            own = [{"type": names}] if names else []
+            read["anyOf"] = [*read.get("anyOf", []), *own, *members]
+        elif names:
+            read["type"] = names if isinstance(declared, list) else names[0]
+
+    @staticmethod
+    def _limits(read: dict[str, Any], node: Mapping[str, Any]) -> None:
+        for limit, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+            if isinstance(read.get(limit), bool):
+                is_exclusive = read.pop(limit)
+                if is_exclusive and bound in read:
+                    read[limit] = read[bound]
+        if "divisibleBy" in node and "multipleOf" not in read:
+            read["multipleOf"] = node["divisibleBy"]
+        for name in _LIMITS:
+            value = read.get(name)
+            if isinstance(value, decimal.Decimal | float) and value == int(value):
+                read[name] = value = int(value)
+            if isinstance(value, int) and not isinstance(value, bool) and value < 0:
+                del read[name]  # -1 is how some say that there is none
+
+    @staticmethod
+    def _items(read: dict[str, Any], node: Mapping[str, Any]) -> None:
+        if isinstance(read.get("items"), list):
+            read["prefixItems"] = read.pop("items")
+            if node.get("additionalItems") is not None:
+                read["items"] = node["additionalItems"]
+
+    def _older_words(self, read: dict[str, Any], node: Mapping[str, Any], where: tuple[str, ...]) -> None:
+        one_of, extends = node.get("oneOf"), node.get("extends")
+        if one_of is not None:
+            if not isinstance(one_of, list):
+                raise SchemaError(f"oneOf in {_told(where)} is not a list")
+            if "anyOf" in read:
+                read["allOf"] = [*read.get("allOf", []), {"anyOf": one_of}]
+            elif one_of:
+                read["anyOf"] = one_of  # a value that fits two members is as good as one that fits one
+        if extends is not None:
+            read["allOf"] = [*read.get("allOf", []), *(extends if isinstance(extends, list) else [extends])]
+        if (disallowed := node.get("disallow")) is not None:
+            read["allOf"] = [*read.get("allOf", []), {"not": {"type": disallowed}}]
+        if isinstance(dependencies := node.get("dependencies"), dict):
+            for name, needed in dependencies.items():
+                is_schema = isinstance(needed, dict | bool)
+                word = "dependentSchemas" if is_schema else "dependentRequired"
+                needed = [needed] if isinstance(needed, str) else needed
+                read[word] = {**read.get(word, {}), name: needed}
+
+    @staticmethod
+    def _required(read: dict[str, Any], node: Mapping[str, Any]) -> None:
+        """Of the properties of draft 3 each says itself whether it is required."""
+        given = read.pop("required", None)
+        names = [given] if isinstance(given, str) else given if isinstance(given, list) else []
+        properties = node.get("properties")
+        if isinstance(properties, dict):
+            names = [
+                *names,
+                *(key for key, part in properties.items() if isinstance(part, dict) and part.get("required") is True),
+            ]
+        names = list(dict.fromkeys(name for name in names if isinstance(name, str)))
+        if names:
+            read["required"] = names
+
+    def _referred(self, reference: Any, where: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
+        """What a reference within the schema refers to; anything where it leads out of it, or back to where it is."""
+        if reference in inside:
+            return {}
+        found = self._found(reference) if isinstance(reference, str) else None
+        if found is None:
+            self.notes.append(f"{_told(where)} refers to {str(reference)[:80]!r}, which is not in the message")
+            return {}
+        return self.schema(found, where, (*inside, reference))
+
+    def _found(self, reference: str) -> Any:
+        base, _, fragment = reference.partition("#")
+        own = self._root.get("$id", self._root.get("id"))
+        if base and not (isinstance(own, str) and own.rstrip("#").endswith(base)):
+            return None
+        if fragment and not fragment.startswith("/"):
+            if self._anchors is None:
+                self._anchors = dict(_anchors(self._root))
+            return self._anchors.get(fragment)
+        found: Any = self._root
+        for step in fragment.split("/")[1:]:
+            step = unquote(step).replace("~1", "/").replace("~0", "~")
+            if isinstance(found, dict) and step in found:
+                found = found[step]
+            elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+                found = found[int(step)]
+            else:
+                return None
+        return found if isinstance(found, dict | bool) else None
+
+
+def _told(where: tuple[str, ...]) -> str:
+    return f"its property {'.'.join(where)}" if where else "it"
+
+
+def _anchors(node: Any) -> Iterator[tuple[str, Any]]:
+    for name in ("$anchor", "$dynamicAnchor", "$id", "id"):
+        anchor = node.get(name) if isinstance(node, dict) else None
+        if isinstance(anchor, str) and (name.endswith("nchor") or anchor.startswith("#")):
+            yield anchor.removeprefix("#"), node
+    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _anchors(part)
+
+
+def _both(referred: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
+    """A schema for what fits both."""
+    if not referred.keys() & beside.keys() - {"title", "description"}:
+        return referred | beside
+    told: dict[str, Any] = {name: beside[name] for name in ("title", "description") if name in beside}
+    return {"allOf": [referred, beside], **told}

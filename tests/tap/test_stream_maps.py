@@ -1,0 +1,75 @@
+"""Whatever a stream map does to records, deletions leave the tap: marked, by their key, with what is known of them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from tests.tap.running import run_tap
+
+MARK = {"id", "_sdc_deleted_at"}
+#: The map of contacts, the stream in which deletions are then, and what those of an archived and a merged one have.
+MAPS: dict[str, tuple[dict[str, Any] | None, str, set[str] | None, set[str] | None]] = {
+    "names what stays": ({"id": "id", "email": "email", "__else__": None}, "contacts", MARK, MARK),
+    "a filter": ({"__filter__": "email == 'nobody'"}, "contacts", MARK | {"archived", "archived_at"}, None),
+    "expressions": (
+        {"shout": "email.upper()", "got": "record.get('email')", "into": "merged_into_id", "archived": None},
+        "contacts",
+        MARK | {"archived_at"},
+        MARK | {"merged_into_id", "into"},
+    ),
+    "a hashed key": ({"id": "md5(id)"}, "contacts", MARK | {"archived", "archived_at"}, None),
+    "an alias": ({"__alias__": "people"}, "people", MARK | {"archived", "archived_at"}, MARK | {"merged_into_id"}),
+    "left out": (None, "contacts", None, None),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_deletion_passes_every_map(sandbox_factory, tmp_path, name):
+    each, stream, archived_has, merged_has = MAPS[name]
+    sandbox = sandbox_factory(contacts=12, deals=1, associations=1, contact_properties=5, tier="unlimited")
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
+    settings["stream_maps"] = {"contacts": each}
+    first = run_tap(tmp_path, settings)
+    assert first.returncode == 0, first.log
+    archived, winner, loser = [record["id"] for record in sandbox.truth("0-1")][:3]
+    sandbox.mutate(
+        [
+            {"kind": "archive", "type": "0-1", "id": archived},
+            {"kind": "merge", "type": "0-1", "winner": winner, "loser": loser},
+        ]
+    )
+    run = run_tap(tmp_path, settings, state=first.state)
+    assert run.returncode == 0, run.log
+    deletes = {record["id"]: record for record in run.deletes(stream)}
+    if archived_has is None:
+        assert not deletes
+        return
+    schemas = [
+        message["schema"] for message in run.messages if (message["type"], message.get("stream")) == ("SCHEMA", stream)
+    ]
+    assert all("_sdc_deleted_at" in schema["properties"] for schema in schemas)
+    hashed = name == "a hashed key"
+    keys = [hashlib.md5(key.encode()).hexdigest() if hashed else key for key in (archived, loser)]
+    assert deletes.keys() == set(keys)
+    assert deletes[keys[0]].keys() == archived_has
+    if merged_has is not None:
+        assert deletes[keys[1]].keys() == merged_has
+
+
+def test_a_copy_of_a_stream_has_its_deletions_and_a_key_that_they_lack_is_told(sandbox_factory, tmp_path):
+    sandbox = sandbox_factory(contacts=12, deals=1, associations=1, contact_properties=5, tier="unlimited")
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
+    settings["stream_maps"] = {
+        "copied": {"__source__": "contacts", "id": "id", "__else__": None},
+        "by_email": {"__source__": "contacts", "__key_properties__": ["email"]},
+    }
+    first = run_tap(tmp_path, settings)
+    archived = next(iter(sandbox.truth("0-1")))["id"]
+    sandbox.mutate([{"kind": "archive", "type": "0-1", "id": archived}])
+    run = run_tap(tmp_path, settings, state=first.state)
+    assert [record.keys() for record in run.deletes("copied")] == [MARK]
+    assert [record["id"] for record in run.deletes("contacts")] == [archived]
+    assert "The stream map of by_email makes the key email of properties that a deletion does not carry" in run.log
