@@ -82,9 +82,8 @@ def understood(message: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         SchemaError: the schema or the keys cannot be understood, or there is no table to be made of them.
     """
     schema, notes = modern(message["schema"])
-    if not schema.get("properties"):
-        lacks = "lacks properties" if schema.get("properties") is None else "has no properties"
-        raise SchemaError(f"it {lacks}, so there is no table to make")
+    if "properties" not in schema:
+        raise SchemaError("it lacks properties, so there is no table to make")
     given = message.get("key_properties")
     keys = [given] if isinstance(given, str) else given or []
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):

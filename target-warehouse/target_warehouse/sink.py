@@ -23,6 +23,7 @@ from target_warehouse.errors import InputError, LoadError, RefusedDataError, War
 from target_warehouse.own_names import check_own_names
 from target_warehouse.parts import Part, write_in_halves
 from target_warehouse.rows import Losses, MisfitError, key_reader, sift, to_table
+from target_warehouse.schemas import SchemaError
 from target_warehouse.validation import RecordChecker
 from target_warehouse.values import CONVERTERS, UnfitError, json_line
 
@@ -110,17 +111,12 @@ class WarehouseSink(BatchSink):
         """Create the table or add its missing columns.
 
         Raises:
-            InputError: the schema has no properties, or not those that the keys name.
+            SchemaError: the schema has no properties, or not those that the keys name.
         """
         if not self.table.columns:
-            msg = f"The SCHEMA of the stream {self.stream_name} has no properties, so there is no table to make."
-            raise InputError(msg)
-        unknown = [key for key in self.table.keys if key not in self._names]
-        if unknown:
-            msg = (
-                f"The stream {self.stream_name} names the key {' and '.join(unknown)}, which its schema does not have."
-            )
-            raise InputError(msg)
+            raise SchemaError("it has no properties, so there is no table to make")
+        if unknown := [key for key in self.table.keys if key not in self._names]:
+            raise SchemaError(f"it names the key {' and '.join(unknown)}, which its properties do not have")
         engine = self._target.engine  # opened now, if it is the first sink
         try:
             self._target.claims.claim(self.stream_name, self.table)  # before the table is made or changed

@@ -1,7 +1,7 @@
 """What SCHEMA messages say, and what is left out because it cannot be understood: streams, and records too deep.
 
 The SDK, its stream maps and the sinks see schemas as `schemas` gives them. A stream that is left out costs only itself:
-its messages are counted, no STATE passes them, the others are loaded, and the run fails at its end.
+no STATE passes its messages, the others are loaded, and the run fails at its end.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class UnderstandingTarget(Target):
             self._refused.discard(stream)
 
     def _refuse(self, stream: str, reason: str) -> None:
-        """Leave a stream out: what came before is written, its records are counted, and no STATE passes them."""
+        """Leave a stream out: what came before is written, and no STATE passes its records."""
         for stream_map in self.mapper.stream_maps.pop(stream, ()):
             old: WarehouseSink | None = self._sinks_active.get(stream_map.stream_alias)  # type: ignore[assignment]
             if old is not None:
@@ -86,12 +86,10 @@ class UnderstandingTarget(Target):
         self.logger.error("%s", run.refusal)
 
     def is_refused(self, message: dict[str, Any]) -> bool:
-        """Whether a message is of a stream that is left out; if so, it is counted."""
+        """Whether a message is of a stream that is left out; if so, no STATE passes it."""
         if message.get("stream") not in self._refused:
             return False
-        run = self.runs[message["stream"]]
-        run.rows_read += message["type"] == "RECORD"
-        run.size += self.message_reader.line_bytes
+        self.runs[message["stream"]].size += self.message_reader.line_bytes
         self.watermark.lose()
         return True
 

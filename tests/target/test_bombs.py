@@ -150,6 +150,7 @@ def test_a_signal_ends_the_reading_of_a_bomb(
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 128 + signal.SIGTERM
+    process.communicate()
 
 
 def test_many_parts_of_a_file_are_loaded_as_one(warehouse: Warehouse, tmp_path: Path) -> None:
