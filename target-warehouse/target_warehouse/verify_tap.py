@@ -53,7 +53,7 @@ def fresh_copy(tap: str, asked: Mapping[str, str], tables: Mapping[str, str], en
         VerifyError: the tap cannot be started, or failed; the message ends with what it said.
     """
     with tempfile.TemporaryDirectory(prefix="warehouse-verify-") as folder:
-        messages, file = Path(folder) / "messages.singer", Path(folder) / "fresh.duckdb"
+        messages, file = Path(folder) / "messages.singer", Path(folder) / "copy.duckdb"
         _run_tap(tap, asked, messages)
         config = {"warehouse": f"duckdb:///{file}", "default_target_schema": SCHEMA, "max_rejected": _MANY}
         with _quiet(), messages.open(encoding="utf-8", newline="") as lines:

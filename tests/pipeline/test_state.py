@@ -199,3 +199,37 @@ def test_full_refresh_reads_everything_and_shows_what_is_gone_for_good(portal, p
         assert saved[stream].keys() - PACKED == {"replication_key", "replication_key_value", "version", "full_pass_at"}
         assert saved[stream]["version"] > bookmarks[stream]["version"] + 1
         assert saved[stream]["replication_key_value"] > saved[stream]["full_pass_at"]
+
+
+NARROWED = {"TAP_HUBSPOT_DW_ASSOCIATION_PAIRS": '["contacts:deals"]', "TAP_HUBSPOT_DW_OBJECTS": '["contacts", "deals"]'}
+SHARED = ("associations", "properties", "pipelines", "pipeline_stages")
+
+
+def live(project: Project) -> dict[str, int]:
+    return {
+        table: project.query(f"SELECT count(*) FROM hubspot.{table} WHERE _sdc_deleted_at IS NULL")[0][0]
+        for table in SHARED
+    }
+
+
+def test_a_full_refresh_of_some_marks_nothing_of_the_others_and_old_damage_heals(project):
+    """What an older release marked without reading it comes back at the next run, by itself."""
+    before = live(project)
+    assert before["associations"] > 100
+    project.env |= NARROWED
+    project.run("--full-refresh", *EL)
+    assert live(project) == before
+    for name in NARROWED:
+        del project.env[name]
+    for table in SHARED:
+        project.query(
+            f"UPDATE hubspot.{table} SET _sdc_deleted_at = now() WHERE NOT contains({table}::TEXT, 'contact')"
+        )
+    assert all(live(project)[table] < before[table] for table in ("associations", "properties"))
+    old = project.state()
+    del old["associations"]["pair_passes"]
+    for table in SHARED[1:]:
+        old[table] = {"objects": [*old[table].pop("lists")]}
+    project.keep(old)
+    project.run(*EL)
+    assert live(project) == before
