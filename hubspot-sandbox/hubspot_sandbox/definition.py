@@ -79,6 +79,8 @@ TYPE_OF_KIND: dict[str, tuple[str, str]] = {
     "integer": ("number", "number"),
     "decimal": ("number", "number"),
     "calculation": ("number", "calculation_equation"),
+    "probability": ("number", "calculation_equation"),
+    "projected": ("number", "calculation_equation"),
     "date": ("date", "date"),
     "datetime": ("datetime", "date"),
     "select": ("enumeration", "select"),

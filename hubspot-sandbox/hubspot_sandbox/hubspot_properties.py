@@ -166,9 +166,10 @@ _DEAL = (
         types=("bool", "calculation_equation"),
         calculated=True,
     ),
-    _of("hs_deal_stage_probability", "Deal probability", "calculation", 30, calculated=True),
+    _of("hs_deal_stage_probability", "Deal probability", "probability", 30, calculated=True),
     _of("description", "Deal Description", "textarea", 60),
     _of("hs_forecast_amount", "Forecast amount", "calculation", 30, calculated=True),
+    _of("hs_projected_amount", "Weighted amount", "projected", 30, calculated=True),
 )
 _APPOINTMENT = (
     _of("hs_appointment_name", "Appointment Name", "visit", 2, types=("string", "text")),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -57,6 +58,18 @@ def _street(rng: random.Random) -> str:
     return f"{rng.randint(1, 999)} {rng.choice(words.STREETS)} St"
 
 
+_PROBABILITIES = (0.0, 0.1, 0.2, 0.25, 0.4, 0.6, 0.8, 0.9, 1.0)
+
+
+def _full(number: float) -> str:
+    return f"{Decimal(number):f}"
+
+
+def _product(rng: random.Random) -> str:
+    with localcontext(prec=200):
+        return f"{Decimal(rng.randrange(100, 10**8)) / 100 * Decimal(rng.choice(_PROBABILITIES)):f}0000000"
+
+
 _DRAWN: dict[str, Callable[[Definition, random.Random], str | None]] = {
     "nothing": lambda _d, _r: None,
     "text": lambda _d, r: f"{r.choice(words.PROPERTY_STEMS).capitalize()} {r.randint(1, 9999)}",
@@ -65,6 +78,9 @@ _DRAWN: dict[str, Callable[[Definition, random.Random], str | None]] = {
     "integer": lambda _d, r: str(r.randint(0, 10 ** r.randint(1, 6))),
     "decimal": lambda _d, r: f"{r.uniform(-20, 10 ** r.randint(2, 6)):.2f}".rstrip("0").rstrip("."),
     "calculation": lambda _d, r: r.choice((repr(round(r.random() * 100, r.randint(1, 9))), str(r.randint(0, 99)))),
+    # All digits of a double, and a product of such a one with an amount, as HubSpot writes them (observed).
+    "probability": lambda _d, r: _full(r.choice(_PROBABILITIES)),
+    "projected": lambda _d, r: _product(r),
     "date": lambda _d, r: iso_date(_moment(r)),
     "datetime": lambda _d, r: iso(_moment(r)),
     "select": lambda d, r: r.choice(d.options)[0],

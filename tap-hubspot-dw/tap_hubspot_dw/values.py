@@ -7,6 +7,7 @@ text goes to `invalid_properties`, so that nothing is lost and nothing dies.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -22,6 +23,7 @@ _MOST_KNOWN = 20_000  # texts of a type: a few megabytes
 _PLAIN_NUMBER = re.compile(r"-?\d{1,18}\.\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d{1,1000}(\.\d{0,1000})?|\.\d{1,1000})([eE][+-]?\d{1,3})?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_PLACES, _MOST_PLACES, _DIGITS_OF_A_DOUBLE = 18, 30, 17
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -49,7 +51,10 @@ class Known(dict[str | None, Any]):
 
 
 def to_number(text: str) -> int | Decimal:
-    """Return the exact number: an int of at most 18 digits, else a Decimal with the digits as written."""
+    """Return the exact number: an int of at most 18 digits, else a Decimal with the digits as written.
+
+    Except for what HubSpot has calculated: see `_shortest`.
+    """
     if len(text) <= 18 and text.isascii() and text.isdigit():
         return int(text)
     if _PLAIN_NUMBER.fullmatch(text):
@@ -58,8 +63,28 @@ def to_number(text: str) -> int | Decimal:
     if _INTEGER.fullmatch(text):
         return int(text)
     if _NUMBER.fullmatch(text):
-        return Decimal(text)
+        return _shortest(Decimal(text))
     raise ValueError(text)
+
+
+def _shortest(number: Decimal) -> Decimal:
+    """Return a double's shortest decimal where HubSpot wrote all of its digits, or computed with them (observed).
+
+    A probability of 0.2 comes as 0.200000000000000011102230246251565404236316680908203125, and a million times as much
+    with as many digits. What is exactly a double, with more than 18 digits after the point, was one: nobody writes
+    its digits by hand. So was what has more than 30. Anything else stays as it is written.
+    """
+    sign, digits, exponent = number.as_tuple()
+    if not isinstance(exponent, int) or exponent >= -_PLACES:
+        return number
+    while exponent < 0 and len(digits) > 1 and not digits[-1]:
+        digits, exponent = digits[:-1], exponent + 1
+    if exponent >= -_PLACES:
+        return Decimal((sign, digits, exponent))
+    double = float(number)
+    if len(digits) <= _DIGITS_OF_A_DOUBLE or not sys.float_info.min <= abs(double) < 2.0**53:
+        return number
+    return Decimal(repr(double)) if exponent < -_MOST_PLACES or number == Decimal(double) else number
 
 
 def to_boolean(text: str) -> bool:

@@ -20,7 +20,10 @@ _OURS = {"id", "created_at", "updated_at", "archived", "archived_at", "merged_in
 
 @cache  # a portal repeats its values
 def _number(text: str) -> object:
-    return Decimal(text) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text) else INVALID
+    if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text):
+        return INVALID
+    is_double = len(text.partition(".")[2].rstrip("0")) > 30  # its digits, all of them
+    return Decimal(repr(float(text)) if is_double else text)
 
 
 def _boolean(text: str) -> object:
