@@ -133,7 +133,7 @@ def table_of(
         )
         for name, prop in schema["properties"].items()
     )
-    return Table(default_schema or own_schema, parts[-1], columns, tuple(keys), comment_of(schema))
+    return Table(default_schema or own_schema, parts[-1], columns, tuple(dict.fromkeys(keys)), comment_of(schema))
 
 
 def own_column(name: str, types: Mapping[str, str]) -> str | None:

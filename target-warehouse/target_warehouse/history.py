@@ -174,6 +174,8 @@ class LoadHistory:
 
 
 def _loaded(engine: Engine, history: Table) -> dict[tuple[str | None, str], str]:
+    if not engine.table_exists(history.schema, history.name):  # a dry run before the first run
+        return {}
     found = engine.query(
         "SELECT table_schema, table_name, stream, max(started_at) AS last "  # noqa: S608 - quoted
         f"FROM {identifier(history.schema, history.name)} WHERE rows_read > 0 GROUP BY 1, 2, 3 ORDER BY last"

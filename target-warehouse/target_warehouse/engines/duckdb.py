@@ -31,6 +31,7 @@ from target_warehouse.engines.duckdb_file import (
 )
 from target_warehouse.engines.duckdb_transaction import STAGE, DuckDBTransaction
 from target_warehouse.engines.duckdb_views import Comments, comment_on, make_views
+from target_warehouse.engines.keys import has_another_key, is_of_a_target, may_be_null
 from target_warehouse.engines.protocol import TableChange
 from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
 from target_warehouse.engines.types import widened
@@ -131,6 +132,8 @@ class DuckDBEngine:
             existing = self.column_types(table.schema, table.name)
             wanted = {column.name: COLUMN_TYPES[column.kind] for column in table.columns}
             name = self._name(table)
+            known = self._known_key(table, existing)
+            is_rekeyed = has_another_key(table, name, existing, known, lambda sql: bool(self.query(sql)))
             if not existing:
                 parts = [
                     f"{identifier(column)} {kind}" + (" NOT NULL" if column in table.key_names else "")
@@ -142,8 +145,27 @@ class DuckDBEngine:
                     self._connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {kind}")
                 elif existing:
                     self._alter(table, column, existing[column], kind)
+            if is_rekeyed and is_of_a_target(existing) and not self._has_primary_key(table):
+                self._change_key(table, known)
             comment_on(self._connection, CATALOG, table, self._comments)
             return self._as_it_is(table)
+
+    def _known_key(self, table: Table, types: Mapping[str, str]) -> list[str]:
+        """The primary key; in a target's table the columns that may not be null, which in ours are the key."""
+        if is_of_a_target(types) or self._has_primary_key(table):
+            return self.key_names(table.schema, table.name)
+        return []
+
+    def _has_primary_key(self, table: Table) -> bool:
+        found = constraints_of(self._connection, CATALOG, table.schema, table.name)
+        return any(kind == "PRIMARY KEY" for kind, _ in found)
+
+    def _change_key(self, table: Table, known: Sequence[str]) -> None:
+        alter = f"ALTER TABLE {self._name(table)} ALTER COLUMN"
+        for column in may_be_null(table, known):
+            self._connection.execute(f"{alter} {identifier(column)} DROP NOT NULL")
+        for column in table.key_names:
+            self._connection.execute(f"{alter} {identifier(column)} SET NOT NULL")
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
         """Change the columns' types in place; see the protocol."""

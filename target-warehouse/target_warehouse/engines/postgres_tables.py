@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import sqlalchemy
 
 from target_warehouse.columns import OVERFLOW, Column
+from target_warehouse.engines.keys import has_another_key, may_be_null
 from target_warehouse.engines.postgres_views import out_of_the_way
 from target_warehouse.engines.tables import check_schema, named, report_wider
 from target_warehouse.engines.types import TEXT, widened
-from target_warehouse.statements import identifier
+from target_warehouse.statements import column_list, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -107,13 +108,64 @@ def prepare(
     if not found.types:
         _create(table, connector, connection)
         return table, existing_table(connection, table.schema, table.name)
+    is_rekeyed = has_another_key(
+        table,
+        identifier(table.schema, table.name),
+        found.types,
+        found.key or unique_columns(connection, table),
+        lambda sql: connection.exec_driver_sql(sql.replace("%", "%%"), ()).first() is not None,
+    )
+    is_rekeyed = is_rekeyed and bool(found.key) and not _is_made_there(connection, table, found.key)
+    if is_rekeyed:
+        _forget_key(table, connection, found.key)
     wanted[OVERFLOW] = "jsonb"
     for column in table.columns:
         if column.name not in found.types:
             _alter(table, connection, f"ADD COLUMN {identifier(column.name)} {wanted[column.name]}")
         else:
             widen(table, column.name, found.types[column.name], wanted[column.name], connection)
+    if is_rekeyed and table.keys:
+        _alter(table, connection, f"ADD PRIMARY KEY ({column_list(table.key_names)})")
     return table, existing_table(connection, table.schema, table.name)
+
+
+def unique_columns(connection: sqlalchemy.Connection, table: Table) -> frozenset[str]:
+    """The stream's keys if an index other than that of a primary key keeps them unique and none is null, else none."""
+    found = connection.execute(
+        sqlalchemy.text(
+            "SELECT 1 FROM pg_index i WHERE i.indrelid = CAST(:name AS regclass) AND i.indisunique AND i.indisvalid"
+            " AND i.indpred IS NULL AND i.indexprs IS NULL AND (SELECT count(*) = cardinality(CAST(:keys AS text[]))"
+            "   AND bool_and(a.attnotnull AND CAST(a.attname AS text) = ANY (CAST(:keys AS text[])))"
+            "   FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey))"
+        ),
+        {"name": identifier(table.schema, table.name), "keys": table.key_names},
+    ).first()
+    return frozenset(table.key_names) if found and table.keys else frozenset()
+
+
+def _is_made_there(connection: sqlalchemy.Connection, table: Table, key: frozenset[str]) -> bool:
+    """Whether the database itself gives a column of the key its values, and not the stream."""
+    columns = sorted(key - {column.name for column in table.columns})
+    return bool(
+        connection.execute(
+            sqlalchemy.text(
+                "SELECT 1 FROM pg_attribute WHERE attrelid = CAST(:name AS regclass)"
+                " AND CAST(attname AS text) = ANY (CAST(:columns AS text[])) AND (atthasdef OR attidentity <> '')"
+            ),
+            {"name": identifier(table.schema, table.name), "columns": columns},
+        ).first()
+    )
+
+
+def _forget_key(table: Table, connection: sqlalchemy.Connection, key: frozenset[str]) -> None:
+    """Drop the primary key; its columns may be null then, if they may be in the stream."""
+    constraint = connection.execute(
+        sqlalchemy.text("SELECT conname FROM pg_constraint WHERE conrelid = CAST(:name AS regclass) AND contype = 'p'"),
+        {"name": identifier(table.schema, table.name)},
+    ).scalar_one()
+    _alter(table, connection, f"DROP CONSTRAINT {identifier(constraint)}")
+    for column in may_be_null(table, key):
+        _alter(table, connection, f"ALTER COLUMN {identifier(column)} DROP NOT NULL")
 
 
 def _names(table: Table) -> list[str]:

@@ -1,0 +1,90 @@
+"""What it means for a table that its stream has another key than before. Pure but for the queries it is given.
+
+A key that tells the rows apart that are there becomes the table's; any other is refused, as the rows that are there
+would not be found by it: they would be doubled, or taken for one another.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from target_warehouse.columns import DELETED_AT, EXTRACTED_AT, own_column
+from target_warehouse.errors import LoadError
+from target_warehouse.statements import column_list, identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from target_warehouse.columns import Table
+
+logger = logging.getLogger("target-warehouse")
+
+
+def is_of_a_target(types: Mapping[str, str]) -> bool:
+    """Whether a target made or loaded a table of these columns: its constraints may be changed then."""
+    return own_column(EXTRACTED_AT, types) is not None or own_column(DELETED_AT, types) is not None
+
+
+def has_another_key(
+    table: Table, where: str, types: Mapping[str, str], known: Collection[str], any_row: Callable[[str], bool]
+) -> bool:
+    """Whether a table, as it is before the run, has to get the stream's key instead of the one that is known of it.
+
+    `where` is its quoted name, `types` are its columns, and `any_row` says whether a SELECT has a row.
+
+    Raises:
+        LoadError: the rows that are there cannot be told apart by it.
+    """
+    keys = table.key_names
+    if not types or set(keys) == set(known):
+        return False
+    if not keys:
+        sent = {column.name for column in table.columns}
+        if not sent.issuperset(known):
+            return False
+        if not any_row(f"SELECT 1 FROM {where} LIMIT 1"):  # noqa: S608 - quoted
+            logger.warning("Table %s: it has no key now; it was %s before.", table.name, " and ".join(sorted(known)))
+            return True
+        if _are_alike(where, known, any_row):
+            return False  # columns that may not be null, and no key
+        key, alias = " and ".join(sorted(known)), json.dumps({table.name: {"__key_properties__": sorted(known)}})
+        msg = (
+            f"The stream has no key now, and the rows of its table {table.name} have the key {key}: each record would "
+            f"become a row more. Give the stream its key by the setting stream_maps, as in {alias} with the stream's "
+            "name, or rename the table; if that is no key, let the column be null."
+        )
+        raise LoadError(msg)
+    missing = [key for key in keys if key not in types]
+    nulls = " OR ".join(f"{identifier(key)} IS NULL" for key in keys)
+    is_unknown = any_row(f"SELECT 1 FROM {where} WHERE {'true' if missing else nulls} LIMIT 1")  # noqa: S608 - quoted
+    if is_unknown or (not missing and _are_alike(where, keys, any_row)):
+        before = f"was {' and '.join(sorted(known))} before" if known else "was not known before"
+        what = "have none" if is_unknown else "have the same"
+        msg = (
+            f"The key of the stream of the table {table.name} is {' and '.join(keys)} now and {before}, and rows of "
+            f"the table {what}: they would not be found, but doubled or taken for one another. Rename or empty "
+            "the table and load everything again, or give the stream its former key by __key_properties__ in the "
+            "setting stream_maps."
+        )
+        raise LoadError(msg)
+    if known:
+        logger.warning(
+            "Table %s: its key is %s now and was %s before; it tells all rows apart that are there.",
+            table.name,
+            " and ".join(keys),
+            " and ".join(sorted(known)),
+        )
+    return True
+
+
+def _are_alike(where: str, keys: Collection[str], any_row: Callable[[str], bool]) -> bool:
+    columns = column_list(keys)
+    return any_row(f"SELECT 1 FROM {where} GROUP BY {columns} HAVING count(*) > 1 LIMIT 1")  # noqa: S608 - quoted
+
+
+def may_be_null(table: Table, known: Collection[str]) -> list[str]:
+    """Columns of the former key that the stream does not send any more, or sends as null."""
+    kept = {column.name for column in table.columns if not column.is_nullable} | set(table.key_names)
+    return [name for name in sorted(known) if name not in kept]
