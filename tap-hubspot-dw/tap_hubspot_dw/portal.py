@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from tap_hubspot_dw import shapes
 from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH
@@ -53,6 +54,7 @@ class Portal:
         self._page_size = page_size
         self._traffic = Traffic()
         self._described: dict[str, list[dict[str, Any]]] = {}
+        self._nameless: set[str] = set()
         self._describing: dict[str, threading.Lock] = {}
 
     def counted_by(self, traffic: Traffic) -> Portal:
@@ -66,8 +68,18 @@ class Portal:
         return self._describe("schemas", {})
 
     def properties(self, kind: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
-        """Return the definitions of an object type's properties that are not archived; asked once, or `anew`."""
-        return self._describe("properties", {"type": kind.type_id}, anew=anew)
+        """Return the definitions of an object type's properties that are not archived; asked once, or `anew`.
+
+        One without a name, which cannot be asked for, is left out with a warning.
+        """
+        found = self._describe("properties", {"type": kind.type_id}, anew=anew)
+        named = [each for each in found if isinstance(each.get("name"), str) and each["name"]]
+        if len(named) < len(found) and kind.type_id not in self._nameless:
+            self._nameless.add(kind.type_id)
+            self._logger.warning(
+                "%s: %s of HubSpot's properties have no name and are left out.", kind.name, len(found) - len(named)
+            )
+        return named
 
     def pipelines(self, kind: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
         """Return an object type's pipelines with their stages; asked once, or `anew`.
@@ -300,8 +312,9 @@ class Portal:
         Then batch read gives the properties; an object that is archived between the two is left to the sweep of
         archived objects.
         """
-        names = ",".join(wanted.names)
+        names = quote(",".join(wanted.names), safe=",")
         is_wide = len(path("list", self._version, type=kind.type_id)) + len(names) > _LONGEST_URL
+        is_wide = is_wide or any("," in name for name in wanted.names)  # in a URL they would be two
         listed = IDS_ONLY if is_wide else wanted
         params = {"limit": str(self._page_size), "archived": "false", "properties": ",".join(listed.names)}
         return params, listed

@@ -6,16 +6,16 @@ of the deletion, and nothing else, so that a target can mark the row and leave i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec.structs import astuple
 
-from tap_hubspot_dw.schemas import Column
+from tap_hubspot_dw.schemas import Column, are_plain
 from tap_hubspot_dw.values import Known, to_date_time
 from tap_hubspot_dw.wanted import Wanted
-from tap_hubspot_dw.written import WrittenRecord
+from tap_hubspot_dw.written import WrittenRecord, written_record
 
 Record = dict[str, Any]
 
@@ -58,14 +58,7 @@ class RecordMaker:
             for column in columns
         ]
         names = [column.name for column in columns] + ([all_in] if all_in else [])
-        fields = [f"p{number}" for number in range(len(names))]  # a column's name need not be one in Python
-        self._record: Any = msgspec.defstruct(
-            "FullRecord",
-            [(field, Any) for field in fields],
-            bases=(FullRecord,),
-            rename=dict(zip(fields, names, strict=True)),
-            gc=False,
-        )
+        self._record = _struct_of(names) if are_plain(names) else _writer_of(names)
 
     def __call__(self, objects: Sequence[Mapping[str, Any]]) -> Sequence[FullRecord | WrittenRecord]:
         """Return the full records of live objects, such as a page has.
@@ -106,6 +99,24 @@ class RecordMaker:
         )
 
 
+def _struct_of(names: Sequence[str]) -> Any:
+    """Return the class of full records with these columns."""
+    fields = [f"p{number}" for number in range(len(names))]  # a column's name need not be one in Python
+    return msgspec.defstruct(
+        "FullRecord",
+        [(field, Any) for field in fields],
+        bases=(FullRecord,),
+        rename=dict(zip(fields, names, strict=True)),
+        gc=False,
+    )
+
+
+def _writer_of(names: Sequence[str]) -> Callable[..., WrittenRecord]:
+    """Return what makes a record of the same values where a struct cannot have fields of these names."""
+    fields = (*FullRecord.__struct_fields__, *names)
+    return lambda *values: written_record(dict(zip(fields, values, strict=True)))
+
+
 def _converted(
     texts: Sequence[str | None], known: Known, name: str, invalid: Sequence[dict[str, str]]
 ) -> Sequence[object]:
@@ -142,4 +153,6 @@ def merged_records(survivor_id: str, merged_ids: Iterable[str], moment: str | No
     HubSpot does not say when each was merged; the moment is that of the survivor's last change.
     """
     for merged_id in merged_ids:
+        if merged_id == survivor_id:  # as older merges left it, in which the winner kept its id
+            continue
         yield {"id": merged_id, "merged_into_id": survivor_id, "_sdc_deleted_at": moment or _NO_MOMENT}

@@ -15,12 +15,13 @@ from typing import Any
 
 from tap_hubspot_dw.budgets import BUDGETS
 from tap_hubspot_dw.client import Traffic
-from tap_hubspot_dw.errors import DailyLimitError
+from tap_hubspot_dw.errors import DailyLimitError, HubSpotError, RunStoppedError
 from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.patterns import chosen_properties, pattern_warnings
 from tap_hubspot_dw.portal import Portal
-from tap_hubspot_dw.schemas import chosen_properties
 from tap_hubspot_dw.seen import SeenIds
 from tap_hubspot_dw.settings import Settings
+from tap_hubspot_dw.shown import shown
 from tap_hubspot_dw.timestamps import format_timestamp
 
 SUCCESS, PARTIAL, FAILED, INTERRUPTED = "success", "partial", "failed", "interrupted"
@@ -165,7 +166,26 @@ class Run:
             [*patterns.get("*", ()), *patterns.get(kind.name, ())]
             for patterns in (settings.include_properties, settings.exclude_properties)
         )
-        return chosen_properties(self.portal.properties(kind), include, exclude)
+        by_name = settings.include_properties.get(kind.name, ())
+        return chosen_properties(self.portal.properties(kind), include, exclude, by_name)
+
+    def pattern_warnings(self) -> list[str]:
+        """Return what there is to say of the patterns of properties; HubSpot is asked only if there are any."""
+        settings, names = self.settings, dict[str, set[str]]()
+        if settings.only_ids is not None or not (settings.include_properties or settings.exclude_properties):
+            return []
+        for kind in self.kinds:
+            try:
+                names[kind.name] = {str(each["name"]) for each in self.portal.properties(kind)}
+            except RunStoppedError:
+                raise
+            except HubSpotError:  # its stream says so
+                continue
+        return [
+            shown(warning)
+            for setting in ("include_properties", "exclude_properties")
+            for warning in pattern_warnings(setting, getattr(settings, setting), names)
+        ]
 
 
 def peak_memory_mb() -> float:

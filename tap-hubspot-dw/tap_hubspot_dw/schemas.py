@@ -7,9 +7,9 @@ from column to property is always unique.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from tap_hubspot_dw.values import Converter, to_boolean, to_date, to_date_time, to_number
@@ -25,6 +25,9 @@ DATE: JSONSchema = {"type": ["string", "null"], "format": "date"}
 DATE_TIME: JSONSchema = {"type": ["string", "null"], "format": "date-time"}
 OBJECT: JSONSchema = {"type": ["object", "null"]}
 ARRAY: JSONSchema = {"type": ["array", "null"]}
+
+# What msgspec takes for the name of a field; JSON has to escape the others, and they are read the slow way.
+_PLAIN_NAME = re.compile(r'[^\x00-\x1f"\\]*')
 
 # HubSpot's property types (documented and observed). What is not here, and what HubSpot adds later, is text.
 _BY_PROPERTY_TYPE = {"number": NUMBER, "bool": BOOLEAN, "date": DATE, "datetime": DATE_TIME}
@@ -59,21 +62,13 @@ def object_schema(properties: Iterable[Mapping[str, Any]]) -> JSONSchema:
     columns: dict[str, JSONSchema] = dict(OBJECT_COLUMNS)
     for definition in sorted(properties, key=lambda each: str(each["name"])):
         name = str(definition["name"])
-        kind = TEXT if name in _TEXT_PROPERTIES else _BY_PROPERTY_TYPE.get(str(definition["type"]), TEXT)
+        kind = TEXT if name in _TEXT_PROPERTIES else _BY_PROPERTY_TYPE.get(str(definition.get("type")), TEXT)
         told = {"title": definition.get("label"), "description": definition.get("description")}
-        columns[column_name(name)] = {**kind, **{key: text for key, text in told.items() if text}}
+        columns[column_name(name)] = {
+            **kind,
+            **{key: text for key, text in told.items() if text and isinstance(text, str)},
+        }
     return {"type": "object", "properties": columns}
-
-
-def chosen_properties(
-    properties: Iterable[Mapping[str, Any]], include: Sequence[str], exclude: Sequence[str]
-) -> list[Mapping[str, Any]]:
-    """Return the definitions whose name fits a pattern of `include` (empty: all do) and none of `exclude`."""
-    return [
-        definition
-        for definition in properties
-        if (not include or _fits(definition["name"], include)) and not _fits(definition["name"], exclude)
-    ]
 
 
 def json_schema_of_all() -> JSONSchema:
@@ -84,6 +79,11 @@ def json_schema_of_all() -> JSONSchema:
 def column_name(property_name: str) -> str:
     """Return the column that holds a HubSpot property."""
     return _PREFIX + property_name if _collides(property_name) else property_name
+
+
+def are_plain(names: Iterable[str]) -> bool:
+    """Whether structs can have fields of these names in JSON."""
+    return all(map(_PLAIN_NAME.fullmatch, names))
 
 
 def property_name(column: str) -> str:
@@ -100,10 +100,6 @@ def columns(schema: JSONSchema, selected: Iterable[str]) -> list[Column]:
         for name, kind in schema["properties"].items()
         if name not in OBJECT_COLUMNS and name in chosen
     ]
-
-
-def _fits(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _collides(name: str) -> bool:

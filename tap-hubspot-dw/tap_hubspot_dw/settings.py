@@ -86,7 +86,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             default={},
             title="Include properties",
             description="Patterns of the properties to read, by object (`*`: every object): "
-            '`{"contacts": ["email", "hs_*"]}`. An object without patterns is read with all.',
+            '`{"contacts": ["email", "hs_*"]}`. An object without patterns is read with all. A name under its object '
+            "that HubSpot does not list is asked for as text.",
         ),
         th.Property(
             "exclude_properties",

@@ -68,7 +68,6 @@ class TapHubSpotDW(Tap):
         """
         run = self._run = self._start_run()
         objects = self._discovered(run)
-        run.kinds = [stream.kind for stream in objects]
         associations = [AssociationStream(self, run)] if run.settings.associations else []
         if run.settings.only_ids is not None:
             return [*objects, *associations, HistoryStream(self, run)]
@@ -79,7 +78,11 @@ class TapHubSpotDW(Tap):
         """Return the streams of objects; a signal ends the waiting for HubSpot at once."""
         run.stop.is_reading = True
         try:
-            return list(self._object_streams(run))
+            objects = list(self._object_streams(run))
+            run.kinds = [stream.kind for stream in objects]
+            for warning in run.pattern_warnings():
+                self.logger.warning("%s", warning)
+            return objects
         except RunStoppedError:
             run.stop.check()
             raise

@@ -7,8 +7,9 @@ that is half the work of decoding it as it stands, and picking the values from d
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import methodcaller
+from contextlib import suppress
 from typing import Any, NotRequired, TypedDict
 
 import msgspec
@@ -16,9 +17,10 @@ from msgspec.structs import astuple
 
 from tap_hubspot_dw import shapes
 from tap_hubspot_dw.replies import Reply
-from tap_hubspot_dw.schemas import Column
+from tap_hubspot_dw.schemas import Column, are_plain
 from tap_hubspot_dw.written import WrittenRecord, writer
 
+_ID = re.compile(r"[1-9]\d{0,29}", re.ASCII)
 MERGED_IDS = "hs_merged_object_ids"
 
 
@@ -27,14 +29,7 @@ class Wanted:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(sorted({*names, "hs_object_id", MERGED_IDS}))
-        fields = [f"p{number}" for number in range(len(self.names))]  # a property's name need not be one in Python
-        values = msgspec.defstruct(
-            "Properties",
-            [(field, str | None, None) for field in fields],
-            rename=dict(zip(fields, self.names, strict=True)),
-            gc=False,
-        )
-        self._decoder = msgspec.json.Decoder(_reply_of(values))
+        self._decoder = _decoder_of(self.names) if are_plain(self.names) else None
         self._merged = self.names.index(MERGED_IDS)
         self._written: Callable[[bytes], Reply | None] | None = None
 
@@ -50,9 +45,11 @@ class Wanted:
         """
         if self._written and (written := self._written(content)) is not None:
             return written
-        try:
-            reply: Reply = self._decoder.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        reply: Reply | None = None
+        if self._decoder:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                reply = self._decoder.decode(content)
+        if reply is None:
             reply = shapes.objects(content)
             for each in reply["results"]:
                 each["properties"] = self._texts(each["properties"])
@@ -63,13 +60,29 @@ class Wanted:
         return reply
 
     def merged_ids(self, values: tuple[str | None, ...] | WrittenRecord) -> list[str]:
-        """Return the ids of the objects that were merged into the one with these values."""
+        """Return the ids of the objects that were merged into the one with these values, each once.
+
+        What is no id of HubSpot's, which are numbers, names nobody.
+        """
         text = values.merged if isinstance(values, WrittenRecord) else values[self._merged]
-        return [each for each in map(methodcaller("strip"), (text or "").split(";")) if each]
+        if not text:
+            return []
+        return list(dict.fromkeys(each for each in map(str.strip, text.split(";")) if _ID.fullmatch(each)))
 
     def _texts(self, properties: Mapping[str, Any]) -> tuple[str | None, ...]:
         found = map(properties.get, self.names)
         return tuple(each if each is None or isinstance(each, str) else json.dumps(each) for each in found)
+
+
+def _decoder_of(names: Sequence[str]) -> msgspec.json.Decoder[Any]:
+    fields = [f"p{number}" for number in range(len(names))]  # a property's name need not be one in Python
+    values = msgspec.defstruct(
+        "Properties",
+        [(field, str | None, None) for field in fields],
+        rename=dict(zip(fields, names, strict=True)),
+        gc=False,
+    )
+    return msgspec.json.Decoder(_reply_of(values))
 
 
 _list_type: Any = list

@@ -47,6 +47,18 @@ class WrittenRecord(msgspec.Struct):
         return _decoder.decode(self.json)
 
 
+def written_record(record: dict[str, Any]) -> WrittenRecord:
+    """Return a full record as it is written."""
+    return WrittenRecord(
+        id=record["id"],
+        created_at=record["created_at"],
+        updated_at=record["updated_at"],
+        invalid_properties=record["invalid_properties"],
+        merged=None,
+        json=msgspec.Raw(_encoder.encode(record)),
+    )
+
+
 def writer(names: Sequence[str], columns: Sequence[Column], merged: int) -> Callable[[bytes], Reply | None] | None:
     """Return what gives a reply whose objects' `properties` are written records; None for one that is not plain.
 

@@ -161,10 +161,12 @@ def test_an_archived_object_without_its_time_is_deleted_all_the_same():
 )
 def test_a_value_that_is_no_text_becomes_its_json(value, text):
     wanted = Wanted(["email"])
-    reply = wanted.decode(json.dumps({"results": [hubspot_object(email=value)], "paging": {"next": {}}}).encode())
+    paging = {"next": {"after": "52"}}
+    reply = wanted.decode(json.dumps({"results": [hubspot_object(email=value)], "paging": paging}).encode())
     assert reply["results"][0]["properties"] == (text, None, "51")
-    assert reply["paging"] == {"next": {}}
+    assert reply["paging"] == paging
 
 
 def test_an_object_without_properties_has_none_of_them():
-    assert Wanted(["email"]).decode(b'{"results": [{"id": "1"}]}')["results"][0]["properties"] == (None,) * 3
+    reply = Wanted(["email"]).decode(b'{"results": [{"id": "1", "properties": {}}]}')
+    assert reply["results"][0]["properties"] == (None,) * 3
