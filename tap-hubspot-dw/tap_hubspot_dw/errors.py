@@ -15,6 +15,8 @@ class HubSpotError(Exception):
     """One stream cannot be read; the others go on and the run ends with a non-zero exit code."""
 
     exit_code = 1
+    #: Whether the run's history tells of it; if not, a note is left for the next run.
+    is_in_history = False
 
     def __init__(self, message: str, *, reply: dict[str, Any] | None = None) -> None:
         reply = reply or {}

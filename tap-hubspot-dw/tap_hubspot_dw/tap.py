@@ -9,16 +9,19 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Stream, Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
+from singer_sdk.exceptions import ConfigValidationError
 
 from tap_hubspot_dw.auth import token_for
 from tap_hubspot_dw.client import Client
 from tap_hubspot_dw.configuration import configuration_of, told_configuration
 from tap_hubspot_dw.deletions import DeletionsMapper
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, SettingsError
+from tap_hubspot_dw.failed_starts import leave
 from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
 from tap_hubspot_dw.output import end_when_unread
 from tap_hubspot_dw.parallel import in_parallel
@@ -112,10 +115,9 @@ class TapHubSpotDW(Tap):
         """
         try:
             streams = [stream for stream in cast("Iterable[HubSpotStream]", self.streams.values()) if stream.selected]
-        except SettingsError:
-            raise
         except RunStoppedError as error:
-            self._tell_of_no_stream(error)
+            if hasattr(self, "_run"):
+                self._tell_of_no_stream(error)
             raise
         run = self._run
         self._tell_of_wrong_names(run)
@@ -132,6 +134,9 @@ class TapHubSpotDW(Tap):
                 super().sync_all()
             else:
                 self._sync_together(streams)
+        except HubSpotError as error:
+            error.is_in_history = True
+            raise
         except SystemExit:
             self.logger.error("Stopped by a signal; the state so far is kept.")
             raise
@@ -174,6 +179,7 @@ class TapHubSpotDW(Tap):
             history.apply_catalog(self.input_catalog)
         if history.selected and not history.in_batches:
             Together(self, run).finish([history])
+            error.is_in_history = True
 
     def _tell_of_wrong_names(self, run: Run) -> None:
         """Warn of names in Meltano's filter that would otherwise just not be read."""
@@ -293,7 +299,7 @@ class TapHubSpotDW(Tap):
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         """Run `--test`."""
-        with _told(cls.logger):
+        with _told(cls.logger, is_run=False):
             super().cb_test(ctx, param, value)
 
 
@@ -325,9 +331,24 @@ def _no_number(text: str) -> None:
 
 
 @contextmanager
-def _told(logger: logging.Logger) -> Iterator[None]:
+def _told(logger: logging.Logger, *, is_run: bool = True) -> Iterator[None]:
+    """Say why the command ends; of a run that could not begin a note is left for the next one."""
+    began_at = now()
     try:
         yield
     except HubSpotError as error:
         logger.error("%s", error)
+        if is_run and not error.is_in_history and not isinstance(error, StreamsFailedError):
+            _note(logger, str(error), began_at)
         sys.exit(error.exit_code)
+    except ConfigValidationError:
+        if is_run:
+            _note(logger, "The configuration is not valid: the log of that run says which settings.", began_at)
+        raise
+
+
+def _note(logger: logging.Logger, sentence: str, began_at: datetime) -> None:
+    try:
+        leave(os.environ, sentence, began_at)
+    except OSError as error:
+        logger.warning("No note of this failure could be left for the next run: %s.", error.strerror)

@@ -10,15 +10,15 @@ import json
 import os
 import shutil
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from target_warehouse.answers import Commands, say
+from target_warehouse.answers import CannotTellError, Commands, say
 from target_warehouse.configuration import configuration_of
-from target_warehouse.errors import SettingsError
+from target_warehouse.errors import SettingsError, WarehouseError
 from target_warehouse.settings import Settings, config_from_environment
 
 if TYPE_CHECKING:
@@ -55,21 +55,24 @@ def report(
 
     Exit code 0: told, whatever the runs were; 2: there is nothing to tell.
     """
+    from target_warehouse import failed_starts, report_page, report_text
     from target_warehouse import report as reports
-    from target_warehouse import report_page, report_text
     from target_warehouse.configuration import location
     from target_warehouse.engines import open_engine
 
-    settings = _settings(*options)
-    engine = open_engine(settings, read_only=True)
+    settings, notes = _settings(*options), failed_starts.untold(os.environ)
+    schema, where = settings.default_target_schema, location(settings)
     try:
-        found = reports.read(engine, settings.default_target_schema, location=location(settings), tables=tables)
-    finally:
-        engine.close()
+        with closing(open_engine(settings, read_only=True)) as engine:
+            found = reports.read(engine, schema, location=where, tables=tables, failed_starts=notes)
+    except WarehouseError as error:
+        raise CannotTellError(" ".join([str(error), *map(reports.told_start, notes)])) from error
     if page:
         report_page.write(found, page)
         say(f"The report is in {page}.", err=as_json)
     if as_json:
+        for note in notes:
+            click.echo(reports.told_start(note), err=True)
         for entry in found.streams:
             say(json.dumps(entry.to_json(), default=str))
     elif not page:

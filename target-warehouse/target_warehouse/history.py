@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from target_warehouse.engines.protocol import Engine, Transaction
+    from target_warehouse.failed_starts import Note
 
 TABLE_NAME = HISTORY
 KEYS = ("run_id", "stream")
@@ -171,6 +172,25 @@ class LoadHistory:
             row = run.row(self.run_id, status, counts or run.counts, error=error, configuration=self.configuration)
             row = {name: self.escaped(value) if isinstance(value, str) else value for name, value in row.items()}
             transaction.put(self.table, to_table([row], self.table.columns, Losses()))
+
+    def write_failed_starts(self, transaction: Transaction, runs: Sequence[StreamRun], notes: Sequence[Note]) -> None:
+        """Write rows of earlier runs that could not begin: one for each stream of this run."""
+        from target_warehouse.rows import Losses, to_table
+
+        for note in notes:
+            for run in runs:
+                row = dict.fromkeys(column.name for column in self.table.columns) | {
+                    "run_id": note.run_id,
+                    "stream": storable(run.stream),
+                    "table_schema": run.table.schema,
+                    "table_name": run.table.name,
+                    "started_at": dt.datetime.fromisoformat(note.began_at),
+                    "finished_at": dt.datetime.fromisoformat(note.ended_at),
+                    "status": FAILED,
+                    "error": storable(f"The run could not begin: {note.error}"),
+                }
+                row = {name: self.escaped(value) if isinstance(value, str) else value for name, value in row.items()}
+                transaction.put(self.table, to_table([row], self.table.columns, Losses()))
 
 
 def _loaded(engine: Engine, history: Table) -> dict[tuple[str | None, str], str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from target_warehouse.engines.protocol import Engine
+    from target_warehouse.failed_starts import Note
 
 EXTRACTIONS = "sync_history"
 #: Runs of a stream that the report looks at.
@@ -167,10 +168,18 @@ class Report:
     made_at: dt.datetime
     streams: Sequence[StreamReport]
     runs: Sequence[WholeRun]
+    #: Runs that could not begin, which no later one has written into the histories yet.
+    failed_starts: Sequence[Note] = ()
 
 
 def read(
-    engine: Engine, default_schema: str, *, location: str, tables: Sequence[str] = (), now: dt.datetime | None = None
+    engine: Engine,
+    default_schema: str,
+    *,
+    location: str,
+    tables: Sequence[str] = (),
+    now: dt.datetime | None = None,
+    failed_starts: Sequence[Note] = (),
 ) -> Report:
     """Everything about a schema, or about some of its tables.
 
@@ -215,7 +224,12 @@ def read(
         msg = f"No run has loaded a table into the schema {default_schema or 'of the database'} yet: run the pipeline."
         raise ReportError(msg)
     made_at = now or dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    return Report(location, default_schema, made_at, streams, whole.newest())
+    return Report(location, default_schema, made_at, streams, whole.newest(), failed_starts)
+
+
+def told_start(note: Note) -> str:
+    """What to say of a run that could not begin."""
+    return f"{note.plugin} could not begin at {note.moment:%Y-%m-%d %H:%M:%S} UTC: {note.error}"
 
 
 def worst(statuses: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from target_warehouse.charts import Bar, columns, lines, spark
 from target_warehouse.errors import ReportError
 from target_warehouse.history import FAILED, SUCCESS
+from target_warehouse.report import told_start
 from target_warehouse.report_text import SIGNS, age, duration, number, rate
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def page(report: Report) -> str:
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="soft where">{escape(report.location)}, read {report.made_at:{_TIME}} UTC</p>',
+        *(f'<p class="failed">{escape(told_start(note))}</p>' for note in report.failed_starts),
         *([_headline(report, report.runs[-1]), _cards(report, report.runs[-1])] if report.runs else []),
         "<h2>Tables and their last run</h2>",
         _table(report),

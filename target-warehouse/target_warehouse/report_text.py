@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from target_warehouse.history import FAILED, INTERRUPTED, PARTIAL, RUNNING, SUCCESS
+from target_warehouse.report import told_start
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -104,6 +105,9 @@ def _line(cells: Sequence[str], widths: dict[int, int], gap: str) -> str:
 def _headlines(report: Report, width: int, paint: Callable[..., str]) -> list[str]:
     """Where, and what the last run was as a whole."""
     lines = [f"Schema {report.schema or '(default)'} of {report.location}"]
+    for note in report.failed_starts:
+        first, *more = textwrap.wrap(told_start(note), width, break_long_words=False)
+        lines += [paint(first, fg="red"), *more]
     if not report.runs:
         return lines
     run = report.runs[-1]

@@ -7,6 +7,7 @@ STATE that is not ahead of them; SIGTERM and SIGINT end it after the batch being
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import uuid
@@ -22,7 +23,7 @@ from singer_sdk.plugin_base import PluginBase
 from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.target_base import Target
 
-from target_warehouse import rejects
+from target_warehouse import failed_starts, rejects
 from target_warehouse.claims import Claims
 from target_warehouse.configuration import configuration_of, told_configuration
 from target_warehouse.dry_run import announcement
@@ -73,13 +74,15 @@ class TargetWarehouse(UnderstandingTarget):
     message_reader: LineReader
     #: Whether runs of records may be taken as a whole; the rows are the same either way, only later.
     has_fast_line = True
+    #: Whether the history tells how this run ended, for whoever started it.
+    start: failed_starts.Start
 
     _history: LoadHistory
     claims: Claims
     _rejects: Table | None = None
 
     def __init__(self, **kwargs: Any) -> None:
-        self._signals = Signals()
+        self._signals, self.start = Signals(), failed_starts.Start()
         super().__init__(**kwargs)
         self.max_parallelism = 1  # one connection, one writer: batches are committed one after the other
         self.settings = Settings.from_config(self.config)
@@ -109,9 +112,11 @@ class TargetWarehouse(UnderstandingTarget):
     ) -> None:
         """Run a target with this configuration; what ends it is for `command` to tell."""
         PluginBase.invoke.__func__(cls, about=about, about_format=about_format)  # type: ignore[attr-defined]
-        check_types(config.config if config else {})
-        target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
-        target.run(file_input)
+        with failed_starts.noted(os.environ, cls.logger) as start:
+            check_types(config.config if config else {})
+            target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
+            start.is_told, target.start = target.settings.dry_run, start
+            target.run(file_input)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
@@ -394,10 +399,14 @@ class TargetWarehouse(UnderstandingTarget):
         if self._engine is None:
             return
         rows = [(run, *run.outcome(error)) for run in self.runs.values()]
+        notes = failed_starts.left(os.environ) if rows and not self.settings.dry_run else []
         try:
             if rows and not isinstance(error, ConnectionFailedError):  # there is nothing to write it by
                 with self._engine.transaction() as transaction:
                     self._history.write(transaction, rows)
+                    self._history.write_failed_starts(transaction, list(self.runs.values()), notes)
+                failed_starts.forget(os.environ, notes)
+                self.start.is_told = True
         except WarehouseError as refused:
             if error is None:
                 raise

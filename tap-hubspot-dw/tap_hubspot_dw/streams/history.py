@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tap_hubspot_dw.events import Event
-from tap_hubspot_dw.run import Run
+from tap_hubspot_dw.failed_starts import take
+from tap_hubspot_dw.records import Record
+from tap_hubspot_dw.run import FAILED, Run
 from tap_hubspot_dw.schemas import DATE_TIME, INTEGER, KEY, NUMBER, OBJECT, TEXT
 from tap_hubspot_dw.streams.base import HubSpotStream, described
 
@@ -57,5 +60,28 @@ class HistoryStream(HubSpotStream):
         """Yield a record for every other stream of this run."""
         self.done.mode = "append"
         history = [self.run.record_of(done) for done in self.run.history if done is not self.done]
+        history += self._failed_starts()
         known = self.stream_maps[0].raw_schema["properties"]  # a catalog made by an older release has fewer
         yield self.block([{name: value for name, value in each.items() if name in known} for each in history])
+
+    def _failed_starts(self) -> list[Record]:
+        """Return the records of earlier runs that could not begin: one for each object, as this run would read it."""
+        if self.run.settings.only_ids is not None:
+            return []
+        try:
+            notes = take(os.environ)
+        except OSError as error:
+            self.logger.warning("Notes of runs that could not begin cannot be taken: %s.", error.strerror)
+            return []
+        return [
+            {
+                "run_id": note["run_id"],
+                "stream": name,
+                "started_at": note["began_at"],
+                "finished_at": note["ended_at"],
+                "status": FAILED,
+                "error": f"The run could not begin: {note['error']}",
+            }
+            for note in notes
+            for name in self.run.settings.objects
+        ]

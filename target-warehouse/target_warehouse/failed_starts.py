@@ -1,0 +1,142 @@
+"""Runs that could not begin, and so could not write to the history: a line each in a file of the Meltano project.
+
+A warehouse that cannot be opened cannot be told of it either. So the failure is noted in `.meltano/failed-starts/`,
+where the report finds it, and the next run writes it into `_load_history`. The tap keeps its own notes there, in the
+same form. A note has the sentence of the error, which has no secrets. Without Meltano there is no such folder, and
+whoever started the process has its exit code.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from target_warehouse.errors import sentence_of
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator, Mapping, Sequence
+
+_MOST_NOTES = 50  # the newest stay
+_LONGEST = 2_000  # characters of an error
+_PLUGIN = "MELTANO_LOADER_NAME"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A run that could not begin, when, and why. `told` is how many later runs have passed it on."""
+
+    run_id: str
+    plugin: str
+    began_at: str
+    ended_at: str
+    error: str
+    told: int = 0
+
+    @property
+    def moment(self) -> dt.datetime:
+        """When it ended, in UTC without a zone."""
+        return dt.datetime.fromisoformat(self.ended_at).astimezone(dt.UTC).replace(tzinfo=None)
+
+
+@dataclass
+class Start:
+    """A run that begins: whether the history tells how it ended."""
+
+    is_told: bool = False
+
+
+@contextmanager
+def noted(environment: Mapping[str, str], logger: logging.Logger) -> Iterator[Start]:
+    """Note an error that ends what is done inside, unless the history tells of it."""
+    began_at, start = dt.datetime.now(dt.UTC), Start()
+    try:
+        yield start
+    except Exception as error:
+        if not start.is_told:
+            try:
+                _leave(environment, sentence_of(error), began_at)
+            except OSError as refused:
+                logger.warning("No note of this failure could be left for the next run: %s.", refused.strerror)
+        raise
+
+
+def _leave(environment: Mapping[str, str], error: str, began_at: dt.datetime) -> None:
+    """Note that a run of the target could not begin; nothing without Meltano.
+
+    Raises:
+        OSError: the note cannot be written.
+    """
+    if (file := _file(environment)) is None:
+        return
+    now = dt.datetime.now(dt.UTC)
+    times = (began_at.isoformat(), now.isoformat())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _write(file, [*_read(file), Note(uuid.uuid4().hex, environment[_PLUGIN], *times, error[:_LONGEST])])
+
+
+def left(environment: Mapping[str, str]) -> list[Note]:
+    """The notes of earlier runs of this target."""
+    file = _file(environment)
+    return _read(file) if file else []
+
+
+def forget(environment: Mapping[str, str], notes: Sequence[Note]) -> None:
+    """Remove notes that are in the history.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if notes and (file := _file(environment)):
+        done = {note.run_id for note in notes}
+        _write(file, [note for note in _read(file) if note.run_id not in done])
+
+
+def untold(environment: Mapping[str, str]) -> list[Note]:
+    """What no history has yet, of any plugin of the project in this environment, the oldest first."""
+    if (folder := _folder(environment)) is None or not folder.is_dir():
+        return []
+    ending = f"{_environment(environment)}.jsonl"
+    notes = [note for file in folder.iterdir() if file.name.endswith(ending) for note in _read(file)]
+    return sorted((note for note in notes if not note.told), key=lambda note: note.ended_at)
+
+
+def _folder(environment: Mapping[str, str]) -> Path | None:
+    project = environment.get("MELTANO_PROJECT_ROOT")
+    return Path(project) / ".meltano" / "failed-starts" if project else None
+
+
+def _environment(environment: Mapping[str, str]) -> str:
+    return quote(f".{environment.get('MELTANO_ENVIRONMENT', '')}", safe="")
+
+
+def _file(environment: Mapping[str, str]) -> Path | None:
+    folder, plugin = _folder(environment), environment.get(_PLUGIN)
+    return folder / f"{quote(plugin, safe='')}{_environment(environment)}.jsonl" if folder and plugin else None
+
+
+def _read(file: Path) -> list[Note]:
+    return list(_notes(file.read_text(encoding="utf-8"))) if file.exists() else []
+
+
+def _notes(text: str) -> Iterator[Note]:
+    for line in text.splitlines():
+        with suppress(ValueError, TypeError):  # no note, as of a process that was killed
+            note = Note(**json.loads(line))
+            dt.datetime.fromisoformat(note.ended_at)
+            yield note
+
+
+def _write(file: Path, notes: Sequence[Note]) -> None:
+    if not notes:
+        file.unlink(missing_ok=True)
+        return
+    new = file.with_suffix(".new")
+    new.write_text("".join(json.dumps(asdict(note)) + "\n" for note in notes[-_MOST_NOTES:]), encoding="utf-8")
+    new.replace(file)

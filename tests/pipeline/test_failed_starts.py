@@ -1,0 +1,25 @@
+"""In Meltano a wrong token ends a run before there is a target: the report shows it, the next run writes it down."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pipeline.project import Project
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.sandbox(contacts=20, appointments=0, divisions=2, deals=5, associations=5, tier="unlimited")
+def test_a_run_whose_streams_cannot_be_discovered_is_not_forgotten(sandbox, tmp_path):
+    project = Project(tmp_path, TAP_HUBSPOT_DW_API_URL=sandbox.url, TAP_HUBSPOT_DW_OBJECTS='["contacts", "divisions"]')
+    right = project.env.get("TAP_HUBSPOT_DW_ACCESS_TOKEN", sandbox.token)
+    project.env["TAP_HUBSPOT_DW_ACCESS_TOKEN"] = "pat-wrong"
+    project.run("tap-hubspot-dw", "target-warehouse", code=None)
+    project.env["TAP_HUBSPOT_DW_ACCESS_TOKEN"] = right
+    told = project.meltano("invoke", "warehouse:report", code=None)
+    assert "tap-hubspot-dw could not begin at" in told.stdout + told.stderr
+    project.run("tap-hubspot-dw", "target-warehouse")
+    rows = project.query("SELECT stream, status, error FROM hubspot.sync_history WHERE status = 'failed' ORDER BY 1")
+    assert [row[0] for row in rows] == ["contacts", "divisions"]
+    assert all("could not begin: HubSpot does not accept the token" in row[2] for row in rows)
+    assert "could not begin at" not in project.meltano("invoke", "warehouse:report").stdout
