@@ -152,3 +152,26 @@ def test_an_object_that_discovery_left_out_is_not_missing_behind_an_exit_code_of
     clean_portal.faults([])
     run = run_tap(tmp_path, settings, catalog=catalog)
     assert run.returncode != 0 or len(run.records("contacts")) == SMALL["contacts"]
+
+
+MAPS = {
+    "none": ({}, {"divisions", "deals"}),
+    "another name": ({"properties": {"__alias__": "fields"}}, {"divisions", "deals"}),
+    "a column less": ({"properties": {"label": None}}, {"divisions", "deals"}),
+    "some filtered out": ({"properties": {"__filter__": "object_type == 'deals'"}}, {"deals"}),
+    "another text in the key": ({"properties": {"object_type": "object_type.upper()"}}, set()),
+    "another key": ({"properties": {"__key_properties__": ["name"]}}, set()),
+    "what cannot be evaluated": ({"properties": {"label": "label.upper()"}}, set()),
+}
+
+
+@pytest.mark.parametrize(("maps", "marked"), MAPS.values(), ids=MAPS)
+def test_through_a_stream_map_only_what_it_leaves_recognisable_is_marked(portal, tmp_path, maps, marked):
+    """Else rows that were not read could go by the same name."""
+    settings = {"api_url": portal.url, "access_token": portal.token, "objects": ["divisions", "deals"]}
+    run = run_tap(tmp_path, settings | {"stream_maps": maps})
+    assert run.returncode == 0, run.log
+    name = maps.get("properties", {}).get("__alias__", "properties")
+    activations = [each for each in run.messages if each["type"] == "ACTIVATE_VERSION" and each["stream"] == name]
+    assert {kind for each in activations for (kind,) in each["scope"]["values"]} == marked
+    assert ("not all that is gone is marked" in run.log) is (marked != {"divisions", "deals"})

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
+    from singer_sdk.mapper import StreamMap
     from singer_sdk.singerlib import RecordMessage, SelectionMask
 
     from tap_hubspot_dw.object_types import ObjectType
@@ -134,17 +135,34 @@ class HubSpotStream(Stream):
                 continue
             if scope is None:
                 yield ActivateVersionMessage(stream=each.stream_alias, version=activation.version)
-            elif set(scope.columns) <= set(each.transformed_key_properties or ()):
-                named = {"version": activation.version, "columns": scope.columns, "values": scope.values}
+                continue
+            kept = [
+                values for values in scope.values if self._keeps(each, dict(zip(scope.columns, values, strict=True)))
+            ]
+            if kept:
+                named = {"version": activation.version, "columns": scope.columns, "values": kept}
                 yield ScopedVersionMessage(stream=each.stream_alias, version=BELOW_ALL, scope=named)
-            elif each.stream_alias not in self._without_scope:
+            if len(kept) < len(scope.values) and each.stream_alias not in self._without_scope:
                 self._without_scope.add(each.stream_alias)
                 self.logger.warning(
-                    "%s: nothing is marked as deleted in the stream %s, as its stream map takes %s out of the key.",
+                    "%s: not all that is gone is marked as deleted in the stream %s, as its stream map filters by, or "
+                    "changes, %s or the key.",
                     self.name,
                     each.stream_alias,
                     " or ".join(scope.columns),
                 )
+
+    def _keeps(self, stream_map: StreamMap, keys: Mapping[str, str]) -> bool:
+        """Tell whether a stream map leaves these columns of the key as they are: then their rows are what was read."""
+        if isinstance(stream_map, SameRecordTransform):
+            return True
+        if not set(keys) <= set(stream_map.transformed_key_properties or ()):
+            return False
+        try:
+            mapped = stream_map.transform({**dict.fromkeys(self.schema["properties"]), **keys})
+        except Exception:  # noqa: BLE001  an expression over columns that are null here: anything may come of it
+            return False
+        return mapped is not None and all(mapped.get(name) == value for name, value in keys.items())
 
     def count(self, block: Block) -> None:
         """Add a block that was written to the run's history."""
