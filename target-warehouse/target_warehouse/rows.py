@@ -102,9 +102,9 @@ class Losses:
 
 
 def form_of_column(column: Column) -> str:
-    """The form of a column's values; texts of all kinds, once they made their column one of text, stay as they are."""
-    if is_loose(column) and column.stored.startswith(_TEXT):
-        return "text"
+    """The form of a column's values; those of a format stay alike when others have made the column one of text."""
+    if is_loose(column) and column.stored.startswith(_TEXT) and column.kind in ("date-time", "date", "time"):
+        return f"text or {column.kind}"
     return form_of(column.kind, column.stored)
 
 
@@ -200,7 +200,7 @@ def _equal(column: Column, form: str, value: Any) -> Any:
     except UnfitError:
         if not is_loose(column):
             raise
-        return CONVERTERS["text"](value)
+        return CONVERTERS[f"text or {form}" if f"text or {form}" in CONVERTERS else "text"](value)
 
 
 def _check(column: Column, record: Record, *, is_key: bool) -> None:

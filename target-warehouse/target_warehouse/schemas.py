@@ -47,6 +47,8 @@ _LEFT_OUT = (
 )
 _TEXTS = ("title", "description", "format", "contentEncoding", "contentMediaType", "pattern", "x-sql-datatype")
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+#: Keywords that null can break, beside those that only speak of values of one type.
+_ABOUT_NULL = {"enum", "const", "not", "anyOf", "allOf", "if"}
 
 
 class SchemaError(ValueError):
@@ -66,9 +68,11 @@ def modern(schema: Any) -> tuple[dict[str, Any], list[str]]:
         read = reading.schema(schema, (), ())
     except RecursionError:
         raise SchemaError("too much is inside one another") from None
-    for part in _parts(read):
+    for part, is_choice in _parts(read):
         for name, prop in (part.get("properties") or {}).items():
-            read.setdefault("properties", {}).setdefault(name, prop)
+            known = read.setdefault("properties", {}).setdefault(name, prop)
+            if is_choice and known != prop:
+                read["properties"][name] = {"anyOf": [known, prop]}
     known = read.get("properties") or {}
     required = [name for name in read.get("required", ()) if name in known]  # others, no column could be filled from
     read.pop("required", None)
@@ -94,12 +98,12 @@ def understood(message: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return {**message, "schema": schema, "key_properties": keys}, notes
 
 
-def _parts(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The schemas that a record has to fit beside this one."""
-    for part in schema.get("allOf", ()):
-        if isinstance(part, dict):
-            yield part
-            yield from _parts(part)
+def _parts(schema: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], bool]]:
+    """The schemas that a record fits beside this one, and whether each is one of several that it may fit."""
+    for word in ("allOf", "anyOf"):
+        for part in schema.get(word, ()):
+            yield part, word == "anyOf"
+            yield from ((inner, is_choice or word == "anyOf") for inner, is_choice in _parts(part))
 
 
 class _Reading:
@@ -158,7 +162,7 @@ class _Reading:
             if name in read:
                 read[name] = {key: self.schema(part, (*where, key), inside) for key, part in read[name].items()}
         self._required(read, node)
-        return read
+        return _with_null(read)
 
     @staticmethod
     def _check_forms(read: dict[str, Any], where: tuple[str, ...]) -> None:
@@ -290,6 +294,20 @@ class _Reading:
             else:
                 return None
         return found if isinstance(found, dict | bool) else None
+
+
+def _with_null(read: dict[str, Any]) -> dict[str, Any]:
+    """A schema that is one of another one and null, in the words that everybody knows: a list of types."""
+    members = read.get("anyOf", ())
+    others = [member for member in members if member != {"type": "null"}]
+    if len(others) != 1 or len(members) == 1 or not isinstance(others[0].get("type"), str | list):
+        return read
+    (other,) = others
+    rest = {name: value for name, value in read.items() if name != "anyOf"}
+    if _ABOUT_NULL & other.keys() or rest.keys() - {"title", "description"}:
+        return read
+    types = [other["type"]] if isinstance(other["type"], str) else other["type"]
+    return {**other, **rest, "type": [*types, *({"null"} - set(types))]}
 
 
 def _told(where: tuple[str, ...]) -> str:

@@ -225,7 +225,23 @@ def _string(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    return _string(value) if isinstance(value, str) else _json_text(value)
+    if isinstance(value, str):
+        return _string(value)
+    is_number = isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool)
+    return _plain(value) if is_number else _json_text(value)
+
+
+def _text_or(form: str) -> Callable[[Any], str]:
+    """The converter of a column of text that values of this form go to, too, as the database writes them as text."""
+
+    def convert(value: Any) -> str:
+        try:
+            moment = str(_string(value) if is_cut(form, value) else CONVERTERS[form](value))
+        except UnfitError:
+            return _text(value)
+        return moment.rstrip("0") if "." in moment and not is_cut(form, value) else moment
+
+    return convert
 
 
 def _json_text(value: Any) -> str:
@@ -319,6 +335,9 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "string": _string,
     "text": _text,
     "json": _json_text,
+    "text or date-time": _text_or("date-time"),
+    "text or date": _text_or("date"),
+    "text or time": _text_or("time"),
     "date-time": _date_time,
     "date": _date,
     "time": _time,
