@@ -109,8 +109,11 @@ class ReadAhead(Generic[Cut]):
             yield from self._whole_lines(source.chunks)
             return
         descriptor, is_end = source.descriptor, False
-        buffer, filled = bytearray(max(BLOCK_BYTES, 2 * len(source.ahead))), len(source.ahead)
-        buffer[:filled] = source.ahead
+        end = source.ahead.rfind(b"\n") + 1
+        if end:  # not to be kept until more comes
+            yield source.ahead[:end]
+        filled = len(source.ahead) - end
+        buffer = bytearray(source.ahead[end:]) + bytes(max(BLOCK_BYTES, filled))
         while not is_end and not self._is_over.is_set():
             if not select.select([descriptor], [], [], _LOOK_SECONDS)[0]:
                 continue
