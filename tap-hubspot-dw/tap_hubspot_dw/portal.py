@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 from urllib.parse import quote
 
 from tap_hubspot_dw import shapes
@@ -34,12 +35,35 @@ from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
 
 HubSpotObject = dict[str, Any]
 Page = list[HubSpotObject]
+P = ParamSpec("P")
 
 LIST_PAGE_SIZE = 100  # HubSpot's maximum, for batch read too (documented)
 ASSOCIATION_INPUTS = 1000  # HubSpot's maximum since February 2025 (documented)
-_LONGEST_URL = 15_000  # HubSpot's proxy answers 414 from about 16,200 characters (observed)
+_LONGEST_URL = 15_000  # HubSpot's proxy answers 414 from about 16,200 characters (observed), or sooner (hearsay)
+_TOO_LONG = frozenset({414, 431})
 _OWNERS_PAGE_SIZE = 500
 _EMPTY_PAGE_WAITS = (0.0, 0.5, 1.0, 2.0, 4.0)  # seconds
+
+
+def _by_ids_if_refused(
+    read: Callable[Concatenate[Portal, ObjectType, Wanted, P], Iterator[Page]],
+) -> Callable[Concatenate[Portal, ObjectType, Wanted, P], Iterator[Page]]:
+    """Read a list again whose URL is too long for HubSpot, now with ids alone in it; some pages perhaps twice.
+
+    No list with a URL of that length is asked for any more.
+    """
+
+    @wraps(read)
+    def pages(portal: Portal, kind: ObjectType, wanted: Wanted, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Page]:
+        try:
+            yield from read(portal, kind, wanted, *args, **kwargs)
+        except RequestError as error:
+            if error.status not in _TOO_LONG:
+                raise
+            portal.avoid_urls_of(kind, wanted)
+            yield from read(portal, kind, wanted, *args, **kwargs)
+
+    return pages
 
 
 class Portal:
@@ -53,6 +77,7 @@ class Portal:
         self._logger = logger
         self._page_size = page_size
         self._traffic = Traffic()
+        self._longest_url = [_LONGEST_URL]  # shared by copies: what one learns, all know
         self._described: dict[str, list[dict[str, Any]]] = {}
         self._nameless: set[str] = set()
         self._describing: dict[str, threading.Lock] = {}
@@ -101,12 +126,14 @@ class Portal:
             for reply in self._pages(path("owners", self._version), params, shapes.owners):
                 yield from reply["results"]
 
+    @_by_ids_if_refused
     def listed(self, kind: ObjectType, wanted: Wanted) -> Iterator[Page]:
         """Yield every live object in pages, by HubSpot's own cursor."""
         params, listed = self._list_params(kind, wanted)
         for reply in self._pages(path("list", self._version, type=kind.type_id), params, listed.decode):
             yield reply["results"] if listed is wanted else self._batch_read(kind, reply["results"], wanted)
 
+    @_by_ids_if_refused
     def listed_range(self, kind: ObjectType, wanted: Wanted, share: Share) -> Iterator[Page]:
         """Yield the live objects of a range of ids in pages, beginning in the middle of the list.
 
@@ -306,14 +333,23 @@ class Portal:
             if circle.closes(after):
                 raise ReplyError(f"HubSpot's list at {where} does not advance beyond {after}: run again later.")
 
+    def avoid_urls_of(self, kind: ObjectType, wanted: Wanted) -> None:
+        """Ask for no list any more with a URL as long as that of a list of these properties."""
+        characters = self._characters(kind, wanted)
+        if characters <= self._longest_url[0]:
+            self._longest_url[0] = characters - 1
+            self._logger.info("HubSpot takes no URL of %d characters: such lists are read by id.", characters)
+
+    def _characters(self, kind: ObjectType, wanted: Wanted) -> int:
+        return len(path("list", self._version, type=kind.type_id)) + len(quote(",".join(wanted.names), safe=","))
+
     def _list_params(self, kind: ObjectType, wanted: Wanted) -> tuple[dict[str, str], Wanted]:
         """Return a list's parameters, and what it gives: ids only where the URL would be too long.
 
         Then batch read gives the properties; an object that is archived between the two is left to the sweep of
         archived objects.
         """
-        names = quote(",".join(wanted.names), safe=",")
-        is_wide = len(path("list", self._version, type=kind.type_id)) + len(names) > _LONGEST_URL
+        is_wide = self._characters(kind, wanted) > self._longest_url[0]
         is_wide = is_wide or any("," in name for name in wanted.names)  # in a URL they would be two
         listed = IDS_ONLY if is_wide else wanted
         params = {"limit": str(self._page_size), "archived": "false", "properties": ",".join(listed.names)}

@@ -164,6 +164,27 @@ def test_more_properties_than_a_url_holds_are_all_read(wide, tmp_path):
     assert any(endpoint.startswith("batch read") for endpoint in wide.log()["byEndpoint"])
 
 
+@pytest.mark.parametrize("status", [414, 431])
+def test_a_list_whose_url_hubspot_refuses_is_read_by_id_at_once(sandbox_factory, tmp_path, status):
+    """At 8,000 characters, as some have seen; shorter lists are read as ever, and it is asked once for each worker."""
+    sandbox = sandbox_factory(contacts=450, deals=130, associations=1, contact_properties=500, tier="unlimited")
+    sandbox.settings(quirks={"longest-url": "8000"} if status == 414 else {})
+    sandbox.faults([{"match": "list contacts", "nth": 1, "status": 431}] if status == 431 else [])
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts", "deals"]}
+    run = run_tap(tmp_path, settings | {"workers": 2})
+    assert run.returncode == 0, run.log
+    for stream, type_id in (("contacts", "0-1"), ("deals", "0-3")):
+        assert {each["id"] for each in run.records(stream)} == {each["id"] for each in sandbox.truth(type_id)}
+    assert all(len(record) > 480 for record in run.records("contacts"))
+    log = sandbox.log()
+    assert {"batch read contacts"} == {name for name in log["byEndpoint"] if name.startswith("batch read")}
+    assert 1 <= log["byStatus"][str(status)] <= 2
+    assert "HubSpot takes no URL of" in run.log
+    sandbox.faults([{"match": "list contacts", "status": 414}])
+    assert run_tap(tmp_path, settings).returncode == 1, "not even ids"
+    sandbox.stop()
+
+
 def test_a_deselected_property_is_neither_emitted_nor_asked_for(wide, tmp_path):
     wide.reset()
     settings = {"api_url": wide.url, "access_token": wide.token, "objects": ["contacts"]}
