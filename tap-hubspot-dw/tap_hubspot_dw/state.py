@@ -10,7 +10,8 @@
         "full_pass": {"version": …, "started_at": …, "ranges": [[0, 20000]]}   one that is under way
     }, "associations": {…
         "pairs": {"deals:contacts": "2026-11-23T20:00:00.000Z"},               as far as each pair's changes are read
-        "pair_passes": {"deals:contacts": {"at": "2026-11-23T20:00:00.000Z", "rows": 512}}}, its last own full pass
+        "pair_passes": {"deals:contacts": {                                    its last own full pass
+            "at": "2026-11-23T20:00:00.000Z", "version": 1795464000000, "rows": 512}}},
     "properties": {"lists": {"contacts": 120, "deals": 80}}}}                  how long each list of HubSpot's was
 
 State that another tap left with a `replication_key_value` is read as it is. Meltano merges the state of a run with
@@ -50,9 +51,10 @@ class FullPass:
 
 @dataclass(frozen=True)
 class PairPass:
-    """The last time that all associations of a pair were read: when it began, and how many there were."""
+    """The last time that all associations of a pair were read: when it began, its version, how many there were."""
 
     started_at: datetime
+    version: int
     rows: int
 
 
@@ -113,7 +115,7 @@ class StreamState:
             saved["pairs"] = {pair: format_timestamp(moment) for pair, moment in self.pairs.items()}
         if self.pair_passes:
             saved["pair_passes"] = {
-                pair: {"at": format_timestamp(each.started_at), "rows": each.rows}
+                pair: {"at": format_timestamp(each.started_at), "version": each.version, "rows": each.rows}
                 for pair, each in self.pair_passes.items()
             }
         if self.lists:
@@ -285,6 +287,8 @@ def _pair_passes(saved: Mapping[str, Any]) -> dict[str, PairPass]:
     passes = {}
     for pair, each in saved.items():
         values = _object("pair_passes", each)
-        if at := _moment("pair_passes", values.get("at")):
-            passes[pair] = PairPass(at, _whole("pair_passes", values.get("rows")))
+        at = _moment("pair_passes", values.get("at"))
+        if at and values.get("version") is not None:
+            version, rows = (_whole("pair_passes", values.get(key)) for key in ("version", "rows"))
+            passes[pair] = PairPass(at, version, rows)
     return passes

@@ -68,7 +68,10 @@ UNREADABLE: list[tuple[dict[str, object], str]] = [
     ({"pairs": [MOMENT]}, "pairs is a list, not an object"),
     ({"pairs": {"deals:contacts": "x"}}, "pairs is a text that names no moment"),
     ({"pair_passes": {"deals:contacts": MOMENT}}, "pair_passes is a text, not an object"),
-    ({"pair_passes": {"deals:contacts": {"at": MOMENT}}}, "pair_passes has null where a whole number belongs"),
+    (
+        {"pair_passes": {"deals:contacts": {"at": MOMENT, "version": 1}}},
+        "pair_passes has null where a whole number belongs",
+    ),
     ({"lists": ["deals"]}, "lists is a list, not an object"),
     ({"lists": {"deals": "many"}}, "lists has a text where a whole number belongs"),
     ({"objects": "deals"}, "objects is a text, not a list of texts"),

@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
         StreamState(),
         StreamState(bookmark=NOON, version=7, full_pass_at=NOON),
         StreamState(version=7, full_pass=FullPass(8, NOON, ranges=(Range(0, 20000), Range(30000, 40000)))),
-        StreamState(bookmark=NOON, pairs={"deals:contacts": NOON}, pair_passes={"a:b": PairPass(NOON, 8)}),
+        StreamState(bookmark=NOON, pairs={"deals:contacts": NOON}, pair_passes={"a:b": PairPass(NOON, 7, 8)}),
         StreamState(lists={"deals": 80, "contacts": None}, archived={1, 70_000}, properties={2**32 - 1}),
     ],
 )

@@ -108,6 +108,28 @@ def test_what_an_older_release_marked_without_reading_it_comes_back_at_the_next_
     assert tables.run().by_stream().get("associations", 0) == 0, "once"
 
 
+def test_what_changes_in_a_pair_has_the_version_of_that_pairs_last_full_pass(clean_portal, tables):
+    """So its rows tell when all of it was last read, whichever pairs other runs have read since."""
+    tables.run(full_refresh=True, association_pairs=["contacts:deals"])
+    versions = {
+        pair: each["version"] for pair, each in tables.state["bookmarks"]["associations"]["pair_passes"].items()
+    }
+    assert versions["deals:contacts"] > versions["contacts:contacts"] > 0
+    contacts = [each["id"] for each in clean_portal.truth("0-1")]
+    clean_portal.mutate(
+        [{"kind": "edit", "type": "0-1", "id": each, "properties": {"firstname": "x"}} for each in contacts]
+    )
+    run = tables.run()
+    told = {
+        (f"{row['from_object_type']}:{row['to_object_type']}", each["version"])
+        for each in run.messages
+        if each["type"] == "RECORD" and each["stream"] == "associations"
+        for row in [each["record"]]
+    }
+    assert {"deals:contacts", "contacts:contacts"} <= {pair for pair, _ in told}
+    assert told <= set(versions.items())
+
+
 def test_a_pair_whose_own_full_pass_is_older_than_the_streams_is_read_again(tables):
     before = tables.live("associations")
     associations = tables.state["bookmarks"]["associations"]

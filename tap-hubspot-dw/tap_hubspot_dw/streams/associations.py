@@ -82,6 +82,7 @@ class AssociationStream(HubSpotStream):
         self._rows_read = Counter[str]()
         self._reader = AssociationReader(self.portal, self.logger)
         self._before: dict[str, PairPass] = {}
+        self._versions: dict[str, int] = {}  # of pairs whose changes are read; the others get the run's
 
     def read(self) -> Iterator[Event]:
         """Yield the associations of changed records; all of a pair that is new or whose last full pass is too old.
@@ -102,6 +103,8 @@ class AssociationStream(HubSpotStream):
         chosen = pairs(self.run.kinds, self.run.settings.association_pairs)
         groups = self._groups(state, chosen)
         is_whole = any(group.window is None for group in groups)
+        changed = [group.pairs[0].name for group in groups if group.window]
+        self._versions = {name: state.pair_passes[name].version for name in changed if name in state.pair_passes}
         self.done.mode = "full" if is_whole else "incremental"
         self.done.until = self.run.started_at
         if is_whole or not state.version:
@@ -116,7 +119,8 @@ class AssociationStream(HubSpotStream):
             self.done.pairs |= {pair.name: self._rows_read[pair.name] for pair in finished}
             if group.window is None and finished:
                 for pair in finished:
-                    state.pair_passes[pair.name] = PairPass(self.run.started_at, self._rows_read[pair.name])
+                    rows = self._rows_read[pair.name]
+                    state.pair_passes[pair.name] = PairPass(self.run.started_at, state.version, rows)
                 if self.run.settings.scoped_versions:
                     yield Activation(state.version, _scope(finished))
             yield self.checkpoint(state)
@@ -263,7 +267,7 @@ class AssociationStream(HubSpotStream):
             for results in self._replies(pair, pair.from_kind, pair.to_kind, ids):
                 rows = (row for result in results for row in _rows(pair, result))
                 while some := list(islice(rows, _BLOCK_ROWS)):  # a reply may hold half a million
-                    yield self.block(some)
+                    yield self.block(some, version=self._versions.get(pair.name))
 
         for (pair, _), block in in_parallel(tasks, blocks, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
             if block is not None:

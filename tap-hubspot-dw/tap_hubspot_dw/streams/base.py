@@ -108,19 +108,24 @@ class HubSpotStream(Stream):
         deletes: int = 0,
         repeated: int = 0,
         invalid: Iterable[str] = (),
+        version: int | None = None,
     ) -> Block:
-        """Return these records as they are written: as lines, or for the SDK where stream maps or others want them."""
+        """Return these records as they are written: as lines, or for the SDK where stream maps or others want them.
+
+        Their version is the stream's, if it is not another one.
+        """
+        version = version or self.version
         at, total = now(), len(records)
-        told = (at, self.version, total, deletes, repeated, Counter(invalid))
+        told = (at, version, total, deletes, repeated, Counter(invalid))
         if self.are_lines_final:
-            return Block(*told, (), record_lines(self.name, records, self.version, at))
+            return Block(*told, (), record_lines(self.name, records, version, at))
         dicts = [each if isinstance(each, dict) else each.as_dict() for each in records]
         if not self._is_plain:
             return Block(*told, dicts, ())
         for name in self.dropped:
             for record in dicts:
                 record.pop(name, None)
-        return Block(*told, (), record_lines(self.name, dicts, self.version, at))
+        return Block(*told, (), record_lines(self.name, dicts, version, at))
 
     def write(self, block: Block) -> None:
         """Write a block's records the SDK's way, one by one."""
