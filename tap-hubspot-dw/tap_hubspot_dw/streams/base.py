@@ -22,6 +22,7 @@ from tap_hubspot_dw.errors import DailyLimitError, HubSpotError, RunStoppedError
 from tap_hubspot_dw.events import BELOW_ALL, Activation, Block, Checkpoint, Event, ScopedVersionMessage, record_lines
 from tap_hubspot_dw.progress import outcome
 from tap_hubspot_dw.run import Run, StreamRun, now
+from tap_hubspot_dw.shown import shown
 from tap_hubspot_dw.state import StreamState, names_of
 
 if TYPE_CHECKING:
@@ -333,7 +334,7 @@ class HubSpotStream(Stream):
             self.logger.warning(
                 "%s: values that do not fit their property's type are null, their text is in invalid_properties: %s.",
                 self.name,
-                named,
+                shown(named),
             )
 
 

@@ -22,6 +22,7 @@ from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import ALL_PROPERTIES, OBJECT_COLUMNS, columns
 from tap_hubspot_dw.search import UnsortedError, Window, change_window
 from tap_hubspot_dw.seen import SeenIds
+from tap_hubspot_dw.shown import shown
 from tap_hubspot_dw.state import FullPass, StreamState
 from tap_hubspot_dw.streams.base import HubSpotStream
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
@@ -276,7 +277,7 @@ class ObjectStream(HubSpotStream):
                 "%s: read from now on, and null in records that do not change until the next full pass: %s. "
                 "Run with --full-refresh to have all values at once.",
                 self.name,
-                ", ".join(late),
+                shown(", ".join(late)),
             )
         state.properties = _checksums(self._wanted.names)
 
