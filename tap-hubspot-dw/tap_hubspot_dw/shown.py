@@ -1,4 +1,4 @@
-"""Texts of others, made fit to be shown: in a log, in an error, in the history of runs."""
+"""Texts of others, made fit to be shown: in a log, in an error, in a report, in a comment."""
 
 from __future__ import annotations
 

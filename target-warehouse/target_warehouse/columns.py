@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.names import hashed
+from target_warehouse.shown import shown
 from target_warehouse.unions import IS_LOOSE, column_schema, is_nullable
 
 if TYPE_CHECKING:
@@ -148,6 +149,9 @@ def own_column(name: str, types: Mapping[str, str]) -> str | None:
     return name if types.get(name, "").lower().startswith(fitting) else None
 
 
+_LONGEST_COMMENT = 10_000
+
+
 def is_loose(column: Column) -> bool:
     """Whether a text that the column's kind does not take is a reason to make the column one of text."""
     return IS_LOOSE in column.schema
@@ -158,7 +162,7 @@ def comment_of(schema: Mapping[str, Any]) -> str:
     told = [text.strip() for key in ("title", "description") if isinstance(text := schema.get(key), str)]
     if len(told) > 1 and told[1].casefold().startswith(told[0].casefold()):
         told = told[1:]
-    return ": ".join(filter(None, told)).replace("\0", "").encode(errors="replace").decode()
+    return shown(": ".join(filter(None, told)), _LONGEST_COMMENT)
 
 
 def changed_comments(table: Table, found: Mapping[str | None, str | None]) -> dict[str | None, str]:

@@ -20,6 +20,7 @@ import duckdb
 from target_warehouse.columns import DELETED_AT, own_column
 from target_warehouse.engines.duckdb import comparable
 from target_warehouse.errors import CompareError
+from target_warehouse.shown import shown
 from target_warehouse.statements import chosen_rows, column_list, identifier
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def render(comparison: Comparison, a: str, b: str) -> str:
         for column in table.columns:
             lines.append(f"    {column.column}: {column.rows:,} rows differ")
             lines += [f"        {key}: {left} in A, {right} in B" for key, left, right in column.samples]
-    return "\n".join(lines)
+    return "\n".join(shown(line, 10_000) for line in lines)
 
 
 def _tables(side: Side, wanted: Sequence[str], excluded: Sequence[str]) -> list[str]:

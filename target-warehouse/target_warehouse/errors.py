@@ -7,9 +7,16 @@ never a record's contents or a password. The commands print the sentence; the ex
 
 from __future__ import annotations
 
+from target_warehouse.shown import shown
+
+_LONGEST = 10_000
+
 
 class WarehouseError(Exception):
-    """An error whose message is one sentence for the user."""
+    """An error whose message is one sentence for the user, in one line and without control characters of others."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shown(message, _LONGEST))
 
 
 class SettingsError(WarehouseError):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from target_warehouse.columns import DELETED_AT, own_column
 from target_warehouse.errors import ReportError
 from target_warehouse.history import FAILED, INTERRUPTED, KILLED, PARTIAL, RUNNING, SUCCESS, TABLE_NAME
+from target_warehouse.shown import shown
 from target_warehouse.statements import column_list, identifier
 
 if TYPE_CHECKING:
@@ -301,7 +302,7 @@ def _report(stream: str, table: str, live: int, deleted: int, pairs: Sequence[_P
     if fresh_at is None:  # not among these runs; before them both sides must have succeeded
         ends = [rows[-1]["succeeded_at"] for side in zip(*pairs, strict=True) if (rows := [row for row in side if row])]
         fresh_at = None if None in ends or pairs[-1][0] is None else min(ends)
-    return StreamReport(stream, table, live, deleted, fresh_at, runs)
+    return StreamReport(shown(stream), shown(table), live, deleted, fresh_at, runs)
 
 
 def _run(load: _Row | None, tap: _Row | None) -> StreamRun:
@@ -327,7 +328,7 @@ def _run(load: _Row | None, tap: _Row | None) -> StreamRun:
         started_at=min(row["started_at"] for row in rows),
         finished_at=max(ended, default=None),
         seconds=seconds,
-        error=" ".join(errors) or None,
+        error=shown(" ".join(errors)) or None,
         bytes=load.get("bytes"),
         peak_memory_mb=_number(load, "peak_memory_mb"),
         records=read + (tap.get("deletes") or 0) if read is not None else load.get("rows_read") or 0,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from target_warehouse.shown import shown
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,7 +27,7 @@ def render(found: Verification) -> str:
         text += ["", head, *(f"  {each.stream}: {each.text}{_keys(each)}" for each in chosen)] if chosen else []
     count = sum(each.is_drift for each in found.findings)
     text += ["", f"The copy is not true: {count} difference{'s' * (count != 1)}." if count else "The copy is true."]
-    return "\n".join(text)
+    return "\n".join(shown(line, 10_000) for line in text)
 
 
 def as_json(found: Verification) -> dict[str, Any]:

@@ -37,11 +37,17 @@ def is_read(method: str, path: str) -> bool:
     return any(method == allowed and re.fullmatch(pattern, path, re.ASCII) for allowed, pattern in READS)
 
 
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leave a request as it is: requests puts a login from ~/.netrc in place of the token otherwise."""
+    return request
+
+
 class ReadOnlySession(requests.Session):
     """Sends reads to one address; redirects are looked at as any other request."""
 
     def __init__(self, api_url: str, spent: Spent) -> None:
         super().__init__()
+        self.auth = _as_it_is
         self._origin = urlsplit(api_url)[:2]
         self._spent = spent
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,18 @@ def test_what_is_no_read_is_refused_before_it_is_sent(portal: RunningSandbox, me
     with ReadOnlySession(portal.url, Spent()) as session, pytest.raises(NotAReadError):
         session.request(method, path if path.startswith("http") else portal.url + path, timeout=5)
     assert portal.log()["total"] == 0
+
+
+def test_a_login_in_netrc_does_not_replace_the_token(
+    portal: RunningSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "netrc"
+    file.write_text("machine 127.0.0.1 login mallory password hunter2\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(file))
+    with ReadOnlySession(portal.url, Spent()) as session:
+        url = f"{portal.url}/crm/objects/2026-09/0-1"
+        assert session.get(url, headers={"Authorization": f"Bearer {portal.token}"}, timeout=5).status_code == 200
 
 
 def test_more_requests_than_allowed_are_refused(portal: RunningSandbox) -> None:

@@ -61,7 +61,13 @@ def test_comments_say_what_the_schema_says_and_follow_it(warehouse: Warehouse) -
         with duckdb.connect(warehouse.url.removeprefix("duckdb:///")) as duck:
             duck.execute(by_hand)
     _run(warehouse, None, first={"title": "Name"}, odd={}, plain={}, more={"description": "later\0"})
-    assert _comments(warehouse) == {"t": "People", "first": "Name", "odd": ODD, "plain": "by hand", "more": "later"}
+    assert _comments(warehouse) == {
+        "t": "People",
+        "first": "Name",
+        "odd": ODD,
+        "plain": "by hand",
+        "more": "later\ufffd",
+    }
 
 
 def test_comments_that_are_there_are_not_written_again(postgres_url: str) -> None:
@@ -101,7 +107,7 @@ def test_a_role_that_may_not_comment_is_told_and_loads(postgres_url: str, caplog
         ({"title": "Street Address", "description": "Street address."}, "Street address."),
         ({"title": "Name", "description": ""}, "Name"),
         ({"title": " ", "description": "B "}, "B"),
-        ({"title": "half \ud800", "description": None}, "half ?"),
+        ({"title": "half \ud800", "description": None}, "half \ufffd"),
     ],
 )
 def test_a_comment_is_title_and_description(schema: dict[str, Any], comment: str) -> None:
