@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.tap.running import run_tap
+from tests.tap.running import discover, run_tap
 
 TINY = {"contacts": 3_200, "appointments": 20, "divisions": 3, "deals": 60, "associations": 300}
 TINY |= {"contact_properties": 20, "tier": "unlimited"}
@@ -242,3 +242,28 @@ def test_an_empty_pair_of_which_nothing_is_known_is_looked_at_again(quiet, tmp_p
     assert "HubSpot gave 0 associations of deals:contacts, and" in run.log
     assert scopes(run) == PAIRS - {"deals:contacts"}
     assert "deals:contacts" not in run.state["bookmarks"]["associations"]["pairs"]
+
+
+def only_associations(folder, settings) -> dict[str, object]:
+    """The catalog with no other stream selected: the ids come from lists then."""
+    catalog = discover(folder, settings)
+    for stream in catalog["streams"]:
+        for each in stream["metadata"]:
+            if not each["breadcrumb"]:
+                each["metadata"]["selected"] = stream["tap_stream_id"] == "associations"
+    return catalog
+
+
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_list_of_ids_that_ends_too_early_is_read_again(quiet, tmp_path, times):
+    """Without the objects' streams, which count what they read; if it stays short, no pair of that object is told."""
+    catalog = only_associations(tmp_path, settings_for(quiet))
+    quiet.faults([{"match": "list contacts", "times": times, "rows": 30, "paging": False}])
+    run = run_tap(tmp_path, settings_for(quiet), catalog=catalog)
+    assert run.by_stream().keys() == {"associations"}
+    assert scopes(run) == (PAIRS if times == 1 else PAIRS - {"contacts:contacts"})
+    assert run.returncode == (0 if times == 1 else 1), run.log
+    if times == 1:
+        assert set(edges(run)) == expected(quiet)
+    else:
+        assert "contacts:contacts could not be read: HubSpot lists 30 contacts and counts 300" in run.log

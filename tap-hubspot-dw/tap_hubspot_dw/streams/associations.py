@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.pairs import Group, Pair, pairs
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import ASSOCIATION_INPUTS
+from tap_hubspot_dw.ranges import EVERYTHING
 from tap_hubspot_dw.records import Record
 from tap_hubspot_dw.run import Run
 from tap_hubspot_dw.schemas import KEY, TEXT
@@ -38,6 +39,7 @@ _BLOCK_ROWS = 2_000
 _OF_PAIR = ("from_object_type", "to_object_type")
 _ENOUGH = 0.9  # of the associations that a pair had at its last full pass: fewer are asked for again
 _DOUBT_SECONDS = 2.0
+_LATE, _LATE_SHARE = 20, 0.02  # objects that HubSpot may count and not list: its index is late
 _UNREAD = (
     "Removed associations stay for now: scoped_versions is false, and this run did not read those of %s, which the "
     "table has."
@@ -305,8 +307,26 @@ class AssociationStream(HubSpotStream):
             if seen.is_complete():
                 return
             told = frozenset(each for chunk in seen.arriving(ASSOCIATION_INPUTS) for each in chunk)
-        listed = (int(each["id"]) for page in self.portal.listed(kind, IDS_ONLY) for each in page)
-        yield from _chunks(each for each in listed if each not in told)
+        yield from _chunks(self._listed_ids(kind, told))
+
+    def _listed_ids(self, kind: ObjectType, told: Collection[int]) -> Iterator[int]:
+        """Yield the ids of all live objects but those told already, from a list that is as long as HubSpot counts.
+
+        Raises:
+            ReplyError: it is much shorter, twice.
+        """
+        total, listed = self.portal.count(kind, EVERYTHING) or 0, set[int]()
+        for _ in range(2):
+            for page in self.portal.listed(kind, IDS_ONLY):
+                new = {int(each["id"]) for each in page} - listed
+                listed |= new
+                yield from sorted(new.difference(told))
+            if len(listed) + max(_LATE, total * _LATE_SHARE) >= total:
+                return
+        raise ReplyError(
+            f"HubSpot lists {len(listed):,} {kind.name} and counts {total:,}, so associations would be missed: run "
+            "again later."
+        )
 
     def _changed_ids(self, pair: Pair, window: Window) -> Iterator[list[int]]:
         """Yield the ids on the pair's first side that changed, or are associated with one that changed."""
