@@ -220,7 +220,7 @@ class PostgresEngine:
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
         with self._reading("a query failed") as connection:
-            return [tuple(row) for row in connection.exec_driver_sql(sql)]
+            return [tuple(row) for row in connection.exec_driver_sql(sql.replace("%", "%%"), ())]
 
     def changes(self) -> list[TableChange] | None:
         """None: what is done here is done."""
