@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -40,6 +40,7 @@ from tap_hubspot_dw.replies import (
     throttle_seconds,
 )
 from tap_hubspot_dw.shown import shown
+from tap_hubspot_dw.timestamps import clock_ahead, now
 from tap_hubspot_dw.transport import NoAnswerError, Transport
 
 # Worth another try (HubSpot's error handling guide; 525, 526 and 530 are Cloudflare's and a guess; 488 is HubSpot's
@@ -98,9 +99,9 @@ class Client:
         self._logger = logger
         self._stop = threading.Event()
         self._answered = False
-        self._first_reply = threading.Lock()
         self._warned = False
-        self.clock_ahead: timedelta | None = None  # of HubSpot's, by its first reply
+        self.clock_ahead: timedelta | None = None  # of HubSpot's, by its last reply that says what time it is
+        self.has_replied = False
         self.daily: tuple[int | None, int | None] = None, None  # requests a day, and what the last reply left of them
         self._budgets = Budgets()
 
@@ -112,6 +113,10 @@ class Client:
         """Wait, or raise at once when the run is stopped."""
         if self._stop.wait(seconds):
             raise RunStoppedError("The run was stopped.")
+
+    def now(self) -> datetime:
+        """Return the present moment, by HubSpot's clock as far as it is known."""
+        return now() - (self.clock_ahead or timedelta())
 
     def get(
         self,
@@ -198,7 +203,7 @@ class Client:
     def _send(
         self, method: str, path: str, body: bytes | None, token: str, budget: str, traffic: Traffic
     ) -> tuple[Answer | None, str]:
-        started, sent_at = time.monotonic(), datetime.now(UTC)
+        started, sent_at = time.monotonic(), now()
         traffic.add(requests=1)
         try:
             response = self._transport.answer(
@@ -225,10 +230,10 @@ class Client:
         return response, ""
 
     def _learn_clock(self, response: Answer, sent_at: datetime) -> None:
-        """Take HubSpot's clock from the first reply that tells it, but for the time that it took."""
-        if self.clock_ahead is None and (date := header_date(response)):
-            with self._first_reply:
-                self.clock_ahead = sent_at - date if self.clock_ahead is None else self.clock_ahead
+        """Take HubSpot's clock from a reply: `Date` is from between sending and receiving, if the clocks agree."""
+        if date := header_date(response):
+            self.clock_ahead = clock_ahead(date, sent_at, now())
+        self.has_replied = True
 
     def _warn_of_sunset(self, response: Answer, request: str) -> None:
         """Tell once that HubSpot is about to retire what is asked (headers of RFC 9745 and RFC 8594)."""

@@ -10,6 +10,7 @@ import copy
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import quote
@@ -17,7 +18,14 @@ from urllib.parse import quote
 from tap_hubspot_dw import shapes
 from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH
 from tap_hubspot_dw.client import Client, Decode, Traffic
-from tap_hubspot_dw.errors import ForbiddenError, NoPipelinesError, ReplyError, RequestError
+from tap_hubspot_dw.errors import (
+    ForbiddenError,
+    HubSpotError,
+    NoPipelinesError,
+    ReplyError,
+    RequestError,
+    RunStoppedError,
+)
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.ranges import (
     EVERYTHING,
@@ -28,9 +36,10 @@ from tap_hubspot_dw.ranges import (
     Share,
     checked_page,
 )
-from tap_hubspot_dw.replies import Reply, check_batch_errors
+from tap_hubspot_dw.replies import Reply, check_batch_errors, decode
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.search import MOST_RESULTS, UnsortedError, Window, ascending_ids, is_last, search_body
+from tap_hubspot_dw.timestamps import clock_ahead, now, parse_timestamp
 from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
 
 HubSpotObject = dict[str, Any]
@@ -43,6 +52,7 @@ _LONGEST_URL = 15_000  # HubSpot's proxy answers 414 from about 16,200 character
 _TOO_LONG = frozenset({414, 431})
 _OWNERS_PAGE_SIZE = 500
 _EMPTY_PAGE_WAITS = (0.0, 0.5, 1.0, 2.0, 4.0)  # seconds
+_SHORT_PAGE_WAITS = (0.0, 0.5)
 
 
 def _by_ids_if_refused(
@@ -128,21 +138,24 @@ class Portal:
 
     @_by_ids_if_refused
     def listed(self, kind: ObjectType, wanted: Wanted) -> Iterator[Page]:
-        """Yield every live object in pages, by HubSpot's own cursor."""
+        """Yield every live object in pages, by HubSpot's own cursor; some perhaps twice."""
         params, listed = self._list_params(kind, wanted)
-        for reply in self._pages(path("list", self._version, type=kind.type_id), params, listed.decode):
-            yield reply["results"] if listed is wanted else self._batch_read(kind, reply["results"], wanted)
+        where = path("list", self._version, type=kind.type_id)
+        for page in self._whole_list(where, params, listed.decode):
+            yield page if listed is wanted else self._batch_read(kind, page, wanted)
 
     @_by_ids_if_refused
     def listed_range(self, kind: ObjectType, wanted: Wanted, share: Share) -> Iterator[Page]:
-        """Yield the live objects of a range of ids in pages, beginning in the middle of the list.
+        """Yield the live objects of a range of ids in pages, above the id that it has been read to.
+
+        It ends where HubSpot says so, which need not be the end: see `Account`.
 
         Raises:
             NotPositionalError: HubSpot's list cannot be entered at an id.
         """
         params, listed = self._list_params(kind, wanted)
         where = path("list", self._version, type=kind.type_id)
-        above = share.span.above
+        above, waits = share.reached, iter(_SHORT_PAGE_WAITS)
         while True:
             try:
                 shifted = {**params, "after": str(above + 1)} if above else params
@@ -151,14 +164,16 @@ class Portal:
                 if above and error.status == 400:
                     raise NotPositionalError(str(error)) from error
                 raise
-            results, last = checked_page(reply, above)
+            results, last = checked_page(reply, above, int(params["limit"]))
             through = share.reach(last, len(results))
             page = [each for each in results if through is None or int(each["id"]) <= through]
             yield page if listed is wanted else self._batch_read(kind, page, wanted)
             if not reply.get("paging") or (through is not None and last >= through):
                 return
             if last == above:
-                raise NotPositionalError(f"an empty page at id {above} announces another")
+                if (seconds := next(waits, None)) is None:
+                    raise NotPositionalError(f"an empty page at id {above} announces another")
+                self.client.wait(seconds)
             above = last
 
     def boundaries(
@@ -187,27 +202,29 @@ class Portal:
             else:
                 return
 
-    def count(self, kind: ObjectType, span: Range) -> int | None:
-        """Return how many live objects of a range of ids the search index counts; None where it is refused."""
-        body = search_body(kind.modified_property, None, ["hs_object_id"], span, 1)
+    def count(self, kind: ObjectType, span: Range = EVERYTHING, window: Window | None = None) -> int | None:
+        """Return how many live objects of a range of ids the search index counts, of those modified in a window.
+
+        The index may lag (documented). None where it is refused.
+        """
+        body = search_body(kind.modified_property, window, ["hs_object_id"], span, 1)
         try:
-            return int(
-                self._post(path("search", self._version, type=kind.type_id), body, SEARCH, decoded=shapes.counted)[
-                    "total"
-                ]
-            )
+            where = path("search", self._version, type=kind.type_id)
+            return int(self._post(where, body, SEARCH, decoded=shapes.counted)["total"])
         except RequestError:
             return None
 
     def archived(self, kind: ObjectType) -> Iterator[HubSpotObject]:
         """Yield every object archived in the last 90 days (documented), with the properties of `IDS_ONLY`.
 
+        Some perhaps twice.
+
         Raises:
-            RequestError: this object type has no archived list (observed for some).
+            RequestError: this object type has no archived list (observed for some), or not now.
         """
         params = {"limit": str(LIST_PAGE_SIZE), "archived": "true", "properties": ",".join(IDS_ONLY.names)}
-        for reply in self._pages(path("list", self._version, type=kind.type_id), params, IDS_ONLY.decode):
-            yield from reply["results"]
+        for page in self._whole_list(path("list", self._version, type=kind.type_id), params, IDS_ONLY.decode):
+            yield from page
 
     def changed(
         self, kind: ObjectType, window: Window | None, wanted: Wanted, span: Range = EVERYTHING
@@ -241,11 +258,13 @@ class Portal:
     def changed_in_slices(self, kind: ObjectType, window: Window, wanted: Wanted) -> Iterator[Page]:
         """Yield the live objects modified in the window, in any order: halve it until a page holds a slice.
 
+        Slices come in the order of time, and the last has no end: what is edited meanwhile is in it.
+
         Raises:
-            ReplyError: more objects share a millisecond than a search gives.
+            ReplyError: more objects share a millisecond, or change meanwhile, than a search gives.
         """
         url = path("search", self._version, type=kind.type_id)
-        slices = [window]
+        slices, now = [window], self.client.now()
         while slices:
             part = slices.pop()
             body = search_body(kind.modified_property, part, wanted.names, EVERYTHING, 2 * self._page_size)
@@ -253,23 +272,42 @@ class Portal:
             total = int(reply.get("total", 0))
             if is_last(reply):
                 yield reply["results"]
-            elif halves := part.halves():
+            elif halves := part.halves(now):
                 slices += reversed(halves)
             elif total > MOST_RESULTS:
                 raise ReplyError(
                     f"{total:,} {kind.name} changed in the same millisecond and HubSpot does not sort them by id: "
                     "run with --full-refresh."
+                    if part.until
+                    else f"{total:,} {kind.name} changed while changes were read, and HubSpot does not sort them by "
+                    "id: run again."
                 )
             else:
-                read = 0
-                while reply.get("paging"):
-                    yield reply["results"]
-                    read += len(reply["results"])  # not its `after`, which steps over what a short page hides
-                    reply = self._first_page(url, {**body, "after": str(read)}, wanted)
+                yield from self._by_offset(url, body, reply, wanted)
+
+    def _by_offset(self, url: str, body: dict[str, Any], reply: Reply, wanted: Wanted) -> Iterator[Page]:
+        """Yield the pages of a search from its first on, by `after`; again while what left it has shifted others.
+
+        Raises:
+            ReplyError: it counts more than it shows.
+        """
+        ids: set[str] = set()
+        for _ in _EMPTY_PAGE_WAITS:
+            read = 0
+            while True:
                 yield reply["results"]
+                ids.update(each["id"] for each in reply["results"])
+                if not reply.get("paging"):
+                    break
+                read += len(reply["results"])  # not its `after`, which steps over what a short page hides
+                reply = self._first_page(url, {**body, "after": str(read)}, wanted)
+            if len(ids) >= int(reply.get("total", 0)):
+                return
+            reply = self._first_page(url, body, wanted)
+        raise ReplyError(f"HubSpot's search at {url} counts {reply.get('total')} and shows {len(ids)}: run again.")
 
     def live(self, kind: ObjectType, ids: Sequence[int], wanted: Wanted) -> Iterator[Page]:
-        """Yield those of the objects that are live, in pages; archived and deleted ones are left out."""
+        """Yield those of the objects that are live, in pages; archived, merged and deleted ones are left out."""
         for start in range(0, len(ids), LIST_PAGE_SIZE):
             page: Page = [{"id": str(each)} for each in ids[start : start + LIST_PAGE_SIZE]]
             yield self._batch_read(kind, page, wanted)
@@ -278,22 +316,41 @@ class Portal:
         """Yield what HubSpot has under these ids, in pages; for a merged one it is the survivor (observed)."""
         where = path("batch_read", self._version, type=kind.type_id) + ("?archived=true" if archived else "")
         for start in range(0, len(ids), LIST_PAGE_SIZE):
-            inputs = [{"id": each} for each in ids[start : start + LIST_PAGE_SIZE]]
-            reply = self._post(where, {"inputs": inputs, "properties": wanted.names}, decoded=wanted.decode)
-            check_batch_errors(reply, kind.name)
-            yield reply["results"]
+            yield self._batch(where, kind, ids[start : start + LIST_PAGE_SIZE], wanted)
 
-    def total(self, kind: ObjectType) -> int | None:
-        """Return how many live objects the search index counts: it may lag (documented); None where it is refused."""
-        body = {"limit": 1, "properties": ["hs_object_id"]}
+    def usage(self) -> dict[str, int]:
+        """Return how many records HubSpot's limits say there are, by object type id; nothing where they do not.
+
+        What these figures count exactly, and how late they are, is not documented.
+        """
         try:
-            return int(
-                self._post(path("search", self._version, type=kind.type_id), body, SEARCH, decoded=shapes.counted)[
-                    "total"
-                ]
-            )
-        except RequestError:
+            reply = self._get(path("limits", self._version), decoded=decode)
+        except RunStoppedError:
+            raise
+        except HubSpotError as error:
+            self._logger.debug("HubSpot does not say how many records there are: %s", error)
+            return {}
+        custom = reply.get("customObjectTypes")
+        lists = [reply.get("hubspotDefinedObjectTypes"), custom.get("byObjectType") if isinstance(custom, dict) else ()]
+        rows = [row for some in lists if isinstance(some, list) for row in some if isinstance(row, dict)]
+        return {str(row.get("objectTypeId")): row["usage"] for row in rows if isinstance(row.get("usage"), int)}
+
+    def clock_ahead(self, kind: ObjectType) -> timedelta | None:
+        """Return by how much this machine's clock is ahead of HubSpot's, by the body of a reply; None where it is mute.
+
+        A batch read says when it was completed (observed); a proxy may write `Date`, but not that.
+        """
+        where = path("batch_read", self._version, type=kind.type_id)
+        sent_at = now()
+        try:
+            reply = self._post(where, {"inputs": [{"id": "1"}], "properties": []}, decoded=decode)
+            completed_at = parse_timestamp(str(reply.get("completedAt")))
+        except RunStoppedError:
+            raise
+        except (HubSpotError, ValueError) as error:
+            self._logger.debug("HubSpot does not say what time it is: %s", error)
             return None
+        return clock_ahead(completed_at, sent_at, now())
 
     def associations(self, from_kind: ObjectType, to_kind: ObjectType, inputs: Sequence[dict[str, str]]) -> Reply:
         """Return HubSpot's reply about the associations of up to 1,000 records: see `AssociationReader`."""
@@ -320,6 +377,56 @@ class Portal:
 
     def _post(self, where: str, body: dict[str, Any], budget: str = OBJECTS, *, decoded: Decode = shapes.rows) -> Reply:
         return self.client.post(where, body, budget, traffic=self._traffic, decoded=decoded)
+
+    def _whole_list(self, where: str, params: dict[str, str], decoded: Decode) -> Iterator[Page]:
+        """Yield the pages of a list of objects, and doubt every reply that says less than it could.
+
+        A page that has room for what its cursor steps over is asked for again. Lists are sorted by id and can be
+        entered at one (observed): so what lies between such a page and the next is asked for too, and what follows
+        the last page. Where they cannot, both are believed in the end. Some objects come twice.
+        """
+        limit, after, last = int(params["limit"]), None, 0
+        circle, waits = shapes.Circle(), iter(_SHORT_PAGE_WAITS)
+        while True:
+            reply = self._get(where, {**params, "after": after} if after else params, decoded=decoded)
+            page = reply["results"]
+            yield page
+            last = max([last, *(int(each["id"]) for each in page)])
+            following = shapes.cursor(reply)
+            if following is None:
+                yield from self._between(where, params, decoded, last)
+                return
+            if len(page) < limit and following != str(last + 1):
+                if (seconds := next(waits, None)) is not None:
+                    self.client.wait(seconds)
+                    continue
+                if last and following.isdecimal() and int(following) > last:
+                    yield from self._between(where, params, decoded, last, int(following))
+                else:
+                    limit = len(page) or limit  # so short are its pages
+            waits = iter(_SHORT_PAGE_WAITS)
+            if circle.closes(following):
+                raise ReplyError(f"HubSpot's list at {where} does not advance beyond {last}: run again later.")
+            after = following
+
+    def _between(
+        self, where: str, params: dict[str, str], decoded: Decode, last: int, end: int | None = None
+    ) -> Iterator[Page]:
+        """Yield the pages of a list above an id and below another one; none where it cannot be entered there."""
+        while True:
+            try:
+                reply = self._get(where, {**params, "after": str(last + 1)} if last else params, decoded=decoded)
+            except RequestError as error:
+                if last and error.status == 400:
+                    return
+                raise
+            page = [each for each in reply["results"] if int(each["id"]) > last]
+            if not page:
+                return
+            yield page
+            last = max(int(each["id"]) for each in page)
+            if end is not None and last + 1 >= end:
+                return
 
     def _pages(self, where: str, params: dict[str, str], decoded: Decode = shapes.rows) -> Iterator[Reply]:
         """Yield replies until one has no `paging`; pages before that may be short or empty (observed)."""
@@ -362,14 +469,29 @@ class Portal:
         """
         if not page:
             return []
-        reply = self._post(
-            path("batch_read", self._version, type=kind.type_id),
-            {"inputs": [{"id": each["id"]} for each in page], "properties": wanted.names},
-            decoded=wanted.decode,
-        )
-        check_batch_errors(reply, kind.name)
-        read = {each["id"]: each for each in reply["results"]}
+        where = path("batch_read", self._version, type=kind.type_id)
+        read = {each["id"]: each for each in self._batch(where, kind, [each["id"] for each in page], wanted)}
         return [read[each["id"]] for each in page if each["id"] in read]
+
+    def _batch(self, where: str, kind: ObjectType, ids: Sequence[str], wanted: Wanted) -> Page:
+        """Return what a batch read gives for up to 100 ids; one that its reply does not explain is asked for again.
+
+        Raises:
+            ReplyError: HubSpot does not say what became of some.
+        """
+        found: Page = []
+        asked: Sequence[str] = ids
+        for seconds in (*_EMPTY_PAGE_WAITS, None):
+            body = {"inputs": [{"id": each} for each in asked], "properties": wanted.names}
+            reply = self._post(where, body, decoded=wanted.decode)
+            check_batch_errors(reply, kind.name)
+            found += reply["results"]
+            asked = _unexplained(asked, reply, wanted)
+            if not asked:
+                return found
+            if seconds is not None:
+                self.client.wait(seconds)
+        raise ReplyError(f"HubSpot does not say what became of {len(asked)} {kind.name} of a batch: run again later.")
 
     def _first_page(self, url: str, body: dict[str, Any], wanted: Wanted) -> Reply:
         """Return a search's reply, asking again while it is an empty page that announces another (observed).
@@ -386,6 +508,18 @@ class Portal:
             if seconds is not None:
                 self.client.wait(seconds)
         raise ReplyError(
-            f"HubSpot's search at {url} counts {reply.get('total')} records and shows none: run again later; "
-            "if it stays, run with --full-refresh, which does not search."
+            f"HubSpot's search at {url} counts {reply.get('total')} records more and shows none: run again later."
         )
+
+
+def _unexplained(asked: Sequence[str], reply: Reply, wanted: Wanted) -> list[str]:
+    """Return the ids that a batch read's reply neither gives nor names as gone nor as merged into what it gives."""
+    told: set[int] = set()
+    for each in reply["results"]:
+        told.update(map(int, (each["id"], *filter(str.isdecimal, wanted.merged_ids(each["properties"])))))
+    for error in reply.get("errors") or ():
+        named = (error.get("context") or {}).get("ids")
+        if not isinstance(named, list):
+            return []  # HubSpot promises no field of an error: it may mean any of them
+        told.update(int(each) for each in map(str, named) if each.isdecimal())
+    return [each for each in asked if int(each) not in told]

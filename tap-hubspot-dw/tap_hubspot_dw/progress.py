@@ -40,9 +40,13 @@ def progress_line(done: StreamRun, now: datetime) -> str:
     read = done.records + done.deletes
     seconds = max((now - done.started_at).total_seconds(), 0.001)
     rate = read / seconds
-    parts = [f"{read:,} of {done.expected:,} records" if done.expected else f"{read:,} records", f"{rate:,.0f}/s"]
-    if done.expected and rate and done.expected > read:
-        parts.append(f"{_duration((done.expected - read) / rate)} left")
+    whole = done.before + read
+    parts = [f"{whole:,} of {done.expected:,} records" if done.expected else f"{whole:,} records"]
+    if done.before:
+        parts.append(f"{done.before:,} of them read by earlier runs")
+    parts.append(f"{rate:,.0f}/s")
+    if done.expected and rate and done.expected > whole:
+        parts.append(f"{_duration((done.expected - whole) / rate)} left")
     parts.append(f"{done.traffic.requests:,} requests")
     if done.traffic.throttled_seconds >= 1:
         parts.append(f"{done.traffic.throttled_seconds:.0f} s throttled")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tap_hubspot_dw import shapes
@@ -28,10 +28,11 @@ class NotPositionalError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Range:
-    """The ids `above < id <= through`; without `through` all ids above."""
+    """The ids `above < id <= through`; without `through` all ids above. Of one that was read: how many records."""
 
     above: int
     through: int | None = None
+    records: int = field(default=0, compare=False)
 
 
 EVERYTHING = Range(0)
@@ -50,13 +51,17 @@ def gaps(finished: Iterable[Range]) -> list[Range]:
 
 
 def merged(finished: Iterable[Range]) -> tuple[Range, ...]:
-    """Return the same ids in as few ranges as possible, ascending; none for a range without ids."""
+    """Return the same ids in as few ranges as possible, ascending; none for a range without ids.
+
+    Ranges that share ids count those twice.
+    """
     result: list[Range] = []
     for each in sorted((span for span in finished if span.above != span.through), key=lambda item: item.above):
         last = result[-1] if result else None
         if last is not None and (last.through is None or each.above <= last.through):
             ends = (last.through, each.through)
-            result[-1] = Range(last.above, None if None in ends else max(end for end in ends if end is not None))
+            through = None if None in ends else max(end for end in ends if end is not None)
+            result[-1] = Range(last.above, through, last.records + each.records)
         else:
             result.append(each)
     return tuple(result)
@@ -81,12 +86,24 @@ class Share:
         self._lock = lock
         self._reached = span.above
         self._read = 0
+        self._is_closed = False
         self._expected = expected
 
     @property
     def span(self) -> Range:
         """The range as it is now; when it has been read, what was read."""
         return self._span
+
+    @property
+    def reached(self) -> int:
+        """The id up to which it has been read."""
+        return self._reached
+
+    def close(self) -> Range:
+        """Let nobody take over what follows the last id reached; returns the range, which stays as it is."""
+        with self._lock:
+            self._is_closed = True
+            return self._span
 
     def reach(self, last: int, records: int) -> int | None:
         """Say how far one has come, with how many records in this step; returns where the range ends now."""
@@ -98,16 +115,16 @@ class Share:
     def remaining(self) -> float:
         """Return about how many records are still to come, as if ids were spread evenly; 0 for an open range."""
         above, through = self._span.above, self._span.through
-        if through is None or through <= self._reached:
+        if through is None or through <= self._reached or self._is_closed:
             return 0
         done = self._reached - above
         spread = self._read / done if done else min(self._expected / (through - above), 1)
         return (through - self._reached) * spread
 
     def cut(self, boundary: int) -> Range | None:
-        """End the range at an id and return what follows it; None if the reader is beyond that, or the range ends."""
+        """End the range at an id and return what follows; None if that was read or lies outside, or it is closed."""
         above, through = self._span.above, self._span.through
-        if boundary <= self._reached or (through is not None and boundary >= through):
+        if self._is_closed or boundary <= self._reached or (through is not None and boundary >= through):
             return None
         self._span = Range(above, boundary)
         return Range(boundary, through)
@@ -166,8 +183,11 @@ class Shares:
         return share
 
 
-def checked_page(reply: Mapping[str, Any], above: int) -> tuple[list[dict[str, Any]], int]:
+def checked_page(reply: Mapping[str, Any], above: int, limit: int) -> tuple[list[dict[str, Any]], int]:
     """Return a list's page and its last id (`above` for an empty one).
+
+    The cursor of a page with fewer records than its limit may point beyond what the page hides; whoever goes on above
+    the last id reads that too.
 
     Raises:
         NotPositionalError: an id is not above the one before it, or the cursor is not the last id + 1.
@@ -179,6 +199,7 @@ def checked_page(reply: Mapping[str, Any], above: int) -> tuple[list[dict[str, A
             raise NotPositionalError(f"id {current} follows {last}")
         last = current
     cursor = shapes.cursor(reply)
-    if cursor is not None and cursor != str(last + 1):
+    is_beyond = len(page) < limit and cursor is not None and cursor.isdecimal() and int(cursor) > last + 1
+    if cursor is not None and cursor != str(last + 1) and not is_beyond:
         raise NotPositionalError(f"the cursor after id {last} is {shown(cursor, 100)}")
     return page, last

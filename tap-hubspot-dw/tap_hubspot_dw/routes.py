@@ -25,6 +25,7 @@ _ROUTES: dict[str, tuple[str, str]] = {
     "schemas": ("/crm-object-schemas/{v}/schemas", "/crm/v3/schemas"),
     "owners": ("/crm/owners/{v}", "/crm/v3/owners"),
     "pipelines": ("/crm/pipelines/{v}/{type}", "/crm/v3/pipelines/{type}"),
+    "limits": ("/crm/limits/{v}/records", "/crm/v3/limits/records"),
     "token": ("/oauth/{v}/token", "/oauth/v1/token"),
 }
 

@@ -9,7 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.seen import SeenIds
 from tap_hubspot_dw.settings import Settings
 from tap_hubspot_dw.shown import shown
-from tap_hubspot_dw.timestamps import format_timestamp
+from tap_hubspot_dw.timestamps import format_timestamp, now
 
 SUCCESS, PARTIAL, FAILED, INTERRUPTED = "success", "partial", "failed", "interrupted"
 
-_CLOCK_TOLERANCE = timedelta(seconds=5)  # HubSpot's Date header has whole seconds, and replies take time
+CLOCK_TOLERANCE = timedelta(seconds=5)  # HubSpot's Date header has whole seconds, and replies take time
+_MOST_CLOCK_AHEAD = timedelta(days=1)  # further apart, it is a guess which of two clocks is wrong
 
 
 @dataclass
@@ -39,6 +40,7 @@ class StreamRun:
     since: datetime | None = None
     until: datetime | None = None
     expected: int | None = None
+    before: int = 0  # records that earlier runs have read of a full pass which this one goes on with
     records: int = 0
     deletes: int = 0
     repeated: int = 0
@@ -68,8 +70,10 @@ class StreamRun:
             return PARTIAL, str(ended_by)
         return FAILED, f"The run ended before: {ended_by}" if ended_by else None
 
-    def to_record(self, run_id: str, ended_by: BaseException | None = None) -> dict[str, Any]:
-        """Return the record of `sync_history`."""
+    def to_record(
+        self, run_id: str, ended_by: BaseException | None = None, clock_ahead: timedelta = timedelta()
+    ) -> dict[str, Any]:
+        """Return the record of `sync_history`; its own times are corrected by how far this machine's clock is ahead."""
         status, error = self.outcome(ended_by)
         return {
             "run_id": run_id,
@@ -77,8 +81,8 @@ class StreamRun:
             "mode": self.mode or None,
             "window_since": format_timestamp(self.since) if self.since else None,
             "window_until": format_timestamp(self.until) if self.until else None,
-            "started_at": format_timestamp(self.started_at),
-            "finished_at": format_timestamp(self.finished_at) if self.finished_at else None,
+            "started_at": format_timestamp(self.started_at - clock_ahead),
+            "finished_at": format_timestamp(self.finished_at - clock_ahead) if self.finished_at else None,
             "records": self.records,
             "deletes": self.deletes,
             "repeated": self.repeated,
@@ -129,6 +133,8 @@ class Run:
     stop: Stop = field(default_factory=Stop)
     ended_by: BaseException | None = None
     permits: dict[str, threading.Semaphore] = field(init=False)
+    _ahead: timedelta | None = None
+    _clock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
         """Let so many replies of each budget be worked on at once as there may be workers, over all streams."""
@@ -137,7 +143,10 @@ class Run:
     def record_of(self, done: StreamRun) -> dict[str, Any]:
         """Return the record of `sync_history` of a stream of this run."""
         limit, remaining = self.portal.client.daily
-        return done.to_record(self.run_id, self.ended_by) | {
+        ahead = self._ahead or timedelta()
+        told = done.to_record(self.run_id, self.ended_by, ahead)
+        return told | {
+            "window_until": told["window_until"] or format_timestamp(self.began_at - ahead),
             "peak_memory_mb": peak_memory_mb(),
             "daily_limit": limit,
             "daily_remaining": remaining,
@@ -146,18 +155,65 @@ class Run:
 
     @property
     def clock_ahead(self) -> timedelta:
-        """By how much this machine's clock is ahead of HubSpot's, as far as that matters and is known yet."""
-        ahead = self.portal.client.clock_ahead or timedelta()
-        return ahead if ahead > _CLOCK_TOLERANCE else timedelta()
+        """By how much this machine's clock is ahead of HubSpot's (behind: less than nothing), as far as that matters.
+
+        Where a reply's `Date` is another time than ours, HubSpot is asked for what it writes into a reply itself, and
+        that counts. If it does not write any, its clock counts if a second reply agrees and is within a day of ours.
+        Else nobody knows what time it is, and the earliest of the clocks counts: what changed since then is read
+        again, but nothing is passed over. Settled once for the run; HubSpot is asked if it has not replied yet.
+        """
+        with self._clock:
+            if self._ahead is None:
+                self._ahead = self._settled_clock()
+            return self._ahead
+
+    def _settled_clock(self) -> timedelta:
+        client = self.portal.client
+        if not client.has_replied:
+            self.portal.usage()
+        first = client.clock_ahead
+        if first is None or abs(first) <= CLOCK_TOLERANCE:
+            return timedelta()
+        witness = self.portal.clock_ahead(self.kinds[0]) if self.kinds else None
+        if witness is not None:
+            return witness if abs(witness) > CLOCK_TOLERANCE else timedelta()
+        self.portal.usage()
+        second = first if client.clock_ahead is None else client.clock_ahead
+        if abs(first - second) <= CLOCK_TOLERANCE and abs(first) <= _MOST_CLOCK_AHEAD:
+            return first
+        earliest = max(first, second)
+        return earliest if earliest > CLOCK_TOLERANCE else timedelta()
+
+    def clock_warning(self) -> str | None:
+        """Return what to say of this machine's clock; None while it is right or not known to be wrong."""
+        said = self.portal.client.clock_ahead
+        if self._ahead is None or said is None or (not self._ahead and abs(said) <= CLOCK_TOLERANCE):
+            return None
+        if self._ahead and abs(self._ahead - said) <= CLOCK_TOLERANCE:
+            seconds = self._ahead.total_seconds()
+            where = "ahead of" if seconds > 0 else "behind"
+            return (
+                f"This machine's clock is {abs(seconds):.0f} s {where} HubSpot's; the run counted from HubSpot's: "
+                "set the clock."
+            )
+        return (
+            f"This machine's clock and the Date of HubSpot's replies are {abs(said.total_seconds()):.0f} s apart, and "
+            f"it is not Date that the run counted from, but {format_timestamp(self.started_at)}, so that nothing is "
+            "passed over: set the clock, or look for a proxy that writes Date."
+        )
 
     @property
     def started_at(self) -> datetime:
-        """When the run began, by HubSpot's clock where ours is ahead; ask after the first reply.
+        """When the run began, by HubSpot's clock where ours is wrong.
 
-        A window that ended in HubSpot's future would put the bookmark behind changes that nobody has made yet. A
-        clock that is behind only reads a little more at the next run.
+        A bookmark in HubSpot's future would pass over changes that nobody has made yet, one in its past would read
+        more than there is to read at every run.
         """
         return self.began_at - self.clock_ahead
+
+    def now(self) -> datetime:
+        """Return the present moment by the clock that the run counts from."""
+        return now() - self.clock_ahead
 
     def chosen_properties(self, kind: ObjectType) -> list[Mapping[str, Any]]:
         """Return the definitions of a kind's properties that the settings include."""
@@ -196,8 +252,3 @@ def peak_memory_mb() -> float:
     except (OSError, IndexError):  # not Linux; there getrusage counts the memory from before the program, too
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, bytes on macOS
         return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
-
-
-def now() -> datetime:
-    """Return the present moment in UTC."""
-    return datetime.now(UTC)

@@ -1,13 +1,17 @@
-"""Reading what changed in a closed window, by search.
+"""Reading what changed since a moment, by search.
 
-    bookmark - lookback        bookmark             start of run
-    ------[--------------------|--------------------)------------> modified
-          since                                     until = the next bookmark
+    bookmark - lookback        bookmark             start of run = the next bookmark
+    ------[--------------------|--------------------|------------------------------> modified
+          since                                                        no upper end
+
+The window has no upper end: a record that is edited while it is read stays in it and comes as it is then. With an end
+at the start of the run, one that is edited during every run would leave every window before its page is asked for, and
+never come. The next bookmark is the start of the run all the same, so what changed meanwhile comes again.
 
 Inside the window records come sorted by id, and every page asks for the ids above the last one seen; `after` is
 not used, so HubSpot's limit of 10,000 results does not apply, any number of records may share a millisecond, and
-a record that is edited meanwhile leaves the window without shifting the others: the next window has it. It is used
-where HubSpot does not sort, within one millisecond, and to find where ranges of ids may end.
+an edit shifts nobody. Ids ascend, so the reading ends however fast records change. `after` is used where HubSpot does
+not sort, within one millisecond, and to find where ranges of ids may end.
 Source: HubSpot's search guide 2026-03 (200 a page, 10,000 results, operators); that ids compare as numbers and
 that pages may be short is observed, and checked on every page.
 """
@@ -28,27 +32,30 @@ _EARLIEST = EPOCH + timedelta(seconds=1)  # a filter from 0 has been answered wi
 
 @dataclass(frozen=True)
 class Window:
-    """The moments `since <= modified < until`, in UTC."""
+    """The moments `since <= modified`, in UTC, or with an end `since <= modified < until`."""
 
     since: datetime
-    until: datetime
+    until: datetime | None = None
 
     def __post_init__(self) -> None:
-        if self.since > self.until:
+        if self.until is not None and self.since > self.until:
             raise ValueError(f"a window ends ({self.until}) before it begins ({self.since})")
 
-    def halves(self) -> tuple[Window, Window] | None:
-        """Return the window in two; None when it is a single millisecond."""
-        since, until = epoch_ms(self.since), epoch_ms(self.until)
-        if until - since <= 1:
+    def halves(self, now: datetime) -> tuple[Window, Window] | None:
+        """Return the window in two; None when it is a single millisecond, or has no end and begins after `now`.
+
+        One without an end is cut before `now`, and its second part has no end either.
+        """
+        since, until = epoch_ms(self.since), epoch_ms(self.until or now)
+        if until - since <= (1 if self.until else 0):
             return None
-        middle = EPOCH + timedelta(milliseconds=(since + until) // 2)
+        middle = EPOCH + timedelta(milliseconds=(since + until + (0 if self.until else 1)) // 2)
         return Window(self.since, middle), Window(middle, self.until)
 
 
 def change_window(bookmark: datetime, lookback: timedelta, started_at: datetime) -> Window:
-    """Return the window that a run reads; with a bookmark ahead of the clock it is empty."""
-    return Window(min(max(bookmark - lookback, _EARLIEST), started_at), started_at)
+    """Return the window that a run reads; with a bookmark ahead of the clock it begins with the run."""
+    return Window(min(max(bookmark - lookback, _EARLIEST), started_at))
 
 
 class UnsortedError(Exception):
@@ -61,10 +68,9 @@ def search_body(
     """Return the request for the first objects of a range of ids, of those modified in the window if there is one."""
     filters: list[dict[str, str]] = []
     if window:
-        filters += [
-            {"propertyName": modified_property, "operator": "GTE", "value": str(epoch_ms(window.since))},
-            {"propertyName": modified_property, "operator": "LT", "value": str(epoch_ms(window.until))},
-        ]
+        filters.append({"propertyName": modified_property, "operator": "GTE", "value": str(epoch_ms(window.since))})
+    if window and window.until is not None:
+        filters.append({"propertyName": modified_property, "operator": "LT", "value": str(epoch_ms(window.until))})
     if span.above:
         filters.append({"propertyName": "hs_object_id", "operator": "GT", "value": str(span.above)})
     if span.through is not None:

@@ -7,7 +7,10 @@
         "full_pass_at": "2026-11-23T20:00:00.000Z",            the start of the last complete full pass
         "archived": "eJxj5GZk…",                                  the ids that were archived then, see `id_sets`
         "properties": "eJwBrwX…",                              the checksums of the properties' names it has read
-        "full_pass": {"version": …, "started_at": …, "ranges": [[0, 20000]]}   one that is under way
+        "archived_list": true,                                 HubSpot has given a list of archived objects
+        "records": 5964,                                       how many the last full pass read
+        "full_pass": {"version": …, "started_at": …,           one that is under way, and the ranges of ids that are
+                      "ranges": [[0, 20000, 180]]}             done, each with how many records it had
     }, "associations": {…
         "pairs": {"deals:contacts": "2026-11-23T20:00:00.000Z"},               as far as each pair's changes are read
         "pair_passes": {"deals:contacts": {                                    its last own full pass
@@ -17,7 +20,7 @@
 State that another tap left with a `replication_key_value` is read as it is. Meltano merges the state of a run with
 `--full-refresh` into the old one, so a `full_pass` that is not newer than `version` is a leftover and ignored. A
 state without `pair_passes` is an older release's, which could mark what a run had not read: every pair is read in
-full once more.
+full once more. Nor did that release count what it read: a range without a number of records is read again.
 """
 
 from __future__ import annotations
@@ -74,6 +77,8 @@ class StreamState:
     archived: set[int] = field(default_factory=set)
     lists: dict[str, int | None] = field(default_factory=dict)
     properties: set[int] = field(default_factory=set)
+    lists_archived: bool = False
+    records: int = 0
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> StreamState:
@@ -99,6 +104,8 @@ class StreamState:
             lists=lists,
             archived=_ids("archived", saved.get("archived")),
             properties=_ids("properties", saved.get("properties")),
+            lists_archived=bool(saved.get("archived_list") or saved.get("archived")),
+            records=0 if saved.get("records") is None else _whole("records", saved["records"]),
         )
 
     def to_json(self, replication_key: str | None) -> dict[str, Any]:
@@ -126,12 +133,16 @@ class StreamState:
             saved["archived"] = pack(self.archived)
         if self.properties:
             saved["properties"] = pack(self.properties)
+        if self.lists_archived:
+            saved["archived_list"] = True
+        if self.records:
+            saved["records"] = self.records
         if self.full_pass:
             saved["full_pass"] = {
                 "version": self.full_pass.version,
                 "started_at": format_timestamp(self.full_pass.started_at),
                 # Empty ones too: Meltano may merge this into a state that has those of an older pass.
-                "ranges": [[each.above, each.through] for each in self.full_pass.ranges],
+                "ranges": [[each.above, each.through, each.records] for each in self.full_pass.ranges],
             }
         return saved
 
@@ -270,14 +281,27 @@ def _full_pass(saved: Mapping[str, Any]) -> FullPass | None:
     ranges = saved.get("ranges")
     if started_at is None or not isinstance(ranges, list | None):
         raise ValueError("full_pass is not one that this tap began")
-    return FullPass(_whole("full_pass", saved.get("version")), started_at, tuple(map(_range, ranges or ())))
+    return FullPass(
+        _whole("full_pass", saved.get("version")),
+        started_at,
+        tuple(_range(each) for each in ranges or () if not _is_uncounted(each)),
+    )
+
+
+def _is_uncounted(saved: Any) -> bool:
+    """Tell whether an older release left this range, which did not count its records."""
+    return isinstance(saved, list) and len(saved) == 2 and bool(_range(saved))
 
 
 def _range(saved: Any) -> Range:
-    if not isinstance(saved, list) or len(saved) != 2:
+    if not isinstance(saved, list) or len(saved) not in {2, 3}:
         raise ValueError("full_pass has a range that is not a pair of ids")
-    above, through = saved
-    span = Range(_whole("full_pass", above), None if through is None else _whole("full_pass", through))
+    above, through, *records = saved
+    span = Range(
+        _whole("full_pass", above),
+        None if through is None else _whole("full_pass", through),
+        *(_whole("full_pass", each) for each in records),
+    )
     if span.through is not None and span.through < span.above:
         raise ValueError("full_pass has a range that ends before it begins")
     return span

@@ -27,7 +27,7 @@ from tap_hubspot_dw.output import end_when_unread
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.progress import summary
-from tap_hubspot_dw.run import Run, StreamRun, now
+from tap_hubspot_dw.run import Run, StreamRun
 from tap_hubspot_dw.schemas import json_schema_of_all, object_schema
 from tap_hubspot_dw.selection import names_of_no_stream
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
@@ -36,6 +36,7 @@ from tap_hubspot_dw.streams.associations import AssociationStream
 from tap_hubspot_dw.streams.history import HistoryStream
 from tap_hubspot_dw.streams.objects import ObjectStream
 from tap_hubspot_dw.streams.reference import REFERENCES, ReferenceStream
+from tap_hubspot_dw.timestamps import now
 from tap_hubspot_dw.together import Together
 
 if TYPE_CHECKING:
@@ -141,11 +142,8 @@ class TapHubSpotDW(Tap):
             self.logger.error("Stopped by a signal; the state so far is kept.")
             raise
         finally:
-            if ahead := run.clock_ahead.total_seconds():
-                told = (
-                    "This machine's clock is %.0f s ahead of HubSpot's; the run counted from HubSpot's: set the clock."
-                )
-                self.logger.warning(told, ahead)
+            if warning := run.clock_warning():
+                self.logger.warning("%s", warning)
             if run.history:
                 self.logger.info("What this run read:\n%s", summary(run.history))
         if run.failures:

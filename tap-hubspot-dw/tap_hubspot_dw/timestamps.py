@@ -41,6 +41,21 @@ def format_timestamp(moment: datetime) -> str:
     return f"{moment.year:04}-{moment:%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
 
 
+def now() -> datetime:
+    """Return the present moment in UTC, by this machine's clock."""
+    return datetime.now(UTC)
+
+
+def clock_ahead(said: datetime, sent_at: datetime, received_at: datetime) -> timedelta:
+    """Return by how much our clock is ahead of the one that said what time it is in reply to a request of ours.
+
+    Nothing if it said so while we waited; `said` may have whole seconds only. Else rather a little too much than too
+    little, so that a moment by that clock is rather too early.
+    """
+    agrees = sent_at - timedelta(seconds=1) <= said <= received_at
+    return timedelta() if agrees else received_at - said
+
+
 def epoch_ms(moment: datetime) -> int:
     """Return the milliseconds from 1970 to `moment`, rounded down."""
     return (moment - EPOCH) // timedelta(milliseconds=1)

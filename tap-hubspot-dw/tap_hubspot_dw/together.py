@@ -19,7 +19,8 @@ from tap_hubspot_dw.events import Block, Checkpoint, Event
 from tap_hubspot_dw.output import write_all
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.progress import progress_line
-from tap_hubspot_dw.run import Run, now
+from tap_hubspot_dw.run import Run
+from tap_hubspot_dw.timestamps import now
 
 if TYPE_CHECKING:
     from singer_sdk import Tap

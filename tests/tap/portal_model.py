@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +20,8 @@ MODIFIED = "lastmodifieddate"
 MOST_RESULTS = 100  # of a search, over all its pages: a hundredth of HubSpot's
 BEGIN = epoch_ms(parse_timestamp("2026-11-01T00:00:00Z"))
 PROPERTIES = {"hs_object_id": "number", MODIFIED: "datetime", "name": "string", "hs_merged_object_ids": "string"}
+
+LIES = ["half", "half at the end", "the end", "empty", "nothing", "few", "refused"]
 
 Answer = tuple[int, dict[str, str], str]
 Object = dict[str, Any]
@@ -40,6 +43,7 @@ class PortalModel:
         self.step = 1  # milliseconds that a request takes
         self.plan: dict[int, Callable[[], object]] = {}
         self.short: set[int] = set()  # requests to search whose page ends early
+        self.lies: dict[int, str] = {}  # requests that get less than there is, see `lie`
         self.dead_from: int | None = None  # the request from which on the token is refused
         self.requests = 0
         self._changes = 0
@@ -101,21 +105,31 @@ class PortalModel:
     def __call__(self, request: Any) -> Answer:
         """Answer a request of the `requests` library, as `responses` wants it."""
         with self._lock:
-            number = self.requests
-            self.requests += 1
-            self.now += self.step
-            if change := self.plan.get(number):
-                change()
-            if self.dead_from is not None and number >= self.dead_from:
-                return 401, {}, "{}"
-            url = urlsplit(request.url)
-            if url.path.startswith("/crm/properties/"):
-                told = [{"name": name, "type": kind, "createdAt": moment(0)} for name, kind in PROPERTIES.items()]
-                return 200, {}, json.dumps({"results": told})
-            if request.method == "GET":
-                return self._list({name: values[0] for name, values in parse_qs(url.query).items()})
-            body = json.loads(request.body)
-            return self._batch(body) if url.path.endswith("/batch/read") else self._search(body, number)
+            status, _, text = lie(self.lies.get(self.requests), *self._answer(request))
+            date = format_datetime(parse_timestamp(str(self.now)), usegmt=True)
+            return status, {"Date": date}, text
+
+    def _answer(self, request: Any) -> Answer:
+        number = self.requests
+        self.requests += 1
+        self.now += self.step
+        if change := self.plan.get(number):
+            change()
+        if self.dead_from is not None and number >= self.dead_from:
+            return 401, {}, "{}"
+        url = urlsplit(request.url)
+        if url.path.startswith("/crm/properties/"):
+            told = [{"name": name, "type": kind, "createdAt": moment(0)} for name, kind in PROPERTIES.items()]
+            return 200, {}, json.dumps({"results": told})
+        if url.path.startswith("/crm/limits/"):
+            usage = [{"objectTypeId": "0-1", "usage": len(self.live)}]
+            return 200, {}, json.dumps({"hubspotDefinedObjectTypes": usage})
+        if request.method == "GET":
+            return self._list({name: values[0] for name, values in parse_qs(url.query).items()})
+        body = json.loads(request.body)
+        if url.path.endswith("/batch/read"):
+            return self._batch(body, self.archived if "archived=true" in url.query else self.live)
+        return self._search(body, number)
 
     def _list(self, params: Mapping[str, str]) -> Answer:
         those = self.archived if params["archived"] == "true" else self.live
@@ -126,10 +140,13 @@ class PortalModel:
             reply["paging"] = {"next": {"after": str(page[-1] + 1)}}
         return 200, {}, json.dumps(reply)
 
-    def _batch(self, body: Mapping[str, Any]) -> Answer:
+    def _batch(self, body: Mapping[str, Any], those: Mapping[int, Object]) -> Answer:
         asked = [int(each["id"]) for each in body["inputs"]]
-        there = sorted({self.merged.get(each, each) for each in asked} & self.live.keys())
-        return 200, {}, json.dumps({"results": [self._shown(each, self.live[each]) for each in there]})
+        there = sorted({self.merged.get(each, each) for each in asked} & those.keys())
+        lost = [str(each) for each in asked if self.merged.get(each, each) not in those]
+        errors = [{"category": "OBJECT_NOT_FOUND", "context": {"ids": lost}}] if lost else []
+        results = [self._shown(each, those[each]) for each in there]
+        return 200, {}, json.dumps({"results": results, "errors": errors, "completedAt": moment(self.now)})
 
     def _search(self, body: Mapping[str, Any], number: int) -> Answer:
         group = body.get("filterGroups") or [{"filters": []}]
@@ -166,3 +183,21 @@ class PortalModel:
         shown = {"id": str(record_id), "createdAt": moment(each["created"]), "updatedAt": moment(each["modified"])}
         shown |= {"archived": "archived_at" in each, "properties": properties}
         return shown | ({"archivedAt": moment(each["archived_at"])} if "archived_at" in each else {})
+
+
+def lie(kind: str | None, status: int, headers: dict[str, str], text: str) -> Answer:
+    """Return an answer that says less than it should, as `LIES` names it; where it has rows or a total to lie about."""
+    body = json.loads(text)
+    if kind is None or status != 200 or "results" not in body or any("type" in each for each in body["results"]):
+        return status, headers, text
+    if kind == "refused":
+        return 400, headers, json.dumps({"message": "not now"})
+    if kind in {"half", "half at the end"}:
+        body["results"] = body["results"][: len(body["results"]) // 2]
+    if kind in {"empty", "nothing"}:
+        body["results"] = []
+    if kind in {"half at the end", "the end", "nothing"}:
+        body.pop("paging", None)
+    if kind in {"few", "nothing"} and "total" in body:
+        body["total"] = len(body["results"])
+    return status, headers, json.dumps(body)

@@ -145,7 +145,11 @@ def test_an_interrupted_pass_goes_on_where_it_was(clean_portal, settings, tmp_pa
     everything = ids(clean_portal, "0-1")
     half = int(everything[len(everything) // 2])
     version = 4_000_000_000_000
-    begun = {"version": version, "started_at": "2026-11-01T00:00:00.000Z", "ranges": [[0, half]]}
+    begun = {
+        "version": version,
+        "started_at": "2026-11-01T00:00:00.000Z",
+        "ranges": [[0, half, len(everything) // 2 + 1]],
+    }
     state = {"bookmarks": {"contacts": {"full_pass": begun}}}
     run = run_tap(tmp_path, settings | {"objects": ["contacts"]}, state=state)
     assert run.returncode == 0, run.log

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.tap.running import discover, run_tap
@@ -52,6 +54,18 @@ def test_smaller_pages_give_the_same_records(portal, contacts, tmp_path):
 def test_progress_is_told_as_often_as_wished(contacts, tmp_path, seconds, told):
     run = run_tap(tmp_path, contacts | {"progress_seconds": seconds})
     assert (" of 450 records, " in run.log) is told
+
+
+def test_a_pass_that_goes_on_tells_how_far_it_is_as_a_whole(portal, contacts, tmp_path):
+    ids = [each["id"] for each in portal.truth("0-1")]
+    begun = {"version": 9, "started_at": portal.clock.now(), "ranges": [[0, int(ids[399]), 400]]}
+    state = {"bookmarks": {"contacts": {"full_pass": begun}}}
+    run = run_tap(tmp_path, contacts | {"progress_seconds": 0.001, "page_size": 10}, state=state)
+    assert run.returncode == 0, run.log
+    assert "400 of 450 records were read before" in run.log
+    told = re.findall(r"contacts: (\d+) of 450 records, 400 of them read by earlier runs, ", run.log)
+    assert told
+    assert all(400 <= int(each) <= 450 for each in told)
 
 
 def test_progress_is_told_while_no_record_comes(sandbox_factory, tmp_path):

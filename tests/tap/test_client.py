@@ -136,15 +136,41 @@ def test_a_reply_that_is_not_json_is_an_error(content):
         decode(content)
 
 
-@pytest.mark.parametrize(("minutes", "moved"), [(120, 120), (0, 0), (-120, 0)])
-def test_a_clock_ahead_of_hubspots_moves_the_start_of_the_run_back(client, hubspot, minutes, moved, traffic):
+DAY = 24 * 60
+
+
+@pytest.mark.parametrize(
+    ("ahead", "moved"),
+    [
+        ((0, 0), 0),
+        ((120, 120), 120),
+        ((-120, -120), -120),
+        ((120, -120), 120),  # whom to believe? the earliest
+        ((-120, 0), 0),
+        ((3 * DAY, 3 * DAY), 3 * DAY),
+        ((-3 * DAY, -3 * DAY), 0),
+        ((20_000 * DAY, 20_000 * DAY), 20_000 * DAY),
+        ((-20_000 * DAY, -20_000 * DAY), 0),
+        ((None, None), 0),
+    ],
+)
+def test_the_run_begins_by_hubspots_clock_or_by_the_earliest_where_nobody_can_be_believed(
+    client, hubspot, ahead, moved, traffic
+):
+    """`ahead`: by how many minutes this clock is ahead of what two replies say."""
     started_at = datetime.now(UTC)
-    date = format_datetime(started_at - timedelta(minutes=minutes), usegmt=True)
-    hubspot.get(f"{URL}/x", json={"results": []}, headers={"Date": date})
+    for path, minutes in zip(("/x", "/crm/limits/2026-09/records"), ahead, strict=True):
+        said = (
+            {} if minutes is None else {"Date": format_datetime(started_at - timedelta(minutes=minutes), usegmt=True)}
+        )
+        hubspot.get(URL + path, json={"results": []}, headers=said)
+    hubspot.assert_all_requests_are_fired = False
     client.get("/x", traffic=traffic)
     settings = Settings.from_config(DEFAULTS | {"access_token": SECRET})
     run = Run(settings, Portal(client, "2026-09", logging.getLogger("test")), started_at)
     assert abs(started_at - run.started_at - timedelta(minutes=moved)) < timedelta(seconds=5)
+    assert abs(datetime.now(UTC) - run.now() - timedelta(minutes=moved)) < timedelta(seconds=5)
+    assert (run.clock_warning() is None) == (ahead in {(0, 0), (None, None), (-120, 0)})
 
 
 def test_a_slow_reply_is_not_taken_for_a_fast_clock(client, hubspot):
@@ -155,4 +181,14 @@ def test_a_slow_reply_is_not_taken_for_a_fast_clock(client, hubspot):
 
     hubspot.add_callback("GET", f"{URL}/crm", callback=slow)
     client.get("/crm", traffic=Traffic())
-    assert client.clock_ahead < timedelta(seconds=1.2)
+    assert abs(client.clock_ahead) < timedelta(seconds=1.2)
+
+
+def test_a_slow_reply_is_not_taken_for_a_slow_clock(client, hubspot):
+    def slow(_request):
+        time.sleep(1.5)
+        return 200, {"Date": format_datetime(datetime.now(UTC), usegmt=True)}, '{"results": []}'
+
+    hubspot.add_callback("GET", f"{URL}/crm", callback=slow)
+    client.get("/crm", traffic=Traffic())
+    assert abs(client.clock_ahead) < timedelta(seconds=1.2)

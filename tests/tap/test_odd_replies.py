@@ -135,7 +135,8 @@ def test_an_association_cursor_that_does_not_move_is_refused(portal, answer):
 
 def test_a_cursor_goes_back_to_hubspot_unchanged(portal, answer):
     cursor = "a+b/c=&d#e%3D"
-    calls = answer({"results": [contact(1)], "paging": {"next": {"after": cursor}}}, {"results": []})
+    page = [contact(each) for each in range(1, 101)]
+    calls = answer({"results": page, "paging": {"next": {"after": cursor}}}, {"results": []})
     list(portal.listed(CONTACTS, EMAIL))
     assert calls[1].request.params["after"] == cursor
 

@@ -49,16 +49,22 @@ def page(*ids, after=None):
 
 @pytest.mark.parametrize("reply", [page(8, 9, after="10"), page(9), page()])
 def test_a_page_that_keeps_the_rule_is_taken(reply):
-    results, last = checked_page(reply, above=7)
+    results, last = checked_page(reply, above=7, limit=2)
     assert (results, last) == (reply["results"], 9 if results else 7)
 
 
+@pytest.mark.parametrize(("reply", "last"), [(page(8, after="100"), 8), (page(after="100"), 7)])
+def test_the_cursor_of_a_page_with_room_for_more_may_step_over_what_it_hides(reply, last):
+    assert checked_page(reply, above=7, limit=2) == (reply["results"], last)
+
+
 @pytest.mark.parametrize(
-    "reply", [page(7, 8), page(9, 8), page(8, 8), page(8, 9, after="2"), page(8, after="opaque"), page(after="100")]
+    "reply",
+    [page(7, 8), page(9, 8), page(8, 8), page(8, 9, after="2"), page(8, after="opaque"), page(8, 9, after="12")],
 )
 def test_a_page_that_breaks_the_rule_is_refused(reply):
     with pytest.raises(NotPositionalError):
-        checked_page(reply, above=7)
+        checked_page(reply, above=7, limit=2)
 
 
 def nowhere(above):

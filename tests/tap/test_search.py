@@ -1,4 +1,4 @@
-"""A window is closed, looks back, and is read by id."""
+"""A window looks back, has no upper end, and is read by id."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def test_a_window_reaches_from_before_the_bookmark_to_the_start_of_the_run():
-    assert change_window(NOON - HOUR, HOUR, NOON) == Window(NOON - 2 * HOUR, NOON)
+def test_a_window_begins_before_the_bookmark_and_does_not_end():
+    assert change_window(NOON - HOUR, HOUR, NOON) == Window(NOON - 2 * HOUR)
 
 
-def test_a_bookmark_ahead_of_the_clock_gives_an_empty_window():
-    assert change_window(NOON + 5 * HOUR, HOUR, NOON) == Window(NOON, NOON)
+def test_a_window_of_a_bookmark_ahead_of_the_clock_begins_with_the_run():
+    assert change_window(NOON + 5 * HOUR, HOUR, NOON) == Window(NOON)
 
 
 def test_a_window_never_begins_at_the_epoch():
@@ -32,14 +32,18 @@ def test_a_window_that_ends_before_it_begins_is_refused():
         Window(NOON, NOON - HOUR)
 
 
-def test_the_request_names_the_window_the_last_id_and_never_an_offset():
-    body = search_body("lastmodifieddate", Window(NOON - HOUR, NOON), ["email"], Range(51, 900), 200)
+@pytest.mark.parametrize(
+    ("until", "end"),
+    [(None, []), (NOON, [{"propertyName": "lastmodifieddate", "operator": "LT", "value": "1795435200000"}])],
+)
+def test_the_request_names_the_window_the_last_id_and_never_an_offset(until, end):
+    body = search_body("lastmodifieddate", Window(NOON - HOUR, until), ["email"], Range(51, 900), 200)
     assert body == {
         "filterGroups": [
             {
                 "filters": [
                     {"propertyName": "lastmodifieddate", "operator": "GTE", "value": "1795431600000"},
-                    {"propertyName": "lastmodifieddate", "operator": "LT", "value": "1795435200000"},
+                    *end,
                     {"propertyName": "hs_object_id", "operator": "GT", "value": "51"},
                     {"propertyName": "hs_object_id", "operator": "LTE", "value": "900"},
                 ]
@@ -80,9 +84,18 @@ def test_a_window_halves_without_a_gap_down_to_a_millisecond():
     todo, milliseconds = [Window(NOON, NOON + timedelta(milliseconds=37))], []
     while todo:
         part = todo.pop()
-        halves = part.halves()
+        halves = part.halves(NOON)
         todo += halves or ()
         milliseconds += [] if halves else [part]
     milliseconds.sort(key=lambda part: part.since)
     assert len(milliseconds) == 37
     assert [part.since for part in milliseconds[1:]] == [part.until for part in milliseconds[:-1]]
+
+
+def test_a_window_without_an_end_halves_down_to_what_begins_now():
+    parts, part = [], Window(NOON)
+    while halves := part.halves(NOON + timedelta(milliseconds=37)):
+        first, part = halves
+        parts.append(first)
+    assert part == Window(NOON + timedelta(milliseconds=37))
+    assert [each.since for each in [*parts, part]] == [NOON, *(each.until for each in parts)]

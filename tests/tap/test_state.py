@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
     [
         StreamState(),
         StreamState(bookmark=NOON, version=7, full_pass_at=NOON),
-        StreamState(version=7, full_pass=FullPass(8, NOON, ranges=(Range(0, 20000), Range(30000, 40000)))),
+        StreamState(version=7, full_pass=FullPass(8, NOON, ranges=(Range(0, 20000, 180), Range(30000, 40000, 9)))),
         StreamState(bookmark=NOON, pairs={"deals:contacts": NOON}, pair_passes={"a:b": PairPass(NOON, 7, 8)}),
         StreamState(lists={"deals": 80, "contacts": None}, archived={1, 70_000}, properties={2**32 - 1}),
     ],
@@ -44,8 +44,13 @@ def test_a_bookmark_of_another_tap_is_understood():
 
 
 def test_a_pass_that_is_not_newer_than_the_table_is_a_leftover():
-    saved = {"version": 9, "full_pass": {"version": 9, "started_at": "2026-11-23T12:00:00.000Z", "ranges": [[0, 5]]}}
+    saved = {"version": 9, "full_pass": {"version": 9, "started_at": "2026-11-23T12:00:00.000Z", "ranges": [[0, 5, 1]]}}
     assert StreamState.from_json(saved).full_pass is None
+
+
+def test_ranges_of_an_older_release_which_did_not_count_are_read_again():
+    under_way = {"version": 9, "started_at": "2026-11-23T12:00:00.000Z", "ranges": [[0, 5], [7, 9, 2]]}
+    assert StreamState.from_json({"full_pass": under_way}).full_pass == FullPass(9, NOON, ranges=(Range(7, 9, 2),))
 
 
 def test_a_new_pass_has_a_version_above_every_earlier_one_even_if_the_clock_went_back():

@@ -21,9 +21,10 @@ from singer_sdk.singerlib import ActivateVersionMessage
 from tap_hubspot_dw.errors import DailyLimitError, HubSpotError, RunStoppedError, SettingsError
 from tap_hubspot_dw.events import BELOW_ALL, Activation, Block, Checkpoint, Event, ScopedVersionMessage, record_lines
 from tap_hubspot_dw.progress import outcome
-from tap_hubspot_dw.run import Run, StreamRun, now
+from tap_hubspot_dw.run import Run, StreamRun
 from tap_hubspot_dw.shown import shown
 from tap_hubspot_dw.state import StreamState, names_of
+from tap_hubspot_dw.timestamps import now
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -116,7 +117,7 @@ class HubSpotStream(Stream):
         Their version is the stream's, if it is not another one.
         """
         version = version or self.version
-        at, total = now(), len(records)
+        at, total = self.run.now(), len(records)
         told = (at, version, total, deletes, repeated, Counter(invalid))
         if self.are_lines_final:
             return Block(*told, (), record_lines(self.name, records, version, at))

@@ -9,22 +9,24 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from tap_hubspot_dw.budgets import OBJECTS, SEARCH
+from tap_hubspot_dw.account import Account, Changes
+from tap_hubspot_dw.budgets import SEARCH
 from tap_hubspot_dw.differing import MOST_TOTALS, differing_ranges
-from tap_hubspot_dw.errors import RequestError
+from tap_hubspot_dw.errors import HubSpotError, ReplyError, RequestError
 from tap_hubspot_dw.events import Activation, Block, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
 from tap_hubspot_dw.portal import HubSpotObject, Page
-from tap_hubspot_dw.ranges import RANGE_RECORDS, NotPositionalError, Range, Share, Shares, cut, gaps, merged
+from tap_hubspot_dw.ranges import RANGE_RECORDS, Range, cut
 from tap_hubspot_dw.records import FullRecord, Record, RecordMaker, archived_records, merged_records
-from tap_hubspot_dw.run import Run
+from tap_hubspot_dw.run import CLOCK_TOLERANCE, Run
 from tap_hubspot_dw.schemas import ALL_PROPERTIES, OBJECT_COLUMNS, columns
 from tap_hubspot_dw.search import UnsortedError, Window, change_window
 from tap_hubspot_dw.seen import SeenIds
 from tap_hubspot_dw.shown import shown
 from tap_hubspot_dw.state import FullPass, StreamState
 from tap_hubspot_dw.streams.base import HubSpotStream
+from tap_hubspot_dw.streams.full_pass import LiveReader
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
 from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
 from tap_hubspot_dw.written import WrittenRecord
@@ -32,8 +34,10 @@ from tap_hubspot_dw.written import WrittenRecord
 if TYPE_CHECKING:
     from singer_sdk import Tap
 
+# Meetings, communications, deal splits, carts: HubSpot answers 400 to a list of archived ones (observed).
+_NO_ARCHIVED_LIST = frozenset({"0-47", "0-18", "0-72", "0-64"})
+_WAITS = (1.0, 2.0)  # seconds between asking for a list of archived objects again
 MOST_ARCHIVED = 10_000  # ids in the state, two or three bytes each; of a larger archive none are kept
-CHECKPOINT_RECORDS = 5_000  # of a full pass between two checkpoints: what a killed one reads again
 _BLOCK_RECORDS = 1000
 _NAMED_IDS = 5  # of those that were not found
 
@@ -71,7 +75,7 @@ class ObjectStream(HubSpotStream):
         if self.are_lines_final and not self._is_json:
             self._wanted.write(chosen)
         self._records = RecordMaker(chosen, self._wanted, all_in=ALL_PROPERTIES if self._is_json else None)
-        self.done.hubspot_total = self.portal.total(self.kind)
+        self.done.hubspot_total = self.portal.count(self.kind)
         if self.run.settings.only_ids is not None:
             yield from self._chosen(self.run.settings.only_ids.get(self.name, ()))
             return
@@ -172,92 +176,109 @@ class ObjectStream(HubSpotStream):
         return self.block(deletes, deletes=len(deletes))
 
     def _full_pass(self, state: StreamState) -> Iterator[Event]:
-        """Yield every live object; a pass that was interrupted goes on where it was."""
+        """Yield every live object; a pass that was interrupted goes on where it was.
+
+        What changed since it began comes once more: a record that was merged away behind its page would stay live.
+        """
         self.done.mode = "full"
         last_bookmark = state.bookmark
         is_continued = state.full_pass is not None
         full_pass = state.begin_full_pass(self.run.started_at)
         self.done.until, self.done.expected = full_pass.started_at, self.done.hubspot_total
         self.version = full_pass.version
-        if is_continued:
-            self._seen.end(complete=False)  # what was read before is missing
-        else:
-            self._seen.begin(None)
+        reader = LiveReader(
+            self.run, self.portal, self.kind, self._wanted, self._page, self.logger, total=self.done.hubspot_total
+        )
+        full_pass = state.full_pass = self._gone_on_with(full_pass, reader) if is_continued else full_pass
         if not full_pass.ranges:  # else what was read before may lack properties that were chosen since
             state.properties = _checksums(self._wanted.names)
         yield self.checkpoint(state)
-        try:
-            yield from self._ranges(state, full_pass)
-        except NotPositionalError as error:
-            self.logger.warning("%s: the list is read by its cursor alone: %s.", self.name, error)
-            full_pass = state.full_pass = replace(full_pass, ranges=())
-            state.properties = _checksums(self._wanted.names)
+        for event in reader.everything(full_pass, state.records):
+            if isinstance(event, Block):
+                yield event
+                continue
+            if not event.ranges:
+                state.properties = _checksums(self._wanted.names)
+            state.full_pass = event
             yield self.checkpoint(state)
-            for page in self.portal.listed(self.kind, self._wanted):
-                yield self._page(page)
-        yield from self._archived(state, since=last_bookmark)
+        yield from self._changed_meanwhile(state, full_pass, is_continued=is_continued)
+        began = min(last_bookmark or full_pass.started_at, full_pass.started_at)
+        yield from self._archived(state, since=began - 2 * CLOCK_TOLERANCE)
         self._seen.end(complete=True)
         yield Activation(full_pass.version)
         state.end_full_pass()
-        state.bookmark = full_pass.started_at
+        state.records = reader.records
         yield self.checkpoint(state)
-        if is_continued:  # what changed since it began is not in the ranges that were finished then
-            yield from self._changes(state, full_pass.started_at)
-            self.done.mode = "full"
 
-    def _ranges(self, state: StreamState, full_pass: FullPass) -> Iterator[Event]:
-        """Yield the objects in the ranges of ids that are not done yet, several ranges at once."""
-        total = self.done.hubspot_total
-        shares = Shares(
-            gaps(full_pass.ranges),
-            lambda above: self.portal.boundaries(self.kind, above, expected=None if above else total),
-            min(RANGE_RECORDS, total or RANGE_RECORDS),
-        )
+    def _gone_on_with(self, full_pass: FullPass, reader: LiveReader) -> FullPass:
+        """Return a pass that an earlier run began, with what of it may be kept, and say how far it is."""
+        self._seen.end(complete=False)  # what was read before is missing
+        if not self._is_searchable():  # nobody says what changed since
+            full_pass = replace(full_pass, ranges=())
+        full_pass = reader.trusted(full_pass)
+        self.done.before = sum(each.records for each in full_pass.ranges)
+        if self.done.before:
+            self.logger.info(
+                "%s: goes on with the full pass that began at %s: %s%s records were read before.",
+                self.name,
+                format_timestamp(full_pass.started_at),
+                f"{self.done.before:,}",
+                f" of {self.done.expected:,}" if self.done.expected else "",
+            )
+        return full_pass
 
-        def pages(share: Share) -> Iterator[tuple[Block, int]]:
-            for page in self.portal.listed_range(self.kind, self._wanted, share):
-                yield self._page(page), int(page[-1]["id"]) if page else share.span.above
+    def _changed_meanwhile(self, state: StreamState, full_pass: FullPass, *, is_continued: bool) -> Iterator[Block]:
+        """Yield what changed since a full pass began, and move the bookmark.
 
-        unsaved = 0
-        for share, read in in_parallel(shares, pages, self.run.settings.workers, self.run.permits[OBJECTS]):
-            done = share.span
-            if read is not None:
-                block, last = read
-                yield block
-                unsaved += block.total
-                done = Range(done.above, last)
-            full_pass = state.full_pass = replace(full_pass, ranges=merged([*full_pass.ranges, done]))
-            if read is None or unsaved >= CHECKPOINT_RECORDS:
-                unsaved = 0
-                yield self.checkpoint(state)
+        Of one that was interrupted this must be everything: its finished ranges were read by earlier runs. Else a type
+        that cannot be searched can still be read in full.
+        """
+        state.bookmark = full_pass.started_at
+        window = Window(full_pass.started_at - 2 * CLOCK_TOLERANCE)
+        if is_continued:
+            self._tell_of_late_properties(state)
+            yield from self._window(window, None)
+            state.bookmark = self.run.started_at
+        elif self._is_searchable():
+            try:
+                yield from self._modified(window, None)
+            except RequestError as error:
+                self.logger.warning("%s: what changed while it was read comes with the next run: %s", self.name, error)
+
+    def _is_searchable(self) -> bool:
+        return self.kind.modified_property in (each["name"] for each in self.portal.properties(self.kind))
 
     def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Event]:
         """Yield what was modified in the window since the bookmark, and what was archived."""
         self.done.mode = "incremental"
         self.check_searchable(self.kind)
         self._tell_of_late_properties(state)
-        window = change_window(bookmark, self.run.settings.lookback, self.run.started_at)
+        started_at = self.run.started_at
+        window = change_window(bookmark, self.run.settings.lookback, started_at)
         reread_since = self.run.settings.reread_since
         if reread_since and reread_since < window.since:
-            window = change_window(reread_since, timedelta(), self.run.started_at)
-        self.done.since, self.done.until = window.since, window.until
-        state.version = state.version or epoch_ms(self.run.started_at)
+            window = change_window(reread_since, timedelta(), started_at)
+        self.done.since, self.done.until = window.since, started_at
+        state.version = state.version or epoch_ms(started_at)
         self.version = state.version
         self._seen.begin(window.since)
-        try:
-            yield from self._window(window, bookmark)
-        except UnsortedError as error:
-            self.logger.warning(
-                "%s: HubSpot's search is not sorted by id (%s): the window is read in slices of time instead.",
-                self.name,
-                error,
-            )
-            for page in self.portal.changed_in_slices(self.kind, window, self._wanted):
-                yield self._page(page, bookmark)
+        yield from self._window(window, bookmark)
         yield from self._archived(state, since=window.since)
         self._seen.end(complete=True)
-        state.bookmark = window.until
+        state.bookmark = started_at
         yield self.checkpoint(state)
+
+    def _window(self, window: Window, bookmark: datetime | None) -> Iterator[Block]:
+        """Yield the objects modified in the window, and hold them against HubSpot's count.
+
+        Those that were last modified before the run began have been in the window all the time, so none of them may
+        be missing.
+        """
+        changes = Changes(window.since, self.run.started_at)
+        yield from self._modified(window, bookmark, changes)
+        account = Account(self.portal, self.kind, self._wanted, self.logger)
+        for page in account.missed_changes(changes):
+            yield self._page(page, bookmark)
 
     def _tell_of_late_properties(self, state: StreamState) -> None:
         """Name the properties that were not read so far.
@@ -281,28 +302,43 @@ class ObjectStream(HubSpotStream):
             )
         state.properties = _checksums(self._wanted.names)
 
-    def _window(self, window: Window, bookmark: datetime) -> Iterator[Block]:
+    def _modified(self, window: Window, bookmark: datetime | None, changes: Changes | None = None) -> Iterator[Block]:
+        """Yield the objects modified in the window, by ranges of ids, or in slices of time where nobody sorts by id."""
+        try:
+            yield from self._modified_by_id(window, bookmark, changes)
+        except UnsortedError as error:
+            self.logger.warning(
+                "%s: HubSpot's search is not sorted by id (%s): the window is read in slices of time instead.",
+                self.name,
+                error,
+            )
+            for page in self.portal.changed_in_slices(self.kind, window, self._wanted):
+                yield self._page(page, bookmark, changes)
+
+    def _modified_by_id(self, window: Window, bookmark: datetime | None, changes: Changes | None) -> Iterator[Block]:
         """Yield the objects modified in the window; a long one is read in several ranges of ids at once."""
         pages = self.portal.changed(self.kind, window, self._wanted)
-        first, self.done.expected = next(pages)
-        yield self._page(first, bookmark)
-        if self.done.expected <= RANGE_RECORDS or not first:
+        first, expected = next(pages)
+        if self.done.mode == "incremental":
+            self.done.expected = expected
+        yield self._page(first, bookmark, changes)
+        if expected <= RANGE_RECORDS or not first:
             for page, _ in pages:
-                yield self._page(page, bookmark)
+                yield self._page(page, bookmark, changes)
             return
         above = int(first[-1]["id"])
 
         def blocks(span: Range) -> Iterator[Block]:
             for page, _ in self.portal.changed(self.kind, window, self._wanted, span):
-                yield self._page(page, bookmark)
+                yield self._page(page, bookmark, changes)
 
-        left = self.done.expected - len(first)
+        left = expected - len(first)
         spans = cut(Range(above), self.portal.boundaries(self.kind, above, window, expected=left))
         for _, block in in_parallel(spans, blocks, self.run.settings.workers, self.run.permits[SEARCH]):
             if block is not None:
                 yield block
 
-    def _page(self, page: Page, bookmark: datetime | None = None) -> Block:
+    def _page(self, page: Page, bookmark: datetime | None = None, changes: Changes | None = None) -> Block:
         """Return a page's records and the delete records of what was merged into them.
 
         Those modified before the bookmark count as repeated: the run before has read them, unless HubSpot's index
@@ -317,6 +353,8 @@ class ObjectStream(HubSpotStream):
             records.extend(self._merged(each, record))
             invalid += record.invalid_properties or ()
             repeated += (record.updated_at or before) < before
+            if changes is not None:
+                changes.add(int(record.id), record.updated_at)
         if self.run.settings.associations:  # nobody else needs them: a million take eight megabytes
             self._seen.add(int(each["id"]) for each in page)
         return self.block(records, deletes=len(records) - len(page), repeated=repeated, invalid=invalid)
@@ -325,37 +363,91 @@ class ObjectStream(HubSpotStream):
         merged_ids = self._wanted.merged_ids(survivor["properties"])
         return merged_records(record.id, merged_ids, record.updated_at or record.created_at)
 
-    def _archived(self, state: StreamState, *, since: datetime | None) -> Iterator[Block]:
+    def _archived(self, state: StreamState, *, since: datetime) -> Iterator[Block]:
         """Yield a delete record for each object archived since then; deleting does not touch last-modified.
 
         What was merged into it before is told with it: nothing else names that any more. Restoring need not touch
         last-modified either: what was archived at the last run and is not any more is read again, if it is live; by a
         full pass, too, which may have been past it when it was restored.
+
+        Raises:
+            HubSpotError: the list of archived objects is refused, or lacks some, though HubSpot gave it before.
         """
         archived: set[int] = set()
-        records: list[Record] = []
-        is_listed = False
-        try:
-            for each in self.portal.archived(self.kind):
-                is_listed = True
-                archived.add(int(each["id"]))
-                if since and parse_timestamp(each.get("archivedAt") or each["updatedAt"]) >= since:
-                    records += archived_records(each, IDS_ONLY.merged_ids(each["properties"]))
-                if len(records) >= _BLOCK_RECORDS:
-                    yield self.block(records, deletes=len(records))
-                    records = []
-        except RequestError as error:
-            if is_listed or error.status not in {400, 404}:
-                raise
-            self.logger.warning(
-                "%s: HubSpot gives no list of archived records here (%s); deletions show after the next full pass.",
-                self.name,
-                error,
-            )
-        yield self.block(records, deletes=len(records))
-        for page in self.portal.live(self.kind, sorted(state.archived - archived), self._wanted):
-            yield self._page(page)
+        for seconds in (*_WAITS, None):
+            yield from self._archived_since(state, since, archived)
+            lost = state.archived - archived
+            for page in self.portal.live(self.kind, sorted(lost), self._wanted):
+                yield self._page(page)
+                lost -= {int(each["id"]) for each in page}
+            if not lost or not self._are_archived(lost):
+                break
+            if seconds is None:
+                raise ReplyError(
+                    f"HubSpot's list of archived {self.name} lacks some that are archived, so the bookmark stays: "
+                    "run again later."
+                )
+            self.portal.client.wait(seconds)
         state.archived = archived if len(archived) <= MOST_ARCHIVED else set()
+
+    def _archived_since(self, state: StreamState, since: datetime, archived: set[int]) -> Iterator[Block]:
+        """Yield the delete records of the objects archived since then, and put the ids of all into `archived`."""
+        records: list[Record] = []
+        for each in self._archived_objects(state):
+            if int(each["id"]) in archived:
+                continue
+            archived.add(int(each["id"]))
+            if parse_timestamp(each.get("archivedAt") or each["updatedAt"]) >= since:
+                records += archived_records(each, IDS_ONLY.merged_ids(each["properties"]))
+            if len(records) >= _BLOCK_RECORDS:
+                yield self._deletes(records)
+                records = []
+        yield self._deletes(records)
+
+    def _archived_objects(self, state: StreamState) -> Iterator[HubSpotObject]:
+        """Yield the archived objects; none, with a warning, of a type whose list HubSpot never gave.
+
+        A refusal may pass, so it is asked again.
+
+        Raises:
+            HubSpotError: it is refused, though HubSpot gave it before.
+        """
+        waits = iter(() if self.kind.type_id in _NO_ARCHIVED_LIST and not state.lists_archived else _WAITS)
+        while True:
+            is_listed = False
+            try:
+                for each in self.portal.archived(self.kind):
+                    is_listed = True
+                    yield each
+                state.lists_archived = True
+                return
+            except RequestError as error:
+                if is_listed or error.status not in {400, 404}:
+                    raise
+                if (seconds := next(waits, None)) is not None:
+                    self.portal.client.wait(seconds)
+                    continue
+                if state.lists_archived:
+                    raise HubSpotError(
+                        f"HubSpot gave a list of archived {self.name} before and refuses it now ({error}), so the "
+                        "bookmark stays: run again later; if it stays refused, run once with --full-refresh."
+                    ) from error
+                self.logger.warning(
+                    "%s: HubSpot gives no list of archived records here (%s); deletions show after the next full pass.",
+                    self.name,
+                    error,
+                )
+                return
+
+    def _are_archived(self, ids: Collection[int]) -> bool:
+        """Tell whether some of these are archived, where HubSpot says that; others are gone for good."""
+        try:
+            pages = self.portal.by_id(self.kind, sorted(map(str, ids)), IDS_ONLY, archived=True)
+            return any(int(each["id"]) in ids for page in pages for each in page)
+        except RequestError as error:
+            if error.status not in {400, 404}:
+                raise
+            return False
 
 
 def _checksums(names: Iterable[str]) -> set[int]:
