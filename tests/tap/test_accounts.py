@@ -16,11 +16,10 @@ LIST, SEARCH, ARCHIVED = "list contacts", "search contacts", "list contacts arch
 NOTHING = {"rows": 0, "paging": False}
 
 
-@pytest.fixture(scope="module", params=[25, 900], ids=["narrow", "wide"])
-def portal(request, sandbox_factory):
-    """Contacts that fit into the URL of a list, and such that do not: those are listed, then read in batches."""
+@pytest.fixture(scope="module")
+def portal(sandbox_factory):
     return sandbox_factory(
-        contacts=CONTACTS, deals=1, appointments=1, associations=1, contact_properties=request.param, tier="unlimited"
+        contacts=CONTACTS, deals=1, appointments=1, associations=1, contact_properties=900, tier="unlimited"
     )
 
 
@@ -29,6 +28,7 @@ def loaded(portal, tmp_path_factory):
     """A table with all contacts."""
     portal.reset()
     settings = {"api_url": portal.url, "access_token": portal.token, "objects": ["contacts"], "associations": False}
+    settings |= {"include_properties": {"*": ["email", "firstname"]}}
     table = Table(settings, tmp_path_factory.mktemp("loaded"))
     table.run()
     return table
@@ -73,25 +73,33 @@ SHORT_LISTS: dict[str, list[dict[str, Any]]] = {
         {"match": LIST, "nth": 3, "rows": 20, "paging": False},
         {"match": SEARCH, **NOTHING, "total": 0, "times": 3},
     ],
-    "a batch that lacks records": [
-        {"match": LIST, "nth": 2, "rows": 60},
-        {"match": "batch read", "every": 2, "rows": 9},
-    ],
 }
 CURSORS = {"": {}, "an opaque cursor": {"list-cursor": "opaque"}, "entered nowhere": {"arbitrary-after": "reject"}}
 
 
-@pytest.mark.parametrize("cursor", CURSORS.values(), ids=CURSORS)
-@pytest.mark.parametrize("faults", SHORT_LISTS.values(), ids=SHORT_LISTS)
-def test_a_full_pass_of_a_list_that_says_less_than_it_has_marks_only_what_is_gone(portal, table, faults, cursor):
+HARD = {"half a page", "a whole page that is the last", "an empty list", "every second page has ten rows"}
+PASSES = [(fault, cursor) for fault in SHORT_LISTS for cursor in CURSORS if not cursor or fault in HARD]
+
+
+@pytest.mark.parametrize(("fault", "cursor"), PASSES)
+def test_a_full_pass_of_a_list_that_says_less_than_it_has_marks_only_what_is_gone(portal, table, fault, cursor):
     gone = ids(portal)[77]
     portal.mutate([{"kind": "gdpr-delete", "type": "0-1", "id": gone}])
-    portal.settings(quirks=cursor)
-    portal.faults(faults)
+    portal.settings(quirks=CURSORS[cursor])
+    portal.faults(SHORT_LISTS[fault])
     run = table.run(full_pass_at=LONG_AGO)
     assert portal.fault_counts()[0]["fired"]
     assert table.live() == set(ids(portal)), run.log
     assert table.rows[gone]["_sdc_deleted_at"] == "activated"
+
+
+def test_a_batch_that_lacks_records_of_the_list_is_asked_for_the_others(portal, table):
+    """With more properties than the URL of a list takes: ids are listed, then read in batches."""
+    table.settings = {name: value for name, value in table.settings.items() if name != "include_properties"}
+    portal.faults([{"match": LIST, "nth": 2, "rows": 60}, {"match": "batch read", "every": 2, "rows": 9}])
+    table.run(full_pass_at=LONG_AGO)
+    assert all(each["fired"] for each in portal.fault_counts())
+    assert table.live() == set(ids(portal))
 
 
 def test_a_count_that_hubspot_does_not_give_fails_the_pass_and_the_next_one_is_whole(portal, table):
@@ -143,7 +151,7 @@ SHORT_SEARCHES = {
 }
 
 
-@pytest.mark.parametrize("nth", [2, 3, 4])
+@pytest.mark.parametrize("nth", [2, 3])
 @pytest.mark.parametrize("less", SHORT_SEARCHES.values(), ids=SHORT_SEARCHES)
 def test_a_search_that_says_less_than_it_has_loses_no_change(portal, table, less, nth):
     portal.mutate([{"kind": "bulk-touch", "type": "0-1", "count": 450, "properties": {"firstname": "New"}}])
@@ -178,12 +186,12 @@ SHORT_ARCHIVES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("cursor", CURSORS.values(), ids=CURSORS)
 @pytest.mark.parametrize("less", SHORT_ARCHIVES.values(), ids=SHORT_ARCHIVES)
-def test_an_archived_list_that_says_less_than_it_has_loses_no_deletion(portal, table, less, cursor):
-    """Where a list cannot be entered at an id, a page that says it is the last one has to be believed."""
+def test_an_archived_list_that_says_less_than_it_has_loses_no_deletion(portal, table, less):
+    """Even where it cannot be entered at an id: what was in it before and is archived has to be in it."""
     victims = ids(portal)[10:310]
-    portal.settings(quirks=cursor)
+    if "paging" in less:
+        portal.settings(quirks={"arbitrary-after": "reject"})
     portal.mutate([{"kind": "archive", "type": "0-1", "id": each} for each in victims[:290]])
     table.run()
     portal.mutate([{"kind": "archive", "type": "0-1", "id": each} for each in victims[290:]])

@@ -21,7 +21,10 @@ HOUR = timedelta(hours=1)
         StreamState(bookmark=NOON, version=7, full_pass_at=NOON),
         StreamState(version=7, full_pass=FullPass(8, NOON, ranges=(Range(0, 20000, 180), Range(30000, 40000, 9)))),
         StreamState(bookmark=NOON, pairs={"deals:contacts": NOON}, pair_passes={"a:b": PairPass(NOON, 7, 8)}),
-        StreamState(lists={"deals": 80, "contacts": None}, archived={1, 70_000}, properties={2**32 - 1}),
+        StreamState(
+            lists={"deals": 80, "contacts": None}, archived={1, 70_000}, properties={2**32 - 1}, lists_archived=True
+        ),
+        StreamState(records=9),
     ],
 )
 def test_state_survives_being_saved(state):
