@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 OBJECTS = {"contacts": 60, "appointments": 20, "divisions": 5, "deals": 30}
 EL = ("tap-hubspot-dw", "target-warehouse")
-PACKED = {"archived", "properties"}  # sets of numbers as a text each
+PACKED = {"archived", "archived_list", "properties", "records"}  # what the bookmarks of objects have besides
 LOOKBACK = timedelta(hours=1)  # the setting's default
 
 
@@ -182,7 +182,7 @@ def test_full_refresh_reads_everything_and_shows_what_is_gone_for_good(portal, p
     portal.mutate([{"kind": "gdpr-delete", "type": "contacts", "id": gone}])
     damage_contacts(project)
     version, started_at = bookmarks["contacts"]["version"], bookmarks["contacts"]["full_pass_at"]
-    under_way = {"version": version + 1, "started_at": started_at, "ranges": [[0, 10**12]]}
+    under_way = {"version": version + 1, "started_at": started_at, "ranges": [[0, 10**12, 60]]}
     project.keep({**bookmarks, "contacts": {**bookmarks["contacts"], "full_pass": under_way}})
 
     project.run("--full-refresh", *EL)
