@@ -51,6 +51,7 @@ ASSOCIATION_INPUTS = 1000  # HubSpot's maximum since February 2025 (documented)
 _LONGEST_URL = 15_000  # HubSpot's proxy answers 414 from about 16,200 characters (observed), or sooner (hearsay)
 _TOO_LONG = frozenset({414, 431})
 _OWNERS_PAGE_SIZE = 500
+_SLICES_A_PAGE = 100  # two for each time that centuries can be halved until milliseconds are left
 _EMPTY_PAGE_WAITS = (0.0, 0.5, 1.0, 2.0, 4.0)  # seconds
 _SHORT_PAGE_WAITS = (0.0, 0.5)
 
@@ -261,15 +262,19 @@ class Portal:
         Slices come in the order of time, and the last has no end: what is edited meanwhile is in it.
 
         Raises:
-            ReplyError: more objects share a millisecond, or change meanwhile, than a search gives.
+            ReplyError: more objects share a millisecond, or change meanwhile, than a search gives, or HubSpot does not
+                heed the window.
         """
         url = path("search", self._version, type=kind.type_id)
-        slices, now = [window], self.client.now()
+        slices, now, asked, most = [window], self.client.now(), 0, 1
         while slices:
+            if asked >= most:
+                raise ReplyError(f"HubSpot's search at {url} finds the same in every slice of time: run again later.")
             part = slices.pop()
             body = search_body(kind.modified_property, part, wanted.names, EVERYTHING, 2 * self._page_size)
             reply = self._first_page(url, body, wanted)
             total = int(reply.get("total", 0))
+            asked, most = asked + 1, max(most, _SLICES_A_PAGE * (total // (2 * self._page_size) + 2))
             if is_last(reply):
                 yield reply["results"]
             elif halves := part.halves(now):
@@ -297,7 +302,7 @@ class Portal:
             while True:
                 yield reply["results"]
                 ids.update(each["id"] for each in reply["results"])
-                if not reply.get("paging"):
+                if not reply.get("paging") or read > int(reply.get("total", 0)):
                     break
                 read += len(reply["results"])  # not its `after`, which steps over what a short page hides
                 reply = self._first_page(url, {**body, "after": str(read)}, wanted)

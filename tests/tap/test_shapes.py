@@ -17,6 +17,8 @@ from tap_hubspot_dw.errors import HubSpotError, MisshapenReplyError, ReplyError
 from tap_hubspot_dw.object_types import STANDARD_TYPES
 from tap_hubspot_dw.portal import Portal
 from tap_hubspot_dw.schemas import Column
+from tap_hubspot_dw.search import Window
+from tap_hubspot_dw.timestamps import parse_timestamp
 from tap_hubspot_dw.values import to_number
 from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
 from tests.tap.running import run_tap
@@ -161,7 +163,7 @@ def reader_of(portal) -> AssociationReader:
 
 ASKED = {
     "list contacts": lambda portal: portal.listed(CONTACTS, IDS_ONLY),
-    "search contacts": lambda portal: [portal.total(CONTACTS)],
+    "search contacts": lambda portal: [portal.count(CONTACTS)],
     "batch read contacts": lambda portal: portal.live(CONTACTS, [1], IDS_ONLY),
     "owners": lambda portal: portal.owners(),
     "pipelines deals": lambda portal: portal.pipelines(DEALS),
@@ -205,6 +207,18 @@ def test_association_cursors_that_go_round_in_circles_end(portal, clean_portal):
     )
     with pytest.raises(ReplyError, match="come back to a page"):
         list(reader_of(portal).read(DEALS, CONTACTS, [int(first["fromId"])]))
+
+
+def test_a_search_that_finds_the_same_whatever_it_is_asked_ends(portal, clean_portal):
+    list(portal.listed(CONTACTS, IDS_ONLY))  # whose replies name no limit
+    clean_portal.reset()
+    objects = [{**GOOD, "id": each} for each in ("9", "7")]
+    more = {"paging": {"next": {"after": "2"}}}
+    clean_portal.faults([{"match": "search", "edit": {"results": objects, "total": 2, **more}}])
+    window = Window(parse_timestamp("2026-01-01"), parse_timestamp("2026-11-30"))
+    with pytest.raises(ReplyError, match="the same in every slice of time"):
+        list(portal.changed_in_slices(CONTACTS, window, IDS_ONLY))
+    assert clean_portal.log()["total"] < 500
 
 
 ALL_WRONG = [
