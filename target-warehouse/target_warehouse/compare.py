@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_warehouse.columns import DELETED_AT, own_column
-from target_warehouse.engines.duckdb import comparable
+from target_warehouse.engines.duckdb_columns import comparable
 from target_warehouse.errors import CompareError
 from target_warehouse.shown import shown
 from target_warehouse.statements import chosen_rows, column_list, identifier

@@ -30,6 +30,7 @@ def fit(
     unusable: Collection[str] = (),
     given: Mapping[str, str] = _NONE,
     respelled: Container[str] = (),
+    barred: Iterable[str] = (),
 ) -> dict[str, str]:
     """For each name the one it has in the database.
 
@@ -37,11 +38,12 @@ def fit(
     takes (None: no limit); with `ignores_case` the database takes `Email` and `email` for one name: the one that
     was there first, or comes first, keeps it. `unusable` are names that this database does not take for reasons of
     its own; of their letters only ASCII's are kept. `given` are names that are decided already, which no other name
-    gets. A name in `respelled` that is not there takes one that is there in another case, if no other name has that.
+    gets, as those that are `barred`. A name in `respelled` that is not there takes one that is there in another case,
+    if no other name has that.
     """
     wanted = list(names)
     there = set(existing)
-    decided = set(given.values())
+    decided = {*given.values(), *barred}
     fitted = {name: given.get(name, name) for name in wanted if name in given or name in there - decided}
     taken = {_folded(name, ignores_case=ignores_case) for name in there | decided}
     spellings: dict[str, list[str]] = {}

@@ -40,6 +40,8 @@ _FIRST = {"date": _FIRST_DAY, "date-time": _FIRST_DAY * 86_400_000_000}
 _DECIMAL = pa.decimal128(DECIMAL_DIGITS, DECIMAL_PLACES)
 _TYPES = {
     "integer": pa.int64(),
+    "double": pa.float64(),
+    "whole double": pa.float64(),
     "integer of 32 bits": pa.int32(),
     "integer of 16 bits": pa.int16(),
     "decimal": _DECIMAL,
@@ -196,7 +198,7 @@ def _equal(column: Column, form: str, value: Any) -> Any:
     try:
         return CONVERTERS[form.replace("numeric", "plain")](value)  # 1.0 and 1 are one key
     except NarrowError:
-        return CONVERTERS["text" if column.kind == "json" else "plain"](value)
+        return CONVERTERS["text" if column.kind in ("json", "string") else "plain"](value)
     except UnfitError:
         if not is_loose(column):
             raise

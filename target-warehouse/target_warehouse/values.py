@@ -85,11 +85,13 @@ def form_of(kind: str, stored: str) -> str:
             return _NARROW_INTEGERS[stored]
         if stored.startswith(_INTEGERS):
             return "integer"
+        if stored == "double":
+            return "whole double" if kind == "integer" else "double"
         if stored.startswith("decimal"):
             return "whole decimal" if kind == "integer" else "decimal"
         plain = "numeric" if stored.startswith("numeric") else "plain"
         return f"whole {plain}" if kind == "integer" else plain
-    return "uuid" if kind == "string" and stored == "uuid" else kind
+    return stored if kind == "string" and stored in ("uuid", "uuid or text") else kind
 
 
 def is_cut(form: str, value: Any) -> bool:
@@ -196,6 +198,18 @@ def _duckdb_decimal(value: Any) -> decimal.Decimal:
         return number.quantize(_LAST_PLACE, context=_EXACTLY)
     except (decimal.Inexact, decimal.InvalidOperation):
         raise NarrowError("text") from None
+
+
+def _double(value: Any) -> float:
+    """A double whose shortest digits are the number's; any other number needs a column of text."""
+    number = _decimal(value)
+    try:
+        double = float(number)
+    except OverflowError:
+        raise NarrowError("text") from None
+    if double in (float("inf"), float("-inf")) or decimal.Decimal(repr(double)) != number:
+        raise NarrowError("text")
+    return double
 
 
 def _numeric(value: Any) -> str:
@@ -312,6 +326,14 @@ def _uuid(value: Any) -> str:
         raise UnfitError("is not a UUID") from None
 
 
+def _uuid_or_text(value: Any) -> str:
+    text = _string(value)
+    try:
+        return _uuid(text)
+    except UnfitError:
+        raise NarrowError("text") from None
+
+
 _json = msgspec.json.Encoder(decimal_format="number", enc_hook=_readable)
 _lossless = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
@@ -327,6 +349,8 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "list": _list_of(lambda value: value),
     "decimal": _duckdb_decimal,
     "whole decimal": lambda value: _duckdb_decimal(_whole(value)),
+    "double": _double,
+    "whole double": lambda value: _double(_whole(value)),
     "numeric": _numeric,
     "whole numeric": lambda value: _numeric(_whole(value)),
     "plain": _plain,
@@ -343,4 +367,5 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "time": _time,
     "bytes": _bytes,
     "uuid": _uuid,
+    "uuid or text": _uuid_or_text,
 }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_warehouse.columns import DELETED_AT, own_column
+from target_warehouse.engines.duckdb_columns import COLUMN_TYPES, STORED, alter, comparable
 from target_warehouse.engines.duckdb_compaction import is_due, stored_rows
 from target_warehouse.engines.duckdb_file import (
     CATALOG,
@@ -24,17 +25,19 @@ from target_warehouse.engines.duckdb_file import (
     NO_LOG,
     REMEDY,
     attach,
+    check_no_view,
     columns_of,
     constraints_of,
+    generated_of,
     open_file,
     tables_of,
+    told_of_data,
 )
 from target_warehouse.engines.duckdb_transaction import STAGE, DuckDBTransaction
 from target_warehouse.engines.duckdb_views import Comments, comment_on, make_views
 from target_warehouse.engines.keys import has_another_key, is_of_a_target, may_be_null
 from target_warehouse.engines.protocol import TableChange
-from target_warehouse.engines.tables import check_schema, named, report_wider, stored_as
-from target_warehouse.engines.types import widened
+from target_warehouse.engines.tables import check_schema, named, stored_as
 from target_warehouse.errors import AgainError, LoadError, RefusedDataError, WarehouseError
 from target_warehouse.names import fit
 from target_warehouse.statements import chosen_rows, column_list, identifier
@@ -62,19 +65,6 @@ _CHECKPOINT_FAILED = "Checkpoint failed"
 
 _ABOUT_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ConversionException)
 _ABOUT_FILE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
-
-COLUMN_TYPES = {
-    "integer": "BIGINT",
-    "number": "DECIMAL(38,18)",
-    "boolean": "BOOLEAN",
-    "string": "VARCHAR",
-    "text": "VARCHAR",
-    "json": "JSON",
-    "bytes": "BLOB",
-    "date": "DATE",
-    "time": "TIME",
-    "date-time": "TIMESTAMP",
-}
 
 
 class DuckDBEngine:
@@ -128,7 +118,15 @@ class DuckDBEngine:
             check_schema(table, None)
             if table.schema:
                 self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(CATALOG, table.schema)}")
-            table = named(table, self.table_names(table.schema), self.column_types, most_bytes=None, ignores_case=True)
+            table = named(
+                table,
+                self.table_names(table.schema),
+                self.column_types,
+                most_bytes=None,
+                ignores_case=True,
+                barred=lambda name: generated_of(self._connection, CATALOG, table.schema, name),
+            )
+            check_no_view(self._connection, CATALOG, table.schema, table.name)
             existing = self.column_types(table.schema, table.name)
             wanted = {column.name: COLUMN_TYPES[column.kind] for column in table.columns}
             name = self._name(table)
@@ -172,7 +170,8 @@ class DuckDBEngine:
         with self._errors(f"columns of the table {table.name} cannot become wider"):
             for name, kind in kinds.items():
                 column = table.by_property[name]
-                self._alter(table, column.name, column.stored, COLUMN_TYPES[kind])
+                existing = self.column_types(table.schema, table.name)[column.name]
+                self._alter(table, column.name, existing, COLUMN_TYPES[kind], is_needed=True)
             return self._as_it_is(table)
 
     @contextmanager
@@ -332,26 +331,15 @@ class DuckDBEngine:
     def _name(self, table: Table) -> str:
         return identifier(CATALOG, table.schema or "main", table.name)
 
-    def _alter(self, table: Table, column: str, existing: str, wanted: str) -> None:
-        wider = widened(existing, wanted, number="decimal(38,18)", json="json", text="varchar")
-        if wider == existing.lower():
-            return
-        report_wider(table, column, existing, wider)
-        name = identifier(column)
-        value = f"CAST({name} AS {wider})"
-        if existing.upper().startswith("DECIMAL") and wider == "varchar":
-            value = comparable(name, existing, as_text=True)
-        elif existing == "BLOB" and wider == "varchar":
-            value = f"lower(hex({name}))"
-        statement = f"ALTER TABLE {self._name(table)} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}"
+    def _alter(self, table: Table, column: str, existing: str, wanted: str, *, is_needed: bool = False) -> None:
         self._connection.execute("RESET memory_limit")
-        self._connection.execute(statement)
+        alter(self._connection, self._name(table), table, (column, existing), wanted, is_needed=is_needed)
         self._limit_memory()
 
     def _as_it_is(self, table: Table) -> Table:
         types = self.column_types(table.schema, table.name)
         self._types[table.schema, table.name] = types
-        return stored_as(table, types)
+        return stored_as(table, {name: STORED.get(kind, kind) for name, kind in types.items()})
 
     def table_names(self, schema: str | None) -> list[str]:
         """The tables of a schema."""
@@ -374,7 +362,7 @@ class DuckDBEngine:
         except duckdb.Error as error:
             # Conversion and constraint errors quote values; only errors of the file and the machine are passed on.
             is_about_data = isinstance(error, _ABOUT_DATA)
-            reason = type(error).__name__ if is_about_data else str(error).splitlines()[0].rstrip(".")
+            reason = told_of_data(error) if is_about_data else str(error).splitlines()[0].rstrip(".")
             msg = f"DuckDB file {self._path}: {what}: {reason}. Nothing of this batch was kept."
             if is_about_data:
                 raise RefusedDataError(msg, f"DuckDB refuses a value of it ({reason})") from error
@@ -382,18 +370,6 @@ class DuckDBEngine:
                 self._is_faulty = True
                 msg = f"{msg} {REMEDY}"
             raise LoadError(msg) from error
-
-
-def comparable(column: str, kind: str, *, as_text: bool) -> str:
-    """The expression that a column of a type of DuckDB's or Arrow's is compared by; see the protocol."""
-    if not as_text:
-        return column
-    kind, text = kind.lower(), f"CAST({column} AS VARCHAR)"
-    if kind.startswith("decimal"):  # 1.500000000000000000 is 1.5
-        return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
-    if kind.startswith("timestamp"):
-        return f"strftime(CAST({column} AS TIMESTAMP), '%Y-%m-%d %H:%M:%S.%f')"
-    return text
 
 
 def _lacks_memory(error: duckdb.Error) -> bool:

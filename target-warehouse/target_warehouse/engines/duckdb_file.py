@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
 import duckdb
 
-from target_warehouse.errors import ConnectionFailedError
+from target_warehouse.errors import ConnectionFailedError, LoadError
 from target_warehouse.statements import identifier
 
 STORAGE_VERSION = "v1.5.0"
@@ -34,6 +35,7 @@ WHILE_LOADING = {
 }
 _WHILE_READING = {"memory_limit": "'1GB'"}  # reports and comparisons; what needs more goes to temporary files
 
+_CONSTRAINT = re.compile(r"NOT NULL constraint failed: \S+|CHECK constraint failed on table .*")
 #: What to do about a file that cannot be read or written.
 REMEDY = (
     "Make room if the disk is full; if the file is damaged, restore a backup or name another file in the setting "
@@ -121,6 +123,42 @@ def constraints_of(
         "WHERE database_name = ? AND lower(schema_name) = lower(?) AND table_name = ?",
         [catalog, schema or "main", name],
     ).fetchall()
+
+
+def generated_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str) -> list[str]:
+    """The columns of a table that DuckDB computes."""
+    rows = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND lower(schema_name) = lower(?) "
+        "AND table_name = ? AND is_generated",
+        [catalog, schema or "main", name],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def check_no_view(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str) -> None:
+    """Check that no view has this name.
+
+    Raises:
+        LoadError: one has.
+    """
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_views() WHERE database_name = ? AND lower(schema_name) = lower(?) "
+        "AND lower(view_name) = lower(?)",
+        [catalog, schema or "main", name],
+    ).fetchone()
+    if found:
+        msg = (
+            f"The table {name} of the DuckDB file cannot be made, as {name} is a view: rename it, or give the stream "
+            "another name by the setting stream_maps."
+        )
+        raise LoadError(msg)
+
+
+def told_of_data(error: duckdb.Error) -> str:
+    """What an error about a value says without the value: the constraint, or its kind alone."""
+    text = str(error).splitlines()[0]
+    constraint = _CONSTRAINT.search(text)
+    return constraint[0] if constraint else type(error).__name__
 
 
 def _why_not(path: str, error: duckdb.Error, *, is_locked: bool) -> str:

@@ -29,18 +29,21 @@ def named(
     ignores_case: bool,
     unusable: Collection[str] = (),
     reserved: Collection[str] = (),
+    barred: Callable[[str], Collection[str]] = lambda _: (),
 ) -> Table:
     """The table with names that the database takes; what had to be renamed is logged.
 
     `tables` are the names in the table's schema, `columns` gives the columns of a table and their types, `unusable` are
-    names that the database does not take for reasons of its own, `reserved` those that it does not take for columns.
+    names that the database does not take for reasons of its own, `reserved` those that it does not take for columns;
+    `barred` gives columns of the table, by its name, that nobody can write.
     The target's own columns keep their names; a property of such a name, in whatever case, gets another one.
     """
     limits: dict[str, Any] = {"most_bytes": most_bytes, "ignores_case": ignores_case}
     where = names.fit([table.name], tables, unusable=unusable, **limits)[table.name]
     if where != table.name:
         logger.warning("The database does not take the table name %s: the table is %s.", table.name, where)
-    fitted = column_names(table, columns(table.schema, where), unusable={*unusable, *reserved}, **limits)
+    there, unusable = columns(table.schema, where), {*unusable, *reserved}
+    fitted = column_names(table, there, unusable=unusable, barred=barred(where), **limits)
     for name, column in fitted.items():
         if name != column:
             logger.warning(
@@ -66,6 +69,7 @@ def column_names(
     most_bytes: int | None,
     ignores_case: bool,
     unusable: Collection[str] = (),
+    barred: Collection[str] = (),
 ) -> dict[str, str]:
     """The column of each property, in a table that has these columns, given with their types.
 
@@ -81,6 +85,7 @@ def column_names(
         unusable=unusable,
         given=_own_names(table, there, ignores_case=ignores_case),
         respelled=properties if ignores_case else table.keys,
+        barred=barred,
     )
 
 

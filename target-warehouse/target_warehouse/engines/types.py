@@ -9,6 +9,8 @@ import re
 
 _INTEGERS = ("smallint", "integer", "bigint")
 _DECIMAL = "decimal(38,18)"
+_SMALL = ("tinyint", "smallint", "integer", "utinyint", "usmallint", "uinteger")
+_NESTED = ("struct(", "map(", "union(", "variant")
 
 #: (what is to be held, what holds it) pairs that lose nothing, besides equal types and plain text.
 _HOLDS = {
@@ -21,10 +23,22 @@ _HOLDS = {
     ("timestamp", "timestamp with time zone"),
     ("date", "timestamp without time zone"),
     ("date", "timestamp"),
+    # DuckDB's, in tables that others made. A double or a UUID holds a value if it is one, which is seen when it comes.
+    *((narrow, wide) for narrow in _SMALL for wide in ("bigint", "hugeint", _DECIMAL)),
+    ("ubigint", "hugeint"),
+    ("ubigint", _DECIMAL),
+    *((number, "double") for number in (*_SMALL, "bigint", "float", _DECIMAL)),
+    ("varchar", "uuid"),
+    *((stamp, "timestamp") for stamp in ("timestamp_s", "timestamp_ms")),
+    *((stamp, "timestamp with time zone") for stamp in ("timestamp_s", "timestamp_ms", "date")),
+    *(("date", stamp) for stamp in ("timestamp_s", "timestamp_ms", "timestamp_ns")),
+    *((stamp, "timestamp_ns") for stamp in ("timestamp_s", "timestamp_ms", "timestamp")),
+    *(("time", time) for time in ("time_ns", "time with time zone")),
     ("jsonb", "json"),
     ("json", "jsonb"),
 }
 TEXT = ("text", "varchar", "character varying", "character")
+_DIGITS_OF_BIGINT = 19
 _WITH_LENGTH = re.compile(r"character varying\((\d+)\)")
 _WITH_PLACES = re.compile(r"(numeric|decimal)\((\d+),(-?\d+)\)")
 
@@ -34,8 +48,11 @@ def holds(existing: str, wanted: str) -> bool:
     existing, wanted = existing.lower(), wanted.lower()
     if existing == wanted or existing in TEXT or (wanted, existing) in _HOLDS:
         return True
-    if wanted.endswith("[]"):
+    if wanted.endswith("[]") or is_nested(wanted):
         return existing in ("jsonb", "json")
+    decimals = _WITH_PLACES.fullmatch(existing) if existing.startswith("decimal") else None
+    if decimals and wanted == "bigint":
+        return int(decimals[2]) - int(decimals[3]) >= _DIGITS_OF_BIGINT
     length, wanted_length = _WITH_LENGTH.fullmatch(existing), _WITH_LENGTH.fullmatch(wanted)
     if length:
         return bool(wanted_length) and int(length[1]) >= int(wanted_length[1])  # type: ignore[index]
@@ -43,6 +60,11 @@ def holds(existing: str, wanted: str) -> bool:
     if places and existing == _DECIMAL:
         return int(places[2]) - int(places[3]) <= 20 and int(places[3]) <= 18
     return bool(places) and existing == "numeric"
+
+
+def is_nested(kind: str) -> bool:
+    """Whether a type of DuckDB's, in lower case, has values inside."""
+    return kind.startswith(_NESTED) or kind.endswith("]")
 
 
 def widened(existing: str, wanted: str, *, number: str, json: str, text: str) -> str:

@@ -1,0 +1,133 @@
+"""What a column of a DuckDB table becomes when it has to hold what a stream sends, whoever made it, and how."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from target_warehouse.engines.tables import report_wider
+from target_warehouse.engines.types import is_nested, widened
+from target_warehouse.errors import LoadError
+from target_warehouse.statements import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_warehouse.columns import Table
+
+COLUMN_TYPES = {
+    "integer": "BIGINT",
+    "number": "DECIMAL(38,18)",
+    "boolean": "BOOLEAN",
+    "string": "VARCHAR",
+    "text": "VARCHAR",
+    "json": "JSON",
+    "bytes": "BLOB",
+    "date": "DATE",
+    "time": "TIME",
+    "date-time": "TIMESTAMP",
+}
+#: These may be a key of somebody else's table, of which DuckDB cannot change the type: what does not fit is rejected.
+_NARROW_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_DECIMAL = "decimal(38,18)"
+_EXACT = ("hugeint", "uhugeint", "ubigint", "bignum", "decimal")
+#: Types of other loaders by which values are told apart here: they hold a text as long as it is one of theirs.
+STORED = {"UUID": "uuid or text"}
+
+
+def alter(
+    connection: duckdb.DuckDBPyConnection,
+    where: str,
+    table: Table,
+    column: tuple[str, str],
+    wanted: str,
+    *,
+    is_needed: bool,
+) -> None:
+    """Have a column, given with its type, of the table with this quoted name hold another type too, without loss.
+
+    Unless a value that it does not hold is there (`is_needed`), a UUID stays one, and an integer that is a key.
+
+    Raises:
+        LoadError: DuckDB cannot change the column.
+    """
+
+    def has(condition: str) -> bool:
+        return connection.execute(f"SELECT 1 FROM {where} WHERE {condition} LIMIT 1").fetchone() is not None  # noqa: S608
+
+    name, existing = identifier(column[0]), column[1]
+    wider = wider_type(existing, wanted, has, name)
+    if is_needed and existing == "UUID":
+        wider = "varchar"
+    if wider == existing.lower():
+        return
+    told = f"The column {column[0]} of the table {table.name} is of type {existing}"
+    value = converted(name, existing, wider)
+    if is_nested(existing.lower()) and has(is_no_json(value)):
+        msg = f"{told} and would become JSON, but holds NaN or Infinity, which JSON does not have: replace them."
+        raise LoadError(msg)
+    try:
+        connection.execute(f"ALTER TABLE {where} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}")
+    except (duckdb.BinderException, duckdb.DependencyException) as error:
+        if not is_needed and wanted == "BIGINT" and existing in _NARROW_INTEGERS:
+            return
+        msg = (
+            f"{told}, which does not hold what the stream sends, and cannot become {wider}, as an index or a key is on "
+            "the table: drop that, or load into another table."
+        )
+        raise LoadError(msg) from error
+    report_wider(table, column[0], existing, wider)
+
+
+def wider_type(existing: str, wanted: str, has: Callable[[str], bool], name: str) -> str:
+    """The type, in lower case, of the quoted column `name` that holds what is there and what the stream wants to add.
+
+    `has` says whether the table has a row for which a condition is true: exact numbers become decimals if all fit.
+    """
+    kind, numbers = existing.lower(), ("bigint", _DECIMAL)
+    if kind == "float" and wanted.lower() in numbers:
+        return "double"
+    wider = widened(existing, wanted, number=_DECIMAL, json="json", text="varchar")
+    if wider == "varchar" and wanted.lower() in numbers and kind.startswith(_EXACT):
+        tried = f"TRY_CAST({name} AS {_DECIMAL})"
+        if not has(f"{name} IS NOT NULL AND ({tried} IS NULL OR CAST({tried} AS {existing}) <> {name})"):
+            return _DECIMAL
+    return wider
+
+
+def converted(name: str, existing: str, wider: str) -> str:
+    """The expression of a quoted column in its new type: exactly the same values, and equal ones as equal texts."""
+    kind = existing.lower()
+    if is_nested(kind):
+        return f"CAST(to_json({name}) AS {wider})"
+    if kind == "float":  # by its digits: 0.1 stays 0.1
+        return f"CAST(CAST({name} AS VARCHAR) AS {wider})"
+    if wider == "varchar":
+        if kind.startswith("decimal"):
+            return comparable(name, existing, as_text=True)
+        if kind == "double":
+            exact = f"TRY_CAST(CAST({name} AS VARCHAR) AS {_DECIMAL})"
+            text = comparable(exact, _DECIMAL, as_text=True)
+            return f"CASE WHEN CAST({exact} AS DOUBLE) = {name} THEN {text} ELSE CAST({name} AS VARCHAR) END"
+        if kind == "blob":
+            return f"lower(hex({name}))"
+    return f"CAST({name} AS {wider})"
+
+
+def is_no_json(value: str) -> str:
+    """The condition that a JSON of DuckDB's is none: it writes NaN and Infinity as they are (observed, 2.0.0)."""
+    without_texts = f"""regexp_replace(CAST({value} AS VARCHAR), '"(\\\\.|[^"\\\\])*"', '', 'g')"""
+    return f"regexp_matches({without_texts}, '[NI]')"
+
+
+def comparable(column: str, kind: str, *, as_text: bool) -> str:
+    """The expression that a column of a type of DuckDB's or Arrow's is compared by; see the protocol."""
+    if not as_text:
+        return column
+    kind, text = kind.lower(), f"CAST({column} AS VARCHAR)"
+    if kind.startswith("decimal"):  # 1.500000000000000000 is 1.5
+        return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
+    if kind.startswith("timestamp"):
+        return f"strftime(CAST({column} AS TIMESTAMP), '%Y-%m-%d %H:%M:%S.%f')"
+    return text
