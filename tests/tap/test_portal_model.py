@@ -27,7 +27,7 @@ from tap_hubspot_dw.events import Activation, Block, Checkpoint
 from tap_hubspot_dw.ranges import Range, gaps
 from tap_hubspot_dw.run import CLOCK_TOLERANCE
 from tap_hubspot_dw.state import StreamState
-from tap_hubspot_dw.streams import full_pass, objects
+from tap_hubspot_dw.streams import archive, full_pass, objects
 from tap_hubspot_dw.tap import TapHubSpotDW
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
 from tests.fuzzing import TIMEOUT, examples
@@ -38,9 +38,9 @@ LOOKBACK = LOOKBACK_MINUTES * 60_000
 SMALL = [
     *((module, "RANGE_RECORDS", 50) for module in (portal, objects, full_pass)),
     *((portal, name, (0.0, 0.0)) for name in ("_EMPTY_PAGE_WAITS", "_SHORT_PAGE_WAITS")),
-    (objects, "_WAITS", (0.0, 0.0)),
+    (archive, "_WAITS", (0.0, 0.0)),
     *((module, "LEAST_TO_SHARE", 10) for module in (portal, ranges)),
-    *((portal, "MOST_RESULTS", MOST_RESULTS), (full_pass, "CHECKPOINT_RECORDS", 25), (objects, "_BLOCK_RECORDS", 3)),
+    *((portal, "MOST_RESULTS", MOST_RESULTS), (full_pass, "CHECKPOINT_RECORDS", 25), (archive, "_BLOCK_RECORDS", 3)),
 ]
 SETTINGS = {
     "api_url": "http://hubspot.test",

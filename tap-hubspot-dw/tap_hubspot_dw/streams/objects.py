@@ -12,7 +12,7 @@ from zlib import crc32
 from tap_hubspot_dw.account import Account, Changes
 from tap_hubspot_dw.budgets import SEARCH
 from tap_hubspot_dw.differing import MOST_TOTALS, differing_ranges
-from tap_hubspot_dw.errors import HubSpotError, ReplyError, RequestError
+from tap_hubspot_dw.errors import RequestError
 from tap_hubspot_dw.events import Activation, Block, Event
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.parallel import in_parallel
@@ -25,20 +25,16 @@ from tap_hubspot_dw.search import UnsortedError, Window, change_window
 from tap_hubspot_dw.seen import SeenIds
 from tap_hubspot_dw.shown import shown
 from tap_hubspot_dw.state import FullPass, StreamState
+from tap_hubspot_dw.streams.archive import ArchiveSweep
 from tap_hubspot_dw.streams.base import HubSpotStream
 from tap_hubspot_dw.streams.full_pass import LiveReader
-from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
-from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
+from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp
+from tap_hubspot_dw.wanted import Wanted
 from tap_hubspot_dw.written import WrittenRecord
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
 
-# Meetings, communications, deal splits, carts: HubSpot answers 400 to a list of archived ones (observed).
-_NO_ARCHIVED_LIST = frozenset({"0-47", "0-18", "0-72", "0-64"})
-_WAITS = (1.0, 2.0)  # seconds between asking for a list of archived objects again
-MOST_ARCHIVED = 10_000  # ids in the state, two or three bytes each; of a larger archive none are kept
-_BLOCK_RECORDS = 1000
 _NAMED_IDS = 5  # of those that were not found
 
 
@@ -203,7 +199,7 @@ class ObjectStream(HubSpotStream):
             yield self.checkpoint(state)
         yield from self._changed_meanwhile(state, full_pass, is_continued=is_continued)
         began = min(last_bookmark or full_pass.started_at, full_pass.started_at)
-        yield from self._archived(state, since=began - 2 * CLOCK_TOLERANCE)
+        yield from self._archived(state, began - 2 * CLOCK_TOLERANCE)
         self._seen.end(complete=True)
         yield Activation(full_pass.version)
         state.end_full_pass()
@@ -263,7 +259,7 @@ class ObjectStream(HubSpotStream):
         self.version = state.version
         self._seen.begin(window.since)
         yield from self._window(window, bookmark)
-        yield from self._archived(state, since=window.since)
+        yield from self._archived(state, window.since)
         self._seen.end(complete=True)
         state.bookmark = started_at
         yield self.checkpoint(state)
@@ -359,95 +355,14 @@ class ObjectStream(HubSpotStream):
             self._seen.add(int(each["id"]) for each in page)
         return self.block(records, deletes=len(records) - len(page), repeated=repeated, invalid=invalid)
 
+    def _archived(self, state: StreamState, since: datetime) -> Iterator[Block]:
+        """Yield a delete record for each object archived since then, and what was restored since the last run."""
+        sweep = ArchiveSweep(self.portal, self.kind, self._wanted, self._page, self._deletes, self.logger)
+        return sweep.since(state, since)
+
     def _merged(self, survivor: HubSpotObject, record: FullRecord | WrittenRecord) -> Iterator[Record]:
         merged_ids = self._wanted.merged_ids(survivor["properties"])
         return merged_records(record.id, merged_ids, record.updated_at or record.created_at)
-
-    def _archived(self, state: StreamState, *, since: datetime) -> Iterator[Block]:
-        """Yield a delete record for each object archived since then; deleting does not touch last-modified.
-
-        What was merged into it before is told with it: nothing else names that any more. Restoring need not touch
-        last-modified either: what was archived at the last run and is not any more is read again, if it is live; by a
-        full pass, too, which may have been past it when it was restored.
-
-        Raises:
-            HubSpotError: the list of archived objects is refused, or lacks some, though HubSpot gave it before.
-        """
-        archived: set[int] = set()
-        for seconds in (*_WAITS, None):
-            yield from self._archived_since(state, since, archived)
-            lost = state.archived - archived
-            for page in self.portal.live(self.kind, sorted(lost), self._wanted):
-                yield self._page(page)
-                lost -= {int(each["id"]) for each in page}
-            if not lost or not self._are_archived(lost):
-                break
-            if seconds is None:
-                raise ReplyError(
-                    f"HubSpot's list of archived {self.name} lacks some that are archived, so the bookmark stays: "
-                    "run again later."
-                )
-            self.portal.client.wait(seconds)
-        state.archived = archived if len(archived) <= MOST_ARCHIVED else set()
-
-    def _archived_since(self, state: StreamState, since: datetime, archived: set[int]) -> Iterator[Block]:
-        """Yield the delete records of the objects archived since then, and put the ids of all into `archived`."""
-        records: list[Record] = []
-        for each in self._archived_objects(state):
-            if int(each["id"]) in archived:
-                continue
-            archived.add(int(each["id"]))
-            if parse_timestamp(each.get("archivedAt") or each["updatedAt"]) >= since:
-                records += archived_records(each, IDS_ONLY.merged_ids(each["properties"]))
-            if len(records) >= _BLOCK_RECORDS:
-                yield self._deletes(records)
-                records = []
-        yield self._deletes(records)
-
-    def _archived_objects(self, state: StreamState) -> Iterator[HubSpotObject]:
-        """Yield the archived objects; none, with a warning, of a type whose list HubSpot never gave.
-
-        A refusal may pass, so it is asked again.
-
-        Raises:
-            HubSpotError: it is refused, though HubSpot gave it before.
-        """
-        waits = iter(() if self.kind.type_id in _NO_ARCHIVED_LIST and not state.lists_archived else _WAITS)
-        while True:
-            is_listed = False
-            try:
-                for each in self.portal.archived(self.kind):
-                    is_listed = True
-                    yield each
-                state.lists_archived = True
-                return
-            except RequestError as error:
-                if is_listed or error.status not in {400, 404}:
-                    raise
-                if (seconds := next(waits, None)) is not None:
-                    self.portal.client.wait(seconds)
-                    continue
-                if state.lists_archived:
-                    raise HubSpotError(
-                        f"HubSpot gave a list of archived {self.name} before and refuses it now ({error}), so the "
-                        "bookmark stays: run again later; if it stays refused, run once with --full-refresh."
-                    ) from error
-                self.logger.warning(
-                    "%s: HubSpot gives no list of archived records here (%s); deletions show after the next full pass.",
-                    self.name,
-                    error,
-                )
-                return
-
-    def _are_archived(self, ids: Collection[int]) -> bool:
-        """Tell whether some of these are archived, where HubSpot says that; others are gone for good."""
-        try:
-            pages = self.portal.by_id(self.kind, sorted(map(str, ids)), IDS_ONLY, archived=True)
-            return any(int(each["id"]) in ids for page in pages for each in page)
-        except RequestError as error:
-            if error.status not in {400, 404}:
-                raise
-            return False
 
 
 def _checksums(names: Iterable[str]) -> set[int]:
