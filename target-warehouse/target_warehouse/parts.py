@@ -60,7 +60,7 @@ def write_in_halves(
     Raises:
         RefusedDataError: the database refuses more than a hundred of them, or the fault is not in them.
     """
-    left = list(parts)
+    left = list(reversed(parts))  # in their order: the database may take two keys for one, and the last one counts
     if not left:
         raise refused
     refusals = 0
@@ -70,7 +70,7 @@ def write_in_halves(
             commit(part)
         except RefusedDataError as error:
             if len(part.records) > 1:
-                left += part.halves()
+                left += reversed(part.halves())
                 continue
             refusals += 1
             if refusals > _MOST_REFUSALS:

@@ -22,6 +22,7 @@ from target_warehouse.engines.protocol import Counts
 from target_warehouse.errors import InputError, LoadError, RefusedDataError, WarehouseError
 from target_warehouse.own_names import check_own_names
 from target_warehouse.parts import Part, write_in_halves
+from target_warehouse.places import too_exact
 from target_warehouse.rows import Losses, MisfitError, key_reader, sift, to_table
 from target_warehouse.schemas import SchemaError
 from target_warehouse.validation import RecordChecker
@@ -340,6 +341,8 @@ class WarehouseSink(BatchSink):
     def _arrow(self, records: Sequence[Record], columns: Sequence[Column]) -> pa.Table:
         losses = Losses(replaces_nul=self._losses.replaces_nul)
         rows = to_table(records, columns, losses)
+        if narrow := too_exact(rows, columns):
+            raise MisfitError((), {column.property: "places" for column in narrow})
         self._report_losses(losses)
         return rows
 

@@ -53,10 +53,10 @@ def count_any(table: str, keys: Iterable[str]) -> str:
     return f"SELECT count(*) FROM (SELECT 1 FROM {table} ORDER BY {column_list(keys)} LIMIT 1) AS t"  # noqa: S608
 
 
-def insert_all(table: str, stage: str, values: Mapping[str, str]) -> str:
-    """Insert every row of the batch."""
-    columns = column_list(values)
-    return f"INSERT INTO {table} ({columns}) SELECT {', '.join(values.values())} FROM {stage} AS s"  # noqa: S608
+def insert_all(table: str, stage: str, values: Mapping[str, str], overriding: str = "") -> str:
+    """Insert every row of the batch; `overriding` is a clause before the SELECT."""
+    chosen = f"{overriding} SELECT {', '.join(values.values())} FROM {stage} AS s"  # noqa: S608 - quoted
+    return f"INSERT INTO {table} ({column_list(values)}){chosen}"
 
 
 def delete_row(table: str, keys: Iterable[str], types: Mapping[str, str]) -> str:
@@ -75,10 +75,10 @@ def _parameter(number: int, kind: str) -> str:
     return f"CAST(${number} AS {kind})"
 
 
-def insert_missing(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str]) -> str:
+def insert_missing(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str], overriding: str = "") -> str:
     """Insert the rows of the batch whose key is not in the table."""
     exists = f"SELECT 1 FROM {table} AS t WHERE {matches(keys, values)}"  # noqa: S608 - quoted
-    return f"{insert_all(table, stage, values)} WHERE NOT EXISTS ({exists})"
+    return f"{insert_all(table, stage, values, overriding)} WHERE NOT EXISTS ({exists})"
 
 
 def update_matching(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str]) -> str:

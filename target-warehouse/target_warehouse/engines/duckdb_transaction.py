@@ -43,6 +43,9 @@ class DuckDBTransaction(SqlTransaction):
         yield identifier(STAGE)
         self._connection.unregister(STAGE)
 
+    def examine(self, table: Table, stage: str, rows: pa.Table) -> None:
+        """Nothing: what DuckDB would have to round does not come here."""
+
     def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
         """Casts to the column's own type; hexadecimal text becomes bytes."""
         types = self.types(table)

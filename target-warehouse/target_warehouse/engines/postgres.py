@@ -25,6 +25,7 @@ from target_warehouse.engines.postgres_errors import advice_on, answer_of, first
 from target_warehouse.engines.postgres_session import Session, make_ready
 from target_warehouse.engines.postgres_tables import NAME_BYTES, Existing, existing_table, prepare, widen
 from target_warehouse.engines.postgres_transaction import PostgresTransaction
+from target_warehouse.engines.postgres_types import plain
 from target_warehouse.engines.postgres_views import make_views
 from target_warehouse.engines.tables import stored_as
 from target_warehouse.errors import ConnectionFailedError
@@ -43,8 +44,8 @@ logger = logging.getLogger("target-warehouse")
 
 #: Types that ADBC brings as they are.
 _ARROW_TYPES = (
-    *("smallint", "integer", "bigint", "double", "real", "boolean"),
-    *("text", "character", "date", "timestamp", "bytea"),
+    *("smallint", "integer", "bigint", "double precision", "real", "boolean", "text", "character", "character varying"),
+    *("date", "timestamp without time zone", "timestamp with time zone", "bytea"),
 )
 _WIDER_TYPES = {"integer": "bigint", "number": "numeric", "json": "jsonb", "text": "text"}
 _DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
@@ -150,9 +151,10 @@ class PostgresEngine:
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
         """Change the columns' types in place; see the protocol."""
         with self._definition(f"columns of the table {table.name} cannot become wider") as connection:
+            existing = existing_table(connection, table.schema, table.name)
             for name, kind in kinds.items():
                 column = table.by_property[name]
-                widen(table, column.name, column.stored, _WIDER_TYPES[kind], connection)
+                widen(table, column.name, existing, None if kind == "places" else _WIDER_TYPES[kind], connection)
             existing = existing_table(connection, table.schema, table.name)
         return self._as_it_is(table, existing)
 
@@ -188,11 +190,11 @@ class PostgresEngine:
         """The expression that a column is compared by; see the protocol."""
         if as_text and kind.endswith("[]"):
             return f"CAST(to_jsonb({column}) AS text)"
-        if as_text and kind.startswith("timestamp"):
+        if as_text and plain(kind).startswith("timestamp "):
             return f"to_char({column}, 'YYYY-MM-DD HH24:MI:SS.US')"
-        if as_text and kind.startswith("numeric"):
+        if as_text and plain(kind) == "numeric":
             return f"CAST(trim_scale({column}) AS text)"
-        is_exact = kind.startswith((*_ARROW_TYPES, "numeric", "jsonb")) and not as_text
+        is_exact = plain(kind) in (*_ARROW_TYPES, "numeric", "jsonb") and not as_text
         return column if is_exact else f"CAST({column} AS text)"
 
     @contextmanager
@@ -265,7 +267,7 @@ class PostgresEngine:
 
     def _as_it_is(self, table: Table, existing: Existing) -> Table:
         self._tables[table.schema, table.name] = existing
-        return stored_as(table, existing.types)
+        return stored_as(table, {name: existing.taken_as(name) for name in existing.types})
 
     def _opened(self, parameters: dict[str, Any]) -> tuple[Session, bool]:
         """The session, and whether a pool such as pgbouncer is between.
@@ -291,6 +293,6 @@ def _exact(column: str, kind: str) -> str:
     """The expression by which a column arrives as Arrow without loss."""
     if kind.endswith("[]"):
         return f"CAST(to_jsonb({column}) AS text)"
-    if kind.startswith("numeric"):
+    if plain(kind) == "numeric":
         return f"CAST(trim_scale({column}) AS text)"
-    return column if kind.startswith(_ARROW_TYPES) else f"CAST({column} AS text)"
+    return column if plain(kind) in _ARROW_TYPES else f"CAST({column} AS text)"

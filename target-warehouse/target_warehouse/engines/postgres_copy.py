@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from target_warehouse.engines.postgres_types import without_places
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,6 +35,7 @@ _TEXT_UP_TO = re.compile(r"character varying(\(\d+\))?")
 
 def as_stored(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray | None:
     """The values as a column of this type takes them; None if it takes none as they are."""
+    column = without_places(column)  # what would be rounded is refused before
     if column == "numeric":
         return values if pa.types.is_decimal(values.type) else None
     twin = pa.string() if _TEXT_UP_TO.fullmatch(column) else _TWINS.get(column)

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 
 from target_warehouse.columns import OVERFLOW, Column
 from target_warehouse.engines.keys import has_another_key, may_be_null
+from target_warehouse.engines.postgres_types import LOOSE, is_ours, is_text, plain, wider, without_places
 from target_warehouse.engines.postgres_views import out_of_the_way
 from target_warehouse.engines.tables import check_schema, named, report_wider
-from target_warehouse.engines.types import TEXT, widened
+from target_warehouse.names import fit
 from target_warehouse.statements import column_list, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from target_postgres.connector import PostgresConnector
 
@@ -43,45 +44,57 @@ _WIDE_TABLE_TOAST = 8160
 _OVERFLOW_SCHEMA = {"type": ["object", "null"]}
 
 
+_COLUMNS = sqlalchemy.text("""
+SELECT CAST(a.attname AS text) AS name, format_type(a.atttypid, a.atttypmod) AS type,
+  EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AS is_key,
+  EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)
+    OR EXISTS (SELECT 1 FROM pg_constraint f WHERE f.confrelid = c.oid) AS has_dependents,
+  c.relnatts AS used, format_type(b.type, b.modifier) AS base, format_type(b.type, -1) AS input,
+  a.attgenerated <> '' AS is_computed, a.attidentity = 'a' AS is_numbered
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN LATERAL (
+  WITH RECURSIVE step AS (
+    SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod AS modifier FROM pg_type t WHERE t.oid = a.atttypid
+    UNION ALL
+    SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, step.typtypmod
+    FROM step JOIN pg_type t ON t.oid = step.typbasetype WHERE step.typtype = 'd'
+  ) SELECT oid AS type, modifier FROM step WHERE typtype <> 'd'
+) b
+WHERE c.relname = :name AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')
+  AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = coalesce(CAST(:schema AS text), current_schema()))
+ORDER BY a.attnum
+""")
+
+
 class Existing:
     """What is known of a table in the database: column types, primary key, and whether anything hangs on it.
 
     `used` counts columns that were ever there: PostgreSQL counts dropped ones, too. `has_only_new_keys` says that so
-    far no batch of this run had a key that was there before it, and is None until the first batch.
+    far no batch of this run had a key that was there before it, and is None until the first batch. `bases` are the
+    types with domains resolved, `inputs` those without what is in brackets, as a text is read by them. `computed` are
+    columns that only the database writes, `numbered` those that it numbers by itself unless it is overridden.
     """
 
-    def __init__(self, types: dict[str, str], key: frozenset[str], *, used: int, has_dependents: bool) -> None:
-        self.types = types
-        self.key = key
+    def __init__(self, rows: Sequence[Any], *, used: int, has_dependents: bool) -> None:
+        self.types: dict[str, str] = {row.name: row.type for row in rows}
+        self.key = frozenset(row.name for row in rows if row.is_key)
+        self.bases: dict[str, str] = {row.name: row.base for row in rows}
+        self.inputs: dict[str, str] = {row.name: row.input for row in rows}
+        self.computed = frozenset(row.name for row in rows if row.is_computed)
+        self.numbered = frozenset(row.name for row in rows if row.is_numbered)
         self.used = used
         self.has_dependents = has_dependents
         self.has_only_new_keys: bool | None = None
 
+    def taken_as(self, column: str) -> str:
+        """The type by which values of a column are made: its own, or text, which every other type is read from."""
+        kind = self.types[column]
+        return kind if kind == self.bases[column] and is_ours(kind) else "text"
+
 
 def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: str) -> Existing:
     """The table as it is; no types when there is none."""
-    rows = connection.execute(
-        sqlalchemy.text(
-            "SELECT a.attname, format_type(a.atttypid, a.atttypmod),"
-            " EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary"
-            "   AND a.attnum = ANY (i.indkey)),"
-            " EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)"
-            "   OR EXISTS (SELECT 1 FROM pg_constraint f WHERE f.confrelid = c.oid),"
-            " c.relnatts"
-            " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
-            " WHERE c.relname = :name AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')"
-            "   AND c.relnamespace = (SELECT oid FROM pg_namespace"
-            "     WHERE nspname = coalesce(CAST(:schema AS text), current_schema()))"
-            " ORDER BY a.attnum"
-        ),
-        {"name": name, "schema": schema},
-    ).all()
-    return Existing(
-        {row[0]: row[1] for row in rows},
-        frozenset(row[0] for row in rows if row[2]),
-        used=rows[0][4] if rows else 0,
-        has_dependents=any(row[3] for row in rows),
-    )
+    rows = connection.execute(_COLUMNS, {"name": name, "schema": schema}).all()
+    return Existing(rows, used=rows[0].used if rows else 0, has_dependents=any(row.has_dependents for row in rows))
 
 
 def prepare(
@@ -90,16 +103,11 @@ def prepare(
     """Create the table, add its missing columns, widen its narrow ones; gives it with its names, and what is there."""
     unusable = encoding.unusable_names(connection, _names(table))
     check_schema(table, NAME_BYTES, unusable)
-    table = named(
-        table,
-        (),
-        lambda schema, name: existing_table(connection, schema, name).types,
-        most_bytes=NAME_BYTES,
-        ignores_case=False,
-        unusable=unusable,
-        reserved=encoding.system_columns,
-    )
-    found = existing_table(connection, table.schema, table.name)
+    limits: dict[str, Any] = {"most_bytes": NAME_BYTES, "ignores_case": False, "unusable": unusable}
+    found = existing_table(connection, table.schema, fit([table.name], (), **limits)[table.name])
+    reserved = encoding.system_columns | _not_written(found, table.keys)
+    open_to_us = {name: kind for name, kind in found.types.items() if name not in reserved}
+    table = named(table, (), lambda *_: open_to_us, reserved=reserved, **limits)
     dialect = connection.dialect
     wanted = {
         column.name: _full_name(connector.to_sql_type(dict(column.schema)).compile(dialect)) for column in table.columns
@@ -123,9 +131,10 @@ def prepare(
         if column.name not in found.types:
             _alter(table, connection, f"ADD COLUMN {identifier(column.name)} {wanted[column.name]}")
         else:
-            widen(table, column.name, found.types[column.name], wanted[column.name], connection)
+            widen(table, column.name, found, wanted[column.name], connection)
     if is_rekeyed and table.keys:
         _alter(table, connection, f"ADD PRIMARY KEY ({column_list(table.key_names)})")
+    _report_loose_keys(table, found)
     return table, existing_table(connection, table.schema, table.name)
 
 
@@ -168,33 +177,55 @@ def _forget_key(table: Table, connection: sqlalchemy.Connection, key: frozenset[
         _alter(table, connection, f"ALTER COLUMN {identifier(column)} DROP NOT NULL")
 
 
+def _report_loose_keys(table: Table, found: Existing) -> None:
+    for key in table.key_names:
+        if plain(found.bases.get(key, "")) in LOOSE:
+            logger.warning(
+                "The key %s of the table %s is of type %s: keys that PostgreSQL takes for equal are one row, and the "
+                "last record counts.",
+                key,
+                table.name,
+                found.types[key],
+            )
+
+
+def _not_written(found: Existing, keys: Iterable[str]) -> frozenset[str]:
+    """The columns that only the database writes; a key's that it would number takes the stream's numbers."""
+    names = {key.casefold() for key in keys}
+    return found.computed | {name for name in found.numbered if name.casefold() not in names}
+
+
 def _names(table: Table) -> list[str]:
     names = (table.schema, table.name, *(column.property for column in table.columns))
     return [name for name in names if name is not None]
 
 
-def widen(table: Table, column: str, stored: str, wanted: str, connection: sqlalchemy.Connection) -> None:
-    """Give a column a type that also holds `wanted`, in place; nothing if its type does already."""
-    wider = widened(stored, wanted, number="numeric", json="jsonb", text="text")
-    if wider == stored:
+def widen(table: Table, column: str, found: Existing, wanted: str | None, connection: sqlalchemy.Connection) -> None:
+    """Give a column a type that also holds `wanted`, in place; nothing if its type does already.
+
+    Without `wanted` it is the type that keeps every digit of a second.
+    """
+    stored = found.types[column]
+    new = wider(stored, found.bases[column], wanted) if wanted else without_places(stored)
+    if new == stored:
         return
-    report_wider(table, column, stored, wider)
+    report_wider(table, column, stored, new)
     name = identifier(column)
     with out_of_the_way(connection, table.schema, table.name, column):
-        _alter(table, connection, f"ALTER COLUMN {name} TYPE {wider} USING {_converted(name, stored, wider)}")
+        _alter(table, connection, f"ALTER COLUMN {name} TYPE {new} USING {_converted(name, stored, new)}")
 
 
-def _converted(name: str, stored: str, wider: str) -> str:
+def _converted(name: str, stored: str, new: str) -> str:
     """The expression that turns the values of a column into its new type, exactly."""
-    if stored.endswith("[]"):
-        return f"CAST(to_jsonb({name}) AS {wider})"
-    if wider.startswith(TEXT):
+    if stored.endswith("[]") and not new.endswith("[]"):
+        return f"CAST(to_jsonb({name}) AS {new})"
+    if is_text(new):
         if stored.startswith("numeric"):
-            return f"CAST(trim_scale({name}) AS {wider})"
-        return f"encode({name}, 'hex')" if stored == "bytea" else f"CAST({name} AS {wider})"
+            return f"CAST(trim_scale({name}) AS {new})"
+        return f"encode({name}, 'hex')" if stored == "bytea" else f"CAST({name} AS {new})"
     if stored in ("real", "double precision"):
-        return f"CAST(CAST({name} AS text) AS {wider})"  # a direct cast rounds to 15 digits
-    return f"CAST({name} AS {wider})"
+        return f"CAST(CAST({name} AS text) AS {new})"  # a direct cast rounds to 15 digits
+    return f"CAST({name} AS {new})"
 
 
 def _with_overflow(table: Table, wanted: Mapping[str, str], found: Existing) -> Table:

@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import adbc_driver_manager
+import psycopg
 import pyarrow as pa
 
 from target_warehouse import statements
 from target_warehouse.engines.postgres_copy import as_stored, in_order
+from target_warehouse.engines.postgres_errors import refusal
+from target_warehouse.engines.postgres_values import changed, is_odd, value
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.engines.sql import SqlTransaction, marks_deleted
-from target_warehouse.engines.types import TEXT
-from target_warehouse.errors import AgainError
+from target_warehouse.errors import AgainError, RefusedDataError
+from target_warehouse.places import too_exact
 from target_warehouse.statements import identifier
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ _NARROW_BYTES = 1_000  # a longer row takes longer to be moved to its place than
 class PostgresTransaction(SqlTransaction):
     """The writes of one transaction in PostgreSQL."""
 
+    overriding = " OVERRIDING SYSTEM VALUE"
+
     def __init__(
         self, cursor: adbc_driver_postgresql.dbapi.Cursor, tables: Mapping[tuple[str | None, str], Existing]
     ) -> None:
@@ -46,6 +51,7 @@ class PostgresTransaction(SqlTransaction):
 
     def append(self, table: Table, rows: pa.Table) -> Counts:
         """Insert every row; see the protocol."""
+        _check_places(table, rows)
         self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN ROW EXCLUSIVE MODE")  # as an INSERT does
         exact = self._as_stored(table, rows) if self._is_as_prepared(table) else None
         if exact is None:
@@ -55,6 +61,7 @@ class PostgresTransaction(SqlTransaction):
 
     def upsert(self, table: Table, rows: pa.Table) -> Counts:
         """Insert or overwrite by key; see the protocol."""
+        _check_places(table, rows)
         self.lock(table)
         exact = self._as_stored(table, rows) if self.can_replace(table, rows.schema.names) else None
         if exact is None or marks_deleted(table, rows):
@@ -125,8 +132,32 @@ class PostgresTransaction(SqlTransaction):
 
     def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
         """Explicit casts where PostgreSQL would not convert text by itself, and arrays from their JSON text."""
-        existing = self.types(table)
-        return {field.name: _value(f"s.{identifier(field.name)}", field.type, existing[field.name]) for field in schema}
+        existing = self._tables[table.schema, table.name]
+        return {field.name: value(field.name, field.type, existing) for field in schema}
+
+    def examine(self, table: Table, stage: str, rows: pa.Table) -> None:
+        """Ask the server about columns whose types are not ours, or that round; see the base class.
+
+        Of a batch of one row the column is named, so of every record that is rejected.
+        """
+        existing = self._tables[table.schema, table.name]
+        for field in rows.schema:
+            if not is_odd(field.name, existing):
+                continue
+            kind, condition = existing.types[field.name], changed(field.name, field.type, existing)
+            reason = (
+                f"its property {_property(table, field.name)} is not what its column, of type {kind}, takes as it is"
+            )
+            try:
+                if rows.num_rows == 1:
+                    read = value(field.name, field.type, existing)
+                    self.count(f"SELECT count(CAST({read} AS {kind})) FROM {stage} AS s")  # noqa: S608 - quoted
+                if condition and self.count(f"SELECT count(*) FROM {stage} AS s WHERE {condition}"):  # noqa: S608
+                    raise RefusedDataError(f"The column {field.name} would round a value.", reason)
+            except (adbc_driver_manager.Error, psycopg.Error) as error:
+                if rows.num_rows == 1 and isinstance(refusal("", error), RefusedDataError):
+                    raise RefusedDataError(f"The column {field.name} refuses a value.", reason) from error
+                raise
 
     def types(self, table: Table) -> Mapping[str, str]:
         """As the engine found them."""
@@ -179,20 +210,12 @@ class PostgresTransaction(SqlTransaction):
                 self._cursor.execute(f"SET LOCAL {setting} = on")
 
 
-def _value(staged: str, arrow: pa.DataType, column: str) -> str:
-    """The expression that turns a staged value into the type of its column."""
-    if column.endswith("[]"):
-        element = column.removesuffix("[]")
-        unpack = "jsonb_array_elements" if element in ("jsonb", "json") else "jsonb_array_elements_text"
-        items = f"SELECT CAST(i.v AS {element}) FROM {unpack}(CAST({staged} AS jsonb)) AS i(v)"  # noqa: S608 - catalog type
-        return f"CASE WHEN {staged} IS NOT NULL THEN ARRAY({items}) END"
-    if column == "bytea":
-        return f"decode({staged}, 'hex')"
-    is_text = column.startswith(TEXT)
-    if pa.types.is_decimal(arrow) and column == "numeric":
-        return f"trim_scale({staged})"
-    if arrow == pa.string() and not is_text:
-        return f"CAST({staged} AS {column})"
-    if arrow != pa.string() and is_text:
-        return f"CAST({staged} AS text)"
-    return staged
+def _check_places(table: Table, rows: pa.Table) -> None:
+    """Refuse times of which a column would round the seconds; record by record, it becomes wider first."""
+    for column in too_exact(rows, table.columns):
+        reason = f"its property {column.property} has more digits of a second than its column keeps"
+        raise RefusedDataError(f"The column {column.name} of the table {table.name} rounds seconds.", reason)
+
+
+def _property(table: Table, name: str) -> str:
+    return next((column.property for column in table.columns if column.name == name), name)

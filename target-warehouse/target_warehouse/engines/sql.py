@@ -32,10 +32,15 @@ def marks_deleted(table: Table, rows: pa.Table) -> bool:
 class SqlTransaction(ABC):
     """The writes of a transaction, in terms of a staged relation and statements that count rows."""
 
+    #: The clause by which an INSERT writes columns that the database numbers by itself.
+    overriding = ""
+
     def append(self, table: Table, rows: pa.Table) -> Counts:
         """Insert every row."""
         with self.staged(rows) as stage:
-            sql = statements.insert_all(self.table_name(table), stage, self.values(table, rows.schema))
+            self.examine(table, stage, rows)
+            values = self.values(table, rows.schema)
+            sql = statements.insert_all(self.table_name(table), stage, values, self.overriding)
             return Counts(inserted=self.execute(sql))
 
     def upsert(self, table: Table, rows: pa.Table) -> Counts:
@@ -44,18 +49,19 @@ class SqlTransaction(ABC):
         target, keys = self.table_name(table), table.key_names
         values = self.values(table, rows.schema)
         with self.staged(rows) as stage:
+            self.examine(table, stage, rows)
             deleted = 0
             if table.mark and marks_deleted(table, rows):
                 deleted = self.count(statements.count_newly_deleted(target, stage, keys, values, table.mark))
             if self.can_replace(table, rows.schema.names):
                 with self.by_key(table):
                     matched = self.execute(statements.delete_matching(target, stage, keys, values))
-                self.execute(statements.insert_all(target, stage, values))
+                self.execute(statements.insert_all(target, stage, values, self.overriding))
                 inserted = max(rows.num_rows - matched, 0)
             else:
                 with self.by_key(table):
                     matched = self.execute(statements.update_matching(target, stage, keys, values))
-                    inserted = self.execute(statements.insert_missing(target, stage, keys, values))
+                    inserted = self.execute(statements.insert_missing(target, stage, keys, values, self.overriding))
         return Counts(inserted=inserted, updated=max(matched - deleted, 0), deleted=deleted)
 
     def put(self, table: Table, row: pa.Table) -> None:
@@ -70,6 +76,7 @@ class SqlTransaction(ABC):
         self.lock(table)
         values = self.values(table, rows.schema)
         with self.staged(rows) as stage, self.by_key(table):
+            self.examine(table, stage, rows)
             sql = statements.delete_matching(self.table_name(table), stage, table.key_names, values)
             return Counts(deleted=self.execute(sql))
 
@@ -104,6 +111,14 @@ class SqlTransaction(ABC):
     @abstractmethod
     def staged(self, rows: pa.Table) -> AbstractContextManager[str]:
         """Make the rows a relation for the length of the block; gives its quoted name."""
+
+    @abstractmethod
+    def examine(self, table: Table, stage: str, rows: pa.Table) -> None:
+        """Refuse staged rows with a value that the table's columns would not keep as it is.
+
+        Raises:
+            RefusedDataError: there is one.
+        """
 
     @abstractmethod
     def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:

@@ -1,0 +1,270 @@
+"""Columns of PostgreSQL tables that somebody else made stay what they are, or become wider by a rule of the README.
+
+Values arrive as they were sent, or are rejected by the name of their property, and no two keys become one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_warehouse.target import TargetWarehouse
+
+if TYPE_CHECKING:
+    from conftest import PostgresWarehouse
+
+pytestmark = pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+
+MADE = (
+    "CREATE SCHEMA melty",
+    "CREATE EXTENSION IF NOT EXISTS citext",
+    "CREATE TYPE mood AS ENUM ('sad', 'ok')",
+    'CREATE TYPE "Pair" AS (a integer, b text)',
+    "CREATE DOMAIN positive AS integer CHECK (value > 0)",
+    "CREATE DOMAIN cents AS numeric(10,2)",
+    "CREATE DOMAIN text_of_3 AS varchar(3)",
+    "CREATE DOMAIN second AS timestamp(0)",
+    "CREATE DOMAIN day AS date",
+    'CREATE DOMAIN "Deep" AS cents CHECK (value < 100)',
+    "CREATE DOMAIN list AS bigint[]",
+)
+
+
+def _nullable(kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": [kind, "null"], **more}
+
+
+TEXT, INTEGER, NUMBER, BOOLEAN = (_nullable(kind) for kind in ("string", "integer", "number", "boolean"))
+TIME, DATE, MOMENT, UUID = (_nullable("string", format=name) for name in ("time", "date", "date-time", "uuid"))
+OBJECT = _nullable("object")
+TEXTS, INTEGERS, NUMBERS = (_nullable("array", items={"type": kind}) for kind in ("string", "integer", "number"))
+AN_ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
+
+#: The column's type, the property's schema, the type afterwards (None: the same), and what becomes of each value:
+#: its text, or None for a rejected record.
+Case = tuple[str, dict[str, Any], str | None, dict[Any, str | None]]
+CASES: list[Case] = [
+    ("timestamp(3)", MOMENT, None, {"2026-01-02T03:04:05.123Z": "2026-01-02 03:04:05.123"}),
+    (
+        "timestamp(3)",
+        MOMENT,
+        "timestamp without time zone",
+        {"2026-01-02T03:04:05.5Z": "2026-01-02 03:04:05.5", "2026-01-02T03:04:05.1239Z": "2026-01-02 03:04:05.1239"},
+    ),
+    ("timestamp(0)", MOMENT, None, {"1969-12-31T23:59:59Z": "1969-12-31 23:59:59"}),
+    (
+        "timestamp(6) with time zone",
+        MOMENT,
+        None,
+        {"2026-01-02T03:04:05.123456+02:00": "2026-01-02 01:04:05.123456+00"},
+    ),
+    ("timestamptz(0)", MOMENT, None, {"2026-01-02T03:04:05Z": "2026-01-02 03:04:05+00"}),
+    ("timestamptz(2)", MOMENT, "timestamp with time zone", {"1960-01-02T03:04:05.123Z": "1960-01-02 03:04:05.123+00"}),
+    ("timestamptz", MOMENT, None, {"2026-01-02T03:04:05.123456Z": "2026-01-02 03:04:05.123456+00"}),
+    ("timestamp(0)", DATE, None, {"2026-01-02": "2026-01-02 00:00:00"}),
+    ("time(0)", TIME, None, {"03:04:05": "03:04:05"}),
+    ("time(3)", TIME, "time without time zone", {"03:04:05.123": "03:04:05.123", "03:04:05.1234": "03:04:05.1234"}),
+    ("timetz", TIME, None, {"03:04:05.123456": "03:04:05.123456+00"}),
+    ("timetz(1)", TIME, "time with time zone", {"03:04:05.25": "03:04:05.25+00"}),
+    ("date", MOMENT, "timestamp without time zone", {"2026-01-02T03:00:00Z": "2026-01-02 03:00:00"}),
+    ("varchar(5)", TEXT, "text", {"abc": "abc", "abcdefgh": "abcdefgh"}),
+    ("char(5)", TEXT, "text", {"abc": "abc", "abcdefgh": "abcdefgh"}),
+    ('"char"', TEXT, "text", {"abc": "abc"}),
+    ("name", TEXT, "text", {"x" * 70: "x" * 70}),
+    ("numeric(10,2)", NUMBER, "numeric", {1.5: "1.5", 1.239: "1.239"}),
+    ("numeric(38,0)", INTEGER, None, {2**62: str(2**62)}),
+    ("numeric(5,0)", INTEGER, "numeric", {2**62: str(2**62)}),
+    ("real", NUMBER, "numeric", {0.1: "0.1", 16777217: "16777217"}),
+    ("smallint", INTEGER, "bigint", {5: "5", 70_000: "70000"}),
+    ("int4", INTEGER, "bigint", {5: "5", 2**40: str(2**40)}),
+    ("money", NUMBER, "numeric", {1.5: "1.5", 1.005: "1.005"}),
+    ("boolean", TEXT, "text", {"yes": "yes"}),
+    ("bytea", TEXT, "text", {"hello": "hello"}),
+    ("uuid", UUID, None, {AN_ID: AN_ID}),
+    ("uuid", TEXT, "text", {"none": "none"}),
+    ("citext", TEXT, None, {"Abc": "Abc"}),
+    ("citext", NUMBER, None, {1.5: "1.5"}),
+    ("inet", TEXT, None, {"10.0.0.1/8": "10.0.0.1/8", "nowhere": None}),
+    ("interval", TEXT, None, {"P1DT2H": "1 day 02:00:00", "for ever": None}),
+    ("interval(0)", TEXT, None, {"1 sec": "00:00:01", "1.6 sec": None}),
+    ("interval", TIME, None, {"03:04:05": "03:04:05"}),
+    ("bit(3)", TEXT, None, {"101": "101", "1010": None}),
+    ("int4range", TEXT, None, {"[1,5)": "[1,5)", "5": None}),
+    ("oid", INTEGER, None, {5: "5", 2**40: None}),
+    ("mood", TEXT, None, {"sad": "sad", "glad": None}),
+    ("mood", BOOLEAN, None, {True: None}),
+    ('"Pair"', TEXT, None, {"(1,x)": "(1,x)", "(x,1)": None}),
+    ("positive", INTEGER, None, {5: "5", -5: None, 2**40: None}),
+    ("positive", NUMBER, None, {5: "5", 5.5: None}),
+    ("cents", NUMBER, None, {1.25: "1.25", 1.239: None, 10**12: None}),
+    ('"Deep"', NUMBER, None, {99.5: "99.50", 99.999: None, 100: None}),
+    ("text_of_3", TEXT, None, {"abc": "abc", "abcd": None}),
+    ("second", MOMENT, None, {"2026-01-02T03:04:05Z": "2026-01-02 03:04:05", "2026-01-02T03:04:05.6Z": None}),
+    ("day", MOMENT, None, {"2026-01-02T00:00:00Z": "2026-01-02", "2026-01-02T03:00:00Z": None}),
+    ("day", TEXT, "text", {"2026-01-02": "2026-01-02", "tomorrow": "tomorrow"}),
+    ("integer[]", INTEGERS, "bigint[]", {(1, 2**40): "{1,1099511627776}"}),
+    ("varchar(3)[]", TEXTS, "text[]", {("abcd",): "{abcd}"}),
+    ("numeric(4,1)[]", NUMBERS, "numeric[]", {(1.55,): "{1.55}"}),
+    ("mood[]", TEXTS, None, {("sad", "ok"): "{sad,ok}", ("glad",): None}),
+    ("list", INTEGERS, None, {(1, 2): "{1,2}"}),
+]
+
+
+def _lines(stream: str, schema: dict[str, Any], records: list[dict[str, Any]], key: str = "id") -> str:
+    properties = {"id": {"type": ["integer", "null"]}, **schema}
+    lines = [{"type": "SCHEMA", "stream": stream, "key_properties": [key], "schema": {"properties": properties}}]
+    lines += [{"type": "RECORD", "stream": stream, "record": record} for record in records]
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def _run(warehouse: PostgresWarehouse, text: str, **config: Any) -> None:
+    TargetWarehouse(config={"warehouse": warehouse.url, "max_rejected": 1_000, **config}).run(io.StringIO(text))
+
+
+def _type(warehouse: PostgresWarehouse, table: str, column: str) -> Any:
+    found = f"attrelid = 'melty.{table}'::regclass AND attname = '{column}'"
+    return warehouse.query(f"SELECT format_type(atttypid, atttypmod) AS t FROM pg_attribute WHERE {found}")[0]["t"]
+
+
+def test_a_column_stays_what_it_is_or_becomes_wider_and_no_value_is_changed(warehouse: PostgresWarehouse) -> None:
+    """Run after run; a dry run changes nothing and counts the same."""
+    warehouse.execute(*MADE)
+    text, types = "", []
+    for number, (kind, schema, _, values) in enumerate(CASES):
+        warehouse.execute(f"CREATE TABLE melty.t{number} (id bigint PRIMARY KEY, v {kind})")
+        types.append(_type(warehouse, f"t{number}", "v"))
+        sent = [list(value) if isinstance(value, tuple) else value for value in values]
+        text += _lines(f"t{number}", {"v": schema}, [{"id": i, "v": value} for i, value in enumerate(sent)])
+    for dry_run in (True, False, False):
+        _run(warehouse, text, dry_run=dry_run)
+    wrong = []
+    for number, (kind, _, becomes, values) in enumerate(CASES):
+        there = {row["id"]: row["v"] for row in warehouse.query(f"SELECT id, v::text AS v FROM melty.t{number}")}
+        expected = {i: value for i, value in enumerate(values.values()) if value is not None}
+        refused = f"SELECT reason FROM melty._rejected_records WHERE stream = 't{number}'"
+        reasons = [row["reason"] for row in warehouse.query(refused)]
+        now = _type(warehouse, f"t{number}", "v")
+        is_named = all("its property v" in reason for reason in reasons)
+        if (there, now, len(reasons), is_named) != (
+            expected,
+            becomes or types[number],
+            2 * (len(values) - len(expected)),
+            True,
+        ):
+            wrong.append((kind, there, now, reasons))
+    assert wrong == []
+
+
+SECONDS = ["2026-01-02T03:04:05.4Z", "2026-01-02T03:04:05.1Z", "2026-01-02T03:04:05Z"]
+#: The key's type, its schema, the keys sent, and the texts of those that must be there, with the value of each.
+KEYS: list[tuple[str, dict[str, Any], list[Any], list[str]]] = [
+    (
+        "timestamp(0)",
+        MOMENT,
+        SECONDS,
+        ["2026-01-02 03:04:05", "2026-01-02 03:04:05.1", "2026-01-02 03:04:05.4"],
+    ),
+    ("timestamptz(0)", MOMENT, SECONDS[1:], ["2026-01-02 03:04:05+00", "2026-01-02 03:04:05.1+00"]),
+    ("time(0)", TIME, ["03:04:05.1", "03:04:05.2"], ["03:04:05.1", "03:04:05.2"]),
+    ("timetz", TIME, ["03:04:05.1", "03:04:05.2"], ["03:04:05.1+00", "03:04:05.2+00"]),
+    ("second", MOMENT, SECONDS, ["2026-01-02 03:04:05"]),
+    ("numeric(10,2)", NUMBER, [1.001, 1.002, 1], ["1", "1.001", "1.002"]),
+    ("cents", NUMBER, [1.001, 1.002, 1], ["1.00"]),
+    ("text_of_3", TEXT, ["abc", "abcd", "abcde"], ["abc"]),
+    ("char(3)", TEXT, ["ab", "abc", "abcd"], ["ab", "abc", "abcd"]),
+    ("real", NUMBER, [16777216, 16777217], ["16777216", "16777217"]),
+    ("inet", TEXT, ["10.0.0.1", "10.0.0.2"], ["10.0.0.1/32", "10.0.0.2/32"]),
+    ("date", MOMENT, ["2026-01-02T00:00:00Z", "2026-01-02T03:00:00Z"], ["2026-01-02 00:00:00", "2026-01-02 03:00:00"]),
+    ("money", NUMBER, [1.001, 1.002], ["1.001", "1.002"]),
+]
+
+
+@pytest.mark.parametrize("constraint", ["PRIMARY KEY", ""])
+def test_keys_that_their_column_would_round_or_cut_neither_merge_nor_double(
+    constraint: str, warehouse: PostgresWarehouse
+) -> None:
+    """Run after run, with the table's own key and without; hard deletes remove the row they name."""
+    warehouse.execute(*MADE)
+    for value in ("x", "y"):
+        text = ""
+        for number, (kind, schema, keys, _) in enumerate(KEYS):
+            if value == "x":
+                warehouse.execute(f"CREATE TABLE melty.k{number} (k {kind} {constraint}, v text, id bigint)")
+            text += _lines(f"k{number}", {"k": schema, "v": TEXT}, [{"k": key, "v": value} for key in keys], "k")
+        _run(warehouse, text)
+    found = []
+    for number in range(len(KEYS)):
+        rows = warehouse.query(f"SELECT k::text AS k, v FROM melty.k{number} ORDER BY 1")
+        found.append(([row["k"] for row in rows], {row["v"] for row in rows}))
+    assert found == [(texts, {"y"}) for *_, texts in KEYS]
+    gone = {"k": SECONDS[0], "_sdc_deleted_at": "2026-02-01T00:00:00Z"}
+    _run(warehouse, _lines("k0", {"k": MOMENT, "v": TEXT}, [gone], "k"), hard_delete=True)
+    assert [row["k"] for row in warehouse.query("SELECT k::text AS k FROM melty.k0 ORDER BY 1")] == KEYS[0][3][:2]
+
+
+def test_of_keys_that_the_database_takes_for_equal_the_last_record_counts(
+    warehouse: PostgresWarehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether they come in one batch or in two runs."""
+    warehouse.execute(*MADE, "CREATE TABLE melty.t (k citext PRIMARY KEY, v text, id bigint)")
+    records = [{"k": "Bob", "v": "1"}, {"k": "eve", "v": "1"}, {"k": "bob", "v": "2"}, {"k": "BOB", "v": "3"}]
+    for _ in range(2):
+        _run(warehouse, _lines("t", {"k": TEXT, "v": TEXT}, records, "k"))
+        rows = sorted((row["k"], row["v"]) for row in warehouse.rows("t"))
+        assert rows == [("BOB", "3"), ("eve", "1")]
+    assert "keys that PostgreSQL takes for equal are one row" in caplog.text
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_columns_that_the_database_computes_or_numbers_stay_and_properties_of_their_name_are_loaded_beside(
+    dry_run: bool, warehouse: PostgresWarehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    warehouse.execute(
+        "CREATE SCHEMA melty",
+        "CREATE TABLE melty.t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a numeric, "
+        "total numeric GENERATED ALWAYS AS (a * 2) STORED, n bigint GENERATED ALWAYS AS IDENTITY, "
+        "m bigint GENERATED BY DEFAULT AS IDENTITY, u text DEFAULT 'theirs')",
+    )
+    caplog.set_level(logging.INFO)
+    records = [{"id": key, "a": 1, "total": 99, "n": 7, "m": 8} for key in (5, 6)]
+    for value in (1, 2):
+        for record in records:
+            record["a"] = value
+        _run(
+            warehouse,
+            _lines("t", {"a": NUMBER, "total": NUMBER, "n": INTEGER, "m": INTEGER}, records),
+            dry_run=dry_run,
+        )
+    if dry_run:
+        assert "t: 2 records read; 2 rows created" in caplog.text
+        return
+    rows = warehouse.rows("t")
+    assert [(row["id"], row["a"], row["total"], row["m"], row["u"]) for row in rows] == [
+        (key, "2", "4", 8, "theirs") for key in (5, 6)
+    ]
+    assert sorted(row["n"] for row in rows) == [1, 2]
+    beside = {name: [row[name] for row in rows] for name in rows[0] if name.startswith(("total_", "n_"))}
+    assert list(beside.values()) == [["99", "99"], [7, 7]]
+    assert "the property total is in the column total_" in caplog.text
+
+
+def test_a_table_of_another_loader_is_written_fast_and_read_back_the_same(warehouse: PostgresWarehouse) -> None:
+    """Two thousand rows, by COPY: the third run brings digits that the columns do not keep yet."""
+    warehouse.execute(
+        "CREATE SCHEMA melty", "CREATE TABLE melty.t (id bigint PRIMARY KEY, v timestamptz(3), w time(0))"
+    )
+    for digits, kinds in (
+        ("250", ("timestamp(3) with time zone", "time(0) without time zone")),
+        ("125", ("timestamp(3) with time zone", "time(0) without time zone")),
+        ("123456", ("timestamp with time zone", "time(0) without time zone")),
+    ):
+        moment = f"2026-01-02T03:04:05.{digits}Z"
+        records = [{"id": i, "v": moment, "w": "03:04:05"} for i in range(2_000)]
+        _run(warehouse, _lines("t", {"v": MOMENT, "w": TIME}, records))
+        assert (_type(warehouse, "t", "v"), _type(warehouse, "t", "w")) == kinds
+        found = "SELECT DISTINCT to_char(v AT TIME ZONE 'UTC', 'US') AS u, count(*) AS n FROM melty.t GROUP BY 1"
+        assert warehouse.query(found) == [{"u": digits.ljust(6, "0"), "n": 2_000}]
