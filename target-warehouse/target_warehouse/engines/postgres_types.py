@@ -68,7 +68,7 @@ def wider(stored: str, base: str, wanted: str) -> str:
         return stored  # the domain's own check, and ours of what is rounded, say which values it takes
     if base.endswith("[]") and wanted.endswith("[]"):
         inner = wider(element(base), element(base), element(wanted))
-        if not is_text(inner) or is_text(element(wanted)):
+        if not is_text(inner) or (is_text(element(base)) and is_text(element(wanted))):
             return f"{inner}[]"
     if plain(base) == "money":
         base = "numeric" if plain(wanted) in _NUMBERS else base
@@ -84,8 +84,9 @@ def _holds(existing: str, wanted: str) -> bool:
     existing, wanted = without_places(existing), without_places(wanted)
     if holds(existing, wanted) or (existing, wanted) == ("time with time zone", "time without time zone"):
         return True
-    if existing.endswith("[]") and wanted.endswith("[]"):
-        return _holds(element(existing), element(wanted))
+    if existing.endswith("[]") and wanted.endswith("[]"):  # an integer in an array of texts would be another value
+        inner, sent = element(existing), element(wanted)
+        return is_text(inner) == is_text(sent) and _holds(inner, sent)
     number, other = _NUMERIC.fullmatch(existing), _NUMERIC.fullmatch(wanted)
     if number and wanted in _DIGITS:
         return int(number[1]) - int(number[2]) >= _DIGITS[wanted]
