@@ -32,7 +32,7 @@ STATUSES = (SUCCESS, RUNNING, PARTIAL, INTERRUPTED, FAILED)
 
 _LOADED = (
     *("stream", "table_schema", "table_name", "run_id", "status", "started_at", "finished_at", "rows_read"),
-    *("inserted", "updated", "deleted", "rejected", "seconds", "bytes", "peak_memory_mb", "error"),
+    *("inserted", "updated", "changed", "deleted", "rejected", "seconds", "bytes", "peak_memory_mb", "error"),
 )
 _EXTRACTED = (
     *("stream", "run_id", "status", "started_at", "finished_at", "mode", "records", "deletes", "requests", "retries"),
@@ -59,6 +59,7 @@ class StreamRun:
     rows_read: int = 0
     inserted: int = 0
     updated: int = 0
+    changed: int | None = None
     deleted: int = 0
     rejected: int = 0
     bytes: int | None = None
@@ -329,6 +330,7 @@ def _run(load: _Row | None, tap: _Row | None) -> StreamRun:
         finished_at=max(ended, default=None),
         seconds=seconds,
         error=shown(" ".join(errors)) or None,
+        changed=load.get("changed"),
         bytes=load.get("bytes"),
         peak_memory_mb=_number(load, "peak_memory_mb"),
         records=read + (tap.get("deletes") or 0) if read is not None else load.get("rows_read") or 0,

@@ -13,7 +13,7 @@ from target_warehouse.charts import Bar, columns, lines, spark
 from target_warehouse.errors import ReportError
 from target_warehouse.history import FAILED, SUCCESS
 from target_warehouse.report import told_start
-from target_warehouse.report_text import SIGNS, age, duration, number, rate
+from target_warehouse.report_text import SIGNS, age, changed, duration, number, rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,7 +123,7 @@ def _cards(report: Report, run: WholeRun) -> str:
         ("duration", duration(run.seconds)),
         ("records", number(run.total("records"))),
         ("new", number(run.total("inserted"))),
-        ("changed", number(run.total("updated"))),
+        ("changed", changed([part for _, part in run.streams])),
         ("deleted", number(run.total("deleted"))),
         ("rejected", number(run.total("rejected"))),
     ]
@@ -149,7 +149,10 @@ def _table(report: Report) -> str:
             f"{each.bad_runs}/{len(each.runs)}",
             *(number(value) for value in (each.live_rows, each.deleted_rows)),
             run.mode or "-",
-            *(number(value) for value in (run.records, run.inserted, run.updated, run.deleted, run.rejected)),
+            number(run.records),
+            number(run.inserted),
+            changed([run]),
+            *(number(value) for value in (run.deleted, run.rejected)),
             *(rate(value) for value in (run.records_per_second, run.requests_per_1000)),
         ]
         rows.append(

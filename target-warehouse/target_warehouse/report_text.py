@@ -53,7 +53,7 @@ _COLUMNS = (
     _Column("mode", lambda report, _: _MODES.get(report.last.mode or "", report.last.mode or ""), 3, is_left=True),
     _Column("read", lambda report, _: number(report.last.records), 9),
     _Column("+new", lambda report, _: number(report.last.inserted), 9),
-    _Column("~changed", lambda report, _: number(report.last.updated), 9),
+    _Column("~changed", lambda report, _: changed([report.last]), 9),
     _Column("-deleted", lambda report, _: number(report.last.deleted), 9),
     _Column("rejected", lambda report, _: number(report.last.rejected) if report.last.rejected else "", 9),
     _Column("rec/s", lambda report, _: rate(report.last.records_per_second), 2),
@@ -146,6 +146,13 @@ def _told(report: Report, width: int, paint: Callable[..., str]) -> list[str]:
         first, *more = textwrap.wrap(f"{', '.join(names)} {status}: {error}", width, break_long_words=False)
         lines += ["", paint(first, fg=SIGNS.get(status, _UNKNOWN)[1]), *more]
     return lines
+
+
+def changed(runs: Sequence[StreamRun]) -> str:
+    """How many rows have other values than before; at most how many, where the overwritten ones were not compared."""
+    known = all(run.changed is not None or not run.updated for run in runs)
+    total = sum(run.updated if run.changed is None else run.changed for run in runs)
+    return number(total) if known else f"≤{number(total)}"
 
 
 def number(value: float | None) -> str:

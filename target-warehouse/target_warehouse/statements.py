@@ -101,6 +101,15 @@ def count_newly_deleted(table: str, stage: str, keys: Iterable[str], values: Map
     )
 
 
+def count_same(
+    table: str, stage: str, keys: Iterable[str], values: Mapping[str, str], compared: Iterable[tuple[str, str]]
+) -> str:
+    """How many rows of the batch the table has already as they are; `compared` are expressions over `t` and `s`."""
+    same = "".join(f" AND {left} IS NOT DISTINCT FROM {right}" for left, right in compared)
+    there = f"SELECT 1 FROM {table} AS t WHERE {matches(keys, values)}{same}"  # noqa: S608 - quoted
+    return f"SELECT count(*) FROM {stage} AS s WHERE EXISTS ({there})"  # noqa: S608 - quoted
+
+
 def delete_all(table: str) -> str:
     """Delete every row."""
     return f"DELETE FROM {table}"  # noqa: S608 - quoted

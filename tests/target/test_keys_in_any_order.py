@@ -88,7 +88,7 @@ def test_changes_are_written_to_postgresql_by_key_unless_they_are_long(
 
 @pytest.mark.parametrize("changes", [50, 2_000])
 def test_of_a_large_table_postgresql_reads_only_the_rows_that_change(changes: int, postgres_url: str) -> None:
-    """So they cost as much as in a small one; which rows were read the server counts."""
+    """Twice, to compare and to delete them: as in a small one. Which rows were read the server counts."""
     properties, _ = KEYS["integers"]
     read = "SELECT unnest(ARRAY[seq_tup_read, idx_tup_fetch]) FROM pg_stat_user_tables WHERE relname = 't'"
     load(postgres_url, properties, [{"id": i, "v": "old"} for i in range(20_000)])
@@ -96,7 +96,7 @@ def test_of_a_large_table_postgresql_reads_only_the_rows_that_change(changes: in
     load(postgres_url, properties, [{"id": i, "v": "new"} for i in shuffled(range(20_000))[:changes]])
     in_order, by_key = (after - earlier for after, earlier in zip(queried(postgres_url, read), before, strict=True))
     assert in_order == 0
-    assert changes <= by_key <= changes + 10
+    assert 2 * changes <= by_key <= 2 * changes + 10
 
 
 def test_an_overwritten_table_of_postgresql_takes_the_rows_of_a_new_one(postgres_url: str) -> None:

@@ -96,7 +96,7 @@ def test_a_line_shows_a_table_and_its_last_run(warehouse: Warehouse) -> None:
     cells = _cells(result.output)
     assert list(cells) == ["orders", "people"]
     people = cells["people"]
-    assert (people["live"], people["read"], people["+new"], people["~changed"]) == ("1,200", "3", "0", "3")
+    assert (people["live"], people["read"], people["+new"], people["~changed"]) == ("1,200", "3", "0", "0")
     assert (people["bad"], people["-deleted"]) == ("0/2", "0")
     assert "mode" not in people, "what nobody told has no column"
     assert "Last run" in result.output

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from target_warehouse.engines.duckdb_file import CATALOG
 from target_warehouse.engines.protocol import Counts
-from target_warehouse.engines.sql import SqlTransaction, marks_deleted
+from target_warehouse.engines.sql import SqlTransaction, differing, marks_deleted
 from target_warehouse.statements import identifier
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Table
 
 STAGE = "stage"
+_MOST_READ = 50_000_000  # values of a table: 0.2 s, of 200,000 rows and 250 columns
 
 
 class DuckDBTransaction(SqlTransaction):
@@ -68,9 +69,20 @@ class DuckDBTransaction(SqlTransaction):
         if marks_deleted(table, rows) or not self.can_replace(table, rows.schema.names):
             return super().upsert(table, rows)
         # A scan of an Arrow table converts all its columns, so the delete is given those of the key alone.
+        same = None
+        if self.compares(table, rows):
+            with self.staged(rows) as stage:
+                same = self.same(table, rows, stage)
         matched = self.remove(table, rows.select(table.key_names)).deleted
         self.append(table, rows)
-        return Counts(inserted=max(rows.num_rows - matched, 0), updated=matched)
+        return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, same))
+
+    def compares(self, table: Table, rows: pa.Table) -> bool:
+        """Whether it is cheap, which it is not in a large table: its columns are read from end to end."""
+        where = "database_name = ? AND schema_name = ? AND table_name = ?"
+        sql = f"SELECT coalesce(max(estimated_size), 0) FROM duckdb_tables() WHERE {where}"  # noqa: S608 - no value
+        size = self.count(sql, [CATALOG, table.schema or "main", table.name])
+        return super().compares(table, rows) and size * len(rows.schema.names) <= _MOST_READ
 
     def types(self, table: Table) -> Mapping[str, str]:
         """As the engine found them."""
@@ -82,8 +94,8 @@ class DuckDBTransaction(SqlTransaction):
 
     def count(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """The single number of the answer."""
-        row = self._connection.execute(sql, parameters).fetchone()
-        return int(row[0]) if row else 0
+        rows = self._connection.execute(sql, parameters).fetchall()  # to the end, or DuckDB takes nothing else
+        return int(rows[0][0]) if rows else 0
 
     def can_replace(self, table: Table, columns: list[str]) -> bool:
         """Whether the batch has every column of the table."""

@@ -18,7 +18,7 @@ from target_warehouse.engines.postgres_copy import as_stored, in_order
 from target_warehouse.engines.postgres_errors import refusal
 from target_warehouse.engines.postgres_values import changed, is_odd, value
 from target_warehouse.engines.protocol import Counts
-from target_warehouse.engines.sql import SqlTransaction, marks_deleted
+from target_warehouse.engines.sql import SqlTransaction, differing, marks_deleted
 from target_warehouse.errors import AgainError, RefusedDataError
 from target_warehouse.places import too_exact
 from target_warehouse.statements import identifier
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _COPY_ROWS = 8192  # small record batches let encoding here and writing there overlap
 _STAGE = "target_warehouse_stage"
+_WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
 _UNIQUE_VIOLATION = "23505"
 _MANY_ROWS = 1_000  # fewer are looked up by key in no time
 _NARROW_BYTES = 1_000  # a longer row takes longer to be moved to its place than the database loses without it
@@ -78,12 +79,23 @@ class PostgresTransaction(SqlTransaction):
             if exact.nbytes <= _NARROW_BYTES * rows.num_rows:
                 exact = in_order(exact, keys)
             keyed = in_order(exact.select(keys), keys)
-        with self.staged(keyed) as stage, self.by_key(table):
+        same, compares = None, self.compares(table, rows)
+        with self.staged(rows if compares else keyed) as stage:
+            if compares:
+                same = self.same(table, rows, stage)
             values = {key: f"CAST(s.{identifier(key)} AS {existing.types[key]})" for key in keys}  # JSON is no JSONB
-            matched = self.execute(statements.delete_matching(target, stage, keys, values))
+            with self.by_key(table):
+                matched = self.execute(statements.delete_matching(target, stage, keys, values))
         existing.has_only_new_keys &= matched == 0
         self._copy(table, exact)
-        return Counts(inserted=max(rows.num_rows - matched, 0), updated=matched)
+        return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, same))
+
+    def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:
+        """As text, where the column's type has no equality."""
+        column, kind = f"t.{identifier(name)}", self.types(table)[name].removesuffix("[]")
+        if kind in _WITHOUT_EQUALITY:
+            return f"CAST({column} AS text)", f"CAST({new} AS text)"
+        return column, new
 
     def clear(self, table: Table) -> Counts:
         """Delete every row."""

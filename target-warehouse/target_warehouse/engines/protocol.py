@@ -29,14 +29,18 @@ class Counts:
 
     inserted: rows that did not exist (a delete record of an unknown key inserts a marked row);
     updated: existing rows that were overwritten; deleted: live rows that were marked or removed.
+    changed: of the updated ones those whose values differ, metadata left out; None if that was not looked at.
     """
 
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
+    changed: int | None = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
+        changed = None if self.changed is None or other.changed is None else self.changed + other.changed
+        sums = (self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
+        return Counts(*sums, changed)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,21 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Table
 
 
+METADATA = "_sdc_"
+#: Values of a batch that are compared with the table's: a second's work, where a batch of so many takes several.
+MOST_COMPARED = 1_000_000
+
+
 def marks_deleted(table: Table, rows: pa.Table) -> bool:
     """Whether some of the rows are deleted ones."""
     return table.mark in rows.schema.names and rows[table.mark].null_count < rows.num_rows
+
+
+def differing(updated: int, same: int | None) -> int | None:
+    """How many of the rows that were overwritten have other values now, if it is known how many were the same."""
+    if not updated:
+        return 0
+    return None if same is None else max(updated - same, 0)
 
 
 class SqlTransaction(ABC):
@@ -50,6 +62,7 @@ class SqlTransaction(ABC):
         values = self.values(table, rows.schema)
         with self.staged(rows) as stage:
             self.examine(table, stage, rows)
+            same = self.same(table, rows, stage)
             deleted = 0
             if table.mark and marks_deleted(table, rows):
                 deleted = self.count(statements.count_newly_deleted(target, stage, keys, values, table.mark))
@@ -62,7 +75,28 @@ class SqlTransaction(ABC):
                 with self.by_key(table):
                     matched = self.execute(statements.update_matching(target, stage, keys, values))
                     inserted = self.execute(statements.insert_missing(target, stage, keys, values, self.overriding))
-        return Counts(inserted=inserted, updated=max(matched - deleted, 0), deleted=deleted)
+        return Counts(inserted, (overwritten := max(matched - deleted, 0)), deleted, differing(overwritten, same))
+
+    def compares(self, table: Table, rows: pa.Table) -> bool:  # noqa: ARG002 - an engine may look at the table
+        """Whether it is cheap to compare the batch with the rows that it overwrites."""
+        return int(rows.num_rows) * len(rows.schema.names) <= MOST_COMPARED
+
+    def same(self, table: Table, rows: pa.Table, stage: str) -> int | None:
+        """How many rows of the table have the values of the staged batch already, metadata left out.
+
+        None if there are too many values to compare them.
+        """
+        if not self.compares(table, rows):
+            return None
+        values = self.values(table, rows.schema)
+        own = {column.name for column in table.columns if column.property.startswith(METADATA)} - {table.mark}
+        compared = [self.compared(table, name, values[name]) for name in values if name not in {*own, *table.key_names}]
+        with self.by_key(table):
+            return self.count(statements.count_same(self.table_name(table), stage, table.key_names, values, compared))
+
+    def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:  # noqa: ARG002 - by its type
+        """The expressions by which a column's value is compared with this one."""
+        return f"t.{statements.identifier(name)}", new
 
     def put(self, table: Table, row: pa.Table) -> None:
         """Replace the one row with this key; see the protocol."""
