@@ -48,7 +48,7 @@ DUCKDB = [
     ("DECIMAL(38,2)", "DECIMAL(38,18)", "varchar"),
     ("HUGEINT", "BIGINT", "hugeint"),
     ("HUGEINT", "DECIMAL(38,18)", "varchar"),
-    ("DOUBLE", "DECIMAL(38,18)", "varchar"),
+    ("DOUBLE", "DECIMAL(38,18)", "double"),
     ("DATE", "TIMESTAMP", "timestamp"),
     ("JSON", "VARCHAR", "varchar"),
     ("VARCHAR", "JSON", "varchar"),
@@ -116,14 +116,18 @@ def test_tables_of_other_makers_keep_their_values_to_the_last_digit(warehouse: W
     one, other = warehouse.rows("t")
     assert one == {
         "id": 1,
-        "f": "0.1234567890123456",
+        "f": 0.1234567890123456 if warehouse.engine == "duckdb" else "0.1234567890123456",
         "d": "1.1",
         "s": "short",
         "b": "ab",
         "day": "2026-01-02",
         "ts": "2026-01-02 03:04:05",
     }
-    assert other == {**record, "f": "12345678901.25", "d": "123456789.125"}
+    assert other == {
+        **record,
+        "f": record["f"] if warehouse.engine == "duckdb" else "12345678901.25",
+        "d": "123456789.125",
+    }
 
 
 def test_each_type_is_the_narrowest_that_holds_its_values(warehouse: Warehouse) -> None:
