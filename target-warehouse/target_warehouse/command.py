@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -11,6 +12,7 @@ import click
 
 from target_warehouse.drain import leave_a_drain
 from target_warehouse.errors import TerminatedError, sentence_of, told_errors
+from target_warehouse.shown import shown
 from target_warehouse.target import TargetWarehouse
 
 
@@ -20,6 +22,7 @@ def main() -> None:
     By then everything is committed, printed and closed. Python would take apart all that was imported, object by
     object, which takes as long as loading thousands of records does; mypy, too, leaves it out.
     """
+    _show_log_lines_safely()
     code = _run()
     atexit._run_exitfuncs()  # noqa: SLF001 - what others asked to be done at the end
     for stream in (sys.stdout, sys.stderr):
@@ -44,3 +47,20 @@ def _run() -> int:
             return ended.code or 0
         raise
     return 0
+
+
+def _show_log_lines_safely() -> None:
+    """Let no text of others, such as a stream's name, be obeyed by a terminal or pass for a line of the log.
+
+    A message that is one argument is of our making and may have several lines.
+    """
+    make = logging.getLogRecordFactory()
+
+    def made(*arguments: object, **named: object) -> logging.LogRecord:
+        record: logging.LogRecord = make(*arguments, **named)
+        record.name = shown(record.name)  # the SDK logs under a stream's name
+        if isinstance(record.args, tuple) and record.msg != "%s":
+            record.args = tuple(shown(each) if isinstance(each, str) else each for each in record.args)
+        return record
+
+    logging.setLogRecordFactory(made)

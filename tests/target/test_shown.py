@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -78,3 +81,24 @@ def test_a_report_of_a_history_that_somebody_else_wrote_shows_no_control_charact
     text = page.read_text()
     assert "thing" in text
     assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_the_log_of_the_command_shows_no_control_characters_of_a_stream_or_a_property(tmp_path: Path) -> None:
+    evil = EVIL.replace("\ud800", "")
+    schema = {"properties": {"id": {"type": "integer"}}}
+    lines = [
+        {"type": "SCHEMA", "stream": evil, "key_properties": ["id"], "schema": schema},
+        {"type": "RECORD", "stream": evil, "record": {"id": 1, f"not declared {evil}": 1}},
+    ]
+    (tmp_path / "config.json").write_text(json.dumps({"warehouse": f"duckdb:///{tmp_path}/crm.duckdb"}))
+    done = subprocess.run(
+        [Path(sys.executable).with_name("target-warehouse"), "--config", tmp_path / "config.json"],
+        input="".join(json.dumps(each) + "\n" for each in lines).encode(),
+        capture_output=True,
+        check=False,
+    )
+    log = done.stderr.decode()
+    assert done.returncode == 0, log
+    assert "not declared no\ufffd[2Jthing 2026-11-30 | all is well" in log
+    assert [line for line in log.splitlines() if not line.isprintable()] == []
+    assert not [line for line in log.splitlines() if line.startswith("2026-11-30 | all is well")]
