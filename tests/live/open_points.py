@@ -135,8 +135,9 @@ QUESTIONS: tuple[Question, ...] = (
     ),
 )
 
-# A switch that no read can find out: whether restoring a record sets its last-modified date.
-NOT_ASKED = frozenset({"restore-bumps"})
+# No read can find out whether restoring a record sets its last-modified date; the tap itself learns how long a URL may
+# be, whether an object has pipelines, and knows every form of an error about associations.
+NOT_ASKED = frozenset({"restore-bumps", "longest-url", "custom-pipelines", "association-errors"})
 
 
 def answered(question: Question, survey: Survey) -> Answer:

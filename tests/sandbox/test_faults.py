@@ -307,7 +307,7 @@ def test_a_body_comes_as_gzip_and_may_become_large(api: Api, rule: dict[str, Any
     api.sandbox.faults([rule])
     reply = api.get(LIST)
     assert reply.content == b" " * size + whole
-    assert int(reply.headers["content-length"]) < 10_000
+    assert int(reply.headers["content-length"]) < len(whole) + size // 2
 
 
 def test_a_dripping_reply_is_whole_in_the_end(api: Api) -> None:

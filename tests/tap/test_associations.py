@@ -254,11 +254,12 @@ def only_associations(folder, settings) -> dict[str, object]:
     return catalog
 
 
-@pytest.mark.parametrize("times", [1, 9])
+@pytest.mark.parametrize("times", [1, 1000])
 def test_a_list_of_ids_that_ends_too_early_is_read_again(quiet, tmp_path, times):
     """Without the objects' streams, which count what they read; if it stays short, no pair of that object is told."""
     catalog = only_associations(tmp_path, settings_for(quiet))
-    quiet.faults([{"match": "list contacts", "times": times, "rows": 30, "paging": False}])
+    rows = 30 if times == 1 else 0
+    quiet.faults([{"match": "list contacts", "times": times, "rows": rows, "paging": False}])
     run = run_tap(tmp_path, settings_for(quiet), catalog=catalog)
     assert run.by_stream().keys() == {"associations"}
     assert scopes(run) == (PAIRS if times == 1 else PAIRS - {"contacts:contacts"})
@@ -266,4 +267,4 @@ def test_a_list_of_ids_that_ends_too_early_is_read_again(quiet, tmp_path, times)
     if times == 1:
         assert set(edges(run)) == expected(quiet)
     else:
-        assert "contacts:contacts could not be read: HubSpot lists 30 contacts and counts 300" in run.log
+        assert "contacts:contacts could not be read: HubSpot lists 0 contacts and counts 300" in run.log

@@ -284,9 +284,13 @@ class PostgresEngine:
                 options = parameters.get("options", "")
                 parameters = {**parameters, "options": f"{options} -c quote_all_identifiers=off"}
         session = Session(make_conninfo(**parameters), self._lock_timeout, self._where)
-        with session.transaction() as cursor:
-            cursor.execute(statement)
-            return session, is_made_up or cursor.fetchall()[0][0] == pid
+        try:
+            with session.transaction() as cursor:
+                cursor.execute(statement)
+                return session, is_made_up or cursor.fetchall()[0][0] == pid
+        except BaseException:
+            session.close()
+            raise
 
 
 def _exact(column: str, kind: str) -> str:
