@@ -82,6 +82,13 @@ def survey(spent: Spent) -> Iterator[Survey]:
 def only_reads(spent: Spent) -> Iterator[None]:
     """Every session of this process, the tap's too, can only read while this is in use."""
     with pytest.MonkeyPatch.context() as patch:
+        guard, send = ReadOnlySession(API_URL, spent), requests.Session.send
+
+        def checked(session: requests.Session, request: requests.PreparedRequest, **more: Any) -> requests.Response:
+            guard.check(request)
+            return send(session, request, **more)
+
+        patch.setattr("tap_hubspot_dw.transport._Session.send", checked)
         for module in (requests, requests.sessions):
             patch.setattr(module, "Session", lambda: ReadOnlySession(API_URL, spent))
         yield

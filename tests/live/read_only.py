@@ -52,7 +52,12 @@ class ReadOnlySession(requests.Session):
         self._spent = spent
 
     def send(self, request: requests.PreparedRequest, **more: Any) -> requests.Response:
-        """Send a read.
+        """Send a read, and nothing else."""
+        self.check(request)
+        return super().send(request, **more)
+
+    def check(self, request: requests.PreparedRequest) -> None:
+        """Count a request that is about to be sent.
 
         Raises:
             NotAReadError: it is none, goes elsewhere, or is one too many.
@@ -65,4 +70,3 @@ class ReadOnlySession(requests.Session):
         if self._spent.requests >= self._spent.most_requests:
             raise NotAReadError(f"These checks spend at most {self._spent.most_requests} requests.")
         self._spent.requests += 1
-        return super().send(request, **more)

@@ -287,7 +287,10 @@ class DuckDBEngine:
         """The rows of a SELECT; unqualified schemas are the file's."""
         with self._errors("a query failed"):
             self._connection.execute(f"USE {identifier(CATALOG)}")
-            return self._connection.execute(sql).fetchall()
+            try:
+                return self._connection.execute(sql).fetchall()
+            finally:  # the file may have to be attached anew, which is not possible while it is in use
+                self._connection.execute("USE memory")
 
     def close(self) -> None:
         """Let go of the file; one that could not be read or written is left as it is."""
