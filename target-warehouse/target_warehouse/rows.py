@@ -35,8 +35,12 @@ if TYPE_CHECKING:
     from target_warehouse.batches import Record
     from target_warehouse.columns import Column
 
-_FIRST_DAY = -719_162  # 0001-01-01 in days since 1970; Arrow reads the year 0, which no database of ours has
-_FIRST = {"date": _FIRST_DAY, "date-time": _FIRST_DAY * 86_400_000_000}
+# 0001-01-01 and 9999-12-31 in days since 1970; Arrow reads the year 0, and an offset may lead into the year 10000.
+_FIRST_DAY, _LAST_DAY, _MICROSECONDS = -719_162, 2_932_896, 86_400_000_000
+_BOUNDS = {
+    "date": (_FIRST_DAY, _LAST_DAY),
+    "date-time": (_FIRST_DAY * _MICROSECONDS, (_LAST_DAY + 1) * _MICROSECONDS - 1),
+}
 _DECIMAL = pa.decimal128(DECIMAL_DIGITS, DECIMAL_PLACES)
 _TYPES = {
     "integer": pa.int64(),
@@ -296,12 +300,14 @@ def _fast(form: str, values: Sequence[Any], target: pa.DataType) -> pa.Array | N
     try:
         if form in _AS_THEY_ARE:
             return pa.array(values, target)  # Arrow refuses what is of another type
-        if form in _FIRST:
+        if form in _BOUNDS:
             if all(value is None for value in values):
-                return pa.nulls(len(values), target)  # a cast would load Arrow's functions, for as long as `_from` says
+                return pa.nulls(
+                    len(values), target
+                )  # a cast would load Arrow's functions, for as long as `_within` says
             texts = pa.array(values, pa.string())
             read = texts.cast(pa.timestamp("us", "UTC")) if form == "date-time" else texts
-            return _from(_FIRST[form], read.cast(target))
+            return _within(_BOUNDS[form], read.cast(target))
         types = set(map(type, values)) - {type(None)}
         if types <= _NUMBERS_OF.get(form, set()):
             return pa.array(values, target)  # Arrow refuses what it would have to round
@@ -310,11 +316,13 @@ def _fast(form: str, values: Sequence[Any], target: pa.DataType) -> pa.Array | N
     return None
 
 
-def _from(first: int, array: pa.Array) -> pa.Array | None:
+def _within(bounds: tuple[int, int], array: pa.Array) -> pa.Array | None:
     import pyarrow.compute as pc  # takes as long as some thousand records, and few runs need it
 
-    earliest = pc.min(array)
-    return array if not earliest.is_valid or earliest.value >= first else None
+    found = pc.min_max(array)
+    earliest, latest = found["min"], found["max"]
+    is_within = not earliest.is_valid or (bounds[0] <= earliest.value and latest.value <= bounds[1])
+    return array if is_within else None
 
 
 def _may_have_nul(array: pa.Array) -> bool:

@@ -64,6 +64,11 @@ class UnderstandingTarget(Target):
             super()._process_schema_message(message)
         except SchemaError as error:
             self._refuse(stream, str(error))
+        except ValueError as error:  # of the SDK's flattening, which has no error of its own for it
+            what, _, name = str(error).partition(": ")
+            if what != "Duplicate column name produced in schema":
+                raise
+            self._refuse(stream, f"flattening gives two of its properties the name {name}")
         else:
             self._refused.discard(stream)
 
