@@ -160,7 +160,7 @@ def test_a_wrong_database_password_is_told_by_meltano(loaded, postgres_url):
     told = failing_run(loaded, TARGET_WAREHOUSE_WAREHOUSE=wrong)
     said = target_lines(told)
     assert "password authentication failed" in said
-    assert "Check host, port, user, password and database." in said
+    assert "Check host, port, user, password and database, and that the server takes more connections." in said
     assert said.count("Error") == 1
     assert WRONG_PASSWORD not in told
     with psycopg.connect(postgres_url) as connection:
