@@ -185,7 +185,10 @@ class ObjectStream(HubSpotStream):
         reader = LiveReader(
             self.run, self.portal, self.kind, self._wanted, self._page, self.logger, total=self.done.hubspot_total
         )
-        full_pass = state.full_pass = self._gone_on_with(full_pass, reader) if is_continued else full_pass
+        if is_continued:
+            full_pass = state.full_pass = self._gone_on_with(full_pass, reader)
+        else:
+            self._seen.begin(None)
         if not full_pass.ranges:  # else what was read before may lack properties that were chosen since
             state.properties = _checksums(self._wanted.names)
         yield self.checkpoint(state)
