@@ -37,8 +37,12 @@ TOO_DEEP = "has more lists and objects inside one another than can be stored"
 _INTEGERS = ("smallint", "integer", "bigint", "hugeint")
 #: Forms of the integers that are narrower than 64 bits.
 _NARROW_INTEGERS = {"smallint": "integer of 16 bits", "integer": "integer of 32 bits"}
-#: Forms of PostgreSQL's arrays by the type of their items; others take items of any type.
+#: Columns that hold any value as a text.
+_TEXTS = ("text", "varchar", "character")
+#: Forms of PostgreSQL's arrays by the type of their items; all others are made of texts.
 _ARRAYS = {
+    "json": "list",
+    "jsonb": "list",
     "smallint": "integers of 16 bits",
     "integer": "integers of 32 bits",
     "bigint": "integers",
@@ -79,7 +83,9 @@ def form_of(kind: str, stored: str) -> str:
     texts), or `uuid`; for columns narrower than that what `_NARROW_INTEGERS` and `_ARRAYS` say.
     """
     if kind == "json" and stored.endswith("[]"):
-        return _ARRAYS.get(stored.removesuffix("[]"), "list")
+        return _ARRAYS.get(stored.removesuffix("[]"), "texts")
+    if kind == "json" and stored.startswith(_TEXTS):
+        return "text"
     if kind in ("integer", "number"):
         if stored in _NARROW_INTEGERS:
             return _NARROW_INTEGERS[stored]
@@ -150,19 +156,21 @@ def _integer(value: Any, bits: int = 64) -> int:
     return whole
 
 
-def _list_of(check: Callable[[Any], Any]) -> Callable[[Any], str]:
-    """The converter of an array whose items this one takes; of any other value the column becomes JSON."""
+def _list_of(item_of: Callable[[Any], Any]) -> Callable[[Any], str]:
+    """The converter of an array whose items this one makes; of any other value the column becomes JSON.
+
+    JSON keeps a value as it was sent: a list in a list of texts would become a text otherwise.
+    """
 
     def convert(value: Any) -> str:
-        if not isinstance(value, list):
+        try:
+            items = [None if item is None else item_of(item) for item in value] if isinstance(value, list) else None
+        except ValueError:
+            items = None
+        if items is None:
+            _json_text(value)  # what JSON does not hold either is unfit
             raise NarrowError("json")
-        for item in value:
-            try:
-                check(item)
-            except ValueError:
-                if item is not None:
-                    raise NarrowError("json") from None
-        return _json_text(value)
+        return _json_text(items)
 
     return convert
 
@@ -346,6 +354,7 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "integers of 16 bits": _list_of(lambda value: _integer(value, 16)),
     "numbers": _list_of(_decimal),
     "booleans": _list_of(_boolean),
+    "texts": _list_of(_string),
     "list": _list_of(lambda value: value),
     "decimal": _duckdb_decimal,
     "whole decimal": lambda value: _duckdb_decimal(_whole(value)),

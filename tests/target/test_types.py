@@ -171,3 +171,14 @@ def test_a_view_in_the_way_is_a_sentence_that_says_what_to_do(warehouse: Warehou
         connection.execute("DROP VIEW melty.v")
     TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO(text))
     assert warehouse.rows("t") == [{"id": 1, "n": "1.5"}]
+
+
+def test_whole_numbers_of_a_list_may_have_a_point(warehouse: Warehouse) -> None:
+    """JSON schema takes 1.0 for an integer: it is loaded, and its column stays what it was."""
+    text = _text({"id": 1, "i": [1, None]}, i={"type": "array", "items": {"type": ["integer", "null"]}})
+    config = {"warehouse": warehouse.url}
+    TargetWarehouse(config=config).run(io.StringIO(text))
+    before = _types(warehouse)
+    TargetWarehouse(config=config).run(io.StringIO(text.replace("[1, null]", "[1.0, 1e2, null]")))
+    assert _types(warehouse) == before
+    assert [row["i"] for row in warehouse.rows("t")] == [[1, 100, None]]

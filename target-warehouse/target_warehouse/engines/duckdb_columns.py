@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from target_warehouse.engines.keys import check_as_texts
 from target_warehouse.engines.tables import report_wider
 from target_warehouse.engines.types import is_nested, widened
 from target_warehouse.errors import LoadError
@@ -67,6 +68,10 @@ def alter(
     if is_nested(existing.lower()) and has(is_no_json(value)):
         msg = f"{told} and would become JSON, but holds NaN or Infinity, which JSON does not have: replace them."
         raise LoadError(msg)
+    if wider == "varchar":
+        check_as_texts(
+            table, where, column[0], existing, value, lambda sql: connection.execute(sql).fetchone() is not None
+        )
     try:
         connection.execute(f"ALTER TABLE {where} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}")
     except (duckdb.BinderException, duckdb.DependencyException) as error:
@@ -99,6 +104,8 @@ def wider_type(existing: str, wanted: str, has: Callable[[str], bool], name: str
 def converted(name: str, existing: str, wider: str) -> str:
     """The expression of a quoted column in its new type: exactly the same values, and equal ones as equal texts."""
     kind = existing.lower()
+    if wider == "varchar" and (kind == "json" or is_nested(kind)):
+        return _json_as_text(f"to_json({name})")
     if is_nested(kind):
         return f"CAST(to_json({name}) AS {wider})"
     if kind == "float":  # by its digits: 0.1 stays 0.1
@@ -113,6 +120,16 @@ def converted(name: str, existing: str, wider: str) -> str:
         if kind == "blob":
             return f"lower(hex({name}))"
     return f"CAST({name} AS {wider})"
+
+
+def _json_as_text(value: str) -> str:
+    """The expression of a JSON as the text that a column of text has of it: of a text what is in its quotes."""
+    text = f"CAST({value} AS VARCHAR)"
+    return (
+        f"CASE WHEN json_type({value}) = 'VARCHAR' THEN {value} ->> '$'"
+        f" WHEN regexp_full_match({text}, '-0([.]0+)?') THEN '0'"
+        f" WHEN regexp_full_match({text}, '-?[0-9]+[.][0-9]+') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
+    )
 
 
 def is_no_json(value: str) -> str:

@@ -79,6 +79,26 @@ def has_another_key(
     return True
 
 
+def check_as_texts(
+    table: Table, where: str, column: str, existing: str, text: str, any_row: Callable[[str], bool]
+) -> None:
+    """Check that rows whose key has this column, of JSON, are told apart when it becomes this expression, a text.
+
+    Raises:
+        LoadError: they are not: `5` and `"5"` are two keys in JSON, and one text.
+    """
+    if column not in table.key_names or not existing.lower().startswith("json"):
+        return
+    others = [identifier(key) for key in table.key_names if key != column]
+    if any_row(f"SELECT 1 FROM {where} GROUP BY {', '.join([*others, text])} HAVING count(*) > 1 LIMIT 1"):  # noqa: S608
+        msg = (
+            f"The key column {column} of the table {table.name} would become text, and rows of the table would have "
+            'the same key then, as the number 5 and the text "5" do. Rename or empty the table and load everything '
+            "again, or have the tap send keys of one type."
+        )
+        raise LoadError(msg)
+
+
 def _are_alike(where: str, keys: Collection[str], any_row: Callable[[str], bool]) -> bool:
     columns = column_list(keys)
     return any_row(f"SELECT 1 FROM {where} GROUP BY {columns} HAVING count(*) > 1 LIMIT 1")  # noqa: S608 - quoted

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy
 
 from target_warehouse.columns import OVERFLOW, Column
-from target_warehouse.engines.keys import has_another_key, may_be_null
+from target_warehouse.engines.keys import check_as_texts, has_another_key, may_be_null
 from target_warehouse.engines.postgres_types import LOOSE, is_ours, is_text, plain, wider, without_places
 from target_warehouse.engines.postgres_views import out_of_the_way
 from target_warehouse.engines.tables import check_schema, named, report_wider
@@ -21,7 +21,7 @@ from target_warehouse.names import fit
 from target_warehouse.statements import column_list, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from target_postgres.connector import PostgresConnector
 
@@ -121,7 +121,7 @@ def prepare(
         identifier(table.schema, table.name),
         found.types,
         found.key or unique_columns(connection, table),
-        lambda sql: connection.exec_driver_sql(sql.replace("%", "%%"), ()).first() is not None,
+        _finds_in(connection),
     )
     is_rekeyed = is_rekeyed and bool(found.key) and not _is_made_there(connection, table, found.key)
     if is_rekeyed:
@@ -136,6 +136,11 @@ def prepare(
         _alter(table, connection, f"ADD PRIMARY KEY ({column_list(table.key_names)})")
     _report_loose_keys(table, found)
     return table, existing_table(connection, table.schema, table.name)
+
+
+def _finds_in(connection: sqlalchemy.Connection) -> Callable[[str], bool]:
+    """What says whether a SELECT has a row."""
+    return lambda sql: connection.exec_driver_sql(sql.replace("%", "%%"), ()).first() is not None
 
 
 def unique_columns(connection: sqlalchemy.Connection, table: Table) -> frozenset[str]:
@@ -209,8 +214,10 @@ def widen(table: Table, column: str, found: Existing, wanted: str | None, connec
     new = wider(stored, found.bases[column], wanted) if wanted else without_places(stored)
     if new == stored:
         return
+    name, where = identifier(column), identifier(table.schema, table.name)
+    if is_text(new):
+        check_as_texts(table, where, column, stored, _converted(name, stored, new), _finds_in(connection))
     report_wider(table, column, stored, new)
-    name = identifier(column)
     with out_of_the_way(connection, table.schema, table.name, column):
         _alter(table, connection, f"ALTER COLUMN {name} TYPE {new} USING {_converted(name, stored, new)}")
 
@@ -220,6 +227,10 @@ def _converted(name: str, stored: str, new: str) -> str:
     if stored.endswith("[]") and not new.endswith("[]"):
         return f"CAST(to_jsonb({name}) AS {new})"
     if is_text(new):
+        if stored in ("json", "jsonb"):  # of a text what is in its quotes, and equal numbers as equal texts
+            number = f"CAST(trim_scale(CAST(CAST({name} AS text) AS numeric)) AS {new})"
+            kinds = f"WHEN 'string' THEN {name} #>> '{{}}' WHEN 'number' THEN {number}"
+            return f"CASE {stored}_typeof({name}) {kinds} ELSE CAST({name} AS {new}) END"
         if stored.startswith("numeric"):
             return f"CAST(trim_scale({name}) AS {new})"
         return f"encode({name}, 'hex')" if stored == "bytea" else f"CAST({name} AS {new})"
