@@ -7,7 +7,7 @@ connector, so an existing warehouse of that target carries on. Rows travel by AD
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import adbc_driver_manager
@@ -85,9 +85,11 @@ class PostgresEngine:
             _, parameters = self._engine.dialect.create_connect_args(url)
             parameters.pop("context", None)  # psycopg's own
             self._session, self._is_pooled = self._opened(parameters)
-        except (sqlalchemy.exc.DBAPIError, psycopg.Error, adbc_driver_manager.Error) as error:
+        except BaseException as error:
             self._engine.dispose()
             self._connector.clean_up()
+            if not isinstance(error, (sqlalchemy.exc.DBAPIError, psycopg.Error, adbc_driver_manager.Error)):
+                raise
             cause = answer_of(getattr(error, "orig", None) or error)
             what = f"PostgreSQL at {self._where} cannot be reached or refuses the login: {cause.message}"
             check = "Check host, port, user, password and database, and that the server takes more connections"
@@ -237,10 +239,11 @@ class PostgresEngine:
         """Nothing to do: PostgreSQL looks after dead rows by itself."""
 
     def close(self) -> None:
-        """Close the connections and the tunnel."""
-        self._session.close()
-        self._engine.dispose()
-        self._connector.clean_up()
+        """Close the connections and the tunnel; each of them, even if closing another fails."""
+        with ExitStack() as closing:
+            closing.callback(self._connector.clean_up)
+            closing.callback(self._engine.dispose)
+            closing.callback(self._session.close)
 
     @contextmanager
     def _reading(self, what: str) -> Iterator[sqlalchemy.Connection]:

@@ -8,7 +8,7 @@ of this session: the tables themselves are read once, and left alone. What the r
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -112,8 +112,9 @@ class PostgresShadow(PostgresEngine):
 
     def close(self) -> None:
         """End the session, and the copies with it."""
-        self._copies.close()
-        super().close()
+        with ExitStack() as closing:
+            closing.callback(super().close)
+            closing.callback(self._copies.close)
 
     @contextmanager
     def _definition(self, what: str) -> Iterator[sqlalchemy.Connection]:
