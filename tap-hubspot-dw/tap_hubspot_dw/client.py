@@ -49,6 +49,7 @@ _RETRIED = frozenset({423, 429, 477, 488, 500, 502, 503, 504, 520, 521, 522, 523
 _MAX_TRIES = 10
 _MAX_THROTTLED = 200  # 429s: others may use the budget too, and each waits for a second or two
 _MAX_RENEWED = 6  # tokens for one request: others that run at the same time may see theirs end too
+_MAX_TRIES_AGAIN = 2  # for a request that was given up before in this run: an outage should not cost minutes a stream
 _MAX_MISSHAPEN = 4  # replies of a shape that is none of HubSpot's: few of them pass
 _FIRST_WAIT_SECONDS = 0.5
 _MAX_TRIES_UNSEEN = 3  # while HubSpot has never answered: a wrong URL should not take minutes to say so
@@ -99,6 +100,7 @@ class Client:
         self._logger = logger
         self._stop = threading.Event()
         self._answered = False
+        self._given_up: set[str] = set()  # requests that had no usable reply when they were last sent
         self._warned = False
         self.clock_ahead: timedelta | None = None  # of HubSpot's, by its last reply that says what time it is
         self.has_replied = False
@@ -166,6 +168,7 @@ class Client:
                     trouble = str(error).partition(":")[0]
                     misshapen += isinstance(error, MisshapenReplyError)
                 else:
+                    self._given_up.discard(request)
                     self._take_up(response, budget)
                     return reply
             elif response is not None:
@@ -184,10 +187,15 @@ class Client:
             else:
                 seconds = min(_FIRST_WAIT_SECONDS * 2**tries, _MAX_WAIT_SECONDS)
                 tries += 1
-            most = _MAX_TRIES if self._answered else _MAX_TRIES_UNSEEN
-            if tries >= most or misshapen >= _MAX_MISSHAPEN or throttled >= _MAX_THROTTLED:
+            if tries >= self._most_tries(request) or misshapen >= _MAX_MISSHAPEN or throttled >= _MAX_THROTTLED:
+                self._given_up.add(request)
                 raise gave_up(response, request, tries + throttled, trouble, was_ever_answered=self._answered)
             self._wait(response, seconds, trouble, budget, traffic)
+
+    def _most_tries(self, request: str) -> int:
+        if not self._answered:
+            return _MAX_TRIES_UNSEEN
+        return _MAX_TRIES_AGAIN if request in self._given_up else _MAX_TRIES
 
     def _take_up(self, response: Answer, budget: str) -> None:
         """Heed what a good reply says of limits."""

@@ -89,6 +89,23 @@ def test_a_passing_trouble_is_tried_again(client, hubspot, trouble, traffic):
     assert (traffic.requests, traffic.retries) == (2, 1)
 
 
+def test_a_request_that_was_given_up_is_tried_twice_until_it_has_a_reply_again(client, hubspot, traffic):
+    """Others wait for it too: in an outage each stream would take its minutes of tries in turn."""
+    hubspot.get(f"{URL}/y", json={"results": []})
+    client.get("/y", traffic=traffic)
+    refused = hubspot.get(f"{URL}/x", body="[]")
+    for requests_so_far in (4, 6):
+        with pytest.raises(HubSpotError, match="tries"):
+            client.get("/x", traffic=traffic)
+        assert refused.call_count == requests_so_far
+    hubspot.replace("GET", f"{URL}/x", json={"results": []})
+    client.get("/x", traffic=traffic)
+    refused = hubspot.replace("GET", f"{URL}/x", body="[]")
+    with pytest.raises(HubSpotError, match="tries"):
+        client.get("/x", traffic=traffic)
+    assert traffic.requests == 1 + 6 + 1 + 4
+
+
 def test_throttled_time_is_counted(client, hubspot, traffic):
     hubspot.get(f"{URL}/x", status=429, json={"message": "You have reached your secondly limit."})
     hubspot.get(f"{URL}/x", json={"results": []})
