@@ -58,7 +58,7 @@ class Pair:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     victim.wait(seconds)
                 victim.send_signal(number)  # to one that has ended it does nothing
-            codes = tap.wait(120), target.wait(120)
+            codes = tap.wait(280), target.wait(280)
         printed = [line for line in (self.folder / "states").read_bytes().split(b"\n")[:-1] if line]
         if printed:
             self.state = json.loads(printed[-1])

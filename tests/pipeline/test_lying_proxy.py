@@ -1,11 +1,13 @@
 """The law that needs no imagination: a run that ends with 0 leaves no wrong row, whatever HubSpot answered.
 
 A run whose replies were falsified may fail. If it does not, the tables equal the portal; and the next honest run makes
-them so in any case. WAREHOUSE_TEST_LONG=1 tries every lie at every endpoint, in a first and in a later run.
+them so in any case. WAREHOUSE_TEST_LONG=1 tries every lie at every endpoint, in a first run, a later one and a full
+pass, which takes hours; WAREHOUSE_TEST_LIES=100:7 tries a hundred of them, drawn with the seed 7.
 """
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass
 
@@ -64,7 +66,10 @@ def scenarios() -> list[Scenario]:
         for run in ("first run", "later run", "full pass")
         if not (where in WITHOUT_TOTAL and lie in SHORT and (times == "always" or run == "first run"))
     ]
-    return every if LONG else random.Random(18).sample(every, 12)
+    if sample := os.environ.get("WAREHOUSE_TEST_LIES"):
+        number, seed = (int(text) for text in sample.split(":"))
+        return random.Random(seed).sample(every, number)
+    return every if LONG else random.Random(2).sample(every, 8)
 
 
 class Copies:
@@ -103,6 +108,8 @@ class Copies:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a request that is always refused is tried again for two minutes
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)  # what is false comes before the warehouse
 @pytest.mark.parametrize("scenario", scenarios(), ids=str)
 @pytest.mark.sandbox(
     contacts=420, deals=230, appointments=120, divisions=12, associations=600, contact_properties=30, tier="unlimited"
