@@ -69,7 +69,7 @@ def scenarios() -> list[Scenario]:
     if sample := os.environ.get("WAREHOUSE_TEST_LIES"):
         number, seed = (int(text) for text in sample.split(":"))
         return random.Random(seed).sample(every, number)
-    return every if LONG else random.Random(2).sample(every, 8)
+    return every if LONG else random.Random(2).sample(every, 5)
 
 
 class Copies:
