@@ -20,6 +20,7 @@ from target_warehouse.columns import DELETED_AT, TABLE_VERSION, needs_validator,
 from target_warehouse.decoder import RunDecoder
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.errors import InputError, LoadError, RefusedDataError, WarehouseError
+from target_warehouse.flattening import UNMAPPABLE, why_unmappable
 from target_warehouse.own_names import check_own_names
 from target_warehouse.parts import Part, write_in_halves
 from target_warehouse.places import too_exact
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from singer_sdk.helpers._batch import BaseBatchFileEncoding
+    from singer_sdk.mapper import StreamMap
     from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
     from target_warehouse.batches import Record
@@ -316,7 +318,7 @@ class WarehouseSink(BatchSink):
 
         self._target.commit(self, work)
 
-    def process_batch_files(self, encoding: BaseBatchFileEncoding, files: Sequence[str]) -> None:
+    def load_files(self, encoding: BaseBatchFileEncoding, files: Sequence[str], stream_map: StreamMap) -> None:
         """Load the files of a BATCH message after the records that came before it, each part in a transaction."""
         from target_warehouse.batch_files import check_places, read_parts  # and parquet, which few inputs have
 
@@ -327,7 +329,20 @@ class WarehouseSink(BatchSink):
         for url in files:
             for records in read_parts(self.stream_name, encoding, url, storage, check):
                 self.record_counter_metric.increment(len(records))
-                self.process_batch({"records": records})
+                self.process_batch({"records": self._mapped(records, stream_map)})
+
+    def _mapped(self, records: Iterable[Record], stream_map: StreamMap) -> list[Record]:
+        """The records as the stream's map makes them; one that cannot be made is rejected."""
+        made: list[Record] = []
+        for record in records:
+            try:
+                result = stream_map.transform(record)
+            except UNMAPPABLE as error:
+                self._target.run_of(self).rows_read += 1
+                self.reject(record, why_unmappable(error))
+            else:
+                made += [result] if result is not None else []
+        return made
 
     def clean_up(self) -> None:
         """Say how many values of each property lost something."""

@@ -34,6 +34,7 @@ from target_warehouse.errors import (
     RejectedRecordsError,
     WarehouseError,
 )
+from target_warehouse.flattening import UNMAPPABLE, why_unmappable
 from target_warehouse.history import RUNNING, LoadHistory, StreamRun
 from target_warehouse.reader import LineReader
 from target_warehouse.scope import Scope
@@ -99,7 +100,7 @@ class TargetWarehouse(UnderstandingTarget):
         self.message_reader.check = self._signals.check
         if self.has_fast_line:
             self.message_reader.take_run = self._take_run
-        self.message_reader.reject_line = lambda stream, line: self.reject_deep(stream, line.decode(errors="replace"))
+        self.message_reader.reject_line = lambda stream, line: self.reject_whole(stream, line.decode(errors="replace"))
 
     @classmethod
     def invoke(  # type: ignore[override]  # as in the SDK's own targets
@@ -238,7 +239,7 @@ class TargetWarehouse(UnderstandingTarget):
     def _sink_of_runs(self, stream: str) -> WarehouseSink | None:
         """The sink to which a stream's records go as they are; None if there is none, or others too."""
         maps = self.mapper.stream_maps.get(stream, ())
-        if len(maps) != 1 or type(maps[0]) is not SameRecordTransform or maps[0].flattening_enabled:
+        if len(maps) != 1 or type(maps[0]) is not SameRecordTransform:
             return None
         sink: WarehouseSink | None = self._sinks_active.get(maps[0].stream_alias)  # type: ignore[assignment]
         return sink
@@ -341,8 +342,8 @@ class TargetWarehouse(UnderstandingTarget):
             self.drain_one(sink)  # no batch is of both lines
         try:
             super()._process_record_message(message_dict)
-        except RecursionError:  # in a stream map, or in flattening
-            self.reject_deep(message_dict["stream"], message_dict["record"])
+        except UNMAPPABLE as error:
+            self.reject_whole(message_dict["stream"], message_dict["record"], why_unmappable(error))
         self._commit_if_much_or_due()
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:

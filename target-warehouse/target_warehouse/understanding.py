@@ -6,13 +6,16 @@ no STATE passes its messages, the others are loaded, and the run fails at its en
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
+from singer_sdk.helpers._batch import BaseBatchFileEncoding
+from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.target_base import Target
 
 from target_warehouse.columns import table_of
-from target_warehouse.deletions import DeletionsMapper
 from target_warehouse.errors import InputError, StreamsRefusedError
+from target_warehouse.flattening import FlatteningMapper
 from target_warehouse.reader import LineReader
 from target_warehouse.schemas import SchemaError, understood
 from target_warehouse.values import TOO_DEEP
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from target_warehouse.watermark import Watermark
 
 
-class UnderstandingTarget(Target):
+class UnderstandingTarget(Target, ABC):
     """A target that understands schemas, or leaves their streams out."""
 
     message_reader: LineReader
@@ -40,16 +43,16 @@ class UnderstandingTarget(Target):
         self._refused: set[str] = set()
 
     def setup_mapper(self) -> None:
-        """Make the mapper, whose stream maps leave deletions alone."""
-        self.mapper = DeletionsMapper(plugin_config=dict(self.config), logger=self.logger)
+        """Make the mapper, whose stream maps leave deletions alone, and which flattens without a loss."""
+        self.mapper = FlatteningMapper(plugin_config=dict(self.config), logger=self.logger)
 
+    @abstractmethod
     def run_of_stream(self, stream: str, table: Table) -> StreamRun:
         """The history of a stream in this run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def took_record(self, sink: WarehouseSink) -> int:
         """A record waits in this sink; gives the bytes of its input line."""
-        raise NotImplementedError
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "schema"})
@@ -64,11 +67,6 @@ class UnderstandingTarget(Target):
             super()._process_schema_message(message)
         except SchemaError as error:
             self._refuse(stream, str(error))
-        except ValueError as error:  # of the SDK's flattening, which has no error of its own for it
-            what, _, name = str(error).partition(": ")
-            if what != "Duplicate column name produced in schema":
-                raise
-            self._refuse(stream, f"flattening gives two of its properties the name {name}")
         else:
             self._refused.discard(stream)
 
@@ -98,8 +96,8 @@ class UnderstandingTarget(Target):
         self.watermark.lose()
         return True
 
-    def reject_deep(self, stream: str, record: Record | str) -> bool:
-        """Reject what is too deep to be a row, in every table that the stream goes to; whether there is any."""
+    def reject_whole(self, stream: str, record: Record | str, reason: str = f"it {TOO_DEEP}") -> bool:
+        """Reject what cannot be mapped to rows, in every table that the stream goes to; whether there is any."""
         if self.is_refused({"type": "RECORD", "stream": stream}):
             return True
         maps = self.mapper.stream_maps.get(stream, ())
@@ -108,7 +106,7 @@ class UnderstandingTarget(Target):
             if sink.is_bulk:
                 self.drain_one(sink)
             sink.tally_record_read()
-            sink.reject(record, f"it {TOO_DEEP}")
+            sink.reject(record, reason)
             sink.pending_bytes += self.took_record(sink)
         return bool(sinks)
 
@@ -120,7 +118,11 @@ class UnderstandingTarget(Target):
         from target_warehouse.batch_files import check_encoding
 
         check_encoding(message_dict["stream"], message_dict["encoding"], message_dict["manifest"])
-        super()._process_batch_message(message_dict)
+        encoding = BaseBatchFileEncoding.from_dict(message_dict["encoding"])
+        for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
+            if not isinstance(stream_map, RemoveRecordTransform):
+                sink = cast("WarehouseSink", self.get_sink(stream_map.stream_alias))
+                sink.load_files(encoding, message_dict["manifest"], stream_map)
 
     def assert_known(self, stream: str, kind: str) -> None:
         """Check that a stream's SCHEMA has come.

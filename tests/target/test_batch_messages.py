@@ -189,3 +189,36 @@ def test_the_command_ends_with_the_sentence(
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("Error: A BATCH message of the stream t")
+
+
+def test_records_of_files_are_mapped_and_flattened_as_lines_are(warehouse: Warehouse, tmp_path: Path) -> None:
+    """A stream map that hides a property hides it in files, too, and no flattened value is left out."""
+    schema = {
+        "properties": {
+            "id": {"type": "integer"},
+            "secret": {"type": "string"},
+            "o": {"type": ["object", "null"], "properties": {"a": {"type": "string"}}},
+        }
+    }
+    records = [{"id": 1, "secret": "s", "o": {"a": "x"}}, {"id": 2, "secret": "s"}, {"id": 3, "secret": "s", "o": "x"}]
+    file = tmp_path / "records.jsonl"
+    file.write_bytes(_jsonl(records))
+    messages = [
+        {"type": "SCHEMA", "stream": "people", "schema": schema, "key_properties": ["id"]},
+        {"type": "SCHEMA", "stream": "left_out", "schema": schema, "key_properties": ["id"]},
+        *(
+            {"type": "BATCH", "stream": stream, "encoding": {"format": "jsonl"}, "manifest": [file.as_uri()]}
+            for stream in ("people", "left_out")
+        ),
+    ]
+    config = {
+        "warehouse": warehouse.url,
+        "flattening_enabled": True,
+        "flattening_max_depth": 1,
+        "stream_maps": {"people": {"secret": "'hidden'", "__filter__": "id != 2"}, "left_out": None},
+        "max_rejected": 1,
+    }
+    TargetWarehouse(config=config).run(io.StringIO("".join(json.dumps(message) + "\n" for message in messages)))
+    assert warehouse.rows("people") == [{"id": 1, "secret": "hidden", "o__a": "x"}]
+    rejected = [(row["stream"], row["reason"]) for row in warehouse.rows("_rejected_records")]
+    assert rejected == [("people", "its property o is to be flattened and is no object")]
