@@ -35,7 +35,7 @@ _NUMBER_TYPES = (
 )
 _TIME_TYPES = ("timestamp", "date", "text", "varchar", "character")
 
-_FORMATS = {"date-time": "date-time", "date": "date", "time": "time"}
+_FORMATS = {name: name for name in ("date-time", "date", "time", "uuid")}
 _SCALARS = {"integer": "integer", "number": "number", "boolean": "boolean"}
 
 #: Keywords by which a schema forbids values that turning them into their column would take.

@@ -109,7 +109,7 @@ class Losses:
 
 def form_of_column(column: Column) -> str:
     """The form of a column's values; those of a format stay alike when others have made the column one of text."""
-    if is_loose(column) and column.stored.startswith(_TEXT) and column.kind in ("date-time", "date", "time"):
+    if is_loose(column) and column.stored.startswith(_TEXT) and column.kind in ("date-time", "date", "time", "uuid"):
         return f"text or {column.kind}"
     return form_of(column.kind, column.stored)
 
@@ -202,7 +202,7 @@ def _equal(column: Column, form: str, value: Any) -> Any:
     try:
         return CONVERTERS[form.replace("numeric", "plain")](value)  # 1.0 and 1 are one key
     except NarrowError:
-        return CONVERTERS["text" if column.kind in ("json", "string") else "plain"](value)
+        return CONVERTERS["plain" if column.kind in ("integer", "number") else "text"](value)
     except UnfitError:
         if not is_loose(column):
             raise

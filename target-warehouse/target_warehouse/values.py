@@ -80,7 +80,8 @@ def form_of(kind: str, stored: str) -> str:
 
     A kind's own name, or for numbers `integer` (64 bits), `decimal` (38 digits, 18 after the point), `numeric`
     (any digits, as text) and `plain` (text without exponent and trailing zeros, so that equal numbers are equal
-    texts), or `uuid`; for columns narrower than that what `_NARROW_INTEGERS` and `_ARRAYS` say.
+    texts); for columns narrower than that what `_NARROW_INTEGERS` and `_ARRAYS` say. A column of UUIDs takes texts as
+    long as they are UUIDs.
     """
     if kind == "json" and stored.endswith("[]"):
         return _ARRAYS.get(stored.removesuffix("[]"), "texts")
@@ -97,7 +98,9 @@ def form_of(kind: str, stored: str) -> str:
             return "whole decimal" if kind == "integer" else "decimal"
         plain = "numeric" if stored.startswith("numeric") else "plain"
         return f"whole {plain}" if kind == "integer" else plain
-    return stored if kind == "string" and stored in ("uuid", "uuid or text") else kind
+    if stored == "uuid":
+        return f"uuid or {kind}" if kind in ("string", "text") else kind
+    return "string" if kind == "uuid" else kind
 
 
 def is_cut(form: str, value: Any) -> bool:
@@ -334,12 +337,17 @@ def _uuid(value: Any) -> str:
         raise UnfitError("is not a UUID") from None
 
 
-def _uuid_or_text(value: Any) -> str:
-    text = _string(value)
-    try:
-        return _uuid(text)
-    except UnfitError:
-        raise NarrowError("text") from None
+def _uuid_or(form: str) -> Callable[[Any], str]:
+    """The converter of a column of UUIDs to which any value of this form may come, which needs a column of text."""
+
+    def convert(value: Any) -> str:
+        CONVERTERS[form](value)
+        try:
+            return _uuid(value)
+        except UnfitError:
+            raise NarrowError("text") from None
+
+    return convert
 
 
 _json = msgspec.json.Encoder(decimal_format="number", enc_hook=_readable)
@@ -371,10 +379,12 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "text or date-time": _text_or("date-time"),
     "text or date": _text_or("date"),
     "text or time": _text_or("time"),
+    "text or uuid": _text_or("uuid"),
     "date-time": _date_time,
     "date": _date,
     "time": _time,
     "bytes": _bytes,
     "uuid": _uuid,
-    "uuid or text": _uuid_or_text,
+    "uuid or string": _uuid_or("string"),
+    "uuid or text": _uuid_or("text"),
 }

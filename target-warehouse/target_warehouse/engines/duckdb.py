@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_warehouse.columns import DELETED_AT, own_column
-from target_warehouse.engines.duckdb_columns import COLUMN_TYPES, STORED, alter, comparable
+from target_warehouse.engines.duckdb_columns import COLUMN_TYPES, alter, comparable
 from target_warehouse.engines.duckdb_compaction import is_due, stored_rows
 from target_warehouse.engines.duckdb_file import (
     CATALOG,
@@ -342,7 +342,7 @@ class DuckDBEngine:
     def _as_it_is(self, table: Table) -> Table:
         types = self.column_types(table.schema, table.name)
         self._types[table.schema, table.name] = types
-        return stored_as(table, {name: STORED.get(kind, kind) for name, kind in types.items()})
+        return stored_as(table, types)
 
     def table_names(self, schema: str | None) -> list[str]:
         """The tables of a schema."""

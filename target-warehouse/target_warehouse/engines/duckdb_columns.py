@@ -27,14 +27,13 @@ COLUMN_TYPES = {
     "bytes": "BLOB",
     "date": "DATE",
     "time": "TIME",
+    "uuid": "UUID",
     "date-time": "TIMESTAMP",
 }
 #: These may be a key of somebody else's table, of which DuckDB cannot change the type: what does not fit is rejected.
 _NARROW_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _DECIMAL = "decimal(38,18)"
 _EXACT = ("hugeint", "uhugeint", "ubigint", "bignum", "decimal")
-#: Types of other loaders by which values are told apart here: they hold a text as long as it is one of theirs.
-STORED = {"UUID": "uuid or text"}
 
 
 def alter(
@@ -70,7 +69,12 @@ def alter(
         raise LoadError(msg)
     if wider == "varchar":
         check_as_texts(
-            table, where, column[0], existing, value, lambda sql: connection.execute(sql).fetchone() is not None
+            table,
+            where,
+            column[0],
+            (existing, existing),
+            value,
+            lambda sql: connection.execute(sql).fetchone() is not None,
         )
     try:
         connection.execute(f"ALTER TABLE {where} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}")
@@ -108,17 +112,10 @@ def converted(name: str, existing: str, wider: str) -> str:
         return _json_as_text(f"to_json({name})")
     if is_nested(kind):
         return f"CAST(to_json({name}) AS {wider})"
+    if wider == "varchar":
+        return _as_text(name, kind)
     if kind == "float":  # by its digits: 0.1 stays 0.1
         return f"CAST(CAST({name} AS VARCHAR) AS {wider})"
-    if wider == "varchar":
-        if kind.startswith("decimal"):
-            return comparable(name, existing, as_text=True)
-        if kind == "double":
-            exact = f"TRY_CAST(CAST({name} AS VARCHAR) AS {_DECIMAL})"
-            text = comparable(exact, _DECIMAL, as_text=True)
-            return f"CASE WHEN CAST({exact} AS DOUBLE) = {name} THEN {text} ELSE CAST({name} AS VARCHAR) END"
-        if kind == "blob":
-            return f"lower(hex({name}))"
     return f"CAST({name} AS {wider})"
 
 
@@ -130,6 +127,31 @@ def _json_as_text(value: str) -> str:
         f" WHEN regexp_full_match({text}, '-0([.]0+)?') THEN '0'"
         f" WHEN regexp_full_match({text}, '-?[0-9]+[.][0-9]+') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
     )
+
+
+def _as_text(name: str, kind: str) -> str:
+    """The expression of a column's values as the target writes them into a column of text."""
+    text = f"CAST({name} AS VARCHAR)"
+    if kind.startswith("decimal"):
+        return comparable(name, kind, as_text=True)
+    if kind in ("double", "float"):
+        return f"CASE WHEN isfinite({name}) THEN {_plain_digits(name)} ELSE {text} END"
+    if kind.endswith("with time zone"):  # the session's is UTC
+        return f"regexp_replace({text}, '[+]00$', '')"
+    return f"lower(hex({name}))" if kind == "blob" else text
+
+
+def _plain_digits(name: str) -> str:
+    """The expression of a finite double, whose text is such as 5.0 or 1.5e+16, in digits without an exponent."""
+    text = f"CAST({name} AS VARCHAR)"
+    whole, exponent = f"regexp_extract({text}, '[0-9]+')", f"regexp_extract({text}, 'e(.+)$', 1)"
+    digits = f"({whole} || regexp_extract({text}, '[.]([0-9]+)', 1))"
+    point = f"(length({whole}) + coalesce(TRY_CAST({exponent} AS INTEGER), 0))"  # so many digits are before it
+    before, after = f"repeat('0', 1 - {point})", f"repeat('0', {point} - length({digits}))"
+    padded, place = f"({before} || {digits} || {after})", f"greatest({point}, 1)"
+    plain = f"left({padded}, {place}) || '.' || substr({padded}, {place} + 1)"
+    sign = f"CASE WHEN {name} < 0 THEN '-' ELSE '' END"
+    return f"CASE WHEN {name} = 0 THEN '0' ELSE {sign} || rtrim(rtrim({plain}, '0'), '.') END"
 
 
 def is_no_json(value: str) -> str:

@@ -10,7 +10,8 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
-from target_warehouse.columns import DELETED_AT, EXTRACTED_AT, own_column
+from target_warehouse.columns import DELETED_AT, EXTRACTED_AT, is_loose, own_column
+from target_warehouse.engines.types import is_found_as_text
 from target_warehouse.errors import LoadError
 from target_warehouse.statements import column_list, identifier
 
@@ -80,19 +81,35 @@ def has_another_key(
 
 
 def check_as_texts(
-    table: Table, where: str, column: str, existing: str, text: str, any_row: Callable[[str], bool]
+    table: Table, where: str, name: str, types: tuple[str, str], text: str, any_row: Callable[[str], bool]
 ) -> None:
-    """Check that rows whose key has this column, of JSON, are told apart when it becomes this expression, a text.
+    """Check that the rows of a table are found and told apart when this column becomes this expression, a text.
+
+    `types` are its type, and that without a name that somebody gave it.
 
     Raises:
-        LoadError: they are not: `5` and `"5"` are two keys in JSON, and one text.
+        LoadError: it is a key, and they are not. A moment is spelled in many ways; `5` and `"5"`, two keys in JSON,
+            are one text.
     """
-    if column not in table.key_names or not existing.lower().startswith("json"):
+    column = next((column for column in table.key_columns if column.name == name), None)
+    if column is None:
         return
-    others = [identifier(key) for key in table.key_names if key != column]
+    existing, base = types
+    is_found = is_found_as_text(base, column.kind, is_loose=is_loose(column))
+    if not is_found and any_row(f"SELECT 1 FROM {where} LIMIT 1"):  # noqa: S608 - quoted
+        msg = (
+            f"The key {name} of the table {table.name} is of type {existing.lower()}, which does not hold what the "
+            "stream sends. As text the keys of the rows that are there may be spelled in another way than the "
+            "stream's, and rows would be doubled: turn the column into texts as the stream sends them, or rename or "
+            "empty the table and load everything again."
+        )
+        raise LoadError(msg)
+    if not base.lower().startswith("json"):
+        return
+    others = [identifier(key) for key in table.key_names if key != name]
     if any_row(f"SELECT 1 FROM {where} GROUP BY {', '.join([*others, text])} HAVING count(*) > 1 LIMIT 1"):  # noqa: S608
         msg = (
-            f"The key column {column} of the table {table.name} would become text, and rows of the table would have "
+            f"The key column {name} of the table {table.name} would become text, and rows of the table would have "
             'the same key then, as the number 5 and the text "5" do. Rename or empty the table and load everything '
             "again, or have the tap send keys of one type."
         )

@@ -156,7 +156,8 @@ class PostgresEngine:
             existing = existing_table(connection, table.schema, table.name)
             for name, kind in kinds.items():
                 column = table.by_property[name]
-                widen(table, column.name, existing, None if kind == "places" else _WIDER_TYPES[kind], connection)
+                wanted = None if kind == "places" else _WIDER_TYPES[kind]
+                widen(table, column.name, existing, wanted, connection, is_needed=True)
             existing = existing_table(connection, table.schema, table.name)
         return self._as_it_is(table, existing)
 

@@ -205,38 +205,66 @@ def _names(table: Table) -> list[str]:
     return [name for name in names if name is not None]
 
 
-def widen(table: Table, column: str, found: Existing, wanted: str | None, connection: sqlalchemy.Connection) -> None:
+def widen(
+    table: Table,
+    column: str,
+    found: Existing,
+    wanted: str | None,
+    connection: sqlalchemy.Connection,
+    *,
+    is_needed: bool = False,
+) -> None:
     """Give a column a type that also holds `wanted`, in place; nothing if its type does already.
 
-    Without `wanted` it is the type that keeps every digit of a second.
+    Without `wanted` it is the type that keeps every digit of a second. Unless a value that it does not hold is there
+    (`is_needed`), a UUID stays one.
+
+    Raises:
+        LoadError: it is a key, and the rows that are there would not be found by it.
     """
-    stored = found.types[column]
-    new = wider(stored, found.bases[column], wanted) if wanted else without_places(stored)
+    stored, base = found.types[column], found.bases[column]
+    new = wider(stored, base, wanted) if wanted else without_places(stored)
+    if is_needed and wanted and stored == "uuid":
+        new = wanted
     if new == stored:
         return
     name, where = identifier(column), identifier(table.schema, table.name)
     if is_text(new):
-        check_as_texts(table, where, column, stored, _converted(name, stored, new), _finds_in(connection))
+        check_as_texts(table, where, column, (stored, base), _converted(name, base, new), _finds_in(connection))
     report_wider(table, column, stored, new)
     with out_of_the_way(connection, table.schema, table.name, column):
-        _alter(table, connection, f"ALTER COLUMN {name} TYPE {new} USING {_converted(name, stored, new)}")
+        _alter(table, connection, f"ALTER COLUMN {name} TYPE {new} USING {_converted(name, base, new)}")
 
 
-def _converted(name: str, stored: str, new: str) -> str:
-    """The expression that turns the values of a column into its new type, exactly."""
-    if stored.endswith("[]") and not new.endswith("[]"):
+def _converted(name: str, base: str, new: str) -> str:
+    """The expression that turns the values of a column of this type into a new one, exactly."""
+    if base.endswith("[]") and not new.endswith("[]"):
         return f"CAST(to_jsonb({name}) AS {new})"
+    text = f"CAST({name} AS text)"
     if is_text(new):
-        if stored in ("json", "jsonb"):  # of a text what is in its quotes, and equal numbers as equal texts
-            number = f"CAST(trim_scale(CAST(CAST({name} AS text) AS numeric)) AS {new})"
-            kinds = f"WHEN 'string' THEN {name} #>> '{{}}' WHEN 'number' THEN {number}"
-            return f"CASE {stored}_typeof({name}) {kinds} ELSE CAST({name} AS {new}) END"
-        if stored.startswith("numeric"):
-            return f"CAST(trim_scale({name}) AS {new})"
-        return f"encode({name}, 'hex')" if stored == "bytea" else f"CAST({name} AS {new})"
-    if stored in ("real", "double precision"):
-        return f"CAST(CAST({name} AS text) AS {new})"  # a direct cast rounds to 15 digits
+        return f"CAST({_as_text(name, base)} AS {new})"
+    if base in ("real", "double precision"):
+        return f"CAST({text} AS {new})"  # a direct cast rounds to 15 digits
     return f"CAST({name} AS {new})"
+
+
+def _as_text(name: str, base: str) -> str:
+    """The expression of a column's values as the target writes them into a column of text."""
+    text, kind = f"CAST({name} AS text)", plain(base)
+    if kind in ("json", "jsonb"):  # of a text what is in its quotes, and equal numbers as equal texts
+        number = f"CAST(trim_scale(CAST({text} AS numeric)) AS text)"
+        kinds = f"WHEN 'string' THEN {name} #>> '{{}}' WHEN 'number' THEN {number}"
+        return f"CASE {kind}_typeof({name}) {kinds} ELSE {text} END"
+    if kind in ("numeric", "money"):
+        return f"CAST(trim_scale(CAST({name} AS numeric)) AS text)"
+    if kind in ("real", "double precision"):
+        digits = f"CAST(trim_scale(CAST({text} AS numeric)) AS text)"
+        return f"CASE WHEN {text} IN ('NaN', 'Infinity', '-Infinity') THEN {text} ELSE {digits} END"
+    if kind == "timestamp with time zone":
+        return f"CAST({name} AT TIME ZONE 'UTC' AS text)"
+    if kind == "time with time zone":
+        return f"regexp_replace({text}, '[+]00$', '')"
+    return f"encode({name}, 'hex')" if kind == "bytea" else text
 
 
 def _with_overflow(table: Table, wanted: Mapping[str, str], found: Existing) -> Table:

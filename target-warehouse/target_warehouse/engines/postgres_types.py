@@ -66,6 +66,8 @@ def wider(stored: str, base: str, wanted: str) -> str:
         return stored
     if base != stored and (is_text(base) or are_alike(base, wanted)):
         return stored  # the domain's own check, and ours of what is rounded, say which values it takes
+    if base == stored == "uuid" and is_text(wanted):
+        return stored  # as long as the texts that come are UUIDs
     if base.endswith("[]") and wanted.endswith("[]"):
         inner = wider(element(base), element(base), element(wanted))
         if not is_text(inner) or (is_text(element(base)) and is_text(element(wanted))):

@@ -11,6 +11,22 @@ _INTEGERS = ("smallint", "integer", "bigint")
 _DECIMAL = "decimal(38,18)"
 _SMALL = ("tinyint", "smallint", "integer", "utinyint", "usmallint", "uinteger")
 _NESTED = ("struct(", "map(", "union(", "variant")
+#: Of types, by how they begin, the family; of a family the kinds of values that find a row whose key has become text.
+_FAMILIES = {
+    "number": (
+        *("tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint"),
+        *("uhugeint", "bignum", "decimal", "numeric", "double", "float", "real", "money"),
+    ),
+    "text": ("text", "varchar", "character", "bpchar", "enum(", '"char"', "name"),
+    "date-time": ("timestamp",),
+    **{kind: (kind,) for kind in ("boolean", "date", "time", "uuid", "json")},
+}
+_FOUND_AS_TEXT = {
+    "number": ("integer", "number", "string", "text"),
+    "boolean": ("string", "text"),
+    "date": ("string", "text"),
+    "json": ("json", "string", "text", "integer", "number", "boolean"),
+}
 
 #: (what is to be held, what holds it) pairs that lose nothing, besides equal types and plain text.
 _HOLDS = {
@@ -60,6 +76,23 @@ def holds(existing: str, wanted: str) -> bool:
     if places and existing == _DECIMAL:
         return int(places[2]) - int(places[3]) <= 20 and int(places[3]) <= 18
     return bool(places) and existing == "numeric"
+
+
+def family(kind: str) -> str:
+    """What values a type has: numbers, texts, or those of one kind; empty for others."""
+    kind = kind.lower()
+    if kind.endswith("]"):
+        return ""
+    return next((name for name, begins in _FAMILIES.items() if kind.startswith(begins)), "")
+
+
+def is_found_as_text(existing: str, kind: str, *, is_loose: bool) -> bool:
+    """Whether a key of this type has but one spelling as a text, which values of the kind have that are equal to it.
+
+    A moment has many, and a text that a source sends is not changed; of a loose kind the moments are.
+    """
+    found = family(existing)
+    return found == "text" or kind in _FOUND_AS_TEXT.get(found, ()) or (is_loose and kind == found)
 
 
 def is_nested(kind: str) -> bool:

@@ -1,0 +1,176 @@
+"""A key whose column has to become text finds the rows that are there, or the run stops before anything is written."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_warehouse.errors import LoadError
+from target_warehouse.target import TargetWarehouse
+
+if TYPE_CHECKING:
+    from conftest import Warehouse
+
+
+def _nullable(kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": [kind, "null"], **more}
+
+
+TEXT, INTEGER, NUMBER, BOOLEAN, OBJECT = map(_nullable, ("string", "integer", "number", "boolean", "object"))
+DATE, TIME, MOMENT, UUID = (_nullable("string", format=name) for name in ("date", "time", "date-time", "uuid"))
+MIXED: dict[str, Any] = {"type": ["string", "integer", "null"]}
+LOOSE, LOOSE_UUID = ({"anyOf": [{"type": "string", "format": name}, TEXT]} for name in ("date-time", "uuid"))
+AN_ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
+SHIFTED = "2026-01-02T05:04:05+02:00"
+MANY_DIGITS = 12345678901234567891  # no double
+
+#: The types in DuckDB and PostgreSQL, the value that is there, the schema, the key sent for it, and another value that
+#: makes the column text, if that is not the schema's doing.
+FOUND: dict[str, tuple[str | None, str | None, str, dict[str, Any], Any, Any]] = {
+    "whole double": ("DOUBLE", "double precision", "5", TEXT, "5", "x"),
+    "whole double and numbers": ("DOUBLE", None, "5", NUMBER, 5.0, MANY_DIGITS),
+    "large double": ("DOUBLE", "double precision", "1e30", MIXED, 10**30, "x"),
+    "small double": ("DOUBLE", "double precision", "-1.5e-7", TEXT, "-0.00000015", "x"),
+    "negative zero": ("DOUBLE", "double precision", "'-0'", TEXT, "0", "x"),
+    "whole float": ("FLOAT", "real", "5", TEXT, "5", "x"),
+    "float": ("FLOAT", "real", "0.1", MIXED, "0.1", 1),
+    "large float": ("FLOAT", "real", "1e20", TEXT, str(10**20), "x"),
+    "money": (None, "money", "5", MIXED, 5, "x"),
+    "decimal": ("DECIMAL(10,2)", "numeric(10,2)", "5", TEXT, "5", "x"),
+    "hugeint": ("HUGEINT", None, str(10**20), NUMBER, 10**20, 0.5),
+    "integer": ("BIGINT", "bigint", "5", TEXT, "5", "x"),
+    "boolean": ("BOOLEAN", "boolean", "true", TEXT, "true", "x"),
+    "date": ("DATE", "date", "'2026-01-02'", TEXT, "2026-01-02", "x"),
+    "enum": ("ENUM('ab', 'c')", None, "'ab'", TEXT, "ab", "x"),
+    "json": ("JSON", "jsonb", "'\"a\"'", TEXT, "a", "x"),
+    "char": (None, "char(5)", "'ab'", TEXT, "ab", "x"),
+    "a moment or any text": ("TIMESTAMP", "timestamptz(3)", "'2026-01-02 03:04:05'", LOOSE, SHIFTED, "x"),
+    "a UUID or any text": ("UUID", "uuid", f"'{AN_ID}'", LOOSE_UUID, AN_ID.upper(), "x"),
+    "a UUID": ("UUID", "uuid", f"'{AN_ID}'", TEXT, AN_ID.upper(), AN_ID.replace("f", "0")),
+}  # fmt: skip
+
+#: The same, where a text or another value may be another spelling of what is there.
+REFUSED: dict[str, tuple[str | None, str | None, str, dict[str, Any], Any]] = {
+    "timestamp": ("TIMESTAMP", "timestamp", "'2026-01-02 03:04:05'", TEXT, "2026-01-02T03:04:05Z"),
+    "timestamptz": ("TIMESTAMPTZ", "timestamptz(3)", "'2026-01-02 03:04:05+00'", TEXT, "2026-01-02T03:04:05Z"),
+    "timestamptz and integers": ("TIMESTAMPTZ", "timestamptz", "'2026-01-02 03:04:05+00'", INTEGER, 1767323045),
+    "time": ("TIME", "time", "'03:04:05'", TEXT, "03:04:05.000"),
+    "timetz": ("TIMETZ", "timetz", "'03:04:05+00'", TEXT, "03:04:05Z"),
+    "uuid": ("UUID", "uuid", f"'{AN_ID}'", TEXT, "none"),
+    "uuid and integers": ("UUID", "uuid", f"'{AN_ID}'", INTEGER, 5),
+    "bytes": ("BLOB", "bytea", "'a'", TEXT, "a"),
+    "interval": ("INTERVAL", None, "'1 day'", TEXT, "P1D"),
+    "bit": ("BIT", None, "'101'", TEXT, "0b101"),
+    "boolean and integers": ("BOOLEAN", "boolean", "true", INTEGER, 1),
+    "number and booleans": ("DOUBLE", "double precision", "1", BOOLEAN, True),
+    "number and moments": ("BIGINT", "bigint", "1767323045", MOMENT, "2026-01-02T03:04:05Z"),
+    "struct": ("STRUCT(a INTEGER)", None, "{'a': 1}", TEXT, '{"a": 1}'),
+}
+
+
+def _run(warehouse: Warehouse, streams: dict[str, tuple[dict[str, Any], list[Any]]], value: str, **config: Any) -> None:
+    """One run of streams with a key `k` of this schema and these keys."""
+    lines: list[dict[str, Any]] = []
+    for stream, (schema, keys) in streams.items():
+        properties = {"k": schema, "v": TEXT}
+        lines.append(
+            {"type": "SCHEMA", "stream": stream, "key_properties": ["k"], "schema": {"properties": properties}}
+        )
+        lines += [{"type": "RECORD", "stream": stream, "record": {"k": key, "v": value}} for key in keys]
+    TargetWarehouse(config={"warehouse": warehouse.url, **config}).run(
+        io.StringIO("".join(json.dumps(line) + "\n" for line in lines))
+    )
+
+
+def _make(warehouse: Warehouse, kinds: tuple[str | None, str | None], name: str, old: str) -> bool:
+    """Make the table with one row of somebody else's; whether the engine has the type."""
+    kind = kinds[warehouse.engine == "postgres"]
+    if kind:
+        warehouse.execute(
+            f"CREATE TABLE melty.{name} (k {kind}, v text)", f"INSERT INTO melty.{name} VALUES ({old}, 'old')"
+        )
+    return bool(kind)
+
+
+def test_a_key_of_one_spelling_finds_its_row_when_its_column_becomes_text(warehouse: Warehouse) -> None:
+    """Run after run, and batch after batch of one record."""
+    warehouse.execute("CREATE SCHEMA melty")
+    streams = {
+        f"t{number}": (schema, [key, other, key])
+        for number, (duckdb, postgres, old, schema, key, other) in enumerate(FOUND.values())
+        if _make(warehouse, (duckdb, postgres), f"t{number}", old)
+    }
+    for value in ("first", "second"):
+        _run(warehouse, streams, value, batch_size_rows=1)
+        found = {name: [row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")] for name in streams}
+        assert found == {name: [value, value] for name in streams}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_key_of_several_spellings_does_not_become_text(name: str, warehouse: Warehouse) -> None:
+    """The run stops with a sentence and the table is as it was; without rows it is loaded."""
+    duckdb, postgres, old, schema, key = REFUSED[name]
+    warehouse.execute("CREATE SCHEMA melty")
+    if not _make(warehouse, (duckdb, postgres), "t", old):
+        return
+    with pytest.raises(LoadError, match=r"The key k of the table t is of type .* rows would be doubled: turn"):
+        _run(warehouse, {"t": (schema, [key])}, "new")
+    (row,) = warehouse.query("SELECT * FROM melty.t")
+    assert row["v"] == "old"
+    warehouse.execute("DELETE FROM melty.t")
+    _run(warehouse, {"t": (schema, [key])}, "new")
+    (row,) = warehouse.query("SELECT * FROM melty.t")
+    assert row["v"] == "new"
+
+
+def test_a_key_that_was_a_date_and_a_moment_in_one_input_does_not_become_text(warehouse: Warehouse) -> None:
+    """Its rows would not be found by the same input again."""
+    keys = ((DATE, "2026-01-02"), (MOMENT, "2026-01-03T00:00:00Z"), (TEXT, "soon"))
+    lines: list[dict[str, Any]] = []
+    for schema, key in keys:
+        properties = {"k": schema, "v": TEXT}
+        lines.append({"type": "SCHEMA", "stream": "t", "key_properties": ["k"], "schema": {"properties": properties}})
+        lines.append({"type": "RECORD", "stream": "t", "record": {"k": key, "v": "x"}})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    for _ in range(2):
+        with pytest.raises(LoadError, match="The key k of the table t is of type timestamp"):
+            TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO(text))
+        assert len(warehouse.rows("t")) == 2
+
+
+#: The types in DuckDB and PostgreSQL, the value that is there, and its text when a text has come.
+VALUES: list[tuple[str | None, str | None, str, str]] = [
+    ("DOUBLE", "double precision", "5", "5"),
+    ("DOUBLE", "double precision", "1.5e300", "15" + "0" * 299),
+    ("DOUBLE", "double precision", "5e-324", "0." + "0" * 323 + "5"),
+    ("DOUBLE", "double precision", "'NaN'", "nan"),
+    ("FLOAT", "real", "1e20", "1" + "0" * 20),
+    ("DECIMAL(10,2)", "numeric(10,2)", "5", "5"),
+    (None, "money", "5.50", "5.5"),
+    ("TIMESTAMPTZ", "timestamptz", "'2026-01-02 05:04:05.5+02'", "2026-01-02 03:04:05.5"),
+    ("TIMETZ", "timetz", "'03:04:05+00'", "03:04:05"),
+    ("TIMETZ", "timetz", "'03:04:05+02'", "03:04:05+02"),
+]
+
+
+def test_values_of_a_column_that_becomes_text_are_spelled_as_the_target_writes_them(warehouse: Warehouse) -> None:
+    kinds = [(pair[warehouse.engine == "postgres"], old, text) for *pair, old, text in VALUES]
+    there = [(f"c{number}", kind, old, text) for number, (kind, old, text) in enumerate(kinds) if kind]
+    columns = ", ".join(f"{name} {kind}" for name, kind, *_ in there)
+    old = ", ".join(old for _, _, old, _ in there)
+    warehouse.execute(
+        "CREATE SCHEMA melty", f"CREATE TABLE melty.t (k bigint, {columns})", f"INSERT INTO melty.t VALUES (1, {old})"
+    )
+    properties = {"k": INTEGER, **{name: TEXT for name, *_ in there}}
+    lines = [
+        {"type": "SCHEMA", "stream": "t", "key_properties": ["k"], "schema": {"properties": properties}},
+        {"type": "RECORD", "stream": "t", "record": {"k": 2, **{name: "x" for name, *_ in there}}},
+    ]
+    TargetWarehouse(config={"warehouse": warehouse.url}).run(
+        io.StringIO("".join(json.dumps(line) + "\n" for line in lines))
+    )
+    (row,) = warehouse.query("SELECT * FROM melty.t WHERE k = 1")
+    assert {name: row[name].lower() for name, *_ in there} == {name: text for name, *_, text in there}
