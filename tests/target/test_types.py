@@ -179,3 +179,16 @@ def test_whole_numbers_of_a_list_may_have_a_point(warehouse: Warehouse) -> None:
     TargetWarehouse(config=config).run(io.StringIO(text.replace("[1, null]", "[1.0, 1e2, null]")))
     assert _types(warehouse) == before
     assert [row["i"] for row in warehouse.rows("t")] == [[1, 100, None]]
+
+
+def test_keys_that_only_json_tells_apart_end_the_run_before_the_table_changes(warehouse: Warehouse) -> None:
+    rows = [{"id": 5}, {"id": "5"}]
+    lines = [
+        {"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": {"properties": {"id": {"type": types}}}}
+        for types in (["object", "string", "number"], ["string"])
+    ]
+    lines[1:1] = [{"type": "RECORD", "stream": "t", "record": row} for row in rows]
+    target = TargetWarehouse(config={"warehouse": warehouse.url})
+    with pytest.raises(LoadError, match="key column id of the table t would become text"):
+        target.run(io.StringIO("".join(json.dumps(line) + "\n" for line in lines)))
+    assert warehouse.rows("t") == sorted(rows, key=str)
