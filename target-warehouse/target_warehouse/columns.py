@@ -56,7 +56,7 @@ class Column:
 
     `name` is the column's name in the database and `stored` its type there, in lower case; before the engine has
     prepared the table they are the property's name and empty. A column with `members` holds those properties
-    together, as one JSON object.
+    together, as one JSON object. Of a key (`is_key`) equal objects and lists are one text.
     """
 
     property: str
@@ -67,6 +67,7 @@ class Column:
     name: str = ""
     stored: str = ""
     members: tuple[str, ...] = ()
+    is_key: bool = False
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -131,6 +132,7 @@ def table_of(
             is_nullable=is_nullable(prop),
             is_required=name in required,
             schema=column_schema(prop),
+            is_key=name in keys,
         )
         for name, prop in schema["properties"].items()
     )

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from target_warehouse.columns import DELETED_AT, EXTRACTED_AT, TABLE_VERSION
 from target_warehouse.rows import arrow_type, form_of_column, to_array
-from target_warehouse.values import NarrowError
+from target_warehouse.values import OF_A_KEY, NarrowError
 
 try:
     from target_warehouse import _lines
@@ -39,6 +39,7 @@ _TYPES_FROM_C = {_INTEGER: pa.int64(), _JSON: pa.string()}
 _FORMS = {
     "string": 0,
     "text": 0,
+    OF_A_KEY["text"]: 0,
     "integer": 1,
     "integer of 32 bits": 1,
     "integer of 16 bits": 1,

@@ -21,6 +21,7 @@ from target_warehouse.values import (
     CONVERTERS,
     DECIMAL_DIGITS,
     DECIMAL_PLACES,
+    OF_A_KEY,
     TOO_DEEP,
     NarrowError,
     UnfitError,
@@ -59,7 +60,7 @@ _TYPES = {
 }
 _TEXT = ("text", "varchar", "character")  # as the databases call it
 #: Forms whose plain values Arrow takes, refusing those of any other type.
-_AS_THEY_ARE = ("boolean", "string", "text")
+_AS_THEY_ARE = ("boolean", "string", "text", OF_A_KEY["text"])
 #: Python types that Arrow turns into the form's numbers as they are.
 _NUMBERS_OF: dict[str, set[type]] = {
     "integer": {int},
@@ -111,7 +112,8 @@ def form_of_column(column: Column) -> str:
     """The form of a column's values; those of a format stay alike when others have made the column one of text."""
     if is_loose(column) and column.stored.startswith(_TEXT) and column.kind in ("date-time", "date", "time", "uuid"):
         return f"text or {column.kind}"
-    return form_of(column.kind, column.stored)
+    form = form_of(column.kind, column.stored)
+    return OF_A_KEY.get(form, form) if column.is_key else form
 
 
 def arrow_type(column: Column) -> pa.DataType:
@@ -202,7 +204,7 @@ def _equal(column: Column, form: str, value: Any) -> Any:
     try:
         return CONVERTERS[form.replace("numeric", "plain")](value)  # 1.0 and 1 are one key
     except NarrowError:
-        return CONVERTERS["plain" if column.kind in ("integer", "number") else "text"](value)
+        return CONVERTERS["plain" if column.kind in ("integer", "number") else OF_A_KEY["text"]](value)
     except UnfitError:
         if not is_loose(column):
             raise

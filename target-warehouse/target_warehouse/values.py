@@ -280,6 +280,28 @@ def _json_text(value: Any) -> str:
         raise UnfitError(TOO_DEEP) from None
 
 
+def canonical(value: Any) -> Any:
+    """The JSON value with the members of its objects in order and its numbers in one form: equal ones have one text."""
+    if isinstance(value, dict):
+        return {name: canonical(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [canonical(item) for item in value]
+    is_number = isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool)
+    return decimal.Decimal(_plain(value)) if is_number else value
+
+
+def _of_a_key(form: str) -> Callable[[Any], str]:
+    """The converter to this form of values that are equal exactly if their texts are."""
+
+    def convert(value: Any) -> str:
+        try:
+            return str(CONVERTERS[form](canonical(value)))
+        except RecursionError:
+            raise UnfitError(TOO_DEEP) from None
+
+    return convert
+
+
 def _readable(value: Any) -> str:
     if isinstance(value, UnreadableNumber):
         raise UnfitError("holds NaN, Infinity or a number beyond every bound, which JSON does not have")
@@ -388,3 +410,6 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "uuid or string": _uuid_or("string"),
     "uuid or text": _uuid_or("text"),
 }
+#: The forms of what may be an object or a list, and those by which they are keys.
+OF_A_KEY = {form: f"{form} of a key" for form in ("json", "text", "texts", *_ARRAYS.values())}
+CONVERTERS |= {of_a_key: _of_a_key(form) for form, of_a_key in OF_A_KEY.items()}

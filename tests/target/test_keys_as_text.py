@@ -174,3 +174,46 @@ def test_values_of_a_column_that_becomes_text_are_spelled_as_the_target_writes_t
     )
     (row,) = warehouse.query("SELECT * FROM melty.t WHERE k = 1")
     assert {name: row[name].lower() for name, *_ in there} == {name: text for name, *_, text in there}
+
+
+#: Spellings of one value, of which the last record counts.
+OBJECTS: dict[str, tuple[dict[str, Any], list[Any]]] = {
+    "members in another order": (OBJECT, [{"a": 1, "b": [{"c": 1, "d": 2}]}, {"b": [{"d": 2, "c": 1}], "a": 1}]),
+    "numbers": (OBJECT, [{"a": 1, "b": 100}, {"a": 1.0, "b": 1e2}]),
+    "lists": (_nullable("array"), [[1, {"a": 1, "b": 2}], [1.0, {"b": 2, "a": 1}]]),
+    "lists of numbers": (_nullable("array", items={"type": "number"}), [[1, 2.5], [1.0, 2.50]]),
+    "of any type": ({}, [{"a": 1, "b": 2}, {"b": 2, "a": 1.0}]),
+}
+
+
+@pytest.mark.parametrize("batch_size_rows", [1_000, 1])
+def test_two_spellings_of_an_object_are_one_key(batch_size_rows: int, warehouse: Warehouse) -> None:
+    """In one batch, over batches and over runs."""
+    streams = {f"t{number}": case for number, case in enumerate(OBJECTS.values())}
+    for turn in (0, 1):
+        lines: list[dict[str, Any]] = []
+        for stream, (schema, spellings) in streams.items():
+            properties = {"k": schema, "v": INTEGER}
+            lines.append(
+                {"type": "SCHEMA", "stream": stream, "key_properties": ["k"], "schema": {"properties": properties}}
+            )
+            keys = [*spellings, *reversed(spellings)][turn : turn + 3]
+            lines += [
+                {"type": "RECORD", "stream": stream, "record": {"k": key, "v": turn * 10 + number}}
+                for number, key in enumerate(keys)
+            ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        TargetWarehouse(config={"warehouse": warehouse.url, "batch_size_rows": batch_size_rows}).run(io.StringIO(text))
+        found = {name: [row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")] for name in streams}
+        assert found == {name: [turn * 10 + 2] for name in streams}
+
+
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+def test_an_object_that_is_spelled_in_another_way_in_duckdb_stops_the_run(warehouse: Warehouse) -> None:
+    warehouse.execute("CREATE SCHEMA melty", "CREATE TABLE melty.t (k JSON, v text)")
+    warehouse.execute("""INSERT INTO melty.t VALUES ('{"b": 2, "a": 1}', 'old')""")
+    with pytest.raises(LoadError, match="another spelling than the target's, with sorted members"):
+        _run(warehouse, {"t": (OBJECT, [{"a": 1, "b": 2}])}, "new")
+    warehouse.execute("""UPDATE melty.t SET k = '{"a":1,"b":2}'""")
+    _run(warehouse, {"t": (OBJECT, [{"b": 2, "a": 1}])}, "new")
+    assert [row["v"] for row in warehouse.rows("t")] == ["new"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_warehouse.columns import DELETED_AT, own_column
-from target_warehouse.engines.duckdb_columns import COLUMN_TYPES, alter, comparable
+from target_warehouse.engines.duckdb_columns import COLUMN_TYPES, alter, check_objects, comparable
 from target_warehouse.engines.duckdb_compaction import is_due, stored_rows
 from target_warehouse.engines.duckdb_file import (
     CATALOG,
@@ -146,6 +146,7 @@ class DuckDBEngine:
             if is_rekeyed and is_of_a_target(existing) and not self._has_primary_key(table):
                 self._change_key(table, known)
             comment_on(self._connection, CATALOG, table, self._comments)
+            check_objects(self._connection, name, table)
             return self._as_it_is(table)
 
     def _known_key(self, table: Table, types: Mapping[str, str]) -> list[str]:

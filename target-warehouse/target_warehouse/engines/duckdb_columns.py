@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -11,6 +13,7 @@ from target_warehouse.engines.tables import report_wider
 from target_warehouse.engines.types import is_nested, widened
 from target_warehouse.errors import LoadError
 from target_warehouse.statements import identifier
+from target_warehouse.values import CONVERTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,6 +155,34 @@ def _plain_digits(name: str) -> str:
     plain = f"left({padded}, {place}) || '.' || substr({padded}, {place} + 1)"
     sign = f"CASE WHEN {name} < 0 THEN '-' ELSE '' END"
     return f"CASE WHEN {name} = 0 THEN '0' ELSE {sign} || rtrim(rtrim({plain}, '0'), '.') END"
+
+
+def check_objects(connection: duckdb.DuckDBPyConnection, where: str, table: Table) -> None:
+    """Check that the keys of the table with this quoted name that are objects or lists are spelled as the target does.
+
+    Raises:
+        LoadError: others or an older release wrote one in another way; to DuckDB that is another key.
+    """
+    for column in table.key_columns:
+        if column.kind != "json":
+            continue
+        text = f"CAST({identifier(column.name)} AS VARCHAR)"
+        found = connection.execute(f"SELECT DISTINCT {text} FROM {where} WHERE trim({text})[1] IN ('{{', '[')")  # noqa: S608
+        if any(_is_spelled_in_another_way(text) for (text,) in found.fetchall()):
+            msg = (
+                f"The key {column.name} of the table {table.name} is an object or a list, and a row has it in another "
+                "spelling than the target's, with sorted members and no blanks: rows would be doubled. Spell the "
+                "column so, or rename or empty the table and load everything again."
+            )
+            raise LoadError(msg)
+
+
+def _is_spelled_in_another_way(text: str) -> bool:
+    try:
+        value = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+    except ValueError:
+        return False  # a text that is no JSON is no object
+    return bool(CONVERTERS["json of a key"](value) != text)
 
 
 def is_no_json(value: str) -> str:
