@@ -67,6 +67,7 @@ REFUSED: dict[str, tuple[str | None, str | None, str, dict[str, Any], Any]] = {
     "boolean and integers": ("BOOLEAN", "boolean", "true", INTEGER, 1),
     "number and booleans": ("DOUBLE", "double precision", "1", BOOLEAN, True),
     "number and moments": ("BIGINT", "bigint", "1767323045", MOMENT, "2026-01-02T03:04:05Z"),
+    "object": ("JSON", "jsonb", """'{"a": 1, "b": 2}'""", {}, {"a": 1, "b": 2}),
     "struct": ("STRUCT(a INTEGER)", None, "{'a': 1}", TEXT, '{"a": 1}'),
 }
 
