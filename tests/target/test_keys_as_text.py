@@ -127,6 +127,62 @@ def test_a_key_of_several_spellings_does_not_become_text(name: str, warehouse: W
     assert row["v"] == "new"
 
 
+#: A schema, what a column of texts that others made has for a key, and the key.
+SPELLED: list[tuple[dict[str, Any], str, Any]] = [
+    (INTEGER, "007", 7),
+    (INTEGER, "7.0", 7),
+    (INTEGER, "-0", 0),
+    (NUMBER, "1.50", 1.5),
+    (NUMBER, "1e3", 1000),
+    (NUMBER, " 5", 5),
+    (BOOLEAN, "True", True),
+    (BOOLEAN, "t", True),
+    (DATE, "2026-01-02T00:00:00", "2026-01-02"),
+    (DATE, "20260102", "2026-01-02"),
+    (TIME, "03:04", "03:04:00"),
+    (TIME, "03:04:05.500", "03:04:05.5"),
+    (MOMENT, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
+    (MOMENT, "2026-01-02 03:04:05.500000", "2026-01-02T03:04:05.5Z"),
+    (MOMENT, "2026-01-02", "2026-01-02"),
+]
+OWN: list[tuple[dict[str, Any], str, Any]] = [
+    (INTEGER, "7", 7),
+    (INTEGER, "-70", -70),
+    (NUMBER, "0.5", 0.50),
+    (NUMBER, "0", -0.0),
+    (NUMBER, "1" + "0" * 30, 1e30),
+    (BOOLEAN, "false", False),
+    (DATE, "2026-01-02", "2026-01-02"),
+    (TIME, "03:04:05.5", "03:04:05.500"),
+    (MOMENT, "2026-01-02 03:04:05", "2026-01-02T05:04:05+02:00"),
+    (MOMENT, "2026-01-02 03:04:05.5", "2026-01-02T03:04:05.5Z"),
+]
+
+
+@pytest.mark.parametrize(("schema", "there", "key"), SPELLED)
+def test_a_text_that_others_spelled_in_another_way_is_no_key_of_another_type(
+    schema: dict[str, Any], there: str, key: Any, warehouse: Warehouse
+) -> None:
+    warehouse.execute("CREATE SCHEMA melty")
+    _make(warehouse, ("VARCHAR", "character varying(40)"), "t", f"'{there}'")
+    with pytest.raises(LoadError, match=r"The key k of the table t is a text there and a .* rows would be doubled"):
+        _run(warehouse, {"t": (schema, [key])}, "new")
+    assert [row["v"] for row in warehouse.query("SELECT v FROM melty.t")] == ["old"]
+
+
+def test_a_text_that_is_spelled_as_the_target_does_is_found_by_a_key_of_another_type(warehouse: Warehouse) -> None:
+    """Beside texts that no such key can be."""
+    warehouse.execute("CREATE SCHEMA melty")
+    streams = {}
+    for number, (schema, there, key) in enumerate(OWN):
+        _make(warehouse, ("VARCHAR", "text"), f"t{number}", f"'{there}'")
+        warehouse.execute(f"INSERT INTO melty.t{number} VALUES ('soon', 'other')")
+        streams[f"t{number}"] = (schema, [key])
+    _run(warehouse, streams, "new")
+    found = {name: sorted(row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")) for name in streams}
+    assert found == {name: ["new", "other"] for name in streams}
+
+
 def test_a_key_that_was_a_date_and_a_moment_in_one_input_does_not_become_text(warehouse: Warehouse) -> None:
     """Its rows would not be found by the same input again."""
     keys = ((DATE, "2026-01-02"), (MOMENT, "2026-01-03T00:00:00Z"), (TEXT, "soon"))

@@ -35,7 +35,7 @@ from target_warehouse.engines.duckdb_file import (
 )
 from target_warehouse.engines.duckdb_transaction import STAGE, DuckDBTransaction
 from target_warehouse.engines.duckdb_views import Comments, comment_on, make_views
-from target_warehouse.engines.keys import has_another_key, is_of_a_target, may_be_null
+from target_warehouse.engines.keys import check_spellings, has_another_key, is_of_a_target, may_be_null
 from target_warehouse.engines.protocol import TableChange
 from target_warehouse.engines.tables import check_schema, named, stored_as
 from target_warehouse.errors import AgainError, LoadError, RefusedDataError, WarehouseError
@@ -132,6 +132,9 @@ class DuckDBEngine:
             name = self._name(table)
             known = self._known_key(table, existing)
             is_rekeyed = has_another_key(table, name, existing, known, lambda sql: bool(self.query(sql)))
+            check_spellings(
+                table, name, existing, lambda sql: bool(self.query(sql)), "regexp_matches({text}, {pattern})"
+            )
             if not existing:
                 parts = [
                     f"{identifier(column)} {kind}" + (" NOT NULL" if column in table.key_names else "")

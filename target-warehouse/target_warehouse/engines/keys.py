@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from target_warehouse.columns import DELETED_AT, EXTRACTED_AT, is_loose, own_column
 from target_warehouse.engines.types import is_found_as_text
 from target_warehouse.errors import LoadError
-from target_warehouse.statements import column_list, identifier
+from target_warehouse.statements import column_list, identifier, literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -21,6 +21,25 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Table
 
 logger = logging.getLogger("target-warehouse")
+
+#: Types of texts, as the databases call them.
+_TEXTS = ("varchar", "text", "character", "citext")
+_NUMBER = (
+    r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$",
+    r"^(0|-?[1-9][0-9]*|-?(0|[1-9][0-9]*)\.[0-9]*[1-9])$",
+)
+#: What a text looks like that may be a value of this kind, and how the target itself spells one in a column of texts.
+_SPELLINGS = {
+    "integer": _NUMBER,
+    "number": _NUMBER,
+    "boolean": (r"^\s*([tT][rR][uU][eE]|[fF][aA][lL][sS][eE]|[tTfFyYnN01])\s*$", r"^(true|false)$"),
+    "date": (r"^\s*[0-9]{4}-?[0-9]{2}-?[0-9]{2}", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+    "time": (r"^\s*[0-9]{2}:?[0-9]{2}", r"^[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{0,5}[1-9])?$"),
+    "date-time": (
+        r"^\s*[0-9]{4}-?[0-9]{2}-?[0-9]{2}",
+        r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{0,5}[1-9])?$",
+    ),
+}
 
 
 def is_of_a_target(types: Mapping[str, str]) -> bool:
@@ -78,6 +97,32 @@ def has_another_key(
             " and ".join(sorted(known)),
         )
     return True
+
+
+def check_spellings(
+    table: Table, where: str, types: Mapping[str, str], any_row: Callable[[str], bool], matches: str
+) -> None:
+    """Check that keys which are texts in the table, and something else in the stream, are spelled as the target does.
+
+    `matches` has the places `{text}` and `{pattern}`, and is the database's condition that the one fits the other.
+
+    Raises:
+        LoadError: others wrote `1.0` where the target writes `1`: to the database that is another key.
+    """
+    for column in table.key_columns:
+        if column.kind not in _SPELLINGS or not types.get(column.name, "").lower().startswith(_TEXTS):
+            continue
+        value, own = (
+            matches.format(text=identifier(column.name), pattern=literal(each)) for each in _SPELLINGS[column.kind]
+        )
+        if any_row(f"SELECT 1 FROM {where} WHERE {value} AND NOT {own} LIMIT 1"):  # noqa: S608 - quoted
+            msg = (
+                f"The key {column.name} of the table {table.name} is a text there and a {column.kind} in the stream, "
+                "and a row has it in another spelling than the target's, which is 1.5 for numbers, true for truth "
+                "values and 2026-01-31 08:00:00 in UTC for moments: rows would be doubled. Give the column that type, "
+                "or spell it so, or rename or empty the table and load everything again."
+            )
+            raise LoadError(msg)
 
 
 def check_as_texts(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy
 
 from target_warehouse.columns import OVERFLOW, Column
-from target_warehouse.engines.keys import check_as_texts, has_another_key, may_be_null
+from target_warehouse.engines.keys import check_as_texts, check_spellings, has_another_key, may_be_null
 from target_warehouse.engines.postgres_types import LOOSE, is_ours, is_text, plain, wider, without_places
 from target_warehouse.engines.postgres_views import out_of_the_way
 from target_warehouse.engines.tables import check_schema, named, report_wider
@@ -123,6 +123,8 @@ def prepare(
         found.key or unique_columns(connection, table),
         _finds_in(connection),
     )
+    where = identifier(table.schema, table.name)
+    check_spellings(table, where, found.bases, _finds_in(connection), "CAST({text} AS text) ~ {pattern}")
     is_rekeyed = is_rekeyed and bool(found.key) and not _is_made_there(connection, table, found.key)
     if is_rekeyed:
         _forget_key(table, connection, found.key)
