@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox, start_sandbox
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox, start_sandbox
 
 _CORES = sorted(os.sched_getaffinity(0))
 SANDBOX_CORE, PROGRAM_CORE = _CORES[0], _CORES[-1]

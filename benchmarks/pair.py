@@ -34,7 +34,7 @@ from results import Result, Wanted, tell
 from tap_bench import LATENCY_MS, NOTHING_ELSE
 from target_loads import empty_postgres, postgres
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).with_name("pair_results.jsonl")

@@ -12,7 +12,7 @@ from typing import Any
 
 from measurement import Measured, Workshop
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 
 TAP = str(Path(sys.executable).with_name("tap-hubspot-dw"))
 LATENCY_MS = 200

@@ -12,7 +12,7 @@ from measurement import RequestWatch, sandbox
 from results import Result, Wanted
 from tap_bench import CONTACTS_ONLY, LATENCY_MS, NOTHING_ELSE, Bench, expect, requests_by_endpoint
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 
 #: HubSpot's requests in ten seconds, by the sandbox's tier.
 OBJECT_LIMITS = {"free": 100, "pro": 190}

@@ -200,7 +200,7 @@ def limit_postgres(url: str, *files: Path) -> list[float]:
     """Seconds of a binary COPY and one merge of each file's rows, which are decoded already."""
     import adbc_driver_postgresql.dbapi
 
-    from target_warehouse.engines.postgres import PostgresEngine
+    from target_warehouse.engines.postgres.engine import PostgresEngine
     from target_warehouse.settings import Settings
 
     seconds = []
@@ -223,9 +223,9 @@ def decoded(file: Path, engine: Any) -> tuple[Any, Any]:
     """The stream's table, made in PostgreSQL, and all its rows as Arrow."""
     import pyarrow as pa
 
-    from target_warehouse.columns import table_of
-    from target_warehouse.decoder import RunDecoder
-    from target_warehouse.runs import Run, pieces
+    from target_warehouse.decode.group_decoder import RunDecoder
+    from target_warehouse.decode.record_groups import Run, pieces
+    from target_warehouse.tables.table import table_of
 
     first, _, rest = file.read_bytes().partition(b"\n")
     schema = json.loads(first)

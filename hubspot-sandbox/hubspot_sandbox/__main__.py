@@ -1,5 +1,5 @@
 """`python -m hubspot_sandbox` is the command line."""
 
-from hubspot_sandbox.cli import main
+from hubspot_sandbox.control.cli import main
 
 main()

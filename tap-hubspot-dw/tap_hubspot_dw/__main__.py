@@ -1,5 +1,5 @@
 """`python -m tap_hubspot_dw` is the command line."""
 
-from tap_hubspot_dw.tap import TapHubSpotDW
+from tap_hubspot_dw.singer.tap import TapHubSpotDW
 
 TapHubSpotDW.cli()

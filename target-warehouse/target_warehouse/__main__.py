@@ -1,5 +1,5 @@
 """`python -m target_warehouse` is the command line."""
 
-from target_warehouse.command import main
+from target_warehouse.singer.main import main
 
 main()

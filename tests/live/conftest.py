@@ -88,7 +88,7 @@ def only_reads(spent: Spent) -> Iterator[None]:
             guard.check(request)
             return send(session, request, **more)
 
-        patch.setattr("tap_hubspot_dw.transport._Session.send", checked)
+        patch.setattr("tap_hubspot_dw.http.transport._Session.send", checked)
         for module in (requests, requests.sessions):
             patch.setattr(module, "Session", lambda: ReadOnlySession(API_URL, spent))
         yield

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from tap_hubspot_dw.object_types import ObjectType
-from tap_hubspot_dw.ranges import Range
-from tap_hubspot_dw.search import MOST_RESULTS, Window, search_body
+from tap_hubspot_dw.reading.change_window import MOST_RESULTS, Window, search_body
+from tap_hubspot_dw.reading.id_ranges import Range
 from tap_hubspot_dw.timestamps import parse_timestamp
 from tests.live.asking import Reply
 from tests.live.finding import Finding, NeedsError

@@ -9,7 +9,7 @@ from typing import Any
 
 from tap_hubspot_dw.errors import SettingsError
 from tap_hubspot_dw.object_types import STANDARD_TYPES, ObjectType, resolve
-from tap_hubspot_dw.pairs import Pair, pairs
+from tap_hubspot_dw.reading.association_pairs import Pair, pairs
 from tests.live.asking import Asking, Reply
 
 _MOST_CUSTOM = 2

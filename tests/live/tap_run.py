@@ -16,7 +16,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tap_hubspot_dw.tap import StreamsFailedError, TapHubSpotDW
+from tap_hubspot_dw.singer.tap import StreamsFailedError, TapHubSpotDW
 
 
 @dataclass(frozen=True)

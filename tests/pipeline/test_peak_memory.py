@@ -55,7 +55,7 @@ def test_a_million_small_records_stay_under_the_limits_of_tap_and_target(sandbox
         assert found[-1] <= 1.25 * found[len(found) // 2], f"the {name}'s memory grows: {found[::20]}"
 
 
-@pytest.mark.parametrize("module", ["tap_hubspot_dw.run", "target_warehouse.history"])
+@pytest.mark.parametrize("module", ["tap_hubspot_dw.run.run", "target_warehouse.load.load_history"])
 def test_the_memory_of_what_a_program_was_before_is_not_counted(module):
     program = f"from {module} import peak_memory_mb; print(peak_memory_mb())"
     said = subprocess.run([sys.executable, "-c", FAT, program], capture_output=True, text=True, check=True).stdout

@@ -17,8 +17,8 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from target_warehouse.cli import main
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.commands.cli import main
+from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse, PostgresWarehouse, Warehouse
 from tests.tap.running import run_tap
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 from tests.live.asking import Asking
 from tests.live.read_only import ReadOnlySession, Spent
 from tests.live.survey import Survey

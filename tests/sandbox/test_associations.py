@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hubspot_sandbox.admin_client import AdminError
+from hubspot_sandbox.control.admin_client import AdminError
 from tests.sandbox.conftest import Api
 
 PAIRS = (

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox, start_sandbox
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox, start_sandbox
 
 COMMAND = (sys.executable, "-m", "hubspot_sandbox")
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from hubspot_sandbox.admin_client import AdminError
-from hubspot_sandbox.faults import HTML_STATUSES, Fault, Faults
-from hubspot_sandbox.pytest_plugin import RunningSandbox
+from hubspot_sandbox.behaviour.faults import HTML_STATUSES, Fault, Faults
+from hubspot_sandbox.control.admin_client import AdminError
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 from tests.sandbox.conftest import Api
 from tests.sandbox.test_limits import _refresh
 

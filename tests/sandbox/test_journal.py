@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from hubspot_sandbox.admin_client import AdminClient
-from hubspot_sandbox.pytest_plugin import RunningSandbox, start_sandbox
+from hubspot_sandbox.control.admin_client import AdminClient
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox, start_sandbox
 from tests.sandbox.conftest import Api
 from tests.sandbox.test_commands import free_port, run
 

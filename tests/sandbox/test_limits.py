@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from hubspot_sandbox.limits import RollingWindow
-from hubspot_sandbox.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
+from hubspot_sandbox.behaviour.limits import RollingWindow
+from hubspot_sandbox.behaviour.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from tests.sandbox.conftest import Api
 
 LIST, SEARCH = "/crm/v3/objects/contacts?limit=1", "/crm/v3/objects/contacts/search"

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox
-from hubspot_sandbox.quirks import QUIRKS
+from hubspot_sandbox.behaviour.quirks import QUIRKS
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 from tests.live.asking import Reply
 from tests.live.open_points import NOT_ASKED, QUESTIONS, answered
 from tests.live.questions_of_associations import consequence

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 from tests.live.conftest import why_skipped
 from tests.live.open_points import QUESTIONS
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 from tap_hubspot_dw.object_types import STANDARD_TYPES
 from tests.live.asking import CannotAskError
 from tests.live.read_only import NotAReadError, ReadOnlySession, Spent

@@ -110,7 +110,7 @@ def test_properties_schemas_owners_and_pipelines(client: Any) -> None:
 
 
 def test_tokens_are_refreshed(client: Any, shared: Api) -> None:
-    from hubspot_sandbox.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
+    from hubspot_sandbox.behaviour.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 
     issued = client.oauth.tokens_api.create(
         grant_type="refresh_token", client_id=CLIENT_ID, client_secret=CLIENT_SECRET, refresh_token=REFRESH_TOKEN

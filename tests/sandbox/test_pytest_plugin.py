@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox, SandboxDefectError
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox, SandboxDefectError
 from tests.sandbox.conftest import Api
 
 
@@ -56,9 +56,9 @@ def test_requests_are_counted_by_endpoint_and_status(api: Api) -> None:
 
 
 BROKEN = """
-from hubspot_sandbox.reference import PIPELINES
+from hubspot_sandbox.portal.reference import PIPELINES
 PIPELINES["deals"][0].clear()
-from hubspot_sandbox.cli import main
+from hubspot_sandbox.control.cli import main
 main(["serve", "--port", "0", "--json", "--contacts", "1"])
 """
 

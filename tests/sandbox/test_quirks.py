@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubspot_sandbox.quirks import QUIRKS
+from hubspot_sandbox.behaviour.quirks import QUIRKS
 from tests.sandbox.conftest import Api
 
 LIST = "/crm/v3/objects/contacts?limit=100"

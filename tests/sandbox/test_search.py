@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hubspot_sandbox.pytest_plugin import RunningSandbox
+from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 from tests.sandbox.conftest import Api
 
 BY_ID = [{"propertyName": "hs_object_id", "direction": "ASCENDING"}]

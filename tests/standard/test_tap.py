@@ -10,8 +10,8 @@ import atexit
 import pytest
 from singer_sdk.testing import get_tap_test_class
 
-from hubspot_sandbox.pytest_plugin import start_sandbox
-from tap_hubspot_dw.tap import TapHubSpotDW
+from hubspot_sandbox.control.pytest_plugin import start_sandbox
+from tap_hubspot_dw.singer.tap import TapHubSpotDW
 
 # Columns such as `archived_at` have no value in a first run.
 pytestmark = pytest.mark.filterwarnings("ignore:No records were available to test")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.testing import get_target_test_class
 
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

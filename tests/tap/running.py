@@ -16,7 +16,7 @@ from typing import Any
 
 TAP = Path(sys.executable).with_name("tap-hubspot-dw")
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["tap_hubspot_dw.tap"])
+_SERVER.set_forkserver_preload(["tap_hubspot_dw.singer.tap"])
 VERSION = {"api_version": version} if (version := os.environ.get("WAREHOUSE_TEST_API_VERSION")) else {}
 CLEAN = {name: text for name, text in os.environ.items() if not name.startswith("TAP_HUBSPOT_DW_")}
 
@@ -116,7 +116,7 @@ def _command(arguments: list[str], env: dict[str, str], out: str, log: str) -> N
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.environ.clear()
     os.environ.update(env)
-    from tap_hubspot_dw.tap import TapHubSpotDW
+    from tap_hubspot_dw.singer.tap import TapHubSpotDW
 
     TapHubSpotDW.cli(args=arguments, prog_name="tap-hubspot-dw")
 

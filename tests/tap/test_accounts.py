@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tap_hubspot_dw.events import Block, Checkpoint
-from tap_hubspot_dw.tap import TapHubSpotDW
+from tap_hubspot_dw.singer.events import Block, Checkpoint
+from tap_hubspot_dw.singer.tap import TapHubSpotDW
 from tests.tap.table import LONG_AGO, Table
 
 CONTACTS = 640

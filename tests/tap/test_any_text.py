@@ -17,10 +17,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_hubspot_dw.events import record_lines
-from tap_hubspot_dw.records import RecordMaker
-from tap_hubspot_dw.schemas import columns, object_schema
-from tap_hubspot_dw.wanted import Wanted
+from tap_hubspot_dw.records.full_records import RecordMaker
+from tap_hubspot_dw.records.page_decoder import Wanted
+from tap_hubspot_dw.records.schemas import columns, object_schema
+from tap_hubspot_dw.singer.events import record_lines
 from tests.fuzzing import TIMEOUT, examples
 
 DIGITS = "0123456789"

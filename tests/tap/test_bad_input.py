@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tap_hubspot_dw.settings import OWN_STREAMS
-from tap_hubspot_dw.streams.reference import REFERENCES
+from tap_hubspot_dw.singer.streams.reference import REFERENCES
 from tests.tap.running import command, run_tap
 
 SECRET = "pat-sandbox-not-a-secret"

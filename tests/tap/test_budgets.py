@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tap_hubspot_dw.budgets import ASSOCIATIONS, OBJECTS, SEARCH, Budget, Budgets
+from tap_hubspot_dw.http.rate_limits import ASSOCIATIONS, OBJECTS, SEARCH, Budget, Budgets
 
 
 class Clock:

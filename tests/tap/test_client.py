@@ -11,8 +11,6 @@ import pytest
 import requests
 import responses
 
-from tap_hubspot_dw.auth import StaticToken
-from tap_hubspot_dw.client import Client, Traffic
 from tap_hubspot_dw.errors import (
     AuthenticationError,
     DailyLimitError,
@@ -21,9 +19,11 @@ from tap_hubspot_dw.errors import (
     RequestError,
     UnreachableError,
 )
-from tap_hubspot_dw.portal import Portal
-from tap_hubspot_dw.replies import decode
-from tap_hubspot_dw.run import Run
+from tap_hubspot_dw.http.auth import StaticToken
+from tap_hubspot_dw.http.client import Client, Traffic
+from tap_hubspot_dw.http.replies import decode
+from tap_hubspot_dw.hubspot.portal import Portal
+from tap_hubspot_dw.run.run import Run
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
 
 URL = "http://hubspot.test"

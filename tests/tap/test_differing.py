@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from tap_hubspot_dw.differing import LEAF_IDS, PIECES, differing_ranges
-from tap_hubspot_dw.ranges import Range
+from tap_hubspot_dw.reading.differing import LEAF_IDS, PIECES, differing_ranges
+from tap_hubspot_dw.reading.id_ranges import Range
 
 EVERY = range(10, 200_010, 2)
 

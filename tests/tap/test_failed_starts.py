@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tap_hubspot_dw.failed_starts import MOST_NOTES
+from tap_hubspot_dw.run.failed_starts import MOST_NOTES
 from tests.tap.running import discover, run_tap
 
 TOKEN = "pat-that-nobody-knows"

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import pytest
 
-from tap_hubspot_dw.streams.full_pass import CHECKPOINT_RECORDS
+from tap_hubspot_dw.singer.streams.full_pass import CHECKPOINT_RECORDS
 from tests.tap.running import CLEAN, TAP, VERSION, run_tap
 
 TOTAL = 60_500

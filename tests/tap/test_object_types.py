@@ -6,7 +6,7 @@ import pytest
 
 from tap_hubspot_dw.errors import SettingsError
 from tap_hubspot_dw.object_types import needs_schemas, resolve
-from tap_hubspot_dw.pairs import pairs
+from tap_hubspot_dw.reading.association_pairs import pairs
 
 DIVISION = {
     "name": "division",

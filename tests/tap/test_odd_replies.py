@@ -9,16 +9,16 @@ import re
 import pytest
 import responses
 
-from tap_hubspot_dw.association_reader import AssociationReader
-from tap_hubspot_dw.auth import StaticToken
-from tap_hubspot_dw.client import Client
 from tap_hubspot_dw.errors import HubSpotError
+from tap_hubspot_dw.http.auth import StaticToken
+from tap_hubspot_dw.http.client import Client
+from tap_hubspot_dw.hubspot.association_reader import AssociationReader
+from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import STANDARD_TYPES
-from tap_hubspot_dw.portal import Portal
-from tap_hubspot_dw.ranges import NotPositionalError, Range, Shares
-from tap_hubspot_dw.search import Window
+from tap_hubspot_dw.reading.change_window import Window
+from tap_hubspot_dw.reading.id_ranges import NotPositionalError, Range, Shares
+from tap_hubspot_dw.records.page_decoder import Wanted
 from tap_hubspot_dw.timestamps import parse_timestamp
-from tap_hubspot_dw.wanted import Wanted
 
 URL = "http://hubspot.test"
 CONTACTS, DEALS = STANDARD_TYPES["contacts"], STANDARD_TYPES["deals"]

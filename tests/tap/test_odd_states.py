@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_hubspot_dw.errors import SettingsError
-from tap_hubspot_dw.state import StreamState, bookmarks_of
-from tap_hubspot_dw.tap import _checked_text
+from tap_hubspot_dw.reading.stream_state import StreamState, bookmarks_of
+from tap_hubspot_dw.singer.tap import _checked_text
 from tests.tap.running import run_tap
 from tests.tap.test_bad_input import GOOD
 

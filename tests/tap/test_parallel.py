@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tap_hubspot_dw.parallel import in_parallel
+from tap_hubspot_dw.reading.parallel import in_parallel
 
 
 def test_every_item_arrives_in_its_tasks_order_before_the_task_is_done():

@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tap_hubspot_dw.auth import OAuthToken, StaticToken
-from tap_hubspot_dw.client import Client, Traffic
 from tap_hubspot_dw.errors import AuthenticationError, HubSpotError, UnreachableError
+from tap_hubspot_dw.http.auth import OAuthToken, StaticToken
+from tap_hubspot_dw.http.client import Client, Traffic
+from tap_hubspot_dw.http.transport import MOST_BYTES
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
-from tap_hubspot_dw.transport import MOST_BYTES
 from tests.tap.running import run_tap
 
 DEFAULTS = {name: each["default"] for name, each in CONFIG_JSONSCHEMA["properties"].items() if "default" in each}

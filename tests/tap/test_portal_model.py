@@ -21,14 +21,17 @@ import responses
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tap_hubspot_dw import client, portal, ranges, run
 from tap_hubspot_dw.errors import RunStoppedError
-from tap_hubspot_dw.events import Activation, Block, Checkpoint
-from tap_hubspot_dw.ranges import Range, gaps
-from tap_hubspot_dw.run import CLOCK_TOLERANCE
-from tap_hubspot_dw.state import StreamState
-from tap_hubspot_dw.streams import archive, full_pass, objects
-from tap_hubspot_dw.tap import TapHubSpotDW
+from tap_hubspot_dw.http import client
+from tap_hubspot_dw.hubspot import portal
+from tap_hubspot_dw.reading import id_ranges
+from tap_hubspot_dw.reading.id_ranges import Range, gaps
+from tap_hubspot_dw.reading.stream_state import StreamState
+from tap_hubspot_dw.run import run
+from tap_hubspot_dw.run.run import CLOCK_TOLERANCE
+from tap_hubspot_dw.singer.events import Activation, Block, Checkpoint
+from tap_hubspot_dw.singer.streams import archive, full_pass, objects
+from tap_hubspot_dw.singer.tap import TapHubSpotDW
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
 from tests.fuzzing import TIMEOUT, examples
 from tests.tap.portal_model import LIES, MOST_RESULTS, PortalModel
@@ -39,7 +42,7 @@ SMALL = [
     *((module, "RANGE_RECORDS", 50) for module in (portal, objects, full_pass)),
     *((portal, name, (0.0, 0.0)) for name in ("_EMPTY_PAGE_WAITS", "_SHORT_PAGE_WAITS")),
     (archive, "_WAITS", (0.0, 0.0)),
-    *((module, "LEAST_TO_SHARE", 10) for module in (portal, ranges)),
+    *((module, "LEAST_TO_SHARE", 10) for module in (portal, id_ranges)),
     *((portal, "MOST_RESULTS", MOST_RESULTS), (full_pass, "CHECKPOINT_RECORDS", 25), (archive, "_BLOCK_RECORDS", 3)),
 ]
 SETTINGS = {

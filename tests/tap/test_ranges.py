@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_hubspot_dw.ranges import NotPositionalError, Range, Shares, checked_page, cut, gaps, merged
+from tap_hubspot_dw.reading.id_ranges import NotPositionalError, Range, Shares, checked_page, cut, gaps, merged
 
 FINISHED = [
     ([], [], [Range(0)]),

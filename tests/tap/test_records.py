@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from tap_hubspot_dw.records import RecordMaker, archived_records, merged_records
-from tap_hubspot_dw.schemas import OBJECT_COLUMNS, column_name, columns, object_schema, property_name
-from tap_hubspot_dw.wanted import Wanted
+from tap_hubspot_dw.records.full_records import RecordMaker, archived_records, merged_records
+from tap_hubspot_dw.records.page_decoder import Wanted
+from tap_hubspot_dw.records.schemas import OBJECT_COLUMNS, column_name, columns, object_schema, property_name
 
 DEFINITIONS = [
     {"name": "email", "type": "string", "label": "Email", "description": "Where to write"},

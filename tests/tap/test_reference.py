@@ -10,15 +10,15 @@ from email.utils import format_datetime
 import pytest
 import responses
 
-from tap_hubspot_dw.auth import StaticToken
-from tap_hubspot_dw.client import Client
-from tap_hubspot_dw.events import Activation
+from tap_hubspot_dw.http.auth import StaticToken
+from tap_hubspot_dw.http.client import Client
+from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import STANDARD_TYPES
-from tap_hubspot_dw.portal import Portal
-from tap_hubspot_dw.run import Run
+from tap_hubspot_dw.run.run import Run
 from tap_hubspot_dw.settings import Settings
-from tap_hubspot_dw.streams.reference import REFERENCES, ReferenceStream
-from tap_hubspot_dw.tap import TapHubSpotDW
+from tap_hubspot_dw.singer.events import Activation
+from tap_hubspot_dw.singer.streams.reference import REFERENCES, ReferenceStream
+from tap_hubspot_dw.singer.tap import TapHubSpotDW
 from tap_hubspot_dw.timestamps import epoch_ms
 from tests.tap.running import run_tap
 

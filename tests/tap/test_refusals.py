@@ -9,10 +9,10 @@ from functools import partial
 
 import pytest
 
-from tap_hubspot_dw.auth import StaticToken
-from tap_hubspot_dw.client import Client, Traffic
 from tap_hubspot_dw.errors import ForbiddenError, HubSpotError, MissingScopesError
-from tap_hubspot_dw.replies import Answer, check_association_errors, check_batch_errors, refusal, throttle_seconds
+from tap_hubspot_dw.http.auth import StaticToken
+from tap_hubspot_dw.http.client import Client, Traffic
+from tap_hubspot_dw.http.replies import Answer, check_association_errors, check_batch_errors, refusal, throttle_seconds
 from tests.tap.running import run_tap
 
 LIST = "/crm/objects/2026-09/0-1"

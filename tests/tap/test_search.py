@@ -6,8 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tap_hubspot_dw.ranges import Range
-from tap_hubspot_dw.search import UnsortedError, Window, ascending_ids, change_window, is_last, search_body
+from tap_hubspot_dw.reading.change_window import (
+    UnsortedError,
+    Window,
+    ascending_ids,
+    change_window,
+    is_last,
+    search_body,
+)
+from tap_hubspot_dw.reading.id_ranges import Range
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tap_hubspot_dw.id_sets import pack, unpack
-from tap_hubspot_dw.seen import SeenIds
+from tap_hubspot_dw.reading.id_sets import pack, unpack
+from tap_hubspot_dw.reading.shared_ids import SeenIds
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -8,19 +8,19 @@ import time
 
 import pytest
 
-from hubspot_sandbox.api_associations import write_cursor
-from tap_hubspot_dw import shapes
-from tap_hubspot_dw.association_reader import AssociationReader
-from tap_hubspot_dw.auth import StaticToken
-from tap_hubspot_dw.client import Client
+from hubspot_sandbox.api.associations import write_cursor
 from tap_hubspot_dw.errors import HubSpotError, MisshapenReplyError, ReplyError
+from tap_hubspot_dw.http import shapes
+from tap_hubspot_dw.http.auth import StaticToken
+from tap_hubspot_dw.http.client import Client
+from tap_hubspot_dw.hubspot.association_reader import AssociationReader
+from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import STANDARD_TYPES
-from tap_hubspot_dw.portal import Portal
-from tap_hubspot_dw.schemas import Column
-from tap_hubspot_dw.search import Window
+from tap_hubspot_dw.reading.change_window import Window
+from tap_hubspot_dw.records.converters import to_number
+from tap_hubspot_dw.records.page_decoder import IDS_ONLY, Wanted
+from tap_hubspot_dw.records.schemas import Column
 from tap_hubspot_dw.timestamps import parse_timestamp
-from tap_hubspot_dw.values import to_number
-from tap_hubspot_dw.wanted import IDS_ONLY, Wanted
 from tests.tap.running import run_tap
 
 CONTACTS, DEALS = STANDARD_TYPES["contacts"], STANDARD_TYPES["deals"]

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from meltano.core.utils import merge
 
-from tap_hubspot_dw.ranges import Range
-from tap_hubspot_dw.state import FullPass, PairPass, StreamState
+from tap_hubspot_dw.reading.id_ranges import Range
+from tap_hubspot_dw.reading.stream_state import FullPass, PairPass, StreamState
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hubspot_sandbox.quirks import QUIRKS
+from hubspot_sandbox.behaviour.quirks import QUIRKS
 from tests.long import LONG
 from tests.pipeline.changes import mixed_changes
 from tests.tap.running import TapRun, is_gone, run_tap

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from tap_hubspot_dw.tap import TapHubSpotDW
+from tap_hubspot_dw.singer.tap import TapHubSpotDW
 
 
 def test_a_stream_that_is_being_read_adds_nothing_to_the_state_that_the_main_thread_writes(config):

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tap_hubspot_dw.events import Block, Checkpoint
-from tap_hubspot_dw.tap import TapHubSpotDW
+from tap_hubspot_dw.singer.events import Block, Checkpoint
+from tap_hubspot_dw.singer.tap import TapHubSpotDW
 from tests.tap.running import run_tap
 from tests.tap.table import Table
 

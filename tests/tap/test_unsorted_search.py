@@ -10,12 +10,12 @@ import re
 import pytest
 import responses
 
-from tap_hubspot_dw.auth import StaticToken
-from tap_hubspot_dw.client import Client, Traffic
 from tap_hubspot_dw.errors import ReplyError
+from tap_hubspot_dw.http.auth import StaticToken
+from tap_hubspot_dw.http.client import Client, Traffic
+from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import STANDARD_TYPES
-from tap_hubspot_dw.portal import Portal
-from tap_hubspot_dw.search import Window
+from tap_hubspot_dw.reading.change_window import Window
 from tap_hubspot_dw.timestamps import epoch_ms, parse_timestamp
 
 CONTACTS = STANDARD_TYPES["contacts"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_hubspot_dw.values import to_boolean, to_date, to_date_time, to_number
+from tap_hubspot_dw.records.converters import to_boolean, to_date, to_date_time, to_number
 from tests.fuzzing import examples
 
 CONVERTED = [

@@ -16,13 +16,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tap_hubspot_dw.errors import MisshapenReplyError
-from tap_hubspot_dw.events import record_lines
-from tap_hubspot_dw.records import RecordMaker
-from tap_hubspot_dw.replies import Reply
-from tap_hubspot_dw.schemas import Column
+from tap_hubspot_dw.http.replies import Reply
+from tap_hubspot_dw.records.compiled_records import IS_COMPILED, WrittenRecord, writer
+from tap_hubspot_dw.records.full_records import RecordMaker
+from tap_hubspot_dw.records.page_decoder import MERGED_IDS, Wanted
+from tap_hubspot_dw.records.schemas import Column
+from tap_hubspot_dw.singer.events import record_lines
 from tap_hubspot_dw.timestamps import EPOCH
-from tap_hubspot_dw.wanted import MERGED_IDS, Wanted
-from tap_hubspot_dw.written import IS_COMPILED, WrittenRecord, writer
 from tests.fuzzing import DAMAGE, TIMEOUT, examples
 from tests.tap.test_any_text import COLUMNS, TYPES, pages, texts
 

@@ -7,7 +7,7 @@ import json
 import threading
 from typing import IO, TYPE_CHECKING, Any
 
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
     import subprocess

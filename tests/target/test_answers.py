@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from target_warehouse.cli import main
-from target_warehouse.configuration import configuration_of
+from target_warehouse.commands.cli import main
 from target_warehouse.errors import SettingsError
+from target_warehouse.redaction import configuration_of
 from tests.conftest import Warehouse
 from tests.target.test_compare import ROWS, load
 

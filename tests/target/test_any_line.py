@@ -18,10 +18,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from target_warehouse.decode.record_groups import Line, pieces
 from target_warehouse.errors import InputError, SettingsError, told_errors
-from target_warehouse.reader import LineReader
-from target_warehouse.runs import Line, pieces
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.message_reader import LineReader
+from target_warehouse.singer.target import TargetWarehouse
 from tests.fuzzing import TIMEOUT, examples
 
 NULLABLE = {name: {"type": [name, "null"]} for name in ("integer", "number", "string", "boolean", "object", "array")}

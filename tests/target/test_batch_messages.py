@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from target_warehouse.errors import InputError, RejectedRecordsError
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
     import subprocess

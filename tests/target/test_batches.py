@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from target_warehouse.batches import settle
+from target_warehouse.load.last_per_key import settle
 
 AT = "2026-01-01T00:00:00Z"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from target_warehouse.blocks import BLOCK_BYTES, ReadAhead
+from target_warehouse.decode.read_ahead import BLOCK_BYTES, ReadAhead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

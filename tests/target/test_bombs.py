@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from target_warehouse.errors import InputError, RejectedRecordsError
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.target.listener import Listener
 
 if TYPE_CHECKING:

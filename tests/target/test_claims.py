@@ -10,7 +10,7 @@ import pytest
 
 from target_warehouse.errors import InputError, SettingsError
 from target_warehouse.settings import Settings
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
     from conftest import DuckDBWarehouse, Warehouse

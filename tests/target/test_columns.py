@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from target_warehouse.columns import kind_of, needs_validator, table_of
+from target_warehouse.tables.table import kind_of, needs_validator, table_of
 
 KINDS: list[tuple[dict[str, Any], str]] = [
     ({"type": "string"}, "string"),

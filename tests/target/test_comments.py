@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from target_warehouse.columns import comment_of, needs_validator
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
+from target_warehouse.tables.table import comment_of, needs_validator
 from tests.conftest import PostgresWarehouse
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from target_warehouse.cli import main
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.commands.cli import main
+from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse, PostgresWarehouse
 from tests.target.test_two_lines import SCHEMA as ALL_KINDS
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from target_postgres.target import TargetPostgres
 
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from target_postgres.target import TargetPostgres
 
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.target.test_drop_in import login, run
 
 if TYPE_CHECKING:

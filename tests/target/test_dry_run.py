@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_warehouse.errors import RejectedRecordsError
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse
 from tests.target.feeding import feed, numbers
 from tests.target.test_singer_streams import NEXT_RUN, STREAMS, ends_as

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from target_warehouse.engines import open_engine
 from target_warehouse.errors import LoadError
 from target_warehouse.settings import Settings
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import PostgresWarehouse
 
 TEXT = {"type": ["string", "null"]}

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
-from target_warehouse.cli import main
+from target_warehouse.commands.cli import main
 
 if TYPE_CHECKING:
     from conftest import Warehouse

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from target_warehouse.columns import Table, table_of
-from target_warehouse.decoder import Decoded, RunDecoder
-from target_warehouse.lines import IS_COMPILED
-from target_warehouse.rows import Losses
-from target_warehouse.runs import Run
+from target_warehouse.decode.arrow_columns import Losses
+from target_warehouse.decode.compiled import IS_COMPILED
+from target_warehouse.decode.group_decoder import Decoded, RunDecoder
+from target_warehouse.decode.record_groups import Run
+from target_warehouse.tables.table import Table, table_of
 from tests.fuzzing import DAMAGE, TIMEOUT, examples
 
 #: Of each column the JSON schema, and the type that it has in a database.

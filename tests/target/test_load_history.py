@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from target_warehouse.cli import main
-from target_warehouse.engines.sql import MOST_COMPARED
+from target_warehouse.commands.cli import main
+from target_warehouse.engines.sql_transaction import MOST_COMPARED
 from target_warehouse.errors import RejectedRecordsError
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import PostgresWarehouse
 
 if TYPE_CHECKING:

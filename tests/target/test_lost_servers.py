@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from target_warehouse.errors import LoadError, WarehouseError
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import PostgresWarehouse
 from tests.long import LONG
 from tests.target.feeding import assert_consistent, feed, last_state, load, numbers

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_warehouse.errors import LoadError
-from target_warehouse.names import fit
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
+from target_warehouse.tables.fitted_names import fit
 
 if TYPE_CHECKING:
     from conftest import Warehouse

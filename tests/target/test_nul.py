@@ -6,7 +6,7 @@ import io
 import json
 from typing import TYPE_CHECKING
 
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
     import pytest

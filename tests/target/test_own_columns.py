@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_warehouse.commands.report.history import read
 from target_warehouse.engines import open_engine
 from target_warehouse.errors import InputError, RejectedRecordsError
-from target_warehouse.report import read
 from target_warehouse.settings import Settings
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
     from conftest import Warehouse

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from target_warehouse.errors import ConnectionFailedError, LoadError, RejectedRecordsError, WarehouseError
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import PostgresWarehouse
 from tests.target.own_server import own_server
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from tap_hubspot_dw.streams.history import SCHEMA as EXTRACTIONS
-from target_warehouse.cli import main
+from tap_hubspot_dw.singer.streams.history import SCHEMA as EXTRACTIONS
+from target_warehouse.commands.cli import main
+from target_warehouse.commands.report.history import RUNS, read
+from target_warehouse.commands.report.text import age, render, trend
 from target_warehouse.engines import open_engine
-from target_warehouse.history import KILLED
-from target_warehouse.report import RUNS, read
-from target_warehouse.report_text import age, render, trend
+from target_warehouse.load.load_history import KILLED
 from target_warehouse.settings import Settings
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.target.conftest import COMMANDS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from click.testing import Result
     from conftest import Warehouse
 
-    from target_warehouse.report import Report
+    from target_warehouse.commands.report.history import Report
 
 SCHEMA = {"properties": {"id": {"type": ["integer", "null"]}, "v": {"type": ["string", "null"]}}}
 NOW = dt.datetime.now(dt.UTC)
@@ -353,7 +353,7 @@ def test_a_trend_has_a_bar_a_run_and_the_sign_of_one_that_failed(warehouse: Ware
 def test_the_command_begins_without_the_sdk() -> None:
     """It takes half a second, and neither the report nor a comparison of DuckDB files needs it."""
     program = (
-        "import sys, target_warehouse.cli, target_warehouse.engines.duckdb\n"
+        "import sys, target_warehouse.commands.cli, target_warehouse.engines.duckdb.engine\n"
         "from target_warehouse import compare, report, report_page, report_text\n"
         "sys.exit('singer_sdk' in sys.modules)"
     )

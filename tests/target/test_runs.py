@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from target_warehouse.runs import Run, _lines_alike, lines_alike, pieces
+from target_warehouse.decode.record_groups import Run, _lines_alike, lines_alike, pieces
 
 LINES = {
     "S": '{"type":"STATE","value":{}}',

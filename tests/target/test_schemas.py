@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from target_warehouse.schemas import MOST_LEVELS, SchemaError, modern
-from target_warehouse.unions import column_schema
-from target_warehouse.validation import RecordChecker, is_multiple, matches
+from target_warehouse.singer.schemas import MOST_LEVELS, SchemaError, modern
+from target_warehouse.singer.validation import RecordChecker, is_multiple, matches
+from target_warehouse.tables.unions import column_schema
 
 #: Each definition refers twice to the next one: thirty of them unfold into a billion schemas.
 DOUBLING = {f"d{i}": {"anyOf": [{"$ref": f"#/$defs/d{i + 1}"}, {"$ref": f"#/$defs/d{i + 1}"}]} for i in range(30)}

@@ -16,7 +16,7 @@ from psycopg import sql
 from target_warehouse.engines import open_engine
 from target_warehouse.errors import WarehouseError
 from target_warehouse.settings import Settings
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
     import subprocess

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from target_warehouse.engines import open_engine
 from target_warehouse.errors import ConnectionFailedError, SettingsError
 from target_warehouse.settings import Settings
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import PostgresWarehouse
 from tests.target.feeding import assert_consistent, feed, load, numbers
 from tests.target.pooler import needs_pgbouncer, pooled

@@ -12,11 +12,11 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
-from target_warehouse.cli import main
-from target_warehouse.columns import comment_of
+from target_warehouse.commands.cli import main
 from target_warehouse.errors import LoadError, SettingsError
 from target_warehouse.shown import shown
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
+from target_warehouse.tables.table import comment_of
 
 EVIL = "no\x1b[2Jthing\r\n2026-11-30 | all is well\u202e\u2028\x9b1A\x00\x07\ud800\x85\t end"
 

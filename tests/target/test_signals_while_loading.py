@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from target_warehouse.errors import TerminatedError
-from target_warehouse.signals import Signals
+from target_warehouse.singer.signals import Signals
 from tests.long import LONG
 from tests.target.feeding import assert_consistent, feed, last_state, numbers
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_warehouse.errors import InputError
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.target.feeding import numbers
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import paramiko
 import pytest
 
 from target_warehouse.errors import ConnectionFailedError, WarehouseError
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.target.listener import Listener
 from tests.target.own_server import PASSWORD, OwnServer, installed_programs_with_tls, own_server
 from tests.target.tls import Authority, Gate

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_warehouse.errors import StreamsRefusedError
-from target_warehouse.sink import WarehouseSink
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.sink import WarehouseSink
+from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
     from conftest import Warehouse
 
-    from target_warehouse.runs import Run
+    from target_warehouse.decode.record_groups import Run
 
 STREAMS = sorted((Path(__file__).parent / "streams").glob("*.singer"))
 NEXT_RUN = "=== next run\n"

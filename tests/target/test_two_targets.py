@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.target.feeding import assert_consistent, feed, last_state, numbers
 
 if TYPE_CHECKING:

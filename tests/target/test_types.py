@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_warehouse.engines.types import holds, widened
+from target_warehouse.engines.type_widening import holds, widened
 from target_warehouse.errors import LoadError
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
     from conftest import Warehouse

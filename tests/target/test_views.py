@@ -11,7 +11,7 @@ import pytest
 
 from target_warehouse.errors import LoadError, SettingsError
 from target_warehouse.settings import Settings
-from target_warehouse.target import TargetWarehouse
+from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import PostgresWarehouse
 
 if TYPE_CHECKING:

@@ -18,16 +18,16 @@ def open_engine(settings: Settings, *, read_only: bool = False) -> Engine:
     # Imported here: each driver costs a quarter of a second to a second of start-up, and a run needs one.
     if settings.postgres is not None:
         if settings.dry_run and not read_only:
-            from target_warehouse.engines.postgres_shadow import PostgresShadow
+            from target_warehouse.engines.postgres.dry_run import PostgresShadow
 
             return PostgresShadow(settings.postgres)
-        from target_warehouse.engines.postgres import PostgresEngine
+        from target_warehouse.engines.postgres.engine import PostgresEngine
 
         return PostgresEngine(settings.postgres)
     if settings.dry_run and not read_only:
-        from target_warehouse.engines.duckdb_shadow import DuckDBShadow
+        from target_warehouse.engines.duckdb.dry_run import DuckDBShadow
 
         return DuckDBShadow(settings.duckdb_path or "", settings.lock_timeout_seconds)
-    from target_warehouse.engines.duckdb import DuckDBEngine
+    from target_warehouse.engines.duckdb.engine import DuckDBEngine
 
     return DuckDBEngine(settings.duckdb_path or "", settings.lock_timeout_seconds, read_only=read_only)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from target_warehouse.columns import DELETED_AT, TABLE_VERSION, own_column
+from target_warehouse.tables.table import DELETED_AT, TABLE_VERSION, own_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from target_warehouse.columns import Table
+    from target_warehouse.tables.table import Table
 
 #: The tables of the history of loads, and of the records that could not be loaded.
 HISTORY, REJECTS = "_load_history", "_rejected_records"
@@ -205,8 +205,8 @@ class Engine(Protocol):
     def make_views(self, schema: str, views_schema: str) -> None:
         """Have a view of the live rows of every table of `schema` in `views_schema`, none if that is empty.
 
-        `target_warehouse.views` says what is in them. Views that are as they should be are not touched, views that
-        somebody else made neither. One that cannot be made is logged.
+        `target_warehouse.tables.views` says what is in them. Views that are as they should be, and views that somebody
+        else made, are not touched. One that cannot be made is logged.
         """
 
     def tidy(self) -> None:

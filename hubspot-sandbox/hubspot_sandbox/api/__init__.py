@@ -1,0 +1,1 @@
+"""HubSpot's endpoints, a module a family."""

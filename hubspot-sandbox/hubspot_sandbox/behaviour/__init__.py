@@ -1,0 +1,1 @@
+"""How HubSpot behaves: limits, faults, oddities, tokens, the request log."""

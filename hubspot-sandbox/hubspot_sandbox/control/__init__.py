@@ -1,0 +1,1 @@
+"""The command line, the daemon and the pytest plugin."""

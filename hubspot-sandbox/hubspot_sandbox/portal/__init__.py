@@ -1,0 +1,1 @@
+"""The portal: its records, associations and definitions."""

@@ -1,0 +1,82 @@
+"""The portal: its options, records of every type, associations, and the one clock they share."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass, field
+
+from hubspot_sandbox.moments import Clock
+from hubspot_sandbox.portal.associations import Associations
+from hubspot_sandbox.portal.object_types import OBJECT_TYPES, ObjectType, resolve
+from hubspot_sandbox.portal.records import Records
+from hubspot_sandbox.portal.standing_changes import StandingChange
+
+DEFAULT_COUNTS = {
+    "contacts": 2_000,
+    "companies": 100,
+    "deals": 1_000,
+    "tickets": 50,
+    "appointments": 800,
+    "divisions": 40,
+}
+
+
+@dataclass(frozen=True)
+class PortalOptions:
+    """What a portal is made of; the same options give the same portal, value for value."""
+
+    seed: int = 1
+    counts: dict[str, int] = field(default_factory=lambda: dict(DEFAULT_COUNTS))
+    associations: int = 6_000
+    contact_properties: int = 300
+    portal_id: int = 20_858_235
+    oddities: bool = True
+    index_lag_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        negative = [name for name, count in self.counts.items() if count < 0]
+        if negative or self.associations < 0:
+            raise ValueError(f"A portal cannot have fewer than no {(*negative, 'associations')[0]}.")
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that is equal for options that give the same portal; how late search is does not change it."""
+        plain = dataclasses.asdict(self) | {"index_lag_seconds": 0, "counts": sorted(self.counts.items())}
+        return hashlib.sha256(repr(plain).encode()).hexdigest()[:16]
+
+
+class Portal:
+    """Seeded records plus everything changed since; `records` is keyed by object type id."""
+
+    def __init__(self, options: PortalOptions, clock: Clock) -> None:
+        self.options = options
+        self.clock = clock
+        self.records: dict[str, Records] = {
+            t.type_id: Records(
+                t,
+                options.counts.get(t.plural, 0),
+                seed=options.seed,
+                portal_id=options.portal_id,
+                clock=clock,
+                property_count=options.contact_properties if t.plural == "contacts" else None,
+                oddities=options.oddities,
+            )
+            for t in OBJECT_TYPES
+        }
+        # Drawing the values of 300 properties takes a moment; better now than in the first reply.
+        contacts = self.records["0-1"]
+        contacts.plan(contacts.definitions)
+        self.associations = Associations(self.records, options.associations)
+        #: changes that wait for pages to be served
+        self.standing: list[StandingChange] = []
+        self.set_index_lag(options.index_lag_seconds)
+
+    def resolve(self, text: str) -> ObjectType | None:
+        """The object type that a path element or a mutation names."""
+        return resolve(text, self.options.portal_id)
+
+    def set_index_lag(self, seconds: float) -> None:
+        """How long search's index stays behind; changes made from now on wait that long."""
+        for records in self.records.values():
+            records.lag.milliseconds = round(seconds * 1000)

@@ -1,0 +1,1 @@
+"""One running sandbox and the journal of its mutations."""

@@ -1,0 +1,1 @@
+"""The HTTP server, its proxy and its admin endpoints."""

@@ -1,0 +1,1 @@
+"""Requests to HubSpot: tokens, limits, retries, replies."""

@@ -1,0 +1,216 @@
+"""The shapes of HubSpot's replies, as far as the tap relies on them; a reply of another one is refused.
+
+Source: HubSpot's specifications of 2026-09. What is not named here may be missing, or anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, NotRequired, TypedDict, get_type_hints
+
+import msgspec
+
+from tap_hubspot_dw.errors import MisshapenReplyError
+from tap_hubspot_dw.http.replies import Reply, decode
+from tap_hubspot_dw.timestamps import parse_timestamp
+
+Decode = Callable[[bytes], Reply]
+
+_Id = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]+\Z")] | Annotated[int, msgspec.Meta(ge=0)]
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _Next(TypedDict):
+    after: _Text | int
+
+
+class _Paging(TypedDict, total=False):
+    next: _Next | None
+
+
+class _Envelope(TypedDict):
+    """What stands around the results, of any kind."""
+
+    results: Any
+    paging: NotRequired[_Paging | None]
+    total: NotRequired[Annotated[int, msgspec.Meta(ge=0)]]
+    errors: NotRequired[Any]
+
+
+AROUND: dict[str, Any] = {
+    name: kind for name, kind in get_type_hints(_Envelope, include_extras=True).items() if name != "results"
+}
+
+
+class _Rows(_Envelope):
+    results: list[dict[str, Any]]
+
+
+class _Counted(TypedDict):
+    """A search's answer where only the count matters."""
+
+    total: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Object(TypedDict):
+    id: _Id
+    properties: dict[str, Any]
+    url: NotRequired[str | None]
+    archived: NotRequired[bool | None]
+    createdAt: NotRequired[Any]
+    updatedAt: NotRequired[Any]
+    archivedAt: NotRequired[Any]
+
+
+class _Objects(_Envelope):
+    results: list[_Object]
+
+
+class _AssociationType(TypedDict):
+    category: _Text
+    typeId: int
+    label: NotRequired[str | None]
+
+
+class _Edge(TypedDict):
+    toObjectId: _Id
+    associationTypes: list[_AssociationType]
+
+
+class _From(TypedDict):
+    id: _Id
+
+
+_Associated: Any = TypedDict(
+    "_Associated", {"from": _From, "to": list[_Edge], "paging": NotRequired[_Paging | None]}
+)  # `from` is a word of Python's
+
+
+class _Associations(_Envelope):
+    results: list[_Associated]
+
+
+class _WithId(TypedDict):
+    id: _Text
+
+
+class _Pipeline(TypedDict):
+    id: _Text
+    stages: list[_WithId]
+
+
+class _Schema(TypedDict):
+    objectTypeId: _Text
+    name: _Text
+    labels: NotRequired[dict[str, Any] | None]
+
+
+def _of(kind: Any) -> Decode:
+    """Return what decodes a reply straight into a shape, leaving out what that does not name."""
+    decoder = msgspec.json.Decoder(kind)
+
+    def decoded(content: bytes) -> Reply:
+        try:
+            reply: Reply = decoder.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            reply = _checked(decode(content), kind)
+        return reply
+
+    return decoded
+
+
+def _rows_of(row: Any) -> Decode:
+    """Return what decodes a reply, whose results have at least this shape, with everything that it has."""
+    decoder = _of(_Rows)
+
+    def decoded(content: bytes) -> Reply:
+        reply = decoder(content)
+        _checked(reply["results"], list[row])
+        for each in reply["results"]:
+            stages = each.get("stages")
+            _check_moments(each, ("createdAt", "updatedAt"))
+            for stage in stages if isinstance(stages, list) else ():
+                _check_moments(stage, ("createdAt", "updatedAt"))
+        return reply
+
+    return decoded
+
+
+def _checked(value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise MisshapenReplyError(f"HubSpot sent a reply of an unknown shape ({error}): run again later.") from error
+
+
+rows = _rows_of(dict[str, Any])
+counted = _of(_Counted)
+associations = _of(_Associations)
+envelope = _of(_Envelope)
+owners = _rows_of(_WithId)
+DESCRIPTIONS: Mapping[str, Decode] = {
+    "schemas": _rows_of(_Schema),
+    "properties": rows,  # one without a usable name is passed over: see `Portal.properties`
+    "pipelines": _rows_of(_Pipeline),
+}
+
+
+def cursor(reply: Mapping[str, Any]) -> str | None:
+    """Return what asks for the page that follows; None if none does."""
+    following = (reply.get("paging") or {}).get("next")
+    return str(following["after"]) if following else None
+
+
+class Circle:
+    """Finds out that a row of cursors goes round in circles, however large, in the memory of one of them.
+
+    Every cursor is compared with one before; which one moves on at twice the distance each time (Brent's algorithm).
+    """
+
+    def __init__(self) -> None:
+        self._kept: object = None
+        self._seen = 0
+        self._next = 1
+
+    def closes(self, cursor: object) -> bool:
+        """Take the next cursor; whether it has been there before."""
+        if cursor == self._kept:
+            return True
+        self._seen += 1
+        if self._seen == self._next:
+            self._kept, self._next = cursor, 2 * self._next
+        return False
+
+
+def objects(content: bytes) -> Reply:
+    """Return a reply with objects whose `properties` may have values that are no text.
+
+    Raises:
+        UnreadableReplyError: it is none.
+    """
+    reply: Reply = _checked(decode(content), _Objects)
+    for each in reply["results"]:
+        each["id"] = str(each["id"])
+    return reply
+
+
+def check_objects(objects: Iterable[Mapping[str, Any]]) -> None:
+    """Check what decoding into texts does not: that ids are numbers, and moments of archiving are moments.
+
+    Raises:
+        MisshapenReplyError: they are not.
+    """
+    for each in objects:
+        id_ = each["id"]
+        if not (id_.isascii() and id_.isdigit()):
+            raise MisshapenReplyError("HubSpot sent a record whose id is no number: run again later.")
+        _check_moments(each, ("archivedAt",))
+
+
+def _check_moments(row: Mapping[str, Any], names: Iterable[str]) -> None:
+    for name in names:
+        if row.get(name) is not None:
+            try:
+                parse_timestamp(row[name])
+            except (ValueError, TypeError) as error:
+                raise MisshapenReplyError(f"HubSpot sent a {name} that is no moment: run again later.") from error

@@ -1,0 +1,537 @@
+"""What is asked of HubSpot: each method is one need, answered in HubSpot's words.
+
+Pages come as generators, so that nothing is held that has been passed on; what describes the portal is asked once
+and kept for the run.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import quote
+
+from tap_hubspot_dw.errors import (
+    ForbiddenError,
+    HubSpotError,
+    NoPipelinesError,
+    ReplyError,
+    RequestError,
+    RunStoppedError,
+)
+from tap_hubspot_dw.http import shapes
+from tap_hubspot_dw.http.client import Client, Decode, Traffic
+from tap_hubspot_dw.http.rate_limits import ASSOCIATIONS, OBJECTS, SEARCH
+from tap_hubspot_dw.http.replies import Reply, check_batch_errors, decode
+from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.reading.change_window import (
+    MOST_RESULTS,
+    UnsortedError,
+    Window,
+    ascending_ids,
+    is_last,
+    search_body,
+)
+from tap_hubspot_dw.reading.id_ranges import (
+    EVERYTHING,
+    LEAST_TO_SHARE,
+    RANGE_RECORDS,
+    NotPositionalError,
+    Range,
+    Share,
+    checked_page,
+)
+from tap_hubspot_dw.records.page_decoder import IDS_ONLY, Wanted
+from tap_hubspot_dw.routes import path
+from tap_hubspot_dw.timestamps import clock_ahead, now, parse_timestamp
+
+HubSpotObject = dict[str, Any]
+Page = list[HubSpotObject]
+P = ParamSpec("P")
+
+LIST_PAGE_SIZE = 100  # HubSpot's maximum, for batch read too (documented)
+ASSOCIATION_INPUTS = 1000  # HubSpot's maximum since February 2025 (documented)
+_LONGEST_URL = 15_000  # HubSpot's proxy answers 414 from about 16,200 characters (observed), or sooner (hearsay)
+_TOO_LONG = frozenset({414, 431})
+_OWNERS_PAGE_SIZE = 500
+_SLICES_A_PAGE = 100  # two for each time that centuries can be halved until milliseconds are left
+_EMPTY_PAGE_WAITS = (0.0, 0.5, 1.0, 2.0, 4.0)  # seconds
+_SHORT_PAGE_WAITS = (0.0, 0.5)
+
+
+def _by_ids_if_refused(
+    read: Callable[Concatenate[Portal, ObjectType, Wanted, P], Iterator[Page]],
+) -> Callable[Concatenate[Portal, ObjectType, Wanted, P], Iterator[Page]]:
+    """Read a list again whose URL is too long for HubSpot, now with ids alone in it; some pages perhaps twice.
+
+    No list with a URL of that length is asked for any more.
+    """
+
+    @wraps(read)
+    def pages(portal: Portal, kind: ObjectType, wanted: Wanted, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Page]:
+        try:
+            yield from read(portal, kind, wanted, *args, **kwargs)
+        except RequestError as error:
+            if error.status not in _TOO_LONG:
+                raise
+            portal.avoid_urls_of(kind, wanted)
+            yield from read(portal, kind, wanted, *args, **kwargs)
+
+    return pages
+
+
+class Portal:
+    """One HubSpot account, as far as the tap reads it."""
+
+    def __init__(
+        self, client: Client, api_version: str, logger: logging.Logger, *, page_size: int = LIST_PAGE_SIZE
+    ) -> None:
+        self.client = client
+        self._version = api_version
+        self._logger = logger
+        self._page_size = page_size
+        self._traffic = Traffic()
+        self._longest_url = [_LONGEST_URL]  # shared by copies: what one learns, all know
+        self._described: dict[str, list[dict[str, Any]]] = {}
+        self._nameless: set[str] = set()
+        self._describing: dict[str, threading.Lock] = {}
+
+    def counted_by(self, traffic: Traffic) -> Portal:
+        """Return the same portal, whose requests from here on count as this traffic."""
+        portal = copy.copy(self)
+        portal._traffic = traffic  # noqa: SLF001  our own class
+        return portal
+
+    def schemas(self) -> list[dict[str, Any]]:
+        """Return the portal's custom objects."""
+        return self._describe("schemas", {})
+
+    def properties(self, kind: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
+        """Return the definitions of an object type's properties that are not archived; asked once, or `anew`.
+
+        One without a name, which cannot be asked for, is left out with a warning.
+        """
+        found = self._describe("properties", {"type": kind.type_id}, anew=anew)
+        named = [each for each in found if isinstance(each.get("name"), str) and each["name"]]
+        if len(named) < len(found) and kind.type_id not in self._nameless:
+            self._nameless.add(kind.type_id)
+            self._logger.warning(
+                "%s: %s of HubSpot's properties have no name and are left out.", kind.name, len(found) - len(named)
+            )
+        return named
+
+    def pipelines(self, kind: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
+        """Return an object type's pipelines with their stages; asked once, or `anew`.
+
+        Raises:
+            NoPipelinesError: HubSpot refuses those of a custom object, as it does where there are none (observed).
+        """
+        try:
+            return self._describe("pipelines", {"type": kind.type_id}, anew=anew)
+        except (RequestError, ForbiddenError) as error:
+            if kind.has_pipelines is not None:
+                raise
+            raise NoPipelinesError(str(error)) from error
+
+    def owners(self) -> Iterator[dict[str, Any]]:
+        """Yield active and archived owners."""
+        for archived in ("false", "true"):
+            params = {"limit": str(_OWNERS_PAGE_SIZE), "archived": archived}
+            for reply in self._pages(path("owners", self._version), params, shapes.owners):
+                yield from reply["results"]
+
+    @_by_ids_if_refused
+    def listed(self, kind: ObjectType, wanted: Wanted) -> Iterator[Page]:
+        """Yield every live object in pages, by HubSpot's own cursor; some perhaps twice."""
+        params, listed = self._list_params(kind, wanted)
+        where = path("list", self._version, type=kind.type_id)
+        for page in self._whole_list(where, params, listed.decode):
+            yield page if listed is wanted else self._batch_read(kind, page, wanted)
+
+    @_by_ids_if_refused
+    def listed_range(self, kind: ObjectType, wanted: Wanted, share: Share) -> Iterator[Page]:
+        """Yield the live objects of a range of ids in pages, above the id that it has been read to.
+
+        It ends where HubSpot says so, which need not be the end: see `Account`.
+
+        Raises:
+            NotPositionalError: HubSpot's list cannot be entered at an id.
+        """
+        params, listed = self._list_params(kind, wanted)
+        where = path("list", self._version, type=kind.type_id)
+        above, waits = share.reached, iter(_SHORT_PAGE_WAITS)
+        while True:
+            try:
+                shifted = {**params, "after": str(above + 1)} if above else params
+                reply = self._get(where, shifted, decoded=listed.decode)
+            except RequestError as error:
+                if above and error.status == 400:
+                    raise NotPositionalError(str(error)) from error
+                raise
+            results, last = checked_page(reply, above, int(params["limit"]))
+            through = share.reach(last, len(results))
+            page = [each for each in results if through is None or int(each["id"]) <= through]
+            yield page if listed is wanted else self._batch_read(kind, page, wanted)
+            if not reply.get("paging") or (through is not None and last >= through):
+                return
+            if last == above:
+                if (seconds := next(waits, None)) is None:
+                    raise NotPositionalError(f"an empty page at id {above} announces another")
+                self.client.wait(seconds)
+            above = last
+
+    def boundaries(
+        self, kind: ObjectType, above: int, window: Window | None = None, *, expected: int | None = None
+    ) -> Iterator[int]:
+        """Yield the id of every 10,000th object above an id and of the last, of those modified in the window, if any.
+
+        Hints only: the search index lags and may lack some. `expected` is how many it counts, if that is known.
+        """
+        url = path("search", self._version, type=kind.type_id)
+        left = RANGE_RECORDS if expected is None else expected
+        while left >= LEAST_TO_SHARE:
+            offset = min(left, RANGE_RECORDS) - 1
+            body = search_body(kind.modified_property, window, ["hs_object_id"], Range(above), 1)
+            try:
+                reply = self._post(url, {**body, "after": str(offset)}, SEARCH, decoded=IDS_ONLY.decode)
+            except RequestError:  # not searchable: the list is one range
+                return
+            results, total = reply["results"], int(reply.get("total", 0))
+            if results and int(results[0]["id"]) > above:
+                above = int(results[0]["id"])
+                yield above
+                left = total - offset - 1 if total != MOST_RESULTS else RANGE_RECORDS  # it may be capped (hearsay)
+            elif not results and total <= offset:
+                left = total
+            else:
+                return
+
+    def count(self, kind: ObjectType, span: Range = EVERYTHING, window: Window | None = None) -> int | None:
+        """Return how many live objects of a range of ids the search index counts, of those modified in a window.
+
+        The index may lag (documented). None where it is refused.
+        """
+        body = search_body(kind.modified_property, window, ["hs_object_id"], span, 1)
+        try:
+            where = path("search", self._version, type=kind.type_id)
+            return int(self._post(where, body, SEARCH, decoded=shapes.counted)["total"])
+        except RequestError:
+            return None
+
+    def archived(self, kind: ObjectType) -> Iterator[HubSpotObject]:
+        """Yield every object archived in the last 90 days (documented), with the properties of `IDS_ONLY`.
+
+        Some perhaps twice.
+
+        Raises:
+            RequestError: this object type has no archived list (observed for some), or not now.
+        """
+        params = {"limit": str(LIST_PAGE_SIZE), "archived": "true", "properties": ",".join(IDS_ONLY.names)}
+        for page in self._whole_list(path("list", self._version, type=kind.type_id), params, IDS_ONLY.decode):
+            yield from page
+
+    def changed(
+        self, kind: ObjectType, window: Window | None, wanted: Wanted, span: Range = EVERYTHING
+    ) -> Iterator[tuple[Page, int]]:
+        """Yield the live objects of a range of ids modified in the window, if there is one, by ascending id.
+
+        Each page comes with the number of those that are in it or follow it.
+
+        Raises:
+            UnsortedError: HubSpot does not sort this search by id.
+        """
+        url = path("search", self._version, type=kind.type_id)
+        while True:
+            body = search_body(kind.modified_property, window, wanted.names, span, 2 * self._page_size)
+            reply = self._first_page(url, body, wanted)
+            ids = ascending_ids(reply["results"], span.above)
+            yield reply["results"], int(reply.get("total", len(ids)))
+            if is_last(reply) or not ids:
+                return
+            span = Range(ids[-1], span.through)
+
+    def changed_ids(self, kind: ObjectType, window: Window) -> Iterator[list[int]]:
+        """Yield the ids of the live objects modified in the window, some perhaps twice."""
+        try:
+            for page, _ in self.changed(kind, window, IDS_ONLY):
+                yield [int(each["id"]) for each in page]
+        except UnsortedError:
+            for page in self.changed_in_slices(kind, window, IDS_ONLY):
+                yield [int(each["id"]) for each in page]
+
+    def changed_in_slices(self, kind: ObjectType, window: Window, wanted: Wanted) -> Iterator[Page]:
+        """Yield the live objects modified in the window, in any order: halve it until a page holds a slice.
+
+        Slices come in the order of time, and the last has no end: what is edited meanwhile is in it.
+
+        Raises:
+            ReplyError: more objects share a millisecond, or change meanwhile, than a search gives, or HubSpot does not
+                heed the window.
+        """
+        url = path("search", self._version, type=kind.type_id)
+        slices, now, asked, most = [window], self.client.now(), 0, 1
+        while slices:
+            if asked >= most:
+                raise ReplyError(f"HubSpot's search at {url} finds the same in every slice of time: run again later.")
+            part = slices.pop()
+            body = search_body(kind.modified_property, part, wanted.names, EVERYTHING, 2 * self._page_size)
+            reply = self._first_page(url, body, wanted)
+            total = int(reply.get("total", 0))
+            asked, most = asked + 1, max(most, _SLICES_A_PAGE * (total // (2 * self._page_size) + 2))
+            if is_last(reply):
+                yield reply["results"]
+            elif halves := part.halves(now):
+                slices += reversed(halves)
+            elif total > MOST_RESULTS:
+                raise ReplyError(
+                    f"{total:,} {kind.name} changed in the same millisecond and HubSpot does not sort them by id: "
+                    "run with --full-refresh."
+                    if part.until
+                    else f"{total:,} {kind.name} changed while changes were read, and HubSpot does not sort them by "
+                    "id: run again."
+                )
+            else:
+                yield from self._by_offset(url, body, reply, wanted)
+
+    def _by_offset(self, url: str, body: dict[str, Any], reply: Reply, wanted: Wanted) -> Iterator[Page]:
+        """Yield the pages of a search from its first on, by `after`; again while what left it has shifted others.
+
+        Raises:
+            ReplyError: it counts more than it shows.
+        """
+        ids: set[str] = set()
+        for _ in _EMPTY_PAGE_WAITS:
+            read = 0
+            while True:
+                yield reply["results"]
+                ids.update(each["id"] for each in reply["results"])
+                if not reply.get("paging") or read > int(reply.get("total", 0)):
+                    break
+                read += len(reply["results"])  # not its `after`, which steps over what a short page hides
+                reply = self._first_page(url, {**body, "after": str(read)}, wanted)
+            if len(ids) >= int(reply.get("total", 0)):
+                return
+            reply = self._first_page(url, body, wanted)
+        raise ReplyError(f"HubSpot's search at {url} counts {reply.get('total')} and shows {len(ids)}: run again.")
+
+    def live(self, kind: ObjectType, ids: Sequence[int], wanted: Wanted) -> Iterator[Page]:
+        """Yield those of the objects that are live, in pages; archived, merged and deleted ones are left out."""
+        for start in range(0, len(ids), LIST_PAGE_SIZE):
+            page: Page = [{"id": str(each)} for each in ids[start : start + LIST_PAGE_SIZE]]
+            yield self._batch_read(kind, page, wanted)
+
+    def by_id(self, kind: ObjectType, ids: Sequence[str], wanted: Wanted, *, archived: bool = False) -> Iterator[Page]:
+        """Yield what HubSpot has under these ids, in pages; for a merged one it is the survivor (observed)."""
+        where = path("batch_read", self._version, type=kind.type_id) + ("?archived=true" if archived else "")
+        for start in range(0, len(ids), LIST_PAGE_SIZE):
+            yield self._batch(where, kind, ids[start : start + LIST_PAGE_SIZE], wanted)
+
+    def usage(self) -> dict[str, int]:
+        """Return how many records HubSpot's limits say there are, by object type id; nothing where they do not.
+
+        What these figures count exactly, and how late they are, is not documented.
+        """
+        try:
+            reply = self._get(path("limits", self._version), decoded=decode)
+        except RunStoppedError:
+            raise
+        except HubSpotError as error:
+            self._logger.debug("HubSpot does not say how many records there are: %s", error)
+            return {}
+        custom = reply.get("customObjectTypes")
+        lists = [reply.get("hubspotDefinedObjectTypes"), custom.get("byObjectType") if isinstance(custom, dict) else ()]
+        rows = [row for some in lists if isinstance(some, list) for row in some if isinstance(row, dict)]
+        return {str(row.get("objectTypeId")): row["usage"] for row in rows if isinstance(row.get("usage"), int)}
+
+    def clock_ahead(self, kind: ObjectType) -> timedelta | None:
+        """Return by how much this machine's clock is ahead of HubSpot's, by the body of a reply; None where it is mute.
+
+        A batch read says when it was completed (observed); a proxy may write `Date`, but not that.
+        """
+        where = path("batch_read", self._version, type=kind.type_id)
+        sent_at = now()
+        try:
+            reply = self._post(where, {"inputs": [{"id": "1"}], "properties": []}, decoded=decode)
+            completed_at = parse_timestamp(str(reply.get("completedAt")))
+        except RunStoppedError:
+            raise
+        except (HubSpotError, ValueError) as error:
+            self._logger.debug("HubSpot does not say what time it is: %s", error)
+            return None
+        return clock_ahead(completed_at, sent_at, now())
+
+    def associations(self, from_kind: ObjectType, to_kind: ObjectType, inputs: Sequence[dict[str, str]]) -> Reply:
+        """Return HubSpot's reply about the associations of up to 1,000 records: see `AssociationReader`."""
+        where = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
+        return self._post(where, {"inputs": inputs}, ASSOCIATIONS, decoded=shapes.associations)
+
+    def association_types(self, from_kind: ObjectType, to_kind: ObjectType) -> list[dict[str, Any]]:
+        """Return the types of associations that there can be from one object type to the other."""
+        where = path("labels", self._version, type=from_kind.type_id, to=to_kind.type_id)
+        found: list[dict[str, Any]] = self._get(where, budget=ASSOCIATIONS)["results"]
+        return found
+
+    def _describe(self, need: str, parts: Mapping[str, str], *, anew: bool = False) -> list[dict[str, Any]]:
+        where = path(need, self._version, **parts)
+        with self._describing.setdefault(where, threading.Lock()):  # several streams may want it: it is asked for once
+            if anew or where not in self._described:
+                self._described[where] = self._get(where, decoded=shapes.DESCRIPTIONS[need])["results"]
+            return self._described[where]
+
+    def _get(
+        self, where: str, params: dict[str, str] | None = None, *, budget: str = OBJECTS, decoded: Decode = shapes.rows
+    ) -> Reply:
+        return self.client.get(where, params, budget, traffic=self._traffic, decoded=decoded)
+
+    def _post(self, where: str, body: dict[str, Any], budget: str = OBJECTS, *, decoded: Decode = shapes.rows) -> Reply:
+        return self.client.post(where, body, budget, traffic=self._traffic, decoded=decoded)
+
+    def _whole_list(self, where: str, params: dict[str, str], decoded: Decode) -> Iterator[Page]:
+        """Yield the pages of a list of objects, and doubt every reply that says less than it could.
+
+        A page that has room for what its cursor steps over is asked for again. Lists are sorted by id and can be
+        entered at one (observed): so what lies between such a page and the next is asked for too, and what follows
+        the last page. Where they cannot, both are believed in the end. Some objects come twice.
+        """
+        limit, after, last = int(params["limit"]), None, 0
+        circle, waits = shapes.Circle(), iter(_SHORT_PAGE_WAITS)
+        while True:
+            reply = self._get(where, {**params, "after": after} if after else params, decoded=decoded)
+            page = reply["results"]
+            yield page
+            last = max([last, *(int(each["id"]) for each in page)])
+            following = shapes.cursor(reply)
+            if following is None:
+                yield from self._between(where, params, decoded, last)
+                return
+            if len(page) < limit and following != str(last + 1):
+                if (seconds := next(waits, None)) is not None:
+                    self.client.wait(seconds)
+                    continue
+                if last and following.isdecimal() and int(following) > last:
+                    yield from self._between(where, params, decoded, last, int(following))
+                else:
+                    limit = len(page) or limit  # so short are its pages
+            waits = iter(_SHORT_PAGE_WAITS)
+            if circle.closes(following):
+                raise ReplyError(f"HubSpot's list at {where} does not advance beyond {last}: run again later.")
+            after = following
+
+    def _between(
+        self, where: str, params: dict[str, str], decoded: Decode, last: int, end: int | None = None
+    ) -> Iterator[Page]:
+        """Yield the pages of a list above an id and below another one; none where it cannot be entered there."""
+        while True:
+            try:
+                reply = self._get(where, {**params, "after": str(last + 1)} if last else params, decoded=decoded)
+            except RequestError as error:
+                if last and error.status == 400:
+                    return
+                raise
+            page = [each for each in reply["results"] if int(each["id"]) > last]
+            if not page:
+                return
+            yield page
+            last = max(int(each["id"]) for each in page)
+            if end is not None and last + 1 >= end:
+                return
+
+    def _pages(self, where: str, params: dict[str, str], decoded: Decode = shapes.rows) -> Iterator[Reply]:
+        """Yield replies until one has no `paging`; pages before that may be short or empty (observed)."""
+        after, circle = None, shapes.Circle()
+        while True:
+            reply = self._get(where, {**params, "after": after} if after else params, decoded=decoded)
+            yield reply
+            after = shapes.cursor(reply)
+            if not after:
+                return
+            if circle.closes(after):
+                raise ReplyError(f"HubSpot's list at {where} does not advance beyond {after}: run again later.")
+
+    def avoid_urls_of(self, kind: ObjectType, wanted: Wanted) -> None:
+        """Ask for no list any more with a URL as long as that of a list of these properties."""
+        characters = self._characters(kind, wanted)
+        if characters <= self._longest_url[0]:
+            self._longest_url[0] = characters - 1
+            self._logger.info("HubSpot takes no URL of %d characters: such lists are read by id.", characters)
+
+    def _characters(self, kind: ObjectType, wanted: Wanted) -> int:
+        return len(path("list", self._version, type=kind.type_id)) + len(quote(",".join(wanted.names), safe=","))
+
+    def _list_params(self, kind: ObjectType, wanted: Wanted) -> tuple[dict[str, str], Wanted]:
+        """Return a list's parameters, and what it gives: ids only where the URL would be too long.
+
+        Then batch read gives the properties; an object that is archived between the two is left to the sweep of
+        archived objects.
+        """
+        is_wide = self._characters(kind, wanted) > self._longest_url[0]
+        is_wide = is_wide or any("," in name for name in wanted.names)  # in a URL they would be two
+        listed = IDS_ONLY if is_wide else wanted
+        params = {"limit": str(self._page_size), "archived": "false", "properties": ",".join(listed.names)}
+        return params, listed
+
+    def _batch_read(self, kind: ObjectType, page: Page, wanted: Wanted) -> Page:
+        """Return the listed objects with their properties, in the page's order.
+
+        An id that was merged meanwhile gives the survivor (observed), which has its own place in the list.
+        """
+        if not page:
+            return []
+        where = path("batch_read", self._version, type=kind.type_id)
+        read = {each["id"]: each for each in self._batch(where, kind, [each["id"] for each in page], wanted)}
+        return [read[each["id"]] for each in page if each["id"] in read]
+
+    def _batch(self, where: str, kind: ObjectType, ids: Sequence[str], wanted: Wanted) -> Page:
+        """Return what a batch read gives for up to 100 ids; one that its reply does not explain is asked for again.
+
+        Raises:
+            ReplyError: HubSpot does not say what became of some.
+        """
+        found: Page = []
+        asked: Sequence[str] = ids
+        for seconds in (*_EMPTY_PAGE_WAITS, None):
+            body = {"inputs": [{"id": each} for each in asked], "properties": wanted.names}
+            reply = self._post(where, body, decoded=wanted.decode)
+            check_batch_errors(reply, kind.name)
+            found += reply["results"]
+            asked = _unexplained(asked, reply, wanted)
+            if not asked:
+                return found
+            if seconds is not None:
+                self.client.wait(seconds)
+        raise ReplyError(f"HubSpot does not say what became of {len(asked)} {kind.name} of a batch: run again later.")
+
+    def _first_page(self, url: str, body: dict[str, Any], wanted: Wanted) -> Reply:
+        """Return a search's reply, asking again while it is an empty page that announces another (observed).
+
+        Following its `after` would step over whatever the empty page hides.
+
+        Raises:
+            ReplyError: it stays empty.
+        """
+        for seconds in (*_EMPTY_PAGE_WAITS, None):
+            reply = self._post(url, body, SEARCH, decoded=wanted.decode)
+            if reply["results"] or is_last(reply):
+                return reply
+            if seconds is not None:
+                self.client.wait(seconds)
+        raise ReplyError(
+            f"HubSpot's search at {url} counts {reply.get('total')} records more and shows none: run again later."
+        )
+
+
+def _unexplained(asked: Sequence[str], reply: Reply, wanted: Wanted) -> list[str]:
+    """Return the ids that a batch read's reply neither gives nor names as gone nor as merged into what it gives."""
+    told: set[int] = set()
+    for each in reply["results"]:
+        told.update(map(int, (each["id"], *filter(str.isdecimal, wanted.merged_ids(each["properties"])))))
+    for error in reply.get("errors") or ():
+        named = (error.get("context") or {}).get("ids")
+        if not isinstance(named, list):
+            return []  # HubSpot promises no field of an error: it may mean any of them
+        told.update(int(each) for each in map(str, named) if each.isdecimal())
+    return [each for each in asked if int(each) not in told]

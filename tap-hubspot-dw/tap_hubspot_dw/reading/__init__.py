@@ -1,0 +1,1 @@
+"""How HubSpot is read completely: change windows, id ranges, state."""

@@ -1,0 +1,45 @@
+"""Pairs of object types, and from which side their associations are read. Pure: standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.reading.change_window import Window
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two object types whose associations are read from the first to the second."""
+
+    from_kind: ObjectType
+    to_kind: ObjectType
+
+    @property
+    def name(self) -> str:
+        """How state and log call the pair."""
+        return f"{self.from_kind.name}:{self.to_kind.name}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pairs that are read together: in full, all from one object type; or one pair, of what changed in a window."""
+
+    pairs: tuple[Pair, ...]
+    window: Window | None = None
+
+    @property
+    def from_kind(self) -> ObjectType:
+        """The object type that all of the pairs are read from."""
+        return self.pairs[0].from_kind
+
+
+def pairs(kinds: Iterable[ObjectType], chosen: Iterable[tuple[str, str]] | None) -> list[Pair]:
+    """Return every unordered pair of `kinds`, or of those the `chosen` ones, each from its fixed side."""
+    ordered = sorted(kinds, key=lambda kind: (kind.rank, kind.type_id), reverse=True)
+    every = [Pair(kind, other) for i, kind in enumerate(ordered) for other in ordered[i:]]
+    if chosen is None:
+        return every
+    wanted = {frozenset(names) for names in chosen}
+    return [pair for pair in every if frozenset((pair.from_kind.name, pair.to_kind.name)) in wanted]

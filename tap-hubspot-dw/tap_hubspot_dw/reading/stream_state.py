@@ -1,0 +1,318 @@
+"""A stream's bookmark: what the next run starts from, as it stands in Singer state.
+
+    {"bookmarks": {"contacts": {
+        "replication_key": "updated_at",
+        "replication_key_value": "2026-11-23T20:00:00.000Z",   the start of the last run that read all changes
+        "version": 1795464000000,                              the table version its records carry
+        "full_pass_at": "2026-11-23T20:00:00.000Z",            the start of the last complete full pass
+        "archived": "eJxj5GZk…",                                  the ids that were archived then, see `id_sets`
+        "properties": "eJwBrwX…",                              the checksums of the properties' names it has read
+        "archived_list": true,                                 HubSpot has given a list of archived objects
+        "records": 5964,                                       how many the last full pass read
+        "full_pass": {"version": …, "started_at": …,           one that is under way, and the ranges of ids that are
+                      "ranges": [[0, 20000, 180]]}             done, each with how many records it had
+    }, "associations": {…
+        "pairs": {"deals:contacts": "2026-11-23T20:00:00.000Z"},               as far as each pair's changes are read
+        "pair_passes": {"deals:contacts": {                                    its last own full pass
+            "at": "2026-11-23T20:00:00.000Z", "version": 1795464000000, "rows": 512}}},
+    "properties": {"lists": {"contacts": 120, "deals": 80}}}}                  how long each list of HubSpot's was
+
+State that another tap left with a `replication_key_value` is read as it is. Meltano merges the state of a run with
+`--full-refresh` into the old one, so a `full_pass` that is not newer than `version` is a leftover and ignored. A
+state without `pair_passes` is an older release's, which could mark what a run had not read: every pair is read in
+full once more. Nor did that release count what it read: a range without a number of records is read again.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tap_hubspot_dw.reading.id_ranges import Range
+from tap_hubspot_dw.reading.id_sets import pack, unpack
+from tap_hubspot_dw.timestamps import EPOCH, epoch_ms, format_timestamp, parse_timestamp
+
+_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # HubSpot has nothing older, and the look-back must not leave the calendar
+_MOST_SECONDS = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
+_NUMBER = re.compile(r"-?\d{1,19}(\.\d{1,9})?", re.ASCII)
+_MOST = 2**62  # versions and ids are 64-bit numbers in databases
+_NAMED_KEYS = 5
+
+
+@dataclass(frozen=True)
+class FullPass:
+    """A full pass of objects under way: its table version, when it began and which ranges of ids are done."""
+
+    version: int
+    started_at: datetime
+    ranges: tuple[Range, ...] = ()
+
+
+@dataclass(frozen=True)
+class PairPass:
+    """The last time that all associations of a pair were read: when it began, its version, how many there were."""
+
+    started_at: datetime
+    version: int
+    rows: int
+
+
+@dataclass
+class StreamState:
+    """What is known of a stream's past; every field is empty before its first run.
+
+    `lists` has the lengths of the lists that the stream had from HubSpot; None is one of unknown length.
+    """
+
+    bookmark: datetime | None = None
+    version: int = 0
+    full_pass_at: datetime | None = None
+    full_pass: FullPass | None = None
+    pairs: dict[str, datetime] = field(default_factory=dict)
+    pair_passes: dict[str, PairPass] = field(default_factory=dict)
+    archived: set[int] = field(default_factory=set)
+    lists: dict[str, int | None] = field(default_factory=dict)
+    properties: set[int] = field(default_factory=set)
+    lists_archived: bool = False
+    records: int = 0
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> StreamState:
+        """Read a stream's bookmark. What is null counts as missing.
+
+        Raises:
+            ValueError: it was not written by this tap or a similar one; it says what is wrong.
+        """
+        version = 0 if saved.get("version") is None else _whole("version", saved["version"])
+        full_pass = _full_pass(_object("full_pass", saved.get("full_pass")))
+        if full_pass and full_pass.version <= version:
+            full_pass = None
+        pairs = _object("pairs", saved.get("pairs"))
+        lists: dict[str, int | None] = dict.fromkeys(_texts("objects", saved.get("objects")))  # an older release's
+        lists |= {name: _whole("lists", each) for name, each in _object("lists", saved.get("lists")).items()}
+        return cls(
+            bookmark=_moment("replication_key_value", saved.get("replication_key_value")),
+            version=version,
+            full_pass_at=_moment("full_pass_at", saved.get("full_pass_at")),
+            full_pass=full_pass,
+            pairs={pair: moment for pair, each in pairs.items() if (moment := _moment("pairs", each))},
+            pair_passes=_pair_passes(_object("pair_passes", saved.get("pair_passes"))),
+            lists=lists,
+            archived=_ids("archived", saved.get("archived")),
+            properties=_ids("properties", saved.get("properties")),
+            lists_archived=bool(saved.get("archived_list") or saved.get("archived")),
+            records=0 if saved.get("records") is None else _whole("records", saved["records"]),
+        )
+
+    def to_json(self, replication_key: str | None) -> dict[str, Any]:
+        """Return the bookmark to save; what is empty is left out."""
+        saved: dict[str, Any] = {}
+        if self.bookmark:
+            saved |= {"replication_key": replication_key} if replication_key else {}
+            saved["replication_key_value"] = format_timestamp(self.bookmark)
+        if self.version:
+            saved["version"] = self.version
+        if self.full_pass_at:
+            saved["full_pass_at"] = format_timestamp(self.full_pass_at)
+        if self.pairs:
+            saved["pairs"] = {pair: format_timestamp(moment) for pair, moment in self.pairs.items()}
+        if self.pair_passes:
+            saved["pair_passes"] = {
+                pair: {"at": format_timestamp(each.started_at), "version": each.version, "rows": each.rows}
+                for pair, each in self.pair_passes.items()
+            }
+        if self.lists:
+            saved["lists"] = {name: count for name, count in self.lists.items() if count is not None}
+            if unknown := [name for name, count in self.lists.items() if count is None]:
+                saved["objects"] = unknown
+        if self.archived:
+            saved["archived"] = pack(self.archived)
+        if self.properties:
+            saved["properties"] = pack(self.properties)
+        if self.lists_archived:
+            saved["archived_list"] = True
+        if self.records:
+            saved["records"] = self.records
+        if self.full_pass:
+            saved["full_pass"] = {
+                "version": self.full_pass.version,
+                "started_at": format_timestamp(self.full_pass.started_at),
+                # Empty ones too: Meltano may merge this into a state that has those of an older pass.
+                "ranges": [[each.above, each.through, each.records] for each in self.full_pass.ranges],
+            }
+        return saved
+
+    def begin_full_pass(self, started_at: datetime) -> FullPass:
+        """Return the pass under way, or begin one with a version above every earlier one."""
+        if self.full_pass is None:
+            self.full_pass = FullPass(self.next_version(started_at), started_at)
+        return self.full_pass
+
+    def next_version(self, started_at: datetime) -> int:
+        """Return a version above every earlier one."""
+        return max(epoch_ms(started_at), self.version + 1)
+
+    def end_full_pass(self) -> None:
+        """Make the pass under way the stream's past."""
+        if self.full_pass is None:
+            raise ValueError("no full pass is under way")
+        self.version, self.full_pass_at = self.full_pass.version, self.full_pass.started_at
+        self.full_pass = None
+
+    def is_full_pass_due(self, refresh: timedelta | None, started_at: datetime) -> bool:
+        """Tell whether a pass is under way, or the last one is older than `refresh` (None: never too old)."""
+        return self.full_pass is not None or is_too_old(self.full_pass_at, refresh, started_at)
+
+
+def is_too_old(moment: datetime | None, refresh: timedelta | None, started_at: datetime) -> bool:
+    """Tell whether what was read then has to be read again; if `refresh` is None it never has.
+
+    A moment in the future says nothing: the clock was ahead then.
+    """
+    if not refresh or not moment:
+        return False
+    return moment > started_at or started_at - moment >= refresh
+
+
+def bookmarks_of(state: Any) -> dict[str, dict[str, Any]]:
+    """Return the bookmarks, by stream, of a state as the tap is given it; wrapped as Meltano or a tap prints it too.
+
+    Raises:
+        ValueError: it is something else, and would be taken for none; it says what is wrong.
+    """
+    while isinstance(state, dict) and "bookmarks" not in state:
+        if "singer_state" in state:  # as `meltano state get` prints it
+            state = state["singer_state"]
+        elif state.get("type") == "STATE" and "value" in state:  # a line of a tap's output
+            state = state["value"]
+        else:
+            break
+    if not isinstance(state, dict):
+        raise ValueError(f"it is {_told(state)}, not an object with bookmarks")
+    if not state:
+        return {}
+    if "bookmarks" not in state:
+        raise ValueError(f"it has no bookmarks, but {_names(state)}")
+    bookmarks = state["bookmarks"]
+    if not isinstance(bookmarks, dict):
+        raise ValueError(f"its bookmarks are {_told(bookmarks)}, not an object")
+    for stream, each in bookmarks.items():
+        if not isinstance(each, dict):
+            raise ValueError(f"the bookmark of {stream} is {_told(each)}, not an object")
+    return bookmarks
+
+
+def names_of(saved: Mapping[str, Any]) -> str:
+    """Return the names of a bookmark's values, for a sentence about it; nothing if there are none."""
+    return _names([name for name, value in saved.items() if value not in (None, "", [], {})])
+
+
+def _names(keys: Iterable[str]) -> str:
+    names = list(keys)
+    return ", ".join(names[:_NAMED_KEYS]) + (", …" if len(names) > _NAMED_KEYS else "")
+
+
+def _told(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def _moment(key: str, value: Any) -> datetime | None:
+    """Return a moment that may be written as ISO 8601, or as seconds or milliseconds since 1970.
+
+    One before 1970 says no more than 1970: everything is to be read.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value) if "." in value else int(value)
+    try:
+        if isinstance(value, str):
+            moment = parse_timestamp(value.strip())
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            moment = EPOCH + timedelta(seconds=value if abs(value) < _MOST_SECONDS else value / 1000)
+        else:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise ValueError(f"{key} is {_told(value)} that names no moment") from None
+    return max(moment, _EARLIEST)
+
+
+def _whole(key: str, value: Any) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and math.isfinite(value) and value == math.floor(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _MOST:
+        raise ValueError(f"{key} has {_told(value)} where a whole number belongs")
+    return value
+
+
+def _object(key: str, value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{key} is {_told(value)}, not an object")
+    return value
+
+
+def _texts(key: str, value: Any) -> list[str]:
+    if not isinstance(value, list | None) or not all(isinstance(each, str) for each in value or ()):
+        raise ValueError(f"{key} is {_told(value)}, not a list of texts")
+    return value or []
+
+
+def _ids(key: str, value: Any) -> set[int]:
+    if value is None:
+        return set()
+    if not isinstance(value, str):
+        raise ValueError(f"{key} is {_told(value)}, not a text")
+    return unpack(value)
+
+
+def _full_pass(saved: Mapping[str, Any]) -> FullPass | None:
+    if not saved:
+        return None
+    started_at = _moment("full_pass", saved.get("started_at"))
+    ranges = saved.get("ranges")
+    if started_at is None or not isinstance(ranges, list | None):
+        raise ValueError("full_pass is not one that this tap began")
+    return FullPass(
+        _whole("full_pass", saved.get("version")),
+        started_at,
+        tuple(_range(each) for each in ranges or () if not _is_uncounted(each)),
+    )
+
+
+def _is_uncounted(saved: Any) -> bool:
+    """Tell whether an older release left this range, which did not count its records."""
+    return isinstance(saved, list) and len(saved) == 2 and bool(_range(saved))
+
+
+def _range(saved: Any) -> Range:
+    if not isinstance(saved, list) or len(saved) not in {2, 3}:
+        raise ValueError("full_pass has a range that is not a pair of ids")
+    above, through, *records = saved
+    span = Range(
+        _whole("full_pass", above),
+        None if through is None else _whole("full_pass", through),
+        *(_whole("full_pass", each) for each in records),
+    )
+    if span.through is not None and span.through < span.above:
+        raise ValueError("full_pass has a range that ends before it begins")
+    return span
+
+
+def _pair_passes(saved: Mapping[str, Any]) -> dict[str, PairPass]:
+    passes = {}
+    for pair, each in saved.items():
+        values = _object("pair_passes", each)
+        at = _moment("pair_passes", values.get("at"))
+        if at and values.get("version") is not None:
+            version, rows = (_whole("pair_passes", values.get(key)) for key in ("version", "rows"))
+            passes[pair] = PairPass(at, version, rows)
+    return passes

@@ -1,0 +1,1 @@
+"""From a page of HubSpot objects to Singer records."""

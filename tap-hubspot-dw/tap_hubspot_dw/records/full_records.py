@@ -1,0 +1,158 @@
+"""From a HubSpot object to a Singer record: the tap's one translation of data.
+
+A full record carries every selected column. A *delete record* carries the key, `_sdc_deleted_at` and what is known
+of the deletion, and nothing else, so that a target can mark the row and leave its last values alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import astuple
+
+from tap_hubspot_dw.records.compiled_records import WrittenRecord, written_record
+from tap_hubspot_dw.records.converters import Known, to_date_time
+from tap_hubspot_dw.records.page_decoder import Wanted
+from tap_hubspot_dw.records.schemas import Column, are_plain
+
+Record = dict[str, Any]
+
+_NO_MOMENT = "1970-01-01T00:00:00.000Z"  # HubSpot's moments are there always; without the mark a row would be live
+
+
+class FullRecord(msgspec.Struct):
+    """A full record: the tap's own columns; those of properties follow in a class of each `RecordMaker`'s own.
+
+    With dictionaries of hundreds of columns a record takes half as many instructions more, decoding included.
+    """
+
+    id: str
+    created_at: str | None
+    updated_at: str | None
+    archived: bool
+    archived_at: None
+    merged_into_id: None
+    url: str | None
+    invalid_properties: dict[str, str] | None
+    _sdc_deleted_at: None
+
+    def as_dict(self) -> Record:
+        """Return the record as Singer has it, which is also what it is encoded as."""
+        return dict(zip(self.__struct_encode_fields__, astuple(self), strict=True))
+
+
+class RecordMaker:
+    """Makes full records with the given columns; this is the work that every record costs. Safe to use from threads."""
+
+    def __init__(self, columns: Sequence[Column], wanted: Wanted, *, all_in: str | None = None) -> None:
+        """Take the columns, the properties that objects come with, and a column for all of these as texts, if any."""
+        self._names = wanted.names
+        self._all_in = all_in
+        converters = {column.convert for column in columns if column.convert} | {to_date_time}
+        known = {convert: Known(convert) for convert in converters}
+        self._moments = known[to_date_time]
+        self._columns = [
+            (wanted.names.index(column.property_name), known[column.convert] if column.convert else None)
+            for column in columns
+        ]
+        names = [column.name for column in columns] + ([all_in] if all_in else [])
+        self._record = _struct_of(names) if are_plain(names) else _writer_of(names)
+
+    def __call__(self, objects: Sequence[Mapping[str, Any]]) -> Sequence[FullRecord | WrittenRecord]:
+        """Return the full records of live objects, such as a page has.
+
+        `""` is how HubSpot writes a cleared value (observed): null for everything but text. A value that does not
+        convert is null, and its text stands in `invalid_properties` under HubSpot's property name.
+        """
+        properties = [each["properties"] for each in objects]
+        if not properties or isinstance(properties[0], WrittenRecord):  # a reply has all of one kind
+            return properties
+        invalid: list[dict[str, str]] = [{} for _ in objects]
+        created, updated = (
+            _converted([_text(each.get(name)) for each in objects], self._moments, name, invalid)
+            for name in ("createdAt", "updatedAt")
+        )
+        texts = list(zip(*properties, strict=True))
+        columns = [
+            _converted(texts[place], known, self._names[place], invalid) if known is not None else texts[place]
+            for place, known in self._columns
+        ]
+        if self._all_in:
+            columns.append([dict(zip(self._names, each, strict=True)) for each in properties])
+        nothing = [None] * len(objects)
+        return list(
+            map(
+                self._record,
+                [str(each["id"]) for each in objects],
+                created,
+                updated,
+                [bool(each.get("archived", False)) for each in objects],
+                nothing,
+                nothing,
+                [each.get("url") for each in objects],
+                [each or None for each in invalid],
+                nothing,
+                *columns,
+            )
+        )
+
+
+def _struct_of(names: Sequence[str]) -> Any:
+    """Return the class of full records with these columns."""
+    fields = [f"p{number}" for number in range(len(names))]  # a column's name need not be one in Python
+    return msgspec.defstruct(
+        "FullRecord",
+        [(field, Any) for field in fields],
+        bases=(FullRecord,),
+        rename=dict(zip(fields, names, strict=True)),
+        gc=False,
+    )
+
+
+def _writer_of(names: Sequence[str]) -> Callable[..., WrittenRecord]:
+    """Return what makes a record of the same values where a struct cannot have fields of these names."""
+    fields = (*FullRecord.__struct_fields__, *names)
+    return lambda *values: written_record(dict(zip(fields, values, strict=True)))
+
+
+def _converted(
+    texts: Sequence[str | None], known: Known, name: str, invalid: Sequence[dict[str, str]]
+) -> Sequence[object]:
+    """Return a column's values; what does not convert goes to `invalid`, which has one dictionary for each row."""
+    try:
+        return [None if text is None else known[text] for text in texts]
+    except ValueError:
+        pass
+    values: list[object] = []
+    for text, row in zip(texts, invalid, strict=True):
+        try:
+            values.append(known[text])
+        except ValueError:
+            row[name] = str(text)
+            values.append(None)
+    return values
+
+
+def _text(value: object) -> str | None:
+    return value if value is None else str(value)
+
+
+def archived_records(hubspot_object: Mapping[str, Any], merged_ids: Iterable[str]) -> Iterator[Record]:
+    """Yield the delete record of an object from the archived list, and those of what was merged into it before."""
+    archived_at = to_date_time(hubspot_object.get("archivedAt") or hubspot_object["updatedAt"])
+    id_ = str(hubspot_object["id"])
+    yield {"id": id_, "archived": True, "archived_at": archived_at, "_sdc_deleted_at": archived_at}
+    yield from merged_records(id_, merged_ids, archived_at)
+
+
+def merged_records(survivor_id: str, merged_ids: Iterable[str], moment: str | None) -> Iterator[Record]:
+    """Yield a delete record for every object that was merged into the one with this id.
+
+    HubSpot does not say when each was merged; the moment is that of the survivor's last change.
+    """
+    for merged_id in merged_ids:
+        if merged_id == survivor_id:  # as older merges left it, in which the winner kept its id
+            continue
+        yield {"id": merged_id, "merged_into_id": survivor_id, "_sdc_deleted_at": moment or _NO_MOMENT}

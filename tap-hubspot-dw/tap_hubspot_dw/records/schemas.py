@@ -1,0 +1,115 @@
+"""From HubSpot's property definitions to a stream's JSON schema, and from that schema to converters.
+
+A record is flat: the tap's own columns, then every HubSpot property under its own name. A property that has the
+name of one of our columns is prefixed with `property_`, and so is one that already looks so prefixed: the way back
+from column to property is always unique.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tap_hubspot_dw.records.converters import Converter, to_boolean, to_date, to_date_time, to_number
+
+JSONSchema = dict[str, Any]
+
+TEXT: JSONSchema = {"type": ["string", "null"]}
+KEY: JSONSchema = {"type": ["string"]}
+NUMBER: JSONSchema = {"type": ["number", "null"]}
+INTEGER: JSONSchema = {"type": ["integer", "null"]}
+BOOLEAN: JSONSchema = {"type": ["boolean", "null"]}
+DATE: JSONSchema = {"type": ["string", "null"], "format": "date"}
+DATE_TIME: JSONSchema = {"type": ["string", "null"], "format": "date-time"}
+OBJECT: JSONSchema = {"type": ["object", "null"]}
+ARRAY: JSONSchema = {"type": ["array", "null"]}
+
+# What msgspec takes for the name of a field; JSON has to escape the others, and they are read the slow way.
+_PLAIN_NAME = re.compile(r'[^\x00-\x1f"\\]*')
+
+# HubSpot's property types (documented and observed). What is not here, and what HubSpot adds later, is text.
+_BY_PROPERTY_TYPE = {"number": NUMBER, "bool": BOOLEAN, "date": DATE, "datetime": DATE_TIME}
+_TEXT_PROPERTIES = {"hs_object_id"}  # typed number by HubSpot; an identifier for everyone else
+
+OBJECT_COLUMNS: dict[str, JSONSchema] = {
+    "id": KEY | {"description": "HubSpot's record ID."},
+    "created_at": DATE_TIME | {"description": "When the record was created."},
+    "updated_at": DATE_TIME | {"description": "When the record was last changed."},
+    "archived": BOOLEAN | {"description": "Whether the record is in HubSpot's recycle bin."},
+    "archived_at": DATE_TIME | {"description": "When the record was archived."},
+    "merged_into_id": TEXT | {"description": "The record that this one was merged into."},
+    "url": TEXT | {"description": "The record's page in HubSpot."},
+    "invalid_properties": OBJECT | {"description": "The texts of values that do not fit their property's type."},
+    "_sdc_deleted_at": DATE_TIME,
+}
+ALL_PROPERTIES = "properties"
+_PREFIX = "property_"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One property of a record: HubSpot's name, ours, and what turns its text into a value (None: stays text)."""
+
+    property_name: str
+    name: str
+    convert: Converter | None
+
+
+def object_schema(properties: Iterable[Mapping[str, Any]]) -> JSONSchema:
+    """Return the JSON schema of a stream of objects with the given HubSpot property definitions."""
+    columns: dict[str, JSONSchema] = dict(OBJECT_COLUMNS)
+    for definition in sorted(properties, key=lambda each: str(each["name"])):
+        name = str(definition["name"])
+        kind = TEXT if name in _TEXT_PROPERTIES else _BY_PROPERTY_TYPE.get(str(definition.get("type")), TEXT)
+        told = {"title": definition.get("label"), "description": definition.get("description")}
+        columns[column_name(name)] = {
+            **kind,
+            **{key: text for key, text in told.items() if text and isinstance(text, str)},
+        }
+    return {"type": "object", "properties": columns}
+
+
+def json_schema_of_all() -> JSONSchema:
+    """Return the JSON schema of a stream of objects whose properties are one JSON column."""
+    return {"type": "object", "properties": {**OBJECT_COLUMNS, ALL_PROPERTIES: OBJECT}}
+
+
+def column_name(property_name: str) -> str:
+    """Return the column that holds a HubSpot property."""
+    return _PREFIX + property_name if _collides(property_name) else property_name
+
+
+def are_plain(names: Iterable[str]) -> bool:
+    """Whether structs can have fields of these names in JSON."""
+    return all(map(_PLAIN_NAME.fullmatch, names))
+
+
+def property_name(column: str) -> str:
+    """Return the HubSpot property that a column holds: the inverse of `column_name`."""
+    rest = column.removeprefix(_PREFIX)
+    return rest if rest != column and _collides(rest) else column
+
+
+def columns(schema: JSONSchema, selected: Iterable[str]) -> list[Column]:
+    """Return the columns that hold HubSpot properties, of those `selected`, in the schema's order."""
+    chosen = set(selected)
+    return [
+        Column(property_name(name), name, _converter(kind))
+        for name, kind in schema["properties"].items()
+        if name not in OBJECT_COLUMNS and name in chosen
+    ]
+
+
+def _collides(name: str) -> bool:
+    return name in OBJECT_COLUMNS or (name.startswith(_PREFIX) and _collides(name.removeprefix(_PREFIX)))
+
+
+def _converter(kind: JSONSchema) -> Converter | None:
+    types = kind.get("type") or []
+    if "number" in types or "integer" in types:
+        return to_number
+    if "boolean" in types:
+        return to_boolean
+    return {"date": to_date, "date-time": to_date_time}.get(str(kind.get("format")))

@@ -1,0 +1,1 @@
+"""One run of the tap: what its streams share, and its progress."""

@@ -1,0 +1,152 @@
+"""The run's one loop: all streams are read at the same time, and one thread writes what they yield.
+
+So that none of HubSpot's three budgets is idle while there is work for it: associations are read while the objects
+still are. RECORD messages of different streams mix, a reply's worth at a time; those of one stream keep their order.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from tap_hubspot_dw.errors import RunStoppedError
+from tap_hubspot_dw.reading.parallel import in_parallel
+from tap_hubspot_dw.run.progress import progress_line
+from tap_hubspot_dw.run.run import Run
+from tap_hubspot_dw.singer.events import Block, Checkpoint, Event
+from tap_hubspot_dw.singer.output import write_all
+from tap_hubspot_dw.timestamps import now
+
+if TYPE_CHECKING:
+    from singer_sdk import Tap
+    from singer_sdk.metrics import Counter
+
+    from tap_hubspot_dw.singer.streams.base import HubSpotStream
+
+
+_SWITCH_SECONDS = 0.05  # enough for a page: to go on with another's in the middle costs a tenth more processor time
+_COLLECT_EVERY = 50_000  # a few pages; records refer to nothing that refers back, so there is little to find
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
+_REPLY_BYTES = 1_000_000  # a reply with all of a wide portal's properties has more
+
+
+class Together:
+    """Writes the events of streams that are read at the same time; used by the main thread only."""
+
+    def __init__(self, tap: Tap, run: Run) -> None:
+        self._tap = tap
+        self._run = run
+        self._wrote_since_state = False
+
+    def sync(self, streams: Sequence[HubSpotStream]) -> None:
+        """Write all that the streams yield; a STATE follows every checkpoint that covers something new.
+
+        A stream's failure is the stream's own matter.
+
+        Raises:
+            RunStoppedError: nothing can be read any more.
+            SystemExit: a signal came.
+        """
+        stop = self._run.stop
+        _tune_interpreter()
+        with ExitStack() as contexts:
+            contexts.enter_context(self._told(streams))
+            counters = {stream: contexts.enter_context(self._open(stream)) for stream in streams}
+            try:
+                stop.is_reading = True
+                stop.check()
+                for stream, event in in_parallel(streams, _events, workers=len(streams)):
+                    stop.is_reading = False
+                    if event is None:
+                        stream.tell()
+                    else:
+                        self._write(stream, event, counters[stream])
+                    stop.is_reading = True
+                    stop.check()
+            except RunStoppedError:
+                stop.check()
+                raise
+            finally:
+                stop.is_reading = False
+
+    def finish(self, streams: Sequence[HubSpotStream]) -> None:
+        """Write streams that wait for nothing, and the last state; also after a signal."""
+        for stream in streams:
+            with self._open(stream) as counter:
+                for event in stream.events():
+                    self._write(stream, event, counter)
+            stream.tell()
+        self._write_state()
+
+    def _open(self, stream: HubSpotStream) -> Counter:
+        """Let a stream begin, write its SCHEMA, and return the SDK's counter of its records."""
+        stream.begin()
+        stream._write_schema_message()  # noqa: SLF001  the SDK's own writer of it
+        return stream.get_record_counter()
+
+    def _write(self, stream: HubSpotStream, event: Event, counter: Counter) -> None:
+        if isinstance(event, Block):
+            if event.lines:
+                write_all(event.lines)
+            else:
+                stream.write(event)
+            stream.count(event)
+            counter.increment(event.total)
+            self._wrote_since_state |= event.total > 0
+        elif isinstance(event, Checkpoint):
+            stream.keep(event)
+            if self._wrote_since_state:
+                self._write_state()
+        elif self._run.settings.activate_versions:
+            for message in stream.activations(event):
+                self._tap.write_message(message)
+
+    def _write_state(self) -> None:
+        if self._run.settings.only_ids is None:  # what only looks at some records moves nobody's bookmark
+            self._tap.state_writer.write_state(self._tap.state)
+        self._wrote_since_state = False
+
+    @contextmanager
+    def _told(self, streams: Sequence[HubSpotStream]) -> Iterator[None]:
+        """Tell every few seconds how far each stream is that has asked for something meanwhile."""
+        over = threading.Event()
+
+        def tell() -> None:
+            requests: dict[str, int] = {}
+            while not over.wait(self._run.settings.progress_seconds):
+                for stream in streams:
+                    done = stream.done
+                    if done.finished_at is None and done.traffic.requests > requests.get(stream.name, 0):
+                        requests[stream.name] = done.traffic.requests
+                        stream.logger.info("%s: %s.", stream.name, progress_line(done, now()))
+
+        if self._run.settings.progress_seconds:
+            threading.Thread(target=tell, daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+
+
+def _events(stream: HubSpotStream) -> Iterator[Event]:
+    return stream.events()
+
+
+def _tune_interpreter() -> None:
+    """Set up this process for many threads that all make pages of text.
+
+    What was imported stays: to look through it for garbage again and again costs a tenth more processor time. With
+    a heap for every thread, as glibc has it, memory creeps up for a million records; also with HubSpot's replies, a
+    megabyte each, in a heap among what is made of them.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY)
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(_M_ARENA_MAX, 2)
+        mallopt(_M_MMAP_THRESHOLD, _REPLY_BYTES)

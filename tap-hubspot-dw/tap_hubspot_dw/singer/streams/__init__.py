@@ -1,0 +1,1 @@
+"""The streams: objects, associations, references, history."""

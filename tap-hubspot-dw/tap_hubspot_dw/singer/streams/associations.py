@@ -1,0 +1,392 @@
+"""Associations: who is associated with whom, by which labels, for every pair of the chosen objects.
+
+Changing an association touches neither record (observed), and it has another type id in each direction. So each
+pair is read from one fixed side, its higher rank; every run reads again the ids that changed on either side; and a
+full pass now and then shows which associations are gone. Ids come from the streams of objects while those are read.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from tap_hubspot_dw.errors import HubSpotError, ReplyError, RunStoppedError, UnknownPairError
+from tap_hubspot_dw.http.rate_limits import ASSOCIATIONS
+from tap_hubspot_dw.hubspot.association_reader import AssociationReader
+from tap_hubspot_dw.hubspot.portal import ASSOCIATION_INPUTS
+from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.reading.association_pairs import Group, Pair, pairs
+from tap_hubspot_dw.reading.change_window import Window, change_window
+from tap_hubspot_dw.reading.id_ranges import EVERYTHING
+from tap_hubspot_dw.reading.parallel import in_parallel
+from tap_hubspot_dw.reading.shared_ids import SeenIds
+from tap_hubspot_dw.reading.stream_state import PairPass, StreamState, is_too_old
+from tap_hubspot_dw.records.full_records import Record
+from tap_hubspot_dw.records.page_decoder import IDS_ONLY
+from tap_hubspot_dw.records.schemas import KEY, TEXT
+from tap_hubspot_dw.run.run import Run
+from tap_hubspot_dw.singer.events import Activation, Block, Event, Scope
+from tap_hubspot_dw.singer.streams.base import HubSpotStream, described
+
+if TYPE_CHECKING:
+    from singer_sdk import Tap
+
+_MOST_GROUPS = 8
+_BLOCK_ROWS = 2_000
+_OF_PAIR = ("from_object_type", "to_object_type")
+_ENOUGH = 0.9  # of the associations that a pair had at its last full pass: fewer are asked for again
+_DOUBT_SECONDS = 2.0
+_LATE, _LATE_SHARE = 20, 0.02  # objects that HubSpot may count and not list: its index is late
+_UNREAD = (
+    "Removed associations stay for now: scoped_versions is false, and this run did not read those of %s, which the "
+    "table has."
+)
+_REQUESTS_AT_ONCE = 4  # of a group; HubSpot allows 10 to 20 a second, over all groups
+
+SCHEMA = described(
+    {
+        "from_object_type": KEY,
+        "from_id": KEY,
+        "to_object_type": KEY,
+        "to_id": KEY,
+        "association_category": KEY,
+        "association_type_id": {"type": ["integer"]},
+        "label": TEXT,
+    },
+    "Associations between HubSpot's records: a row for each association type between two of them.",
+)
+
+
+class AssociationStream(HubSpotStream):
+    """A row for each association type between two records."""
+
+    primary_keys = (
+        "from_object_type",
+        "from_id",
+        "to_object_type",
+        "to_id",
+        "association_category",
+        "association_type_id",
+    )
+
+    def __init__(self, tap: Tap, run: Run) -> None:
+        super().__init__(tap, run, "associations", SCHEMA)
+
+    def begin(self) -> None:
+        """Forget what an earlier reading in this process knew."""
+        super().begin()
+        self._unknown: dict[str, str] = {}
+        self._failed: dict[str, HubSpotError] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._rows_read = Counter[str]()
+        self._reader = AssociationReader(self.portal, self.logger)
+        self._before: dict[str, PairPass] = {}
+        self._versions: dict[str, int] = {}  # of pairs whose changes are read; the others get the run's
+
+    def read(self) -> Iterator[Event]:
+        """Yield the associations of changed records; all of a pair that is new or whose last full pass is too old.
+
+        What is gone is told pair by pair, as soon as all of a pair is read.
+
+        Raises:
+            HubSpotError: some pairs could not be read; the others are complete.
+        """
+        if self.run.settings.only_ids is not None:
+            yield from self._chosen(self.run.settings.only_ids)
+            return
+        state = self.load_state()
+        if state.full_pass:  # an older release's, of all pairs together: its rows have that version
+            state.version, state.full_pass = max(state.version, state.full_pass.version), None
+        self._before = dict(state.pair_passes)
+        known = {*state.pairs, *state.pair_passes}
+        chosen = pairs(self.run.kinds, self.run.settings.association_pairs)
+        groups = self._groups(state, chosen)
+        is_whole = any(group.window is None for group in groups)
+        changed = [group.pairs[0].name for group in groups if group.window]
+        self._versions = {name: state.pair_passes[name].version for name in changed if name in state.pair_passes}
+        self.done.mode = "full" if is_whole else "incremental"
+        self.done.until = self.run.started_at
+        if is_whole or not state.version:
+            state.version = state.next_version(self.run.started_at)
+        self.version = state.version
+        for group, block in in_parallel(groups, self._group, workers=max(1, min(len(groups), _MOST_GROUPS))):
+            if block is not None:
+                yield block
+                continue
+            finished = [pair for pair in group.pairs if not {pair.name} & {*self._failed, *self._unknown}]
+            state.pairs |= dict.fromkeys((pair.name for pair in finished), self.run.started_at)
+            self.done.pairs |= {pair.name: self._rows_read[pair.name] for pair in finished}
+            if group.window is None and finished:
+                for pair in finished:
+                    rows = self._rows_read[pair.name]
+                    state.pair_passes[pair.name] = PairPass(self.run.started_at, state.version, rows)
+                if self.run.settings.scoped_versions:
+                    yield Activation(state.version, _scope(finished))
+            yield self.checkpoint(state)
+        self._check_failed()
+        passes = [state.pair_passes[pair.name].started_at for pair in chosen if pair.name in state.pair_passes]
+        if is_whole and known and not self.run.settings.scoped_versions:
+            if unread := [name for name in sorted(known) if not self._has_read_all(state, name)]:
+                self.logger.info(_UNREAD, ", ".join(unread))
+            else:
+                yield Activation(state.version)
+        state.full_pass_at = min(passes, default=None)
+        state.bookmark = self.run.started_at
+        yield self.checkpoint(state)
+
+    def _check_failed(self) -> None:
+        if self._failed:
+            first = next(iter(self._failed.values()))
+            raise HubSpotError(f"{', '.join(self._failed)} could not be read: {first}") from first
+
+    def _chosen(self, only_ids: Mapping[str, Iterable[str]]) -> Iterator[Block]:
+        """Yield the associations of these records, on whichever side of a pair they are, as HubSpot has them now.
+
+        Of those that are not live nothing is asked: HubSpot refuses a request that names one.
+        """
+        self.done.mode = "chosen"
+        for pair in pairs(self.run.kinds, self.run.settings.association_pairs):
+            firsts, seconds = (
+                self._live(kind, {int(each) for each in only_ids.get(kind.name, ())})
+                for kind in (pair.from_kind, pair.to_kind)
+            )
+            ids = firsts | self._partners(pair, _chunks(sorted(seconds)))
+            for chunk in _chunks(sorted(ids)):
+                for results in self._replies(pair, pair.from_kind, pair.to_kind, chunk):
+                    rows = [row for result in results for row in _rows(pair, result)]
+                    chosen = [r for r in rows if int(r["from_id"]) in firsts or int(r["to_id"]) in seconds]
+                    self._rows_read[pair.name] += len(chosen)
+                    yield self.block(chosen)
+            if pair.name not in self._failed and pair.name not in self._unknown:
+                self.done.pairs[pair.name] = self._rows_read[pair.name]
+        self._check_failed()
+
+    def _live(self, kind: ObjectType, ids: set[int]) -> set[int]:
+        """Return those of the ids that the stream of their objects has found live, where there is one."""
+        seen = self.run.seen.get(kind.name)
+        return (
+            ids if seen is None else ids.intersection(each for chunk in seen.arriving(len(ids) or 1) for each in chunk)
+        )
+
+    def _has_read_all(self, state: StreamState, name: str) -> bool:
+        """Tell whether this run has read all of a pair."""
+        last = state.pair_passes.get(name)
+        return last is not None and last.started_at == self.run.started_at
+
+    def _groups(self, state: StreamState, chosen: Iterable[Pair]) -> list[Group]:
+        """Return what is to read: pairs to read in full by the object type they start from, each other one alone.
+
+        A pair of which HubSpot does not even say whether it knows it is kept as failed.
+        """
+        whole: dict[ObjectType, list[Pair]] = {}
+        groups = []
+        due = {pair.name for pair in chosen if self._is_due(state, pair)}
+        for pair in chosen:
+            since = state.pairs.get(pair.name)
+            if since is not None:
+                self._reader.take_as_known(pair.from_kind, pair.to_kind)
+            is_left = since is None and state.bookmark is not None  # by an earlier run, which did not know it
+            try:
+                is_unknown = is_left and not self._reader.is_known(pair.from_kind, pair.to_kind)
+            except RunStoppedError:
+                raise
+            except HubSpotError as error:
+                self._failed[pair.name] = error
+                continue
+            if is_unknown:
+                self._skip(pair.name, "it refuses to read them")
+            elif since is None or pair.name in due or (due and not self.run.settings.scoped_versions):
+                whole.setdefault(pair.from_kind, []).append(pair)
+            else:
+                window = change_window(since, self.run.settings.lookback, self.run.started_at)
+                self.done.since = min(self.done.since or window.since, window.since)
+                groups.append(Group((pair,), window))
+        return [*(Group(tuple(chosen)) for chosen in whole.values()), *groups]
+
+    def _is_due(self, state: StreamState, pair: Pair) -> bool:
+        """Tell whether all of a pair is to be read: it never was, by this release's rules, or long ago."""
+        since, last = state.pairs.get(pair.name), state.pair_passes.get(pair.name)
+        if since is None:
+            return False  # nothing is known of it: it is read whole anyway, if HubSpot knows it
+        refresh, started_at = self.run.settings.association_refresh, self.run.started_at
+        return (
+            last is None
+            or since > started_at
+            or is_too_old(last.started_at, refresh, started_at)
+            or is_too_old(state.full_pass_at, refresh, started_at)
+        )
+
+    def _group(self, group: Group) -> Iterator[Block]:
+        """Yield the associations of a group of pairs; why a pair could not be read is kept for the end."""
+        try:
+            if group.window:
+                changed = self._changed_ids(group.pairs[0], group.window)
+                yield from self._associated((group.pairs[0], chunk) for chunk in changed)
+                return
+            ids = self._all_ids(group.from_kind)
+            yield from self._associated((pair, chunk) for chunk in ids for pair in group.pairs)
+            for pair in group.pairs:
+                yield from self._doubted(pair)
+        except RunStoppedError:
+            raise
+        except HubSpotError as error:
+            for pair in group.pairs:
+                self._failed.setdefault(pair.name, error)
+
+    def _doubted(self, pair: Pair) -> Iterator[Block]:
+        """Yield a pair's associations once more, if there are far fewer than there were, or none and nobody knows.
+
+        Only an answer that is given twice may delete: what the first one left out then has this version, too.
+        """
+        last, rows = self._before.get(pair.name), self._rows_read[pair.name]
+        if pair.name in self._failed or pair.name in self._unknown or (rows >= last.rows * _ENOUGH if last else rows):
+            return
+        if last:
+            told = "%s: HubSpot has %d of the %d associations that there were: they are read again to be sure."
+            self.logger.warning(told, pair.name, rows, last.rows)
+        self.portal.client.wait(_DOUBT_SECONDS if last else 0)
+        self._rows_read[pair.name] = 0
+        ids = self._all_ids(pair.from_kind)
+        yield from self._associated((pair, chunk) for chunk in (ids if last else islice(ids, 1)))
+        again = self._rows_read[pair.name]
+        if not last and not again:
+            return
+        if not last or (again < last.rows * _ENOUGH and abs(again - rows) > last.rows * (1 - _ENOUGH) / 2):
+            error = ReplyError(
+                f"HubSpot gave {rows:,} associations of {pair.name}, and {again:,} when it was asked again: what is "
+                "gone is not marked; run again later."
+            )
+            self._failed.setdefault(pair.name, error)
+
+    def _associated(self, tasks: Iterable[tuple[Pair, list[int]]]) -> Iterator[Block]:
+        """Yield the associations of each pair's ids, several requests at once."""
+
+        def blocks(task: tuple[Pair, list[int]]) -> Iterator[Block]:
+            pair, ids = task
+            for results in self._replies(pair, pair.from_kind, pair.to_kind, ids):
+                rows = (row for result in results for row in _rows(pair, result))
+                while some := list(islice(rows, _BLOCK_ROWS)):  # a reply may hold half a million
+                    yield self.block(some, version=self._versions.get(pair.name))
+
+        for (pair, _), block in in_parallel(tasks, blocks, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
+            if block is not None:
+                self._rows_read[pair.name] += block.total
+                yield block
+
+    def _replies(
+        self, pair: Pair, from_kind: ObjectType, to_kind: ObjectType, ids: list[int]
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Yield HubSpot's results for up to 1,000 ids, from either side of a pair.
+
+        A pair that HubSpot does not know has none, and is told once; another refusal costs its pair only.
+        """
+        direction = f"{from_kind.name}:{to_kind.name}"
+        if direction in self._unknown or pair.name in self._failed:
+            return
+        try:
+            yield from self._reader.read(from_kind, to_kind, ids)
+        except RunStoppedError:
+            raise
+        except UnknownPairError as error:
+            self._skip(direction, str(error))
+        except HubSpotError as error:
+            self._failed.setdefault(pair.name, error)
+
+    def _skip(self, direction: str, why: str) -> None:
+        if self._unknown.setdefault(direction, why) is why:
+            self.logger.warning("HubSpot knows no associations of %s: skipped (%s).", direction, why)
+
+    def _all_ids(self, kind: ObjectType) -> Iterator[list[int]]:
+        """Yield the ids of all live objects, as this run's own full pass reads them, or else from a list."""
+        seen, told = self.run.seen.get(kind.name), frozenset[int]()
+        if seen is not None and seen.holds_all():
+            yield from seen.arriving(ASSOCIATION_INPUTS)
+            if seen.is_complete():
+                return
+            told = frozenset(each for chunk in seen.arriving(ASSOCIATION_INPUTS) for each in chunk)
+        yield from _chunks(self._listed_ids(kind, told))
+
+    def _listed_ids(self, kind: ObjectType, told: Collection[int]) -> Iterator[int]:
+        """Yield the ids of all live objects but those told already, from a list that is as long as HubSpot counts.
+
+        Raises:
+            ReplyError: it is much shorter, twice.
+        """
+        total, listed = self.portal.count(kind, EVERYTHING) or 0, set[int]()
+        for _ in range(2):
+            for page in self.portal.listed(kind, IDS_ONLY):
+                new = {int(each["id"]) for each in page} - listed
+                listed |= new
+                yield from sorted(new.difference(told))
+            if len(listed) + max(_LATE, total * _LATE_SHARE) >= total:
+                return
+        raise ReplyError(
+            f"HubSpot lists {len(listed):,} {kind.name} and counts {total:,}, so associations would be missed: run "
+            "again later."
+        )
+
+    def _changed_ids(self, pair: Pair, window: Window) -> Iterator[list[int]]:
+        """Yield the ids on the pair's first side that changed, or are associated with one that changed."""
+        firsts, seconds = (self._changed(kind, window) for kind in (pair.from_kind, pair.to_kind))
+        if firsts.since is None or seconds.since is None:  # a full pass: everything counts as changed
+            yield from self._all_ids(pair.from_kind)
+            return
+        ids = {each for chunk in firsts.arriving(ASSOCIATION_INPUTS) for each in chunk}
+        ids |= self._partners(pair, seconds.arriving(ASSOCIATION_INPUTS))
+        yield from _chunks(sorted(ids))
+
+    def _partners(self, pair: Pair, seconds: Iterable[list[int]]) -> set[int]:
+        """Return the ids on the pair's first side that are associated with one of these on its second."""
+
+        def partners(chunk: list[int]) -> Iterator[set[int]]:
+            for results in self._replies(pair, pair.to_kind, pair.from_kind, chunk):
+                yield {int(association["toObjectId"]) for result in results for association in result["to"]}
+
+        ids = set[int]()
+        for _, found in in_parallel(seconds, partners, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
+            ids |= found or set()
+        return ids
+
+    def _changed(self, kind: ObjectType, window: Window) -> SeenIds:
+        """Return the ids that changed in the window: those that this run has read anyway, or else from a search."""
+        with self._lock_of(kind.name):
+            seen = self.run.seen.get(kind.name)
+            if seen is None or not seen.holds_since(window.since):
+                seen = SeenIds()
+                seen.begin(window.since)
+                self.check_searchable(kind)
+                for ids in self.portal.changed_ids(kind, window):
+                    seen.add(ids)
+                seen.end(complete=True)
+                self.run.seen[kind.name] = seen
+        return seen
+
+    def _lock_of(self, name: str) -> threading.Lock:
+        return self._locks.setdefault(name, threading.Lock())
+
+
+def _scope(finished: Iterable[Pair]) -> Scope:
+    return Scope(_OF_PAIR, tuple((pair.from_kind.name, pair.to_kind.name) for pair in finished))
+
+
+def _rows(pair: Pair, result: dict[str, Any]) -> Iterator[Record]:
+    for association in result["to"]:
+        for each in association["associationTypes"]:
+            yield {
+                "from_object_type": pair.from_kind.name,
+                "from_id": str(result["from"]["id"]),
+                "to_object_type": pair.to_kind.name,
+                "to_id": str(association["toObjectId"]),
+                "association_category": each["category"],
+                "association_type_id": each["typeId"],
+                "label": each.get("label"),
+            }
+
+
+def _chunks(ids: Iterable[int]) -> Iterator[list[int]]:
+    source = iter(ids)
+    while chunk := list(islice(source, ASSOCIATION_INPUTS)):
+        yield chunk

@@ -1,0 +1,254 @@
+"""The small streams that describe the portal: a table of them, read in full by every run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tap_hubspot_dw.errors import HubSpotError, NoPipelinesError, ReplyError, RunStoppedError
+from tap_hubspot_dw.hubspot.portal import Portal
+from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.records.full_records import Record
+from tap_hubspot_dw.records.schemas import ARRAY, BOOLEAN, DATE_TIME, INTEGER, KEY, OBJECT, TEXT
+from tap_hubspot_dw.run.run import Run
+from tap_hubspot_dw.singer.events import Activation, Event, Scope
+from tap_hubspot_dw.singer.streams.base import HubSpotStream, described
+from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
+
+if TYPE_CHECKING:
+    from singer_sdk import Tap
+
+
+class OfType(Protocol):
+    """What HubSpot has of an object type, from an earlier answer or asked for anew."""
+
+    def __call__(self, portal: Portal, kind: ObjectType, /, *, anew: bool = False) -> Iterable[dict[str, Any]]:
+        """Return HubSpot's own objects."""
+
+
+Ask = Callable[[bool], list[Record]]
+
+_WAITS = (2.0, 4.0)  # seconds, before a list is asked for again
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference stream: its key, its columns and how its records come about.
+
+    `columns` gives each column its schema and the key of what `of_account` or `of_type` gives, HubSpot's own mostly;
+    records of a type get its name as `object_type`. `may_have` tells which types HubSpot is asked for.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: Mapping[str, tuple[dict[str, Any], str]]
+    of_account: Callable[[Portal], Iterable[dict[str, Any]]] | None = None
+    of_type: OfType | None = None
+    may_have: Callable[[ObjectType], bool] = lambda _: True
+
+
+def _may_have_pipelines(kind: ObjectType) -> bool:
+    return kind.has_pipelines is not False
+
+
+def _stages(portal: Portal, kind: ObjectType, *, anew: bool = False) -> Iterator[dict[str, Any]]:
+    for pipeline in portal.pipelines(kind, anew=anew):
+        for stage in pipeline["stages"]:
+            yield {**stage, "pipeline_id": pipeline["id"]}
+
+
+_TIMES = {"created_at": (DATE_TIME, "createdAt"), "updated_at": (DATE_TIME, "updatedAt")}
+_ARCHIVED = {"archived": (BOOLEAN, "archived")}
+
+REFERENCES = (
+    Reference(
+        "owners",
+        ("id",),
+        {
+            "id": (KEY, "id"),
+            "email": (TEXT, "email"),
+            "type": (TEXT, "type"),
+            "first_name": (TEXT, "firstName"),
+            "last_name": (TEXT, "lastName"),
+            "user_id": (INTEGER, "userId"),
+            "user_id_including_inactive": (INTEGER, "userIdIncludingInactive"),
+            "teams": (ARRAY, "teams"),
+            **_TIMES,
+            **_ARCHIVED,
+        },
+        of_account=Portal.owners,
+    ),
+    Reference(
+        "pipelines",
+        ("object_type", "id"),
+        {
+            "object_type": (KEY, "object_type"),
+            "id": (KEY, "id"),
+            "label": (TEXT, "label"),
+            "display_order": (INTEGER, "displayOrder"),
+            **_TIMES,
+            **_ARCHIVED,
+        },
+        of_type=Portal.pipelines,
+        may_have=_may_have_pipelines,
+    ),
+    Reference(
+        "pipeline_stages",
+        ("object_type", "pipeline_id", "id"),
+        {
+            "object_type": (KEY, "object_type"),
+            "pipeline_id": (KEY, "pipeline_id"),
+            "id": (KEY, "id"),
+            "label": (TEXT, "label"),
+            "display_order": (INTEGER, "displayOrder"),
+            "metadata": (OBJECT, "metadata"),
+            **_TIMES,
+            **_ARCHIVED,
+        },
+        of_type=_stages,
+        may_have=_may_have_pipelines,
+    ),
+    Reference(
+        "properties",
+        ("object_type", "name"),
+        {
+            "object_type": (KEY, "object_type"),
+            "name": (KEY, "name"),
+            "label": (TEXT, "label"),
+            "type": (TEXT, "type"),
+            "field_type": (TEXT, "fieldType"),
+            "description": (TEXT, "description"),
+            "group_name": (TEXT, "groupName"),
+            "options": (ARRAY, "options"),
+            "display_order": (INTEGER, "displayOrder"),
+            "calculated": (BOOLEAN, "calculated"),
+            "external_options": (BOOLEAN, "externalOptions"),
+            "has_unique_value": (BOOLEAN, "hasUniqueValue"),
+            "hidden": (BOOLEAN, "hidden"),
+            "hubspot_defined": (BOOLEAN, "hubspotDefined"),
+            "form_field": (BOOLEAN, "formField"),
+            "data_sensitivity": (TEXT, "dataSensitivity"),
+            "referenced_object_type": (TEXT, "referencedObjectType"),
+            **_TIMES,
+            **_ARCHIVED,
+        },
+        of_type=Portal.properties,
+    ),
+)
+
+
+class ReferenceStream(HubSpotStream):
+    """One of `REFERENCES`: a list of the account or a list for each object, read whole by every run.
+
+    What is gone is told list by list. A list that is shorter than it was is asked for until HubSpot has given it twice:
+    only then may it delete.
+    """
+
+    def __init__(self, tap: Tap, run: Run, reference: Reference) -> None:
+        columns = {name: kind for name, (kind, _) in reference.columns.items()}
+        schema = described(columns, f"HubSpot's {reference.name.replace('_', ' ')}.")
+        super().__init__(tap, run, reference.name, schema)
+        self.primary_keys = reference.key
+        self.reference = reference
+
+    def read(self) -> Iterator[Event]:
+        """Yield every record, and which lists have no others.
+
+        Raises:
+            HubSpotError: some lists could not be read; the others are complete.
+        """
+        self.done.mode = "full"
+        state = self.load_state()
+        is_first = not state.lists
+        for kind in self.run.kinds:
+            if not self.reference.may_have(kind):
+                state.lists.pop(kind.name, None)  # an older release kept it
+        known = dict(state.lists)
+        failed: dict[str, HubSpotError] = {}
+        read: list[str] = []
+        for name, ask in self._lists():
+            try:
+                records = self._settled(name, ask, known.get(name))
+            except RunStoppedError:
+                raise
+            except NoPipelinesError as error:
+                if known.get(name):
+                    failed[name] = error
+                    continue
+                self.logger.warning("%s: none of %s, unless the token may not read them: %s", self.name, name, error)
+                if is_first:
+                    state.lists[name] = 0
+            except HubSpotError as error:
+                failed[name] = error
+            else:
+                self.version = epoch_ms(self.run.started_at)
+                yield self.block(records)
+                state.lists[name] = len(records)
+                read.append(name)
+        yield from self._activations(read, known)
+        yield self.checkpoint(state)
+        if failed:
+            first = next(iter(failed.values()))
+            raise HubSpotError(f"Those of {', '.join(failed)} could not be read: {first}") from first
+
+    def _lists(self) -> Iterator[tuple[str, Ask]]:
+        """Yield a name for each list, and how HubSpot is asked for it, once for all streams or anew."""
+        of_account, of_type = self.reference.of_account, self.reference.of_type
+        if of_account is not None:
+            yield self.name, lambda _: [self._record(each) for each in of_account(self.portal)]
+        if of_type is not None:
+            for kind in self.run.kinds:
+                if self.reference.may_have(kind):
+                    yield kind.name, partial(self._records_of, of_type, kind)
+
+    def _records_of(self, of_type: OfType, kind: ObjectType, anew: bool) -> list[Record]:
+        found = of_type(self.portal, kind, anew=anew)
+        return [self._record({**each, "object_type": kind.name}) for each in found]
+
+    def _settled(self, name: str, ask: Ask, before: int | None) -> list[Record]:
+        """Return a list that is as long as it was, or that HubSpot gave twice.
+
+        Where nobody knows how long it was, one that is neither empty nor in pages, which can get lost, is believed.
+
+        Raises:
+            ReplyError: it gave another one each time.
+        """
+        records = ask(False)
+        if before is None and records and self.reference.of_account is None:
+            return records
+        for seconds in _WAITS:
+            if before is not None and len(records) >= before:
+                return records
+            self.portal.client.wait(seconds if before else 0)
+            again = ask(True)
+            if self._keys(again) == self._keys(records):
+                return again
+            records = again
+        raise ReplyError(
+            f"HubSpot gave another list of {self.name} of {name} each time it was asked, {len(records):,} at last: "
+            "run again later."
+        )
+
+    def _keys(self, records: Iterable[Record]) -> set[tuple[Any, ...]]:
+        return {tuple(record[name] for name in self.reference.key) for record in records}
+
+    def _activations(self, read: Sequence[str], known: Mapping[str, int | None]) -> Iterator[Activation]:
+        """Yield what tells of the lists that were read that there is no more in them."""
+        if self.version is None or not read:
+            return
+        if self.reference.of_account is not None:
+            yield Activation(self.version)
+        elif self.run.settings.scoped_versions:
+            yield Activation(self.version, Scope(("object_type",), tuple((name,) for name in read)))
+        elif known and {name for name, count in known.items() if count != 0} <= set(read):
+            yield Activation(self.version)
+
+    def _record(self, source: Mapping[str, Any]) -> Record:
+        return {name: _value(source.get(key), kind) for name, (kind, key) in self.reference.columns.items()}
+
+
+def _value(value: Any, kind: dict[str, Any]) -> Any:
+    """Return HubSpot's JSON value; its date-times come with and without fractions (observed)."""
+    return format_timestamp(parse_timestamp(value)) if value and kind is DATE_TIME else value

@@ -1,0 +1,352 @@
+"""The tap as the SDK runs it: which streams there are, in which order, and how a run ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
+
+from singer_sdk import Stream, Tap
+from singer_sdk.contrib.msgspec import MsgSpecWriter
+from singer_sdk.exceptions import ConfigValidationError
+
+from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, SettingsError
+from tap_hubspot_dw.http.auth import token_for
+from tap_hubspot_dw.http.client import Client
+from tap_hubspot_dw.hubspot.portal import Portal
+from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
+from tap_hubspot_dw.reading.parallel import in_parallel
+from tap_hubspot_dw.reading.stream_state import bookmarks_of
+from tap_hubspot_dw.records.schemas import json_schema_of_all, object_schema
+from tap_hubspot_dw.run.failed_starts import leave
+from tap_hubspot_dw.run.progress import summary
+from tap_hubspot_dw.run.redaction import configuration_of, told_configuration
+from tap_hubspot_dw.run.run import Run, StreamRun
+from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
+from tap_hubspot_dw.singer.deletions import DeletionsMapper
+from tap_hubspot_dw.singer.emitter import Together
+from tap_hubspot_dw.singer.filter_check import names_of_no_stream
+from tap_hubspot_dw.singer.output import end_when_unread
+from tap_hubspot_dw.singer.streams.associations import AssociationStream
+from tap_hubspot_dw.singer.streams.history import HistoryStream
+from tap_hubspot_dw.singer.streams.objects import ObjectStream
+from tap_hubspot_dw.singer.streams.reference import REFERENCES, ReferenceStream
+from tap_hubspot_dw.timestamps import now
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    import click
+
+    from tap_hubspot_dw.singer.streams.base import HubSpotStream
+
+
+class StreamsFailedError(HubSpotError):
+    """The run is over and some streams could not be read."""
+
+
+class TapHubSpotDW(Tap):
+    """Contacts, appointments, custom objects, deals and their associations from HubSpot."""
+
+    name = "tap-hubspot-dw"
+    config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
+    message_writer_class = MsgSpecWriter
+    dynamic_catalog = True  # the streams depend on the portal: discovery needs a valid configuration
+
+    def setup_mapper(self) -> None:
+        """Make the mapper, whose stream maps leave deletions alone."""
+        self.mapper = DeletionsMapper(plugin_config=dict(self.config), logger=self.logger)
+        self.mapper.register_raw_streams_from_catalog(self.catalog)
+
+    def discover_streams(self) -> Sequence[Stream]:
+        """Return the streams in the order of their SCHEMAs: associations after objects, history last.
+
+        An object that cannot be described is reported and left out; a run, not a discovery, then ends with a non-zero
+        code.
+        """
+        run = self._run = self._start_run()
+        objects = self._discovered(run)
+        associations = [AssociationStream(self, run)] if run.settings.associations else []
+        if run.settings.only_ids is not None:
+            return [*objects, *associations, HistoryStream(self, run)]
+        references = [ReferenceStream(self, run, reference) for reference in REFERENCES]
+        return [*references, *objects, *associations, HistoryStream(self, run)]
+
+    def _discovered(self, run: Run) -> list[ObjectStream]:
+        """Return the streams of objects; a signal ends the waiting for HubSpot at once."""
+        run.stop.is_reading = True
+        try:
+            objects = list(self._object_streams(run))
+            run.kinds = [stream.kind for stream in objects]
+            for warning in run.pattern_warnings():
+                self.logger.warning("%s", warning)
+            return objects
+        except RunStoppedError:
+            run.stop.check()
+            raise
+        finally:
+            run.stop.is_reading = False
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """The streams by name, in the order of `discover_streams` (the SDK's own order is the alphabet's)."""
+        if self._streams is None:
+            ranks: dict[type, int] = {ReferenceStream: 0, ObjectStream: 1, AssociationStream: 2, HistoryStream: 3}
+            by_name = super().streams
+            names = [kind.name for kind in self._run.kinds]
+            self._streams = dict(
+                sorted(
+                    by_name.items(),
+                    key=lambda item: (ranks[type(item[1])], names.index(item[0]) if item[0] in names else 0),
+                )
+            )
+        return self._streams
+
+    def sync_all(self) -> None:  # type: ignore[misc]  # final for typing only: how a run goes and ends is ours
+        """Read all selected streams at the same time, then the run's history.
+
+        Raises:
+            HubSpotError: HubSpot stopped answering, or some streams failed; all others are complete.
+        """
+        try:
+            streams = [stream for stream in cast("Iterable[HubSpotStream]", self.streams.values()) if stream.selected]
+        except RunStoppedError as error:
+            if hasattr(self, "_run"):
+                self._tell_of_no_stream(error)
+            raise
+        run = self._run
+        self._tell_of_wrong_names(run)
+        if not streams and not run.failures:
+            raise SettingsError(
+                "No stream is selected, so there is nothing to read: correct select, or the names in "
+                "TAP_HUBSPOT_DW__SELECT_FILTER."
+            )
+        if run.settings.only_ids is None:
+            for stream in streams:
+                stream.check_state()
+        try:
+            if any(stream.in_batches for stream in streams):  # the SDK makes the files
+                super().sync_all()
+            else:
+                self._sync_together(streams)
+        except HubSpotError as error:
+            error.is_in_history = True
+            raise
+        except SystemExit:
+            self.logger.error("Stopped by a signal; the state so far is kept.")
+            raise
+        finally:
+            if warning := run.clock_warning():
+                self.logger.warning("%s", warning)
+            if run.history:
+                self.logger.info("What this run read:\n%s", summary(run.history))
+        if run.failures:
+            names = ", ".join(run.failures)
+            raise StreamsFailedError(
+                f"{len(run.failures)} stream(s) could not be read: {names}. The reasons stand above; "
+                "every other stream is complete."
+            )
+
+    def _sync_together(self, streams: Sequence[HubSpotStream]) -> None:
+        """Read the streams at the same time and the history after them, whatever becomes of them."""
+        together = Together(self, self._run)
+        readers = [stream for stream in streams if not isinstance(stream, HistoryStream)]
+        history = [stream for stream in streams if isinstance(stream, HistoryStream)]
+        try:
+            together.sync(readers)
+        except BrokenPipeError:  # nobody listens any more
+            raise
+        except BaseException as error:
+            self._run.ended_by = error
+            together.finish(history)
+            raise
+        together.finish(history)
+
+    def _tell_of_no_stream(self, error: RunStoppedError) -> None:
+        """Write the history of a run that could not even begin to read."""
+        run = self._run
+        run.ended_by, run.history = error, [StreamRun(name, run.began_at) for name in run.settings.objects]
+        history = HistoryStream(self, run)
+        if self.input_catalog:
+            history.apply_catalog(self.input_catalog)
+        if history.selected and not history.in_batches:
+            Together(self, run).finish([history])
+            error.is_in_history = True
+
+    def _tell_of_wrong_names(self, run: Run) -> None:
+        """Warn of names in Meltano's filter that would otherwise just not be read."""
+        known = {*self.streams, *run.settings.objects}  # an object that failed says so itself
+        if run.settings.only_ids is None and (wrong := names_of_no_stream(os.environ, known)):
+            self.logger.warning(
+                "TAP_HUBSPOT_DW__SELECT_FILTER has %s, which no stream is called: it is passed over. The streams: %s.",
+                ", ".join(wrong),
+                ", ".join(self.streams),
+            )
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take the state that the run begins with.
+
+        Raises:
+            SettingsError: it is none, so that the run would read everything again, or lose what it covers.
+        """
+        super().load_state(_checked_state(state))
+
+    def _start_run(self) -> Run:
+        settings = Settings.from_config(self.config)
+        user_agent = f"{self.name}/{self.plugin_version}"
+        client = Client(
+            settings.api_url,
+            token_for(settings, user_agent),
+            timeout_seconds=settings.request_timeout_seconds,
+            user_agent=user_agent,
+            logger=self.logger,
+            daily_reserve=settings.daily_reserve,
+        )
+        portal = Portal(client, settings.api_version, self.logger, page_size=settings.page_size)
+        return Run(settings, portal, now(), told_configuration(self.config))
+
+    def _object_streams(self, run: Run) -> Iterator[ObjectStream]:
+        """Yield a stream for each object: described by the catalog where there is one, else by HubSpot."""
+        names = run.settings.objects
+        described = {
+            name: found
+            for name, found in in_parallel(names, lambda name: self._described(run, name), max(len(names), 1))
+            if found is not None
+        }
+        for name in names:
+            found = described[name]
+            if isinstance(found, HubSpotError):
+                run.failures[name] = str(found)
+                run.history.append(StreamRun(name, now(), finished_at=now(), error=str(found)))
+                self.logger.error("%s: left out: %s", name, found)
+            else:
+                yield ObjectStream(self, run, *found)
+
+    def _described(self, run: Run, name: str) -> Iterator[tuple[ObjectType, dict[str, Any]] | HubSpotError]:
+        """Yield an object's type and schema, or why there are none.
+
+        Raises:
+            RunStoppedError: HubSpot cannot be asked for any other either.
+        """
+        try:
+            kind = self._resolve(run, name)
+            entry = self.input_catalog.get_stream(kind.name) if self.input_catalog else None
+            if self.input_catalog and entry is None:
+                raise HubSpotError("the catalog lacks it: discover anew, or take it out of the setting objects.")
+            yield kind, entry.schema.to_dict() if entry else self._schema(run, kind)
+        except RunStoppedError:
+            raise
+        except HubSpotError as error:
+            yield error
+
+    def _schema(self, run: Run, kind: ObjectType) -> dict[str, Any]:
+        """Return the schema of a kind's stream as the settings choose its properties."""
+        chosen = run.chosen_properties(kind)
+        schema = json_schema_of_all() if run.settings.properties_as_json else object_schema(chosen)
+        return schema | {"description": f"HubSpot's {kind.name} ({kind.type_id}): a row for each record."}
+
+    def _resolve(self, run: Run, name: str) -> ObjectType:
+        type_ids = run.settings.object_type_ids
+        return resolve(name, type_ids, run.portal.schemas() if needs_schemas(name, type_ids) else [])
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """End soon with the signal's exit code (the SDK's own handler ends with 0: a success)."""
+        run = getattr(self, "_run", None)
+        if run is None:
+            sys.exit(128 + signum)
+        if run.stop.signal is not None:
+            return  # Meltano sends a second one; the first is being acted on
+        run.stop.signal = signum
+        end_when_unread(128 + signum)
+        run.portal.client.stop()
+        if run.stop.is_reading:
+            run.stop.check()
+
+    # The command line: errors that the tap knows end with their sentence and exit code, without a traceback.
+
+    @classmethod
+    def invoke(cls, **options: Any) -> None:
+        """Run the command line's main action."""
+        with _told(cls.logger):
+            if (state := options.get("state")) is not None:
+                options["state"] = io.StringIO(_checked_text(state))
+            super().invoke(**options)
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the configuration files."""
+        with _told(cls.logger):
+            found = super().cb_config(ctx, param, tuple(each for each in value if each == "ENV"))
+            for file in value:
+                if file != "ENV":
+                    found.config |= configuration_of(file)
+            return found
+
+    @classmethod
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        """Run `--discover`."""
+        with _told(cls.logger):
+            super().cb_discover(ctx, param, value)
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Run `--test`."""
+        with _told(cls.logger, is_run=False):
+            super().cb_test(ctx, param, value)
+
+
+def _checked_state(state: Any) -> dict[str, Any]:
+    try:
+        return {"bookmarks": bookmarks_of(state)}
+    except ValueError as error:
+        raise SettingsError(
+            f'The state cannot be read: {error}. It looks like {{"bookmarks": {{"contacts": '
+            '{"replication_key_value": "2026-01-31T08:00:00Z"}}}; without one everything is read.'
+        ) from error
+
+
+def _checked_text(file: IO[str]) -> str:
+    """Return the state in a file, in the form that the SDK reads, before anything else is done.
+
+    Raises:
+        SettingsError: it is not JSON, or no state.
+    """
+    try:
+        state = json.loads(file.read().removeprefix("\ufeff"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError("The file of the option --state is not JSON: is it the right one?") from error
+    return json.dumps(_checked_state(state))
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(text)  # NaN and Infinity are not JSON
+
+
+@contextmanager
+def _told(logger: logging.Logger, *, is_run: bool = True) -> Iterator[None]:
+    """Say why the command ends; of a run that could not begin a note is left for the next one."""
+    began_at = now()
+    try:
+        yield
+    except HubSpotError as error:
+        logger.error("%s", error)
+        if is_run and not error.is_in_history and not isinstance(error, StreamsFailedError):
+            _note(logger, str(error), began_at)
+        sys.exit(error.exit_code)
+    except ConfigValidationError:
+        if is_run:
+            _note(logger, "The configuration is not valid: the log of that run says which settings.", began_at)
+        raise
+
+
+def _note(logger: logging.Logger, sentence: str, began_at: datetime) -> None:
+    try:
+        leave(os.environ, sentence, began_at)
+    except OSError as error:
+        logger.warning("No note of this failure could be left for the next run: %s.", error.strerror)

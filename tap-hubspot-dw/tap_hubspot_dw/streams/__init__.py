@@ -1,1 +1,0 @@
-"""The tap's streams: CRM objects, their associations, what describes the portal, and the run itself."""

@@ -1,0 +1,1 @@
+"""The command `warehouse`: what people ask of the tables."""

@@ -1,0 +1,328 @@
+"""Are two schemas the same? Table by table, matched by key: rows and columns that are missing, extra or different.
+
+Schemas of one database are compared in it. Of two databases each table is read once, as Arrow, into a scratch DuckDB
+file, and compared there. Values of different types are compared by what they mean: numbers by their digits, times by
+the moment, JSON by its content. Rows marked as deleted count as absent, and the metadata columns `_sdc_…`
+are left out: two pipelines differ in them by nature.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from target_warehouse.engines.duckdb.columns import comparable
+from target_warehouse.errors import CompareError
+from target_warehouse.shown import shown
+from target_warehouse.tables.statements import chosen_rows, column_list, identifier
+from target_warehouse.tables.table import DELETED_AT, own_column
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from target_warehouse.engines.protocol import Engine
+
+_MEMORY = "1GB"
+_METADATA = "_sdc_"
+_JSON_TYPES = frozenset({"json", "jsonb", "JSON"})
+_SHOWN = 60  # characters of a value
+_TOGETHER = 50  # columns compared in one query, which bounds its memory
+
+
+@dataclass(frozen=True)
+class Side:
+    """A schema of an open warehouse; `name` is what the user called it. With `ids`, only the rows that have them."""
+
+    name: str
+    engine: Engine
+    schema: str | None
+    ids: tuple[str, ...] | None = None
+
+
+@dataclass
+class ColumnDifference:
+    """A column whose values differ in some rows: how many, and (key, value in A, value in B) of the first few."""
+
+    column: str
+    rows: int
+    samples: list[tuple[str, str, str]]
+
+
+@dataclass
+class TableDifference:
+    """How a table of A differs from that of B. Keys are text, `name=value` for each key column."""
+
+    table: str
+    keys: list[str]
+    rows_a: int = 0
+    rows_b: int = 0
+    only_in_a: int = 0
+    only_in_b: int = 0
+    keys_only_in_a: list[str] = field(default_factory=list)
+    keys_only_in_b: list[str] = field(default_factory=list)
+    columns_only_in_a: list[str] = field(default_factory=list)
+    columns_only_in_b: list[str] = field(default_factory=list)
+    columns: list[ColumnDifference] = field(default_factory=list)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing differs."""
+        return not (
+            self.only_in_a or self.only_in_b or self.columns_only_in_a or self.columns_only_in_b or self.columns
+        )
+
+
+@dataclass
+class Comparison:
+    """All tables that both sides have, and the names of those that only one has."""
+
+    tables: list[TableDifference]
+    tables_only_in_a: list[str]
+    tables_only_in_b: list[str]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.tables_only_in_a or self.tables_only_in_b) and all(table.is_same for table in self.tables)
+
+
+def compare(
+    a: Side, b: Side, *, tables: Sequence[str], excluded: Sequence[str], keys: Sequence[str], samples: int
+) -> Comparison:
+    """Compare the named tables, or all but the excluded ones and those whose name begins with `_`.
+
+    `keys` are the columns that tell rows apart; without them those of the tables' own keys.
+
+    Raises:
+        CompareError: a schema has no tables, a named table is missing, or a table's key is not known or not unique.
+    """
+    in_a, in_b = (_tables(side, tables, excluded) for side in (a, b))
+    both = [name for name in in_a if name in in_b]
+    with tempfile.TemporaryDirectory(prefix="warehouse-compare-") as folder:
+        found: list[TableDifference] = []
+        for name in both:
+            with duckdb.connect(str(Path(folder) / f"{len(found)}.duckdb")) as scratch:
+                scratch.execute(f"SET memory_limit = '{_MEMORY}'; SET TimeZone = 'UTC'")
+                found.append(_Table(scratch, a, b, name, keys, samples).difference())
+    return Comparison(found, [name for name in in_a if name not in in_b], [name for name in in_b if name not in in_a])
+
+
+def render(comparison: Comparison, a: str, b: str) -> str:
+    """The comparison as text: a line for each table, and below it what differs."""
+    lines = [f"A is {a}, B is {b}."]
+    for letter, names in (("A", comparison.tables_only_in_a), ("B", comparison.tables_only_in_b)):
+        if names:
+            lines.append(f"Tables only in {letter}: {', '.join(names)}")
+    for table in comparison.tables:
+        verdict = "the same" if table.is_same else "different"
+        rows = (
+            f"{table.rows_a:,} rows" if table.rows_a == table.rows_b else f"{table.rows_a:,} and {table.rows_b:,} rows"
+        )
+        lines.append(f"{table.table}: {verdict}, {rows}, by {', '.join(table.keys)}")
+        for letter, count, keys, columns in (
+            ("A", table.only_in_a, table.keys_only_in_a, table.columns_only_in_a),
+            ("B", table.only_in_b, table.keys_only_in_b, table.columns_only_in_b),
+        ):
+            if count:
+                more = ", …" if count > len(keys) else ""
+                lines.append(f"    only in {letter}: {count:,} rows: {'; '.join(keys)}{more}")
+            if columns:
+                lines.append(f"    only in {letter}: columns {', '.join(columns)}")
+        for column in table.columns:
+            lines.append(f"    {column.column}: {column.rows:,} rows differ")
+            lines += [f"        {key}: {left} in A, {right} in B" for key, left, right in column.samples]
+    return "\n".join(shown(line, 10_000) for line in lines)
+
+
+def _tables(side: Side, wanted: Sequence[str], excluded: Sequence[str]) -> list[str]:
+    there = sorted(side.engine.table_names(side.schema))
+    found = [name for name in there if not name.startswith("_") and name not in excluded]
+    if not found:
+        msg = f"{side.name} has no tables to compare: correct its name, or load something into it first."
+        raise CompareError(msg)
+    if missing := [name for name in wanted if name not in there]:
+        msg = f"{side.name} has no table {', '.join(missing)}; it has {', '.join(found)}."
+        raise CompareError(msg)
+    return list(wanted) or found
+
+
+class _Table:
+    """One table of both sides: `a` and `b` are relations of one database, that of both sides or a scratch one."""
+
+    def __init__(
+        self, scratch: duckdb.DuckDBPyConnection, a: Side, b: Side, name: str, keys: Sequence[str], samples: int
+    ) -> None:
+        self._samples = samples
+        self._sides = {"a": a, "b": b}
+        self._types = {letter: side.engine.column_types(side.schema, name) for letter, side in self._sides.items()}
+        self._found = TableDifference(name, self._keys(name, keys))
+        in_b = set(self._columns("b"))
+        self._common = [name for name in self._columns("a") if name in in_b]
+        if a.engine is b.engine:
+            self._query = a.engine.query
+            self._relations = {letter: self._in_place(letter) for letter in self._sides}
+        else:
+            self._query = lambda sql: scratch.execute(sql).fetchall()
+            self._relations = {letter: self._copied(letter, scratch) for letter in self._sides}
+        for letter in self._sides:
+            self._check_keys(letter)
+
+    def difference(self) -> TableDifference:
+        """Compare rows by key, and every column that both have in the rows that both have."""
+        found, common = self._found, set(self._common)
+        found.columns_only_in_a, found.columns_only_in_b = (
+            [name for name in self._columns(each) if name not in common] for each in "ab"
+        )
+        columns = [name for name in self._common if name not in found.keys]
+        counts: dict[str, int] = {}
+        for at in range(0, max(len(columns), 1), _TOGETHER):
+            part = columns[at : at + _TOGETHER]
+            found.rows_a, found.rows_b, found.only_in_a, found.only_in_b, *differing = self._counts(part)
+            counts |= dict(zip(part, differing, strict=True))
+        if found.only_in_a:
+            found.keys_only_in_a = self._keys_only_in("a", "b")
+        if found.only_in_b:
+            found.keys_only_in_b = self._keys_only_in("b", "a")
+        found.columns = [
+            difference for name, count in counts.items() if count and (difference := self._column(name, count)).rows
+        ]
+        return found
+
+    def _counts(self, columns: Sequence[str]) -> tuple[int, ...]:
+        """Rows of A and of B, those that only one has, and for each column the rows of both in which it differs."""
+        a, b = (f"{letter}.{identifier(self._found.keys[0])}" for letter in "ab")
+        (row,) = self._query(
+            f"SELECT count({a}), count({b}), count(*) FILTER (WHERE {b} IS NULL), count(*) FILTER (WHERE {a} IS NULL)"  # noqa: S608
+            + "".join(
+                f", count(*) FILTER (WHERE {_differs(name)} AND {a} IS NOT NULL AND {b} IS NOT NULL)"
+                for name in columns
+            )
+            + f" FROM {self._as('a')} FULL JOIN {self._as('b')} ON {self._on()}"
+        )
+        return row
+
+    def _keys(self, name: str, asked: Sequence[str]) -> list[str]:
+        own = (side.engine.key_names(side.schema, name) for side in self._sides.values())
+        keys = list(dict.fromkeys(asked)) or next((sorted(found) for found in own if found), [])
+        if not keys:
+            msg = f"What tells the rows of {name} apart is not known: name the columns with --key."
+            raise CompareError(msg)
+        for letter, side in self._sides.items():
+            if missing := [key for key in keys if key not in self._types[letter]]:
+                msg = f"The table {name} of {side.name} has no column {', '.join(missing)} to match rows by."
+                raise CompareError(msg)
+        return keys
+
+    def _check_keys(self, letter: str) -> None:
+        keys = column_list(self._found.keys)
+        empty = " OR ".join(f"{identifier(key)} IS NULL" for key in self._found.keys)
+        ((without,),) = self._query(f"SELECT count(*) FROM {self._as(letter)} WHERE {empty}")  # noqa: S608 - quoted
+        if without:
+            msg = (
+                f"{without:,} rows of {self._found.table} in {self._sides[letter].name} have no value in the key "
+                f"{', '.join(self._found.keys)}: name columns that tell all rows apart with --key."
+            )
+            raise CompareError(msg)
+        if self._query(f"SELECT 1 FROM {self._as(letter)} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"):  # noqa: S608
+            msg = (
+                f"Rows of {self._found.table} in {self._sides[letter].name} have the same "
+                f"{', '.join(self._found.keys)}: name the columns that tell them apart with --key."
+            )
+            raise CompareError(msg)
+
+    def _in_place(self, letter: str) -> str:
+        """The live rows where they are; a column that the two sides have in different types becomes text."""
+        side, types = self._sides[letter], self._types[letter]
+        compared = {
+            name: side.engine.comparable(identifier(name), types[name], as_text=self._is_mixed(name))
+            for name in self._common
+        }
+        columns = ", ".join(f"{expression} AS {identifier(name)}" for name, expression in compared.items())
+        where = chosen_rows(mark=own_column(DELETED_AT, types), ids=side.ids)
+        return f"(SELECT {columns} FROM {identifier(side.schema, self._found.table)}{where})"  # noqa: S608 - quoted
+
+    def _copied(self, letter: str, scratch: duckdb.DuckDBPyConnection) -> str:
+        """The same, read into a table of the scratch database."""
+        side, types = self._sides[letter], self._types[letter]
+        is_marked = own_column(DELETED_AT, types) is not None
+        with side.engine.read(
+            side.schema, self._found.table, self._common, live_only=is_marked, ids=side.ids
+        ) as reader:
+            kinds = zip(self._common, map(str, reader.schema.types), strict=True)
+            columns = ", ".join(
+                f"{comparable(identifier(name), kind, as_text=self._is_mixed(name))} AS {identifier(name)}"
+                for name, kind in kinds
+            )
+            scratch.register("incoming", reader)
+            scratch.execute(f"CREATE TABLE {letter} AS SELECT {columns} FROM incoming")  # noqa: S608 - quoted
+            scratch.unregister("incoming")
+        return letter
+
+    def _is_mixed(self, name: str) -> bool:
+        return self._types["a"][name] != self._types["b"][name]
+
+    def _columns(self, letter: str) -> list[str]:
+        return [name for name in self._types[letter] if not name.startswith(_METADATA)]
+
+    def _as(self, letter: str) -> str:
+        return f"{self._relations[letter]} AS {letter}"
+
+    def _on(self) -> str:
+        return " AND ".join(f"a.{identifier(key)} = b.{identifier(key)}" for key in self._found.keys)
+
+    def _keys_only_in(self, here: str, there: str) -> list[str]:
+        rows = (
+            f"SELECT {_key_text(here, self._found.keys)} AS k FROM {self._as(here)} "  # noqa: S608 - quoted names
+            f"WHERE NOT EXISTS (SELECT 1 FROM {self._as(there)} WHERE {self._on()})"
+        )
+        return [row[0] for row in self._first(rows, self._samples)]
+
+    def _column(self, name: str, count: int) -> ColumnDifference:
+        column = identifier(name)
+        rows = (
+            f"SELECT {_key_text('a', self._found.keys)} AS k, a.{column} AS va, b.{column} AS vb "  # noqa: S608
+            f"FROM {self._as('a')} JOIN {self._as('b')} ON {self._on()} WHERE {_differs(name)}"
+        )
+        if {self._types["a"][name], self._types["b"][name]} & _JSON_TYPES:
+            differing = [row for row in self._first(rows, count) if not _is_same_json(row[1], row[2])]
+            count, first = len(differing), differing[: self._samples]
+        else:
+            first = self._first(rows, self._samples)
+        return ColumnDifference(name, count, [(key, _shown(left), _shown(right)) for key, left, right in first])
+
+    def _first(self, rows: str, most: int) -> list[tuple[Any, ...]]:
+        """The first rows by key. Made as a whole before: a LIMIT alone lures PostgreSQL into a quadratic plan."""
+        return self._query(f"WITH found AS MATERIALIZED ({rows}) SELECT * FROM found ORDER BY k LIMIT {most}")  # noqa: S608
+
+
+def _differs(name: str) -> str:
+    return f"a.{identifier(name)} IS DISTINCT FROM b.{identifier(name)}"
+
+
+def _key_text(letter: str, keys: Sequence[str]) -> str:
+    parts = [f"'{key.replace(chr(39), chr(39) * 2)}=' || CAST({letter}.{identifier(key)} AS VARCHAR)" for key in keys]
+    return " || ', ' || ".join(parts)
+
+
+def _is_same_json(left: object, right: object) -> bool:
+    try:
+        return bool(_parsed(left) == _parsed(right))
+    except ValueError:
+        return left == right
+
+
+def _parsed(value: object) -> object:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    text = "null" if value is None else str(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

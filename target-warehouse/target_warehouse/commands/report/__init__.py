@@ -1,0 +1,1 @@
+"""The report: from the histories to a terminal or a page."""

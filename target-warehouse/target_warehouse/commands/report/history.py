@@ -1,0 +1,372 @@
+"""What is in the warehouse, and what the last runs did to it: read from the tables, for people and machines to see.
+
+The target's `_load_history` tells what was loaded, the tap's `sync_history`, where there is one, what was asked of
+HubSpot. A run of the tap belongs to the first load of its stream that ended after it began: loads follow their tap,
+through a pipe or a file. `report_text` and `report_page` show what `read` gives.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from target_warehouse.errors import ReportError
+from target_warehouse.load.load_history import FAILED, INTERRUPTED, KILLED, PARTIAL, RUNNING, SUCCESS, TABLE_NAME
+from target_warehouse.shown import shown
+from target_warehouse.tables.statements import column_list, identifier
+from target_warehouse.tables.table import DELETED_AT, own_column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from target_warehouse.engines.protocol import Engine
+    from target_warehouse.load.failed_starts import Note
+
+EXTRACTIONS = "sync_history"
+#: Runs of a stream that the report looks at.
+RUNS = 30
+#: From good to bad: a run is as bad as the worst of its parts.
+STATUSES = (SUCCESS, RUNNING, PARTIAL, INTERRUPTED, FAILED)
+
+_LOADED = (
+    *("stream", "table_schema", "table_name", "run_id", "status", "started_at", "finished_at", "rows_read"),
+    *("inserted", "updated", "changed", "deleted", "rejected", "seconds", "bytes", "peak_memory_mb", "error"),
+)
+_EXTRACTED = (
+    *("stream", "run_id", "status", "started_at", "finished_at", "mode", "records", "deletes", "requests", "retries"),
+    *("throttled_seconds", "hubspot_total", "daily_limit", "daily_remaining", "bytes_received", "peak_memory_mb"),
+    "error",
+)
+#: Without these a table called `sync_history` is somebody else's.
+_NEEDED = {"stream", "run_id", "status", "started_at", "finished_at"}
+
+
+@dataclass(frozen=True)
+class StreamRun:
+    """One run of one stream, as target and tap tell it; what nobody told is None. Times are UTC without a zone.
+
+    `seconds` and `records` are the tap's where it tells them, else the target's.
+    """
+
+    run_id: str
+    status: str
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+    seconds: float
+    error: str | None = None
+    rows_read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    changed: int | None = None
+    deleted: int = 0
+    rejected: int = 0
+    bytes: int | None = None
+    peak_memory_mb: float | None = None
+    mode: str | None = None
+    records: int = 0
+    requests: int | None = None
+    retries: int | None = None
+    throttled_seconds: float | None = None
+    hubspot_total: int | None = None
+    daily_limit: int | None = None
+    daily_remaining: int | None = None
+    bytes_received: int | None = None
+    tap_peak_memory_mb: float | None = None
+
+    @property
+    def records_per_second(self) -> float | None:
+        """How fast it went; None if there was nothing."""
+        return round(self.records / self.seconds, 1) if self.records and self.seconds else None
+
+    @property
+    def requests_per_1000(self) -> float | None:
+        """Requests for a thousand records; None if there were no records, or nobody counted requests."""
+        return round(1000 * self.requests / self.records, 1) if self.records and self.requests is not None else None
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """A stream: its table now, and its runs, the oldest first; there is at least one. A table may not exist (yet)."""
+
+    stream: str
+    table: str
+    live_rows: int
+    deleted_rows: int
+    fresh_at: dt.datetime | None
+    runs: Sequence[StreamRun]
+
+    @property
+    def last(self) -> StreamRun:
+        """The newest run."""
+        return self.runs[-1]
+
+    @property
+    def hubspot_total(self) -> int | None:
+        """What HubSpot itself counted, when it was last asked."""
+        return next((run.hubspot_total for run in reversed(self.runs) if run.hubspot_total is not None), None)
+
+    @property
+    def bad_runs(self) -> int:
+        """How many of the runs failed or were interrupted."""
+        return sum(run.status in (FAILED, INTERRUPTED) for run in self.runs)
+
+    def to_json(self) -> dict[str, Any]:
+        """The table and its last run, and under `runs` all of them, the oldest first."""
+        last = self.last
+        return {
+            "table": self.table,
+            "stream": self.stream,
+            "live_rows": self.live_rows,
+            "deleted_rows": self.deleted_rows,
+            "fresh_at": self.fresh_at,
+            "error_rate": round(self.bad_runs / len(self.runs), 3),
+            "records_per_second": last.records_per_second,
+            "requests_per_1000": last.requests_per_1000,
+            **vars(last),
+            "hubspot_total": self.hubspot_total,
+            "runs": [vars(run) for run in self.runs],
+        }
+
+
+@dataclass
+class WholeRun:
+    """One run over all its streams."""
+
+    started_at: dt.datetime
+    finished_at: dt.datetime
+    streams: list[tuple[str, StreamRun]] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """The worst of its streams'."""
+        return worst(run.status for _, run in self.streams)
+
+    @property
+    def seconds(self) -> float:
+        """From the beginning of the first stream to the end of the last."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+    def total(self, name: str) -> int:
+        """The sum of a number over the streams."""
+        return sum(getattr(run, name) or 0 for _, run in self.streams)
+
+    def most(self, name: str) -> float | None:
+        """The largest of a number over the streams; None if nobody told it."""
+        return max((value for _, run in self.streams if (value := getattr(run, name)) is not None), default=None)
+
+    def least(self, name: str) -> float | None:
+        """The smallest of a number over the streams; None if nobody told it."""
+        return min((value for _, run in self.streams if (value := getattr(run, name)) is not None), default=None)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything: where it was read, and when, by this machine's clock."""
+
+    location: str
+    schema: str
+    made_at: dt.datetime
+    streams: Sequence[StreamReport]
+    runs: Sequence[WholeRun]
+    #: Runs that could not begin, which no later one has written into the histories yet.
+    failed_starts: Sequence[Note] = ()
+
+
+def read(
+    engine: Engine,
+    default_schema: str,
+    *,
+    location: str,
+    tables: Sequence[str] = (),
+    now: dt.datetime | None = None,
+    failed_starts: Sequence[Note] = (),
+) -> Report:
+    """Everything about a schema, or about some of its tables.
+
+    Raises:
+        ReportError: no run has loaded anything into this schema yet, or there is no such table.
+    """
+    schema = default_schema or None
+    if not engine.table_exists(schema, TABLE_NAME):
+        msg = (
+            f"There is no history of loads in the schema {default_schema or 'of the database'} yet: run the pipeline "
+            "first, or correct the settings warehouse and default_target_schema."
+        )
+        raise ReportError(msg)
+    loads = _history(engine, schema, TABLE_NAME, _LOADED, ("table_schema", "table_name"))
+    taps: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    types = engine.column_types(schema, EXTRACTIONS)
+    if types.keys() >= _NEEDED and types["started_at"].lower().startswith("timestamp"):
+        for row in _history(engine, schema, EXTRACTIONS, _EXTRACTED, ("stream",)):
+            taps[row["stream"]].append(row)
+    by_table: dict[tuple[str | None, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in loads:
+        by_table[row["table_schema"], row["table_name"]].append(row)
+    streams, whole = [], _WholeRuns()
+    for (where, name), rows in sorted(by_table.items(), key=lambda item: (item[0][0] or "", item[0][1])):
+        if tables and name not in tables:
+            continue
+        stream = rows[-1]["stream"]
+        live, deleted = _count(engine, where, name)
+        pairs = _paired(rows, taps.pop(stream, []))
+        streams.append(_report(stream, ".".join(filter(None, (where, name))), live, deleted, pairs))
+        whole.add(stream, pairs, streams[-1].runs)
+    for stream, rows in sorted(taps.items()):  # what was never loaded is told if something is wrong with it
+        if rows[-1]["status"] != SUCCESS and (not tables or stream in tables):
+            pairs = [(None, row) for row in rows]
+            streams.append(_report(stream, ".".join(filter(None, (schema, stream))), 0, 0, pairs))
+            whole.add(stream, pairs, streams[-1].runs)
+    if missing := [name for name in tables if name not in {report.table.rpartition(".")[2] for report in streams}]:
+        names = sorted({name for _, name in by_table})
+        msg = f"No run has loaded a table {', '.join(missing)}; there are {', '.join(names) or 'none'}."
+        raise ReportError(msg)
+    if not streams:
+        msg = f"No run has loaded a table into the schema {default_schema or 'of the database'} yet: run the pipeline."
+        raise ReportError(msg)
+    made_at = now or dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    return Report(location, default_schema, made_at, streams, whole.newest(), failed_starts)
+
+
+def told_start(note: Note) -> str:
+    """What to say of a run that could not begin."""
+    return f"{note.plugin} could not begin at {note.moment:%Y-%m-%d %H:%M:%S} UTC: {note.error}"
+
+
+def worst(statuses: Iterable[str]) -> str:
+    """The worst of some statuses; one that is not known is the worst."""
+    return max(statuses, key=lambda status: STATUSES.index(status) if status in STATUSES else len(STATUSES))
+
+
+def _history(
+    engine: Engine, schema: str | None, table: str, wanted: Sequence[str], by: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The last rows of each stream, the oldest first, with the end of its newest success as `succeeded_at`.
+
+    Columns that the table of an older release lacks are None. A run that is not alive any more is not running.
+    """
+    there = engine.column_types(schema, table)
+    is_dead = f"status = '{RUNNING}' AND NOT ({engine.is_alive})"
+    special = {
+        "status": f"CASE WHEN {is_dead} THEN '{INTERRUPTED}' ELSE status END",
+        "error": f"CASE WHEN {is_dead} THEN '{KILLED}' ELSE error END",
+    }
+    columns = [name for name in wanted if name in there]
+    keys, inner = column_list(by), column_list(columns)
+    outer = ", ".join(special.get(name, identifier(name)) for name in columns)
+    found = engine.query(
+        f"SELECT {outer}, succeeded_at FROM (SELECT {inner}, "  # noqa: S608 - quoted names
+        f"row_number() OVER (PARTITION BY {keys} ORDER BY started_at DESC) AS latest, "
+        f"max(CASE WHEN status = '{SUCCESS}' THEN finished_at END) OVER (PARTITION BY {keys}) AS succeeded_at "
+        f"FROM {identifier(schema, table)} WHERE started_at IS NOT NULL) AS h "
+        f"WHERE latest <= {RUNS} ORDER BY started_at"
+    )
+    nothing = dict.fromkeys(wanted)
+    return [nothing | dict(zip([*columns, "succeeded_at"], row, strict=True)) for row in found]
+
+
+def _count(engine: Engine, schema: str | None, name: str) -> tuple[int, int]:
+    """How many rows are live, and how many marked as deleted."""
+    columns = engine.column_types(schema, name)
+    if not columns:
+        return 0, 0
+    mark = own_column(DELETED_AT, columns)
+    marked = f"count({identifier(mark)})" if mark else "0"
+    ((total, deleted),) = engine.query(f"SELECT count(*), {marked} FROM {identifier(schema, name)}")  # noqa: S608
+    return total - deleted, deleted
+
+
+_Row = dict[str, Any]
+_Pair = tuple[_Row | None, _Row | None]
+
+
+def _paired(loads: Sequence[_Row], taps: Sequence[_Row]) -> list[_Pair]:
+    """Loads with the run of the tap that each one loaded, in the order of time; either may be alone."""
+    of_load: dict[int, _Row] = {}
+    alone: list[_Row] = []
+    for tap in taps:
+        at = next((i for i, load in enumerate(loads) if load["finished_at"] >= tap["started_at"]), None)
+        if at is None:
+            alone.append(tap)
+        else:
+            alone += [of_load[at]] if at in of_load else []
+            of_load[at] = tap
+    pairs: list[_Pair] = [(load, of_load.get(i)) for i, load in enumerate(loads)]
+    pairs += [(None, tap) for tap in alone]
+    return sorted(pairs, key=lambda pair: min(row["started_at"] for row in pair if row))[-RUNS:]
+
+
+def _report(stream: str, table: str, live: int, deleted: int, pairs: Sequence[_Pair]) -> StreamReport:
+    runs = [_run(load, tap) for load, tap in pairs]
+    fresh_at = next((run.finished_at for run in reversed(runs) if run.status == SUCCESS), None)
+    if fresh_at is None:  # not among these runs; before them both sides must have succeeded
+        ends = [rows[-1]["succeeded_at"] for side in zip(*pairs, strict=True) if (rows := [row for row in side if row])]
+        fresh_at = None if None in ends or pairs[-1][0] is None else min(ends)
+    return StreamReport(shown(stream), shown(table), live, deleted, fresh_at, runs)
+
+
+def _run(load: _Row | None, tap: _Row | None) -> StreamRun:
+    """One run from what both sides tell."""
+    rows = [row for row in (tap, load) if row]
+    load, tap = load or {}, tap or {}
+    errors = list(dict.fromkeys(row["error"] for row in rows if row["error"]))
+    ended = [row["finished_at"] for row in rows if row["finished_at"]]
+    seconds = _number(load, "seconds") or 0.0
+    if tap and tap["finished_at"]:
+        seconds = round((tap["finished_at"] - tap["started_at"]).total_seconds(), 3)
+    read = tap.get("records")
+    counts: dict[str, Any] = {
+        name: load.get(name) or 0 for name in ("rows_read", "inserted", "updated", "deleted", "rejected")
+    }
+    told: dict[str, Any] = {
+        name: tap.get(name)
+        for name in ("mode", "requests", "retries", "hubspot_total", "daily_limit", "daily_remaining", "bytes_received")
+    }
+    return StreamRun(
+        run_id=load.get("run_id") or tap["run_id"],
+        status=worst(row["status"] for row in rows),
+        started_at=min(row["started_at"] for row in rows),
+        finished_at=max(ended, default=None),
+        seconds=seconds,
+        error=shown(" ".join(errors)) or None,
+        changed=load.get("changed"),
+        bytes=load.get("bytes"),
+        peak_memory_mb=_number(load, "peak_memory_mb"),
+        records=read + (tap.get("deletes") or 0) if read is not None else load.get("rows_read") or 0,
+        throttled_seconds=_number(tap, "throttled_seconds"),
+        tap_peak_memory_mb=_number(tap, "peak_memory_mb"),
+        **counts,
+        **told,
+    )
+
+
+def _number(row: Mapping[str, Any], name: str) -> float | None:
+    return None if row.get(name) is None else float(row[name])
+
+
+class _WholeRuns:
+    """Puts the streams' runs together; a run of the tap without a load goes to the load of its other streams."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[str, _Pair, StreamRun]] = []
+        self._load_of_tap: dict[str, str] = {}
+
+    def add(self, stream: str, pairs: Sequence[_Pair], runs: Sequence[StreamRun]) -> None:
+        """The runs of one more stream."""
+        for pair, run in zip(pairs, runs, strict=True):
+            load, tap = pair
+            if load and tap:
+                self._load_of_tap[tap["run_id"]] = load["run_id"]
+            self._parts.append((stream, pair, run))
+
+    def newest(self) -> list[WholeRun]:
+        """The last runs, the oldest first."""
+        whole: dict[str, WholeRun] = {}
+        for stream, (load, tap), run in self._parts:
+            key = load["run_id"] if load else self._load_of_tap.get((tap or {})["run_id"], run.run_id)
+            ended = run.finished_at or run.started_at
+            found = whole.setdefault(key, WholeRun(run.started_at, ended))
+            found.started_at, found.finished_at = min(found.started_at, run.started_at), max(found.finished_at, ended)
+            found.streams.append((stream, run))
+        return sorted(whole.values(), key=lambda run: run.started_at)[-RUNS:]

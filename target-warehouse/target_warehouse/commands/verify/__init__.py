@@ -1,0 +1,1 @@
+"""The check that the copy is true."""

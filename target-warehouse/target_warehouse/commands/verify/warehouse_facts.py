@@ -1,0 +1,254 @@
+"""What the warehouse itself can be asked for a verification: loads, rows, ages, orphans, rejected records."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from target_warehouse.commands.verify.findings import LATE
+from target_warehouse.errors import VerifyError
+from target_warehouse.load import load_history, rejected_records
+from target_warehouse.tables.statements import chosen_rows, identifier, literal
+from target_warehouse.tables.table import DELETED_AT, own_column
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from target_warehouse.engines.protocol import Engine
+
+_SYNC_HISTORY = "sync_history"
+_OF_OBJECTS = frozenset({"id", "created_at", "updated_at", "merged_into_id"})
+_OF_ASSOCIATIONS = frozenset({"from_object_type", "from_id", "to_object_type", "to_id"})
+_TOGETHER = 1_000  # ids in a statement
+_RUNS = 1_000  # of which the pairs are looked at
+_MOST_DIGITS = 20  # fewer are an unsigned number of 64 bits
+
+
+@dataclass(frozen=True)
+class Load:
+    """A stream's table, and the moment up to which the last successful run read HubSpot (UTC, without a zone)."""
+
+    stream: str
+    schema: str | None
+    table: str
+    until: dt.datetime | None
+    mark: str = DELETED_AT  # the column that marks deleted rows
+
+    @property
+    def name(self) -> str:
+        """The table's quoted name."""
+        return identifier(self.schema, self.table)
+
+    @property
+    def full_name(self) -> str:
+        """Schema and table with a dot between them."""
+        return f"{self.schema or ''}.{self.table}"
+
+
+@dataclass(frozen=True)
+class News:
+    """What HubSpot says of a record: when it was changed, or that it is deleted, and when."""
+
+    updated_at: dt.datetime | None
+    deleted_at: dt.datetime | None
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it is archived or was merged into another."""
+        return self.deleted_at is not None
+
+    @property
+    def moment(self) -> dt.datetime:
+        """When it became what it is."""
+        return self.deleted_at or self.updated_at or dt.datetime.min
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row, as far as it matters here."""
+
+    updated_at: dt.datetime | None
+    is_live: bool
+
+
+def now() -> dt.datetime:
+    """The moment, in UTC without a zone as the tables have it."""
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+def loads(engine: Engine, schema: str | None) -> dict[str, Load]:
+    """The streams that the tap's history names and that have a table.
+
+    Raises:
+        VerifyError: there is no history of them.
+    """
+    where = schema or "of the database"
+    for table in (load_history.TABLE_NAME, _SYNC_HISTORY):
+        if not engine.table_exists(schema, table):
+            msg = (
+                f"There is no table {table} in the schema {where}: run tap-hubspot-dw into it first, or correct the "
+                "settings warehouse and default_target_schema."
+            )
+            raise VerifyError(msg)
+    untils = dict(
+        engine.query(
+            "SELECT stream, max(CASE WHEN status = 'success' AND coalesce(mode, '') <> 'chosen' "  # noqa: S608
+            "THEN coalesce(window_until, started_at) END) "
+            f"FROM {identifier(schema, _SYNC_HISTORY)} GROUP BY stream ORDER BY stream"
+        )
+    )
+    tables = {
+        stream: (where, table)
+        for stream, where, table in engine.query(
+            "SELECT stream, table_schema, table_name "  # noqa: S608 - quoted
+            f"FROM {identifier(schema, load_history.TABLE_NAME)} ORDER BY started_at"
+        )
+    }
+    found: dict[str, Load] = {}
+    for stream, until in untils.items():
+        where, table = tables.get(stream, (None, ""))
+        types = engine.column_types(where, table) if table else {}
+        if types:
+            found[stream] = Load(stream, where, table, until, own_column(DELETED_AT, types) or DELETED_AT)
+    return found
+
+
+def is_of_objects(engine: Engine, load: Load) -> bool:
+    """Whether the table has HubSpot's objects."""
+    return set(engine.column_types(load.schema, load.table)) >= _OF_OBJECTS
+
+
+def is_of_associations(engine: Engine, load: Load) -> bool:
+    """Whether the table has associations."""
+    return set(engine.column_types(load.schema, load.table)) >= _OF_ASSOCIATIONS
+
+
+def sample(engine: Engine, load: Load, count: int, *, is_live: bool = True) -> list[str]:
+    """The ids of so many live rows, or of those that are marked as deleted, others each time."""
+    if not count:
+        return []
+    where = f" WHERE {identifier(load.mark)} IS {'' if is_live else 'NOT '}NULL"
+    found = engine.query(f"SELECT id FROM {load.name}{where} ORDER BY random() LIMIT {int(count)}")  # noqa: S608
+    return [str(row[0]) for row in found]
+
+
+def live_ids(engine: Engine, load: Load) -> list[str]:
+    """The ids of all live rows, but for those that are none of HubSpot's."""
+    found = engine.query(f"SELECT id FROM {load.name}{chosen_rows(mark=load.mark)}")  # noqa: S608 - quoted
+    return [id_ for row in found if (id_ := str(row[0])).isascii() and id_.isdigit() and len(id_) < _MOST_DIGITS]
+
+
+def pairs_read(engine: Engine, schema: str | None, stream: str) -> list[tuple[dt.datetime, list[str]]]:
+    """Which pairs of associations the last runs read to their end, the newest first; none before the tap said so."""
+    if "pairs" not in engine.column_types(schema, _SYNC_HISTORY):
+        return []
+    found = engine.query(
+        f"SELECT started_at, CAST(pairs AS text) FROM {identifier(schema, _SYNC_HISTORY)} "  # noqa: S608 - quoted
+        f"WHERE stream = {literal(stream)} AND pairs IS NOT NULL ORDER BY started_at DESC LIMIT {_RUNS}"
+    )
+    return [(moment, list(json.loads(text) or ())) for moment, text in found]
+
+
+def last_run(engine: Engine, schema: str | None) -> dict[str, tuple[str | None, str | None, dt.datetime]]:
+    """The mode and the status of the last run of each stream, and when it began."""
+    found = engine.query(
+        f"SELECT stream, mode, status, started_at FROM {identifier(schema, _SYNC_HISTORY)} "  # noqa: S608 - quoted
+        "WHERE coalesce(mode, '') <> 'chosen' ORDER BY started_at"
+    )
+    return {stream: (mode, status, moment) for stream, mode, status, moment in found}
+
+
+def gone_for_good(fresh: Engine, schema: str, load: Load) -> set[str]:
+    """The ids of delete records that are neither archived nor merged."""
+    if not fresh.table_exists(schema, load.table):
+        return set()
+    sql = (
+        f"SELECT id FROM {identifier(schema, load.table)} WHERE {identifier(DELETED_AT)} IS NOT NULL "  # noqa: S608
+        "AND archived_at IS NULL AND merged_into_id IS NULL"
+    )
+    return {str(row[0]) for row in fresh.query(sql)}
+
+
+def count_live(engine: Engine, load: Load) -> int:
+    """The rows that are not marked as deleted."""
+    return _number(engine, f"SELECT count(*) FROM {load.name}{chosen_rows(mark=load.mark)}")  # noqa: S608
+
+
+def count_recent(engine: Engine, load: Load, since: dt.datetime) -> int:
+    """The rows of records that were made or deleted in HubSpot since a moment."""
+    moment = f"CAST('{since.isoformat(sep=' ')}' AS timestamp)"
+    where = f"created_at >= {moment} OR {identifier(load.mark)} >= {moment}"
+    return _number(engine, f"SELECT count(*) FROM {load.name} WHERE {where}")  # noqa: S608
+
+
+def count_invalid(engine: Engine, load: Load) -> int:
+    """The live rows with values that do not fit their type; target-postgres writes JSON's null where there are none."""
+    if "invalid_properties" not in engine.column_types(load.schema, load.table):
+        return 0
+    where = f"{chosen_rows(mark=load.mark)} AND CAST(invalid_properties AS text) <> 'null'"
+    return _number(engine, f"SELECT count(*) FROM {load.name}{where}")  # noqa: S608
+
+
+def there(engine: Engine, load: Load, ids: Sequence[str]) -> dict[str, Row]:
+    """The rows with these ids."""
+    found: dict[str, Row] = {}
+    for at in range(0, len(ids), _TOGETHER):
+        where = chosen_rows(mark=None, ids=ids[at : at + _TOGETHER])
+        sql = f"SELECT id, updated_at, {identifier(load.mark)} IS NULL FROM {load.name}{where}"  # noqa: S608
+        found |= {str(id_): Row(updated_at, bool(is_live)) for id_, updated_at, is_live in engine.query(sql)}
+    return found
+
+
+def news(fresh: Engine, schema: str, load: Load) -> dict[str, News]:
+    """What the tap has just read of a stream, by id."""
+    if not fresh.table_exists(schema, load.table):
+        return {}
+    sql = f"SELECT id, updated_at, {identifier(DELETED_AT)} FROM {identifier(schema, load.table)}"  # noqa: S608
+    return {str(id_): News(updated_at, deleted_at) for id_, updated_at, deleted_at in fresh.query(sql)}
+
+
+def changed_since(load: Load, found: Mapping[str, News]) -> set[str]:
+    """The ids of those that became what they are after the last load, or too shortly before for HubSpot's index."""
+    since = (load.until or dt.datetime.max) - LATE
+    return {id_ for id_, each in found.items() if each.moment >= since}
+
+
+def totals(fresh: Engine, schema: str) -> dict[str, tuple[int | None, dt.datetime]]:
+    """HubSpot's totals by stream, each with the moment at which it was asked."""
+    sql = f"SELECT stream, hubspot_total, started_at FROM {identifier(schema, _SYNC_HISTORY)}"  # noqa: S608
+    return {stream: (total, moment) for stream, total, moment in fresh.query(sql)}
+
+
+def orphans(engine: Engine, associations: Load, objects: Load) -> tuple[set[str], int]:
+    """The ids of objects that live associations name and that have no row, and how many named ones are deleted."""
+    kind, live = literal(objects.stream), chosen_rows(mark=associations.mark)
+    named = " UNION ".join(
+        f"SELECT {end}_id AS id FROM {associations.name}{live} AND {end}_object_type = {kind}"  # noqa: S608
+        for end in ("from", "to")
+    )
+    missing = f"SELECT n.id FROM ({named}) AS n WHERE NOT EXISTS (SELECT 1 FROM {objects.name} AS o WHERE o.id = n.id)"  # noqa: S608
+    marked = (
+        f"SELECT count(*) FROM ({named}) AS n JOIN {objects.name} AS o ON o.id = n.id "  # noqa: S608 - quoted
+        f"WHERE o.{identifier(objects.mark)} IS NOT NULL"
+    )
+    return {str(row[0]) for row in engine.query(missing)}, _number(engine, marked)
+
+
+def rejected(engine: Engine, schema: str | None) -> dict[str, tuple[int, int]]:
+    """How many records of each stream were rejected, and how many of them by its last run."""
+    if not engine.table_exists(schema, rejected_records.TABLE_NAME):
+        return {}
+    runs = identifier(schema, load_history.TABLE_NAME)
+    last = f"SELECT stream, max(started_at) AS at FROM {runs} GROUP BY stream"  # noqa: S608 - quoted
+    sql = (
+        f"SELECT r.stream, count(*), count(l.at) FROM {identifier(schema, rejected_records.TABLE_NAME)} AS r "  # noqa: S608
+        f"LEFT JOIN {runs} AS h ON h.run_id = r.run_id AND h.stream = r.stream "
+        f"LEFT JOIN ({last}) AS l ON l.stream = h.stream AND l.at = h.started_at GROUP BY r.stream"
+    )
+    return {stream: (total, latest) for stream, total, latest in engine.query(sql)}
+
+
+def _number(engine: Engine, sql: str) -> int:
+    return int(engine.query(sql)[0][0])

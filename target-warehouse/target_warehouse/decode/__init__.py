@@ -1,0 +1,1 @@
+"""From lines of input to Arrow columns: cutting, grouping, converting."""

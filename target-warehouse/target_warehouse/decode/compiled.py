@@ -1,0 +1,145 @@
+"""The fast line's quickest form: RECORD lines become Arrow columns in C, without an object of Python for each value.
+
+`_decode` reads what nearly every line consists of; what it does not take, and every run where it was not compiled,
+`decoder` takes, with the same columns. Values that are more than texts, plain numbers and moments come out as their
+JSON and are converted here, by the rules of `rows`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+
+from target_warehouse.decode.arrow_columns import arrow_type, form_of_column, to_array
+from target_warehouse.decode.converters import OF_A_KEY, NarrowError
+from target_warehouse.tables.table import DELETED_AT, EXTRACTED_AT, TABLE_VERSION
+
+try:
+    from target_warehouse.decode import _decode
+except ImportError:  # there was no compiler when the target was installed
+    _decode = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+
+    from target_warehouse.decode.arrow_columns import Losses
+    from target_warehouse.decode.record_groups import Run
+    from target_warehouse.tables.table import Column
+
+IS_COMPILED = _decode is not None
+_IGNORED, _ABSENT = -1, -2  # as `_decode` has them, like the following
+_NULLS, _GAPS = 1, 2
+_JSON = 7
+_INTEGER = 1
+_TYPES_FROM_C = {_INTEGER: pa.int64(), _JSON: pa.string()}
+#: The forms of columns as `_decode` numbers them; the values of all others come as JSON.
+_FORMS = {
+    "string": 0,
+    "text": 0,
+    OF_A_KEY["text"]: 0,
+    "integer": 1,
+    "integer of 32 bits": 1,
+    "integer of 16 bits": 1,
+    "decimal": 2,
+    "numeric": 2,
+    "whole decimal": 3,
+    "whole numeric": 3,
+    "boolean": 4,
+    "date": 5,
+    "date-time": 6,
+}
+_json_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class _Columns:
+    """An Arrow array from C with its schema, as pyarrow takes it."""
+
+    def __init__(self, schema: pa.Schema, array: object) -> None:
+        self._schema = schema
+        self._array = array
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        return self._schema.__arrow_c_schema__(), self._array
+
+
+class CompiledDecoder:
+    """Decodes runs of one stream into the columns of a record, in C."""
+
+    def __init__(
+        self,
+        stream: str,
+        columns: Sequence[Column],
+        names: Iterable[str],
+        keys: Container[str],
+        *,
+        extracted_at: Column | None,
+        version: Column | None,
+        takes_nul: bool,
+    ) -> None:
+        """Take the columns of a record, and those of the message's own members, if any.
+
+        `names` are all properties that a record may have; those without a column are skipped.
+        """
+        self._columns = [*columns, *(column for column in (extracted_at, version) if column)]
+        forms = [_FORMS.get(form_of_column(column), _JSON) for column in self._columns]
+        self._is_json = [form == _JSON for form in forms]
+        self._schema = pa.schema(
+            (str(place), _TYPES_FROM_C.get(form) or arrow_type(column))
+            for place, (column, form) in enumerate(zip(self._columns, forms, strict=True))
+        )
+        places = {column.property: place for place, column in enumerate(columns)} | {DELETED_AT: _ABSENT}
+        names = tuple(dict.fromkeys(names))
+        self._decoder = _decode.decoder(
+            stream.encode(),
+            tuple(name.encode() for name in names),
+            tuple(places.get(name, _IGNORED) for name in names),
+            tuple(forms),
+            tuple(_refused(column, column.property in keys) for column in self._columns),
+            len(columns) if extracted_at else _IGNORED,
+            len(self._columns) - 1 if version else _IGNORED,
+            takes_nul,
+        )
+
+    def arrays(self, run: Run, losses: Losses) -> dict[str, pa.Array] | None:
+        """The columns by property; None if a line is not plain.
+
+        Raises:
+            UnfitError: a value fits no column of this kind.
+            NarrowError: the column must become wider for a value.
+        """
+        array = _decode.decode(self._decoder, tuple(span for _, span in run.spans), run.rows)
+        if array is None:
+            return None
+        found = pa.record_batch(_Columns(self._schema, array)).columns
+        return {
+            column.property: _converted(column, values, losses) if is_json else _as_narrow(column, values)
+            for column, values, is_json in zip(self._columns, found, self._is_json, strict=True)
+        }
+
+
+def _refused(column: Column, is_key: bool) -> int:
+    if is_key:
+        return _NULLS | _GAPS
+    is_own = column.property in (EXTRACTED_AT, TABLE_VERSION)
+    return 0 if is_own else (0 if column.is_nullable else _NULLS) | (_GAPS if column.is_required else 0)
+
+
+def _as_narrow(column: Column, values: pa.Array) -> pa.Array:
+    """The values in the type of their column, which may be an integer of fewer bits."""
+    if values.type == arrow_type(column):
+        return values
+    try:
+        return values.cast(arrow_type(column))
+    except pa.ArrowInvalid:
+        raise NarrowError("integer") from None
+
+
+def _converted(column: Column, texts: pa.Array, losses: Losses) -> pa.Array:
+    """The column of values that are JSON."""
+    if texts.null_count == len(texts):
+        return pa.nulls(len(texts), arrow_type(column))
+    values: list[Any] = [None if text is None else _json_decoder.decode(text) for text in texts.to_pylist()]
+    return to_array(column, values, losses)

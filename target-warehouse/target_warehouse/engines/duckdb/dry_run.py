@@ -1,0 +1,102 @@
+"""A DuckDB warehouse to try a run on: the file itself is only read, and a throw-away file takes what is written.
+
+A table that a stream needs is copied with all its columns, but only the values that decide what becomes of a record:
+keys, what may not be null, the mark of a deletion and the version.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from target_warehouse.engines.duckdb.engine import DuckDBEngine
+from target_warehouse.engines.duckdb.file import CATALOG, attach, columns_of, constraints_of, tables_of
+from target_warehouse.engines.prepared_table import column_names
+from target_warehouse.engines.protocol import HISTORY, TableChange, shadow_columns
+from target_warehouse.tables.fitted_names import fit
+from target_warehouse.tables.statements import identifier
+
+if TYPE_CHECKING:
+    from target_warehouse.tables.table import Table
+
+_REAL = "target_warehouse_real"  # the name under which the file itself is attached
+
+
+class DuckDBShadow(DuckDBEngine):
+    """The engine on a throw-away file beside the warehouse's own, which need not exist."""
+
+    def __init__(self, path: str, lock_timeout_seconds: float) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="warehouse-dry-run-")
+        try:
+            super().__init__(str(Path(self._folder.name) / "shadow.duckdb"), lock_timeout_seconds)
+            self._has_file = Path(path).exists()
+            if self._has_file:
+                attach(self._connection, path, _REAL, lock_timeout_seconds, read_only=True)
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        self._copied: dict[tuple[str | None, str], dict[str, str]] = {}
+
+    def prepare(self, table: Table) -> Table:
+        """Copy the table, if it is there, and do to the copy what is to be done to the table."""
+        name = fit([table.name], self.table_names(table.schema), most_bytes=None, ignores_case=True)[table.name]
+        if (table.schema, name) not in self._copied:
+            with self._errors(f"the table {name} cannot be copied"):
+                self._copied[table.schema, name] = self._copy(table, name)
+        return super().prepare(table)
+
+    def table_names(self, schema: str | None) -> list[str]:
+        """The tables of a schema, those that this run would make as well."""
+        own = super().table_names(schema)
+        real = tables_of(self._connection, _REAL, schema) if self._has_file else []
+        return [*own, *(name for name in real if name not in own)]
+
+    def changes(self) -> list[TableChange]:
+        """What the run would do to the tables that it prepared."""
+        schemas = {
+            schema
+            for (schema, _) in self._copied
+            if not (self._has_file and tables_of(self._connection, _REAL, schema))
+        }
+        return [
+            TableChange(schema, name, before, self.column_types(schema, name), is_new_schema=schema in schemas)
+            for (schema, name), before in self._copied.items()
+        ]
+
+    def tidy(self) -> None:
+        """Nothing to do: the file goes away."""
+
+    def close(self) -> None:
+        """Let go of the warehouse, and remove the throw-away file."""
+        super().close()
+        self._folder.cleanup()
+
+    def _copy(self, table: Table, name: str) -> dict[str, str]:
+        schema = table.schema
+        types = columns_of(self._connection, _REAL, schema, name) if self._has_file else {}
+        if types:
+            needed = {
+                column
+                for kind, column in constraints_of(self._connection, _REAL, schema, name)
+                if kind in ("NOT NULL", "PRIMARY KEY")
+            }
+            fitted = column_names(table, types, most_bytes=None, ignores_case=True)
+            is_history = name == HISTORY  # it says which stream was loaded into which table
+            kept = set(types) if is_history else shadow_columns(types, {*(fitted[key] for key in table.keys), *needed})
+            columns = ", ".join(
+                f"{column if each in kept else f'CAST(NULL AS {kind})'} AS {column}"
+                for each, kind in types.items()
+                for column in [identifier(each)]
+            )
+            where = identifier(schema or "main", name)
+            if schema:
+                self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(CATALOG, schema)}")
+            self._connection.execute(
+                f"CREATE TABLE {CATALOG}.{where} AS SELECT {columns} FROM {_REAL}.{where}"  # noqa: S608
+            )
+            for column in needed:
+                self._connection.execute(
+                    f"ALTER TABLE {CATALOG}.{where} ALTER COLUMN {identifier(column)} SET NOT NULL"
+                )
+        return types

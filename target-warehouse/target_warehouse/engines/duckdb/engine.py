@@ -1,0 +1,385 @@
+"""The DuckDB engine: one file, one writer.
+
+Files are created in the storage format of DuckDB 1.5, so that tools with an older DuckDB than ours open them. There
+is no primary key in the tables: DuckDB's key index lives in memory, slows loading, and refuses to delete and insert
+a key in one transaction; the merge keeps keys unique, and a file has a single writer. While a writer has the file
+open no other process can even read it: opening waits for `lock_timeout_seconds`, then says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from target_warehouse.engines.changed_keys import check_spellings, has_another_key, is_of_a_target, may_be_null
+from target_warehouse.engines.duckdb.columns import COLUMN_TYPES, alter, check_objects, comparable
+from target_warehouse.engines.duckdb.compaction import is_due, stored_rows
+from target_warehouse.engines.duckdb.file import (
+    CATALOG,
+    LOG,
+    MEMORY,
+    NO_LOG,
+    REMEDY,
+    attach,
+    check_no_view,
+    columns_of,
+    constraints_of,
+    generated_of,
+    open_file,
+    tables_of,
+    told_of_data,
+)
+from target_warehouse.engines.duckdb.transaction import STAGE, DuckDBTransaction
+from target_warehouse.engines.duckdb.views import Comments, comment_on, make_views
+from target_warehouse.engines.prepared_table import check_schema, named, stored_as
+from target_warehouse.engines.protocol import TableChange
+from target_warehouse.errors import AgainError, LoadError, RefusedDataError, WarehouseError
+from target_warehouse.tables.fitted_names import fit
+from target_warehouse.tables.statements import chosen_rows, column_list, identifier
+from target_warehouse.tables.table import DELETED_AT, own_column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from target_warehouse.tables.table import Table
+
+logger = logging.getLogger("target-warehouse")
+_MANY_ROWS = 20_000  # compress as well as a row group of DuckDB's own size
+_MUCH = 12_000_000  # bytes of Arrow; to compress so much better, with more of it, takes DuckDB a quarter longer
+#: DuckDB keeps what it knows of every column of every row group that it has written, a kilobyte or more and beyond its
+#: limit, until the file is detached; so that is done after commits of so many columns, some ten megabytes.
+_MOST_COLUMNS_COMMITTED = 20_000
+
+#: What DuckDB keeps in memory, until a commit, for a row of a table in which some of every 2,048 rows are deleted.
+_BYTES_OF_A_MARK = 11
+_MEMORY_BESIDE_MARKS = 18  # megabytes; with less, such a batch of narrow rows fails, with more DuckDB keeps the file
+
+#: What a commit says that found no room to work the log into the file; nothing of it is kept then (observed).
+_CHECKPOINT_FAILED = "Checkpoint failed"
+
+_ABOUT_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ConversionException)
+_ABOUT_FILE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
+
+
+class DuckDBEngine:
+    """An open DuckDB file."""
+
+    stores_nul = True
+    stores_unicode = True
+    most_name_bytes: int | None = None
+    ignores_case = True
+    least_chunk = 2_048  # what DuckDB deals with at a time
+    is_alive = "false"  # a file has one writer at most: who has opened it knows that nobody else is there
+
+    def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
+        if not read_only:
+            import pyarrow as pa
+
+            pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 25 MB that it does not use
+        self._path = path
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._connection = open_file(path, lock_timeout_seconds, read_only=read_only)
+        self._comments: Comments = {}
+        self._types: dict[tuple[str | None, str], dict[str, str]] = {}
+        self._memory: int | None = MEMORY  # megabytes; None: as much as DuckDB wants
+        self._is_faulty = False
+        self._columns_committed = 0  # since the file was attached
+        self._log = LOG
+
+    def hold(self, run_id: str) -> None:
+        """Nothing to do: no other process can open the file."""
+
+    def lacking(self, texts: Iterable[str]) -> frozenset[str]:  # noqa: ARG002 - as the protocol has it
+        """None: text is UTF-8."""
+        return frozenset()
+
+    def escaped(self, text: str) -> str:
+        """The text: every character is stored."""
+        return text
+
+    def unusable_columns(self, names: Iterable[str]) -> frozenset[str]:  # noqa: ARG002 - as the protocol has it
+        """None: DuckDB keeps no name for itself."""
+        return frozenset()
+
+    def place(self, schema: str | None, name: str) -> tuple[str, str]:
+        """Schema and table, as DuckDB folds them; see the protocol."""
+        where = fit([name], self.table_names(schema), most_bytes=None, ignores_case=True)[name]
+        return (schema or "main").lower(), where.lower()
+
+    def prepare(self, table: Table) -> Table:
+        """Create the table, add its missing columns, widen its narrow ones; see the protocol."""
+        with self._errors(f"the table {table.name} cannot be prepared"):
+            check_schema(table, None)
+            if table.schema:
+                self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(CATALOG, table.schema)}")
+            table = named(
+                table,
+                self.table_names(table.schema),
+                self.column_types,
+                most_bytes=None,
+                ignores_case=True,
+                barred=lambda name: generated_of(self._connection, CATALOG, table.schema, name),
+            )
+            check_no_view(self._connection, CATALOG, table.schema, table.name)
+            existing = self.column_types(table.schema, table.name)
+            wanted = {column.name: COLUMN_TYPES[column.kind] for column in table.columns}
+            name = self._name(table)
+            known = self._known_key(table, existing)
+            is_rekeyed = has_another_key(table, name, existing, known, lambda sql: bool(self.query(sql)))
+            check_spellings(
+                table, name, existing, lambda sql: bool(self.query(sql)), "regexp_matches({text}, {pattern})"
+            )
+            if not existing:
+                parts = [
+                    f"{identifier(column)} {kind}" + (" NOT NULL" if column in table.key_names else "")
+                    for column, kind in wanted.items()
+                ]
+                self._connection.execute(f"CREATE TABLE {name} ({', '.join(parts)})")
+            for column, kind in wanted.items():
+                if existing and column not in existing:
+                    self._connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {kind}")
+                elif existing:
+                    self._alter(table, column, existing[column], kind)
+            if is_rekeyed and is_of_a_target(existing) and not self._has_primary_key(table):
+                self._change_key(table, known)
+            comment_on(self._connection, CATALOG, table, self._comments)
+            check_objects(self._connection, name, table)
+            return self._as_it_is(table)
+
+    def _known_key(self, table: Table, types: Mapping[str, str]) -> list[str]:
+        """The primary key; in a target's table the columns that may not be null, which in ours are the key."""
+        if is_of_a_target(types) or self._has_primary_key(table):
+            return self.key_names(table.schema, table.name)
+        return []
+
+    def _has_primary_key(self, table: Table) -> bool:
+        found = constraints_of(self._connection, CATALOG, table.schema, table.name)
+        return any(kind == "PRIMARY KEY" for kind, _ in found)
+
+    def _change_key(self, table: Table, known: Sequence[str]) -> None:
+        alter = f"ALTER TABLE {self._name(table)} ALTER COLUMN"
+        for column in may_be_null(table, known):
+            self._connection.execute(f"{alter} {identifier(column)} DROP NOT NULL")
+        for column in table.key_names:
+            self._connection.execute(f"{alter} {identifier(column)} SET NOT NULL")
+
+    def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
+        """Change the columns' types in place; see the protocol."""
+        with self._errors(f"columns of the table {table.name} cannot become wider"):
+            for name, kind in kinds.items():
+                column = table.by_property[name]
+                existing = self.column_types(table.schema, table.name)[column.name]
+                self._alter(table, column.name, existing, COLUMN_TYPES[kind], is_needed=True)
+            return self._as_it_is(table)
+
+    @contextmanager
+    def transaction(self) -> Iterator[DuckDBTransaction]:
+        """A transaction; see the protocol."""
+        if self._columns_committed >= _MOST_COLUMNS_COMMITTED and not self._has_log():
+            with self._errors("it cannot be attached anew"):
+                self._attach_again()
+        with self._errors("a batch cannot be written"), self._enough_memory():
+            self._connection.execute("BEGIN")
+            try:
+                transaction = DuckDBTransaction(self._connection, self._types)
+                yield transaction
+                self._choose_log(transaction.rows_appended, transaction.bytes_appended)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                self._connection.unregister(STAGE)  # not before: a transaction that failed takes no command
+                raise
+        # Of the widest table: which one was written is not known here.
+        self._columns_committed += max(map(len, self._types.values()), default=0)
+
+    def _choose_log(self, rows: int, size: int) -> None:
+        """Let a commit of enough for a row group of its own go into the file, and not through the log."""
+        wanted = NO_LOG if rows >= _MANY_ROWS or size >= _MUCH else LOG
+        if wanted != self._log:
+            self._connection.execute(f"SET checkpoint_threshold = '{wanted}'")
+            self._log = wanted
+
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
+            if not _lacks_memory(error):
+                raise
+            self._connection.execute("RESET memory_limit")  # a log is read again when the file is attached
+            self._attach_again()  # also if nothing helps: the history is still to be written
+            if self._memory is None:
+                raise
+            msg = f"DuckDB file {self._path}: a batch needs more memory than {self._memory} MB."
+            marked = max((stored_rows(self._connection, CATALOG, *place) for place in self._types), default=0)
+            needed = _MEMORY_BESIDE_MARKS + marked * _BYTES_OF_A_MARK // 1_000_000
+            self._memory = needed if needed > self._memory else None
+            self._limit_memory()
+            raise AgainError(msg) from error
+
+    def _limit_memory(self) -> None:
+        if self._memory is not None:
+            self._connection.execute(f"SET memory_limit = '{self._memory}MB'")
+
+    def _attach_again(self) -> None:
+        """Forget what DuckDB has in memory of the file, and have it as the last commit left it.
+
+        An append that finds no room leaves the first columns longer than the others, also when it is rolled back: the
+        values of the rows that follow would get into each other's rows (observed, 2.0.0). Nothing may be uncommitted.
+
+        Raises:
+            ConnectionFailedError: another process has taken the file in between, and keeps it.
+            LoadError: another process took it and has changed our tables.
+        """
+        self._connection.execute("USE memory")
+        self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+        self._connection.execute(f"DETACH {identifier(CATALOG)}")
+        self._connection.execute("PRAGMA enable_checkpoint_on_shutdown")
+        self._is_faulty = True  # until it is attached: there is nothing to write to, or to compact
+        attach(self._connection, self._path, CATALOG, self._lock_timeout_seconds, read_only=False)
+        self._is_faulty = False
+        self._columns_committed = 0
+        self._comments.clear()
+        if any(self.column_types(*place) != types for place, types in self._types.items()):
+            msg = f"DuckDB file {self._path}: another process changed its tables during the load. Run again."
+            raise LoadError(msg)
+
+    def _has_log(self) -> bool:
+        """Whether there are commits that are not worked into the file, which would be read again to attach it."""
+        log = Path(f"{self._path}.wal")
+        return log.exists() and log.stat().st_size > 0
+
+    def table_exists(self, schema: str | None, name: str) -> bool:
+        """Whether there is such a table."""
+        return bool(self.column_types(schema, name))
+
+    def key_names(self, schema: str | None, name: str) -> list[str]:
+        """The primary key, or the columns that may not be null: in the tables of this target these are the keys."""
+        found = constraints_of(self._connection, CATALOG, schema, name)
+        primary = [column for kind, column in found if kind == "PRIMARY KEY"]
+        return primary or [column for kind, column in found if kind == "NOT NULL"]
+
+    def comparable(self, column: str, kind: str, *, as_text: bool) -> str:
+        """The expression that a column is compared by; see the protocol."""
+        return comparable(column, kind, as_text=as_text)
+
+    @contextmanager
+    def read(
+        self,
+        schema: str | None,
+        name: str,
+        columns: Sequence[str],
+        *,
+        live_only: bool,
+        ids: Sequence[str] | None = None,
+    ) -> Iterator[pa.RecordBatchReader]:
+        """The rows of a table; see the protocol."""
+        mark = own_column(DELETED_AT, self.column_types(schema, name)) if live_only else None
+        where = chosen_rows(mark=mark, ids=ids)
+        with self._errors(f"the table {name} cannot be read"):
+            yield self._connection.sql(
+                f"SELECT {column_list(columns)} FROM {identifier(CATALOG, schema or 'main', name)}{where}"  # noqa: S608
+            ).to_arrow_reader()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT; unqualified schemas are the file's."""
+        with self._errors("a query failed"):
+            self._connection.execute(f"USE {identifier(CATALOG)}")
+            try:
+                return self._connection.execute(sql).fetchall()
+            finally:  # the file may have to be attached anew, which is not possible while it is in use
+                self._connection.execute("USE memory")
+
+    def close(self) -> None:
+        """Let go of the file; one that could not be read or written is left as it is."""
+        with suppress(duckdb.Error):
+            if self._is_faulty:
+                self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+        self._connection.close()
+
+    def changes(self) -> list[TableChange] | None:
+        """None: what is done here is done."""
+        return None
+
+    def make_views(self, schema: str, views_schema: str) -> None:
+        """Views of live rows; see the protocol."""
+        if views_schema:
+            make_views(self._connection, CATALOG, schema, views_schema)
+
+    def tidy(self) -> None:
+        """Compact the file if most of its rows are dead ones, or if it is in small pieces."""
+        if self._is_faulty or not self._types:
+            return
+        try:
+            if is_due(self._connection, CATALOG, self._types):
+                self._connection.execute("RESET max_vacuum_tasks")
+                self._compact()
+        except (duckdb.Error, WarehouseError) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            logger.warning("DuckDB file %s: it cannot be compacted: %s. Nothing is lost.", self._path, reason)
+
+    def _compact(self) -> None:
+        checkpoint = f"CHECKPOINT {identifier(CATALOG)}"
+        try:
+            self._connection.execute(checkpoint)
+        except duckdb.Error as error:
+            if not _lacks_memory(error):
+                raise
+            self._connection.execute("RESET memory_limit")
+            self._attach_again()
+            self._connection.execute(checkpoint)
+
+    def _name(self, table: Table) -> str:
+        return identifier(CATALOG, table.schema or "main", table.name)
+
+    def _alter(self, table: Table, column: str, existing: str, wanted: str, *, is_needed: bool = False) -> None:
+        self._connection.execute("RESET memory_limit")
+        alter(self._connection, self._name(table), table, (column, existing), wanted, is_needed=is_needed)
+        self._limit_memory()
+
+    def _as_it_is(self, table: Table) -> Table:
+        types = self.column_types(table.schema, table.name)
+        self._types[table.schema, table.name] = types
+        return stored_as(table, types)
+
+    def table_names(self, schema: str | None) -> list[str]:
+        """The tables of a schema."""
+        return tables_of(self._connection, CATALOG, schema)
+
+    def column_types(self, schema: str | None, name: str) -> dict[str, str]:
+        """The columns of a table and their types; see the protocol."""
+        return columns_of(self._connection, CATALOG, schema, name)
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+        except duckdb.TransactionException:
+            return  # DuckDB has already ended a transaction whose COMMIT failed
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            # Conversion and constraint errors quote values; only errors of the file and the machine are passed on.
+            is_about_data = isinstance(error, _ABOUT_DATA)
+            reason = told_of_data(error) if is_about_data else str(error).splitlines()[0].rstrip(".")
+            msg = f"DuckDB file {self._path}: {what}: {reason}. Nothing of this batch was kept."
+            if is_about_data:
+                raise RefusedDataError(msg, f"DuckDB refuses a value of it ({reason})") from error
+            if isinstance(error, _ABOUT_FILE):
+                self._is_faulty = True
+                msg = f"{msg} {REMEDY}"
+            raise LoadError(msg) from error
+
+
+def _lacks_memory(error: duckdb.Error) -> bool:
+    text = str(error)
+    told = "increasing the memory limit" in text.lower() or _CHECKPOINT_FAILED in text
+    return told or isinstance(error, duckdb.OutOfMemoryException)

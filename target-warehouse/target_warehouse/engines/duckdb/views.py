@@ -1,0 +1,95 @@
+"""Views and comments in a DuckDB file. DuckDB binds a view when it is read, so a view outlives changes of its table.
+
+Views name tables by their schema alone, so that they hold under whatever name the file is opened.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from target_warehouse.engines.prepared_table import is_to_make, report_made, report_not_made
+from target_warehouse.tables.statements import identifier, literal
+from target_warehouse.tables.table import changed_comments
+from target_warehouse.tables.views import views_of
+
+if TYPE_CHECKING:
+    from target_warehouse.tables.table import Table
+
+#: By schema and table: the comments of the columns by name, and under None the table's own.
+Comments = dict[tuple[str, str], dict[str | None, str | None]]
+
+
+def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str, views_schema: str) -> None:
+    """Make the views that are not as they should be; see the protocol."""
+    tables: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(
+        "SELECT c.table_name, c.column_name, c.data_type FROM duckdb_columns() c JOIN duckdb_tables() t "
+        "USING (database_name, schema_name, table_name) WHERE database_name = ? AND lower(schema_name) = lower(?) "
+        "ORDER BY c.table_name, c.column_index",
+        [catalog, schema],
+    ).fetchall():
+        tables.setdefault(table, {})[column] = kind
+    there = dict(
+        connection.execute(
+            "SELECT lower(view_name), coalesce(comment, '') FROM duckdb_views() WHERE database_name = ? AND "
+            "lower(schema_name) = lower(?) UNION ALL SELECT lower(table_name), '' FROM duckdb_tables() "
+            "WHERE database_name = ? AND lower(schema_name) = lower(?)",
+            [catalog, views_schema, catalog, views_schema],
+        ).fetchall()
+    )
+    made = []
+    for view in views_of(schema, tables):
+        if not is_to_make(view, there.get(view.name.lower()), views_schema):
+            continue
+        name = identifier(views_schema, view.name)
+        connection.execute(f"USE {identifier(catalog)}")
+        connection.execute("BEGIN")
+        try:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(views_schema)}")
+            connection.execute(f"CREATE OR REPLACE VIEW {name} AS {view.select()}")
+            connection.execute(f"COMMENT ON VIEW {name} IS {literal(view.comment)}")
+            connection.execute("COMMIT")
+        except duckdb.Error as error:
+            with suppress(duckdb.Error):  # DuckDB has already ended a transaction whose COMMIT failed
+                connection.execute("ROLLBACK")
+            report_not_made(view, views_schema, str(error).splitlines()[0].rstrip("."))
+            continue
+        made.append(view)
+    report_made(made, views_schema)
+
+
+def comment_on(connection: duckdb.DuckDBPyConnection, catalog: str, table: Table, known: Comments) -> None:
+    """Write what the schema says of a table and its columns, where it is not there yet.
+
+    `known` is empty at first and filled by the first call, with all comments in the file: a look at the catalog takes
+    as long for one table as for all, and nobody else writes while the file is attached.
+    """
+    if not changed_comments(table, {}):
+        return
+    place = (table.schema or "main", table.name)
+    if not known:
+        rows = connection.execute(
+            "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() WHERE database_name = $1 "
+            "UNION ALL SELECT schema_name, table_name, NULL, comment FROM duckdb_tables() WHERE database_name = $1",
+            [catalog],
+        ).fetchall()
+        for schema, name, column, comment in rows:
+            known.setdefault((schema, name), {})[column] = comment
+    found = known.setdefault(place, {})
+    changed = changed_comments(table, found)
+    if not changed:
+        return
+    connection.execute("BEGIN")
+    try:
+        for column, text in changed.items():
+            what = "TABLE" if column is None else "COLUMN"
+            connection.execute(f"COMMENT ON {what} {identifier(catalog, *place, column)} IS {literal(text)}")
+        connection.execute("COMMIT")
+    except duckdb.Error:
+        with suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
+        raise
+    found |= changed

@@ -1,0 +1,1 @@
+"""The PostgreSQL engine, built on MeltanoLabs' target-postgres."""

@@ -1,0 +1,203 @@
+"""A PostgreSQL warehouse to try a run on: its tables are only read, and temporary tables take what is written.
+
+A table that a stream needs is copied with all its columns, but only the values that decide what becomes of a record:
+keys, what may not be null, the mark of a deletion and the version. Temporary tables belong to one session and end
+with it, however it ends; so one session does everything here, and COPY takes rows as text. Nobody waits for a lock
+of this session: the tables themselves are read once, and left alone. What the role may do to them is asked.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pyarrow as pa
+import sqlalchemy
+
+from target_warehouse.engines.postgres.engine import PostgresEngine
+from target_warehouse.engines.postgres.errors import refusal
+from target_warehouse.engines.postgres.rights import check_rights
+from target_warehouse.engines.postgres.tables import NAME_BYTES, Existing, existing_table
+from target_warehouse.engines.postgres.transaction import PostgresTransaction
+from target_warehouse.engines.prepared_table import column_names
+from target_warehouse.engines.protocol import TableChange, shadow_columns
+from target_warehouse.errors import ConnectionFailedError
+from target_warehouse.tables.fitted_names import fit
+from target_warehouse.tables.statements import column_list, identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from target_warehouse.tables.table import Table
+
+_STAGE = "target_warehouse_stage"
+#: What a staged column is before it is cast; the same as ADBC makes.
+_STAGED_TYPES = (
+    (pa.types.is_boolean, "boolean"),
+    (pa.types.is_integer, "bigint"),
+    (pa.types.is_floating, "double precision"),
+    (pa.types.is_decimal, "numeric"),
+    (pa.types.is_date, "date"),
+    (pa.types.is_time, "time"),
+    (pa.types.is_timestamp, "timestamp"),
+    (pa.types.is_binary, "bytea"),
+)
+
+
+class PostgresShadow(PostgresEngine):
+    """The engine on temporary tables of its own session."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        if self._is_pooled:
+            super().close()
+            msg = (
+                f"A dry run needs a session of its own, and PostgreSQL at {self._where} is behind a connection pool: "
+                "name the server itself in the setting warehouse, or run without dry_run."
+            )
+            raise ConnectionFailedError(msg)
+        self._copies = self._engine.connect()
+        with self._definition("a session cannot be made ready") as session:
+            session.exec_driver_sql("CREATE TEMPORARY TABLE target_warehouse_first ()")
+            found = "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
+            self._schema = str(session.exec_driver_sql(found).scalar_one())
+        #: For each table of the warehouse, the name of its copy and its columns before the run.
+        self._copied: dict[tuple[str | None, str], tuple[str, dict[str, str]]] = {}
+
+    def prepare(self, table: Table) -> Table:
+        """Copy the table, if it is there, and do to the copy what is to be done to the table."""
+        unusable = self.unusable_columns([table.name]) - self._encoding.system_columns
+        name = fit([table.name], (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)[table.name]
+        if (table.schema, name) not in self._copied:
+            with self._definition(f"the table {name} cannot be copied") as session:
+                self._copied[table.schema, name] = self._copy(session, table, name)
+        made = super().prepare(self._inside(replace(table, name=name)))
+        return self._outside(self._allowed(made, table.schema, name), table.schema, name)
+
+    def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
+        """Change the types of the copy's columns."""
+        made = super().widen(self._inside(table), kinds)
+        return self._outside(self._allowed(made, table.schema, table.name), table.schema, table.name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[PostgresTransaction]:
+        """A transaction on the copies."""
+        try:
+            with self._copies.begin():
+                names = {key: (self._schema, copy) for key, (copy, _) in self._copied.items()}
+                driver: Any = self._copies.connection.driver_connection
+                with psycopg.RawCursor(driver) as cursor:  # parameters are $1, $2, as they are to ADBC
+                    yield ShadowTransaction(cursor, self._tables, names)
+        except psycopg.Error as error:
+            msg = f"PostgreSQL at {self._where}: a batch cannot be written"
+            raise refusal(msg, error) from error
+
+    def changes(self) -> list[TableChange]:
+        """What the run would do to the tables that it prepared."""
+        schemas: list[str] = list(self._copies.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars())
+        found = [
+            TableChange(
+                schema,
+                name,
+                before,
+                existing_table(self._copies, self._schema, copy).types,
+                is_new_schema=schema is not None and schema not in schemas,
+            )
+            for (schema, name), (copy, before) in self._copied.items()
+        ]
+        self._copies.rollback()
+        return found
+
+    def close(self) -> None:
+        """End the session, and the copies with it."""
+        with ExitStack() as closing:
+            closing.callback(super().close)
+            closing.callback(self._copies.close)
+
+    @contextmanager
+    def _definition(self, what: str) -> Iterator[sqlalchemy.Connection]:
+        """A transaction of the one session; the copies are nobody else's, so nobody has to wait."""
+        try:
+            with self._copies.begin():
+                yield self._copies
+        except sqlalchemy.exc.DBAPIError as error:
+            raise refusal(f"PostgreSQL at {self._where}: {what}", error.orig) from error
+
+    def _copy(self, session: sqlalchemy.Connection, table: Table, name: str) -> tuple[str, dict[str, str]]:
+        schema = table.schema
+        copies = {copy for copy, _ in self._copied.values()}
+        copy = name if name not in copies else f"{len(copies)} {name}"[:NAME_BYTES]  # of another schema
+        found = existing_table(session, schema, name)
+        if found.types:
+            real, temporary = identifier(schema, name), identifier(self._schema, copy)
+            like = f"CREATE TABLE {temporary} (LIKE {real} INCLUDING ALL)"
+            session.exec_driver_sql(like.replace("%", "%%"), ())
+            unusable = self.unusable_columns(table.by_property)
+            fitted = column_names(table, found.types, most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)
+            needed = {*(fitted[key] for key in table.keys), *found.key, *_never_null(session, real)}
+            kept = column_list(shadow_columns(found.types, needed))
+            insert = f"INSERT INTO {temporary} ({kept}) OVERRIDING SYSTEM VALUE SELECT {kept} FROM {real}"  # noqa: S608
+            session.exec_driver_sql(insert.replace("%", "%%"), ())
+        return copy, found.types
+
+    def _allowed(self, made: Table, schema: str | None, name: str) -> Table:
+        """The copy as it is made, if the role may do the same to the table itself."""
+        with self._definition(f"the rights on the table {name} cannot be seen") as session:
+            after = self._tables[made.schema, made.name].types
+            check_rights(session, schema, name, self._copied[schema, name][1], after)
+        return made
+
+    def _inside(self, table: Table) -> Table:
+        return replace(table, schema=self._schema, name=self._copied[table.schema, table.name][0])
+
+    def _outside(self, table: Table, schema: str | None, name: str) -> Table:
+        """The table under the name that it has in the warehouse."""
+        self._tables[schema, name] = self._tables[table.schema, table.name]
+        return replace(table, schema=schema, name=name)
+
+
+class ShadowTransaction(PostgresTransaction):
+    """Writes to the copies: every batch is staged, by a COPY of text, and merged."""
+
+    def __init__(
+        self,
+        cursor: Any,
+        tables: Mapping[tuple[str | None, str], Existing],
+        names: Mapping[tuple[str | None, str], tuple[str, str]],
+    ) -> None:
+        super().__init__(cursor, tables)
+        self._names = names
+
+    def table_name(self, table: Table) -> str:
+        """The copy's name."""
+        return identifier(*self._names[table.schema, table.name])
+
+    @contextmanager
+    def staged(self, rows: pa.Table) -> Iterator[str]:
+        """A temporary table, filled by COPY."""
+        stage = identifier("pg_temp", _STAGE)
+        columns = ", ".join(f"{identifier(field.name)} {_staged_type(field.type)}" for field in rows.schema)
+        self._cursor.execute(f"CREATE TEMPORARY TABLE {identifier(_STAGE)} ({columns})")
+        with self._cursor.copy(f"COPY {stage} FROM STDIN") as copy:
+            for chunk in rows.to_batches(max_chunksize=1_000):
+                for row in zip(*(column.to_pylist() for column in chunk.columns), strict=True):
+                    copy.write_row(row)
+        yield stage
+        self._cursor.execute(f"DROP TABLE {stage}")
+
+    def _as_stored(self, table: Table, rows: pa.Table) -> None:  # noqa: ARG002 - binary COPY is ADBC's
+        return None
+
+
+def _never_null(session: sqlalchemy.Connection, table: str) -> set[str]:
+    found = (
+        "SELECT attname FROM pg_attribute WHERE attrelid = CAST(:name AS regclass) AND attnum > 0 "
+        "AND attnotnull AND attgenerated = '' AND NOT attisdropped"
+    )
+    return set(session.execute(sqlalchemy.text(found), {"name": table}).scalars())
+
+
+def _staged_type(kind: pa.DataType) -> str:
+    return next((name for is_kind, name in _STAGED_TYPES if is_kind(kind)), "text")

@@ -1,0 +1,233 @@
+"""How a batch gets into a PostgreSQL table.
+
+The keys go to a temporary table, the rows they name are deleted, and a binary COPY writes the batch straight into its
+table, each row once. A batch that COPY cannot take as it is goes to a temporary table as a whole, to be merged.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import adbc_driver_manager
+import psycopg
+import pyarrow as pa
+
+from target_warehouse.engines.postgres.copy import as_stored, in_order
+from target_warehouse.engines.postgres.errors import refusal
+from target_warehouse.engines.postgres.values import changed, is_odd, value
+from target_warehouse.engines.protocol import Counts
+from target_warehouse.engines.sql_transaction import SqlTransaction, differing, marks_deleted
+from target_warehouse.errors import AgainError, RefusedDataError
+from target_warehouse.tables import statements
+from target_warehouse.tables.places import too_exact
+from target_warehouse.tables.statements import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import adbc_driver_postgresql.dbapi
+
+    from target_warehouse.engines.postgres.tables import Existing
+    from target_warehouse.tables.table import Table
+
+_COPY_ROWS = 8192  # small record batches let encoding here and writing there overlap
+_STAGE = "target_warehouse_stage"
+_WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
+_UNIQUE_VIOLATION = "23505"
+_MANY_ROWS = 1_000  # fewer are looked up by key in no time
+_NARROW_BYTES = 1_000  # a longer row takes longer to be moved to its place than the database loses without it
+
+
+class PostgresTransaction(SqlTransaction):
+    """The writes of one transaction in PostgreSQL."""
+
+    overriding = " OVERRIDING SYSTEM VALUE"
+
+    def __init__(
+        self, cursor: adbc_driver_postgresql.dbapi.Cursor, tables: Mapping[tuple[str | None, str], Existing]
+    ) -> None:
+        self._cursor = cursor
+        self._tables = tables
+
+    def append(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert every row; see the protocol."""
+        _check_places(table, rows)
+        self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN ROW EXCLUSIVE MODE")  # as an INSERT does
+        exact = self._as_stored(table, rows) if self._is_as_prepared(table) else None
+        if exact is None:
+            return super().append(table, rows)
+        self._copy(table, exact)
+        return Counts(inserted=rows.num_rows)
+
+    def upsert(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert or overwrite by key; see the protocol."""
+        _check_places(table, rows)
+        self.lock(table)
+        exact = self._as_stored(table, rows) if self.can_replace(table, rows.schema.names) else None
+        if exact is None or marks_deleted(table, rows):
+            return super().upsert(table, rows)
+        target, keys = self.table_name(table), table.key_names
+        existing = self._tables[table.schema, table.name]
+        if existing.has_only_new_keys is None:
+            existing.has_only_new_keys = self._is_unique(table) and self.count(statements.count_any(target, keys)) == 0
+        if existing.has_only_new_keys and rows.num_rows >= _MANY_ROWS:
+            self._copy_new(table, exact)
+            return Counts(inserted=rows.num_rows)
+        keyed = exact.select(keys)
+        if rows.num_rows >= _MANY_ROWS:
+            if exact.nbytes <= _NARROW_BYTES * rows.num_rows:
+                exact = in_order(exact, keys)
+            keyed = in_order(exact.select(keys), keys)
+        same, compares = None, self.compares(table, rows)
+        with self.staged(rows if compares else keyed) as stage:
+            if compares:
+                same = self.same(table, rows, stage)
+            values = {key: f"CAST(s.{identifier(key)} AS {existing.types[key]})" for key in keys}  # JSON is no JSONB
+            with self.by_key(table):
+                matched = self.execute(statements.delete_matching(target, stage, keys, values))
+        existing.has_only_new_keys &= matched == 0
+        self._copy(table, exact)
+        return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, same))
+
+    def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:
+        """As text, where the column's type has no equality."""
+        column, kind = f"t.{identifier(name)}", self.types(table)[name].removesuffix("[]")
+        if kind in _WITHOUT_EQUALITY:
+            return f"CAST({column} AS text)", f"CAST({new} AS text)"
+        return column, new
+
+    def clear(self, table: Table) -> Counts:
+        """Delete every row."""
+        counts = super().clear(table)
+        self._tables[table.schema, table.name].has_only_new_keys = self._is_unique(table)
+        return counts
+
+    def _is_unique(self, table: Table) -> bool:
+        """Whether the key is the table's own; that of a table which somebody else made need not be."""
+        return self._tables[table.schema, table.name].key == frozenset(table.key_names)
+
+    def _copy_new(self, table: Table, rows: pa.Table) -> None:
+        """Copy rows whose keys are thought to be new, as all of this run were so far."""
+        try:
+            self._copy(table, rows)
+        except adbc_driver_manager.Error as error:
+            if error.sqlstate != _UNIQUE_VIOLATION:
+                raise
+            self._tables[table.schema, table.name].has_only_new_keys = False
+            msg = f"The keys of a batch were thought to be new in the table {table.name}, and are not."
+            raise AgainError(msg) from error  # ADBC cannot go on from a savepoint
+
+    def _copy(self, table: Table, rows: pa.Table) -> None:
+        reader = rows.to_reader(max_chunksize=_COPY_ROWS)
+        self._cursor.adbc_ingest(table.name, reader, mode="append", db_schema_name=table.schema)
+
+    def _as_stored(self, table: Table, rows: pa.Table) -> pa.Table | None:
+        """The rows in the very types of their columns, as a binary COPY needs them; None if it cannot be."""
+        existing = self.types(table)
+        columns = [as_stored(rows[name], existing[name]) for name in rows.schema.names]
+        if any(column is None for column in columns):
+            return None
+        return pa.table(columns, names=rows.schema.names)
+
+    def table_name(self, table: Table) -> str:
+        """Schema and table."""
+        return identifier(table.schema, table.name)
+
+    @contextmanager
+    def staged(self, rows: pa.Table) -> Iterator[str]:
+        """A temporary table, filled by binary COPY."""
+        reader = rows.to_reader(max_chunksize=_COPY_ROWS)
+        self._cursor.adbc_ingest(_STAGE, reader, mode="create", temporary=True)
+        yield identifier("pg_temp", _STAGE)
+        self._cursor.execute(f"DROP TABLE {identifier('pg_temp', _STAGE)}")
+
+    def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
+        """Explicit casts where PostgreSQL would not convert text by itself, and arrays from their JSON text."""
+        existing = self._tables[table.schema, table.name]
+        return {field.name: value(field.name, field.type, existing) for field in schema}
+
+    def examine(self, table: Table, stage: str, rows: pa.Table) -> None:
+        """Ask the server about columns whose types are not ours, or that round; see the base class.
+
+        Of a batch of one row the column is named, so of every record that is rejected.
+        """
+        existing = self._tables[table.schema, table.name]
+        for field in rows.schema:
+            if not is_odd(field.name, existing):
+                continue
+            kind, condition = existing.types[field.name], changed(field.name, field.type, existing)
+            reason = (
+                f"its property {_property(table, field.name)} is not what its column, of type {kind}, takes as it is"
+            )
+            try:
+                if rows.num_rows == 1:
+                    read = value(field.name, field.type, existing)
+                    self.count(f"SELECT count(CAST({read} AS {kind})) FROM {stage} AS s")  # noqa: S608 - quoted
+                if condition and self.count(f"SELECT count(*) FROM {stage} AS s WHERE {condition}"):  # noqa: S608
+                    raise RefusedDataError(f"The column {field.name} would round a value.", reason)
+            except (adbc_driver_manager.Error, psycopg.Error) as error:
+                if rows.num_rows == 1 and isinstance(refusal("", error), RefusedDataError):
+                    raise RefusedDataError(f"The column {field.name} refuses a value.", reason) from error
+                raise
+
+    def types(self, table: Table) -> Mapping[str, str]:
+        """As the engine found them."""
+        return self._tables[table.schema, table.name].types
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement; gives the number of rows it touched."""
+        self._cursor.execute(sql, parameters or None)
+        return int(self._cursor.rowcount)
+
+    def count(self, sql: str) -> int:
+        """The single number of the answer."""
+        self._cursor.execute(sql)
+        row = self._cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    def can_replace(self, table: Table, columns: list[str]) -> bool:
+        """Whether the batch has every column, and nothing else hangs on the table's rows."""
+        existing = self._tables[table.schema, table.name]
+        is_complete = set(columns).issuperset(existing.types)
+        return is_complete and not existing.has_dependents and self._is_as_prepared(table)
+
+    def lock(self, table: Table) -> None:
+        """Readers go on; a second writer waits until this transaction ends, instead of failing on a key."""
+        self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN SHARE ROW EXCLUSIVE MODE")
+
+    def _is_as_prepared(self, table: Table) -> bool:
+        """Whether no other run has added columns, or changed their types, since; asked under the table's lock.
+
+        A binary COPY into a column of another type is refused at best: at worst PostgreSQL takes the bytes for
+        another value.
+        """
+        name = self.table_name(table).replace("'", "''")
+        self._cursor.execute(
+            "SELECT CAST(attname AS text), format_type(atttypid, atttypmod) FROM pg_attribute "  # noqa: S608 - quoted
+            f"WHERE attrelid = CAST('{name}' AS regclass) AND attnum > 0 AND NOT attisdropped"
+        )
+        return dict(self._cursor.fetchall()) == self._tables[table.schema, table.name].types
+
+    @contextmanager
+    def by_key(self, table: Table) -> Iterator[None]:
+        """Look rows up in the key's index, so that a batch costs the same however large the table is."""
+        has_index = self._is_unique(table)
+        for setting in ("enable_hashjoin", "enable_mergejoin"):
+            if has_index:
+                self._cursor.execute(f"SET LOCAL {setting} = off")
+        yield
+        for setting in ("enable_hashjoin", "enable_mergejoin"):
+            if has_index:
+                self._cursor.execute(f"SET LOCAL {setting} = on")
+
+
+def _check_places(table: Table, rows: pa.Table) -> None:
+    """Refuse times of which a column would round the seconds; record by record, it becomes wider first."""
+    for column in too_exact(rows, table.columns):
+        reason = f"its property {column.property} has more digits of a second than its column keeps"
+        raise RefusedDataError(f"The column {column.name} of the table {table.name} rounds seconds.", reason)
+
+
+def _property(table: Table, name: str) -> str:
+    return next((column.property for column in table.columns if column.name == name), name)

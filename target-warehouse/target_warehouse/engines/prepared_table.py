@@ -1,0 +1,167 @@
+"""A stream's table as the database has it: its names there, and the types its columns have. Pure but for the log."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from target_warehouse.decode.converters import storable
+from target_warehouse.errors import LoadError
+from target_warehouse.tables import fitted_names
+from target_warehouse.tables.table import DELETED_AT, METADATA, OVERFLOW, own_column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from target_warehouse.tables.table import Table
+    from target_warehouse.tables.views import View
+
+logger = logging.getLogger("target-warehouse")
+
+
+def named(
+    table: Table,
+    tables: Iterable[str],
+    columns: Callable[[str | None, str], Mapping[str, str]],
+    *,
+    most_bytes: int | None,
+    ignores_case: bool,
+    unusable: Collection[str] = (),
+    reserved: Collection[str] = (),
+    barred: Callable[[str], Collection[str]] = lambda _: (),
+) -> Table:
+    """The table with names that the database takes; what had to be renamed is logged.
+
+    `tables` are the names in the table's schema, `columns` gives the columns of a table and their types, `unusable` are
+    names that the database does not take for reasons of its own, `reserved` those that it does not take for columns;
+    `barred` gives columns of the table, by its name, that nobody can write.
+    The target's own columns keep their names; a property of such a name, in whatever case, gets another one.
+    """
+    limits: dict[str, Any] = {"most_bytes": most_bytes, "ignores_case": ignores_case}
+    where = fitted_names.fit([table.name], tables, unusable=unusable, **limits)[table.name]
+    if where != table.name:
+        logger.warning("The database does not take the table name %s: the table is %s.", table.name, where)
+    there, unusable = columns(table.schema, where), {*unusable, *reserved}
+    fitted = column_names(table, there, unusable=unusable, barred=barred(where), **limits)
+    for name, column in fitted.items():
+        if name != column:
+            logger.warning(
+                "Table %s: the property %s is in the column %s, %s.",
+                where,
+                name.encode(errors="replace").decode(),
+                column,
+                "which differs in case only"
+                if name.casefold() == column.casefold()
+                else "as the database does not take its name or has another column of that name",
+            )
+    return replace(
+        table,
+        name=where,
+        columns=tuple(replace(column, name=fitted[column.property]) for column in table.columns),
+    )
+
+
+def column_names(
+    table: Table,
+    there: Mapping[str, str],
+    *,
+    most_bytes: int | None,
+    ignores_case: bool,
+    unusable: Collection[str] = (),
+    barred: Collection[str] = (),
+) -> dict[str, str]:
+    """The column of each property, in a table that has these columns, given with their types.
+
+    A key whose column differs in case only is in that column, as rows would double otherwise; where the database does
+    not tell cases apart, any property is.
+    """
+    properties = [column.property for column in table.columns]
+    return fitted_names.fit(
+        properties,
+        there,
+        most_bytes=most_bytes,
+        ignores_case=ignores_case,
+        unusable=unusable,
+        given=_own_names(table, there, ignores_case=ignores_case),
+        respelled=properties if ignores_case else table.keys,
+        barred=barred,
+    )
+
+
+def _own_names(table: Table, there: Mapping[str, str], *, ignores_case: bool) -> dict[str, str]:
+    """The names of the target's own columns in the table, by property, and of what a property cannot be called."""
+    taken = {name.casefold() if ignores_case else name for name in there}
+    found = {
+        name: own_column(name, there) or (fitted_names.hashed(name) if name in taken else name)
+        for name in (DELETED_AT, *METADATA)
+        if name in table.by_property
+    }
+    return {**found, OVERFLOW: fitted_names.hashed(OVERFLOW)}
+
+
+def check_schema(table: Table, most_bytes: int | None, unusable: Collection[str] = ()) -> None:
+    """Check that the database takes the name of the table's schema; it is the user's choice, so it is not changed.
+
+    Raises:
+        LoadError: it does not.
+    """
+    if table.schema is None or (fitted_names.is_usable(table.schema, most_bytes) and table.schema not in unusable):
+        return
+    limit = f"longer than {most_bytes} bytes or " if most_bytes else ""
+    msg = (
+        f"The schema {storable(table.schema)} cannot be made: its name is {limit}not Unicode, or has a NUL or another "
+        "character that the database does not store. Change the setting default_target_schema; if it is empty, the "
+        "stream's name, whose first part is the schema."
+    )
+    raise LoadError(msg)
+
+
+def stored_as(table: Table, types: Mapping[str, str]) -> Table:
+    """The table with each column's type in the database."""
+    return replace(table, columns=tuple(replace(column, stored=types[column.name].lower()) for column in table.columns))
+
+
+def report_wider(table: Table, column: str, existing: str, wider: str) -> None:
+    """Log that a column gets another type."""
+    logger.warning(
+        "The column %s of the table %s was of type %s and becomes %s, as the stream sends values that the old type "
+        "does not hold. Nothing is lost; a query that needs the old type can cast.",
+        column,
+        table.name,
+        existing.lower(),
+        wider,
+    )
+
+
+def is_to_make(view: View, comment: str | None, schema: str) -> bool:
+    """Whether a view has to be made or replaced; `comment` is that of what has its name there, None if nothing has.
+
+    What somebody else made is left alone, with a warning.
+    """
+    if comment == view.comment:
+        return False
+    if comment is not None and not comment.startswith(view.mark):
+        told = "The view %s.%s is not made: something else has its name. Rename that."
+        logger.warning(told, schema, view.name)
+        return False
+    return True
+
+
+def report_not_made(view: View, schema: str, reason: str) -> None:
+    """Warn that the database refused a view."""
+    logger.warning(
+        "The view %s.%s cannot be made or changed: %s. All rows are loaded, and the next run tries again.",
+        schema,
+        view.name,
+        reason,
+    )
+
+
+def report_made(views: Sequence[View], schema: str) -> None:
+    """Log which views are new or changed, and which columns could not be added to them."""
+    if views:
+        logger.info("New or changed views in the schema %s: %s.", schema, ", ".join(view.name for view in views))
+    for view in views:
+        for column in view.lacks:
+            logger.info("The view %s.%s has no column %s.", schema, view.name, column)

@@ -1,0 +1,183 @@
+"""A transaction in SQL, the same for every engine that has UPDATE … FROM and DELETE … USING.
+
+A batch is staged, then merged by one of two ways. *Replace* deletes the rows whose key is in the batch and inserts
+the batch: each row is written once, which is the faster way by far. *Overlay* updates the columns of the batch and
+inserts what is missing: it is for batches that do not have all columns of the table, whose other values must stay,
+and for tables that something else hangs on.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from target_warehouse.engines.protocol import Counts
+from target_warehouse.tables import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    import pyarrow as pa
+
+    from target_warehouse.tables.table import Table
+
+
+METADATA = "_sdc_"
+#: Values of a batch that are compared with the table's: a second's work, where a batch of so many takes several.
+MOST_COMPARED = 1_000_000
+
+
+def marks_deleted(table: Table, rows: pa.Table) -> bool:
+    """Whether some of the rows are deleted ones."""
+    return table.mark in rows.schema.names and rows[table.mark].null_count < rows.num_rows
+
+
+def differing(updated: int, same: int | None) -> int | None:
+    """How many of the rows that were overwritten have other values now, if it is known how many were the same."""
+    if not updated:
+        return 0
+    return None if same is None else max(updated - same, 0)
+
+
+class SqlTransaction(ABC):
+    """The writes of a transaction, in terms of a staged relation and statements that count rows."""
+
+    #: The clause by which an INSERT writes columns that the database numbers by itself.
+    overriding = ""
+
+    def append(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert every row."""
+        with self.staged(rows) as stage:
+            self.examine(table, stage, rows)
+            values = self.values(table, rows.schema)
+            sql = statements.insert_all(self.table_name(table), stage, values, self.overriding)
+            return Counts(inserted=self.execute(sql))
+
+    def upsert(self, table: Table, rows: pa.Table) -> Counts:
+        """Insert or overwrite by key; see the protocol."""
+        self.lock(table)
+        target, keys = self.table_name(table), table.key_names
+        values = self.values(table, rows.schema)
+        with self.staged(rows) as stage:
+            self.examine(table, stage, rows)
+            same = self.same(table, rows, stage)
+            deleted = 0
+            if table.mark and marks_deleted(table, rows):
+                deleted = self.count(statements.count_newly_deleted(target, stage, keys, values, table.mark))
+            if self.can_replace(table, rows.schema.names):
+                with self.by_key(table):
+                    matched = self.execute(statements.delete_matching(target, stage, keys, values))
+                self.execute(statements.insert_all(target, stage, values, self.overriding))
+                inserted = max(rows.num_rows - matched, 0)
+            else:
+                with self.by_key(table):
+                    matched = self.execute(statements.update_matching(target, stage, keys, values))
+                    inserted = self.execute(statements.insert_missing(target, stage, keys, values, self.overriding))
+        return Counts(inserted, (overwritten := max(matched - deleted, 0)), deleted, differing(overwritten, same))
+
+    def compares(self, table: Table, rows: pa.Table) -> bool:  # noqa: ARG002 - an engine may look at the table
+        """Whether it is cheap to compare the batch with the rows that it overwrites."""
+        return int(rows.num_rows) * len(rows.schema.names) <= MOST_COMPARED
+
+    def same(self, table: Table, rows: pa.Table, stage: str) -> int | None:
+        """How many rows of the table have the values of the staged batch already, metadata left out.
+
+        None if there are too many values to compare them.
+        """
+        if not self.compares(table, rows):
+            return None
+        values = self.values(table, rows.schema)
+        own = {column.name for column in table.columns if column.property.startswith(METADATA)} - {table.mark}
+        compared = [self.compared(table, name, values[name]) for name in values if name not in {*own, *table.key_names}]
+        with self.by_key(table):
+            return self.count(statements.count_same(self.table_name(table), stage, table.key_names, values, compared))
+
+    def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:  # noqa: ARG002 - by its type
+        """The expressions by which a column's value is compared with this one."""
+        return f"t.{statements.identifier(name)}", new
+
+    def put(self, table: Table, row: pa.Table) -> None:
+        """Replace the one row with this key; see the protocol."""
+        (values,) = row.to_pylist()
+        target, types = self.table_name(table), self.types(table)
+        self.execute(statements.delete_row(target, table.key_names, types), [values[key] for key in table.key_names])
+        self.execute(statements.insert_row(target, values, types), list(values.values()))
+
+    def remove(self, table: Table, rows: pa.Table) -> Counts:
+        """Delete the rows with these keys."""
+        self.lock(table)
+        values = self.values(table, rows.schema)
+        with self.staged(rows) as stage, self.by_key(table):
+            self.examine(table, stage, rows)
+            sql = statements.delete_matching(self.table_name(table), stage, table.key_names, values)
+            return Counts(deleted=self.execute(sql))
+
+    def clear(self, table: Table) -> Counts:
+        """Delete every row."""
+        self.lock(table)
+        return Counts(deleted=self.execute(statements.delete_all(self.table_name(table))))
+
+    def activate_version(
+        self, table: Table, version: int, *, hard_delete: bool, scope: pa.Table | None = None
+    ) -> Counts:
+        """Delete or mark older versions; see the protocol."""
+        self.lock(table)
+        statement = partial(
+            statements.activate_version, self.table_name(table), version, table.version_columns, hard_delete=hard_delete
+        )
+        if scope is None:
+            return Counts(deleted=self.execute(statement()))
+        with self.staged(scope) as stage:
+            values = self.values(table, scope.schema)
+            return Counts(deleted=self.execute(statement(stage=stage, scope=values)))
+
+    def mark_interrupted(self, history: Table, is_alive: str, error: str) -> None:
+        """Close the rows of runs that ended without a word; see the protocol."""
+        self.lock(history)
+        self.execute(statements.mark_interrupted(self.table_name(history), is_alive, error))
+
+    @abstractmethod
+    def table_name(self, table: Table) -> str:
+        """The table's full, quoted name."""
+
+    @abstractmethod
+    def staged(self, rows: pa.Table) -> AbstractContextManager[str]:
+        """Make the rows a relation for the length of the block; gives its quoted name."""
+
+    @abstractmethod
+    def examine(self, table: Table, stage: str, rows: pa.Table) -> None:
+        """Refuse staged rows with a value that the table's columns would not keep as it is.
+
+        Raises:
+            RefusedDataError: there is one.
+        """
+
+    @abstractmethod
+    def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
+        """For each staged column the expression, over `s`, of the value in the table's own type."""
+
+    @abstractmethod
+    def types(self, table: Table) -> Mapping[str, str]:
+        """The types of the table's columns, in the database's own words."""
+
+    @abstractmethod
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement; gives the number of rows it touched."""
+
+    @abstractmethod
+    def count(self, sql: str) -> int:
+        """The single number that a SELECT gives."""
+
+    @abstractmethod
+    def can_replace(self, table: Table, columns: list[str]) -> bool:
+        """Whether deleting and inserting rows with these columns loses nothing."""
+
+    @abstractmethod
+    def lock(self, table: Table) -> None:
+        """Keep other writers of this table out until the transaction ends."""
+
+    @abstractmethod
+    def by_key(self, table: Table) -> AbstractContextManager[None]:
+        """Have the statements of the block find rows by the key's index, if there is one."""

@@ -1,0 +1,76 @@
+"""A batch of the fast line: runs in the order they were read, and of each key the last row.
+
+The lines are kept until the batch is written, because the slow line takes them if the database refuses it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_left
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from target_warehouse.decode.arrow_columns import Losses
+from target_warehouse.decode.group_decoder import constant_array
+from target_warehouse.tables.table import BATCHED_AT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from target_warehouse.decode.group_decoder import Decoded
+    from target_warehouse.decode.record_groups import Run
+    from target_warehouse.tables.table import Table
+
+
+class Bulk:
+    """The runs of one batch, all decoded for this table."""
+
+    def __init__(self, table: Table) -> None:
+        self.runs: list[Run] = []
+        self.losses = Losses()
+        self._table = table
+        self._started_at = dt.datetime.now(dt.UTC)
+        self._batches: list[pa.RecordBatch] = []
+        self._keys: list[Sequence[Any]] = []  # of each run
+        self._distinct: set[Any] = set()
+        self._count = 0
+
+    def add(self, run: Run) -> None:
+        """Put a run at the end."""
+        decoded: Decoded = run.decoded
+        run.decoded = None
+        self.runs.append(run)
+        self.losses.update(decoded.losses)
+        self._batches.append(decoded.rows)
+        if self._table.keys:
+            self._keys.append(decoded.keys)
+            self._distinct.update(decoded.keys)
+        self._count += run.rows
+
+    def rows(self) -> pa.Table:
+        """The rows to write, in a chunk for each run: unique by key, if there are keys. They are not kept here."""
+        batches = self._batches
+        if self._table.keys and len(self._distinct) < self._count:
+            batches = list(self._last_ones())
+        self._batches = []
+        rows = pa.Table.from_batches(batches)
+        column = self._table.by_property.get(BATCHED_AT)
+        if column is None:
+            return rows
+        batched_at = constant_array(column, self._started_at, rows.num_rows)
+        return rows.set_column(rows.schema.get_field_index(column.name), column.name, batched_at)
+
+    def _last_ones(self) -> Iterator[pa.RecordBatch]:
+        """Of each run the rows that are the last of their keys."""
+        last = {key: row for row, key in enumerate(chain.from_iterable(self._keys))}
+        wanted = sorted(last.values())
+        start = position = 0
+        for batch in self._batches:
+            end = bisect_left(wanted, start + batch.num_rows, position)
+            if end - position < batch.num_rows:
+                yield batch.take(pa.array([index - start for index in wanted[position:end]], pa.int64()))
+            else:
+                yield batch
+            start, position = start + batch.num_rows, end

@@ -1,0 +1,215 @@
+"""The table `_load_history`: one row for each run and stream.
+
+A stream's row is there, with the status `running`, before its first record, and is written again in the same
+transaction as its rows, so its counts are those of what is really there even if the run is killed. The end of the run
+makes the status `success`, `partial`, `failed` or `interrupted`; a run that was killed is made `interrupted` by the
+next one, whose engine knows which runs are alive.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import resource
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from target_warehouse.decode.converters import storable
+from target_warehouse.engines.protocol import HISTORY, Counts
+from target_warehouse.errors import RejectedRecordsError, StreamsRefusedError, TerminatedError, sentence_of
+from target_warehouse.tables.statements import identifier
+from target_warehouse.tables.table import Table, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from target_warehouse.engines.protocol import Engine, Transaction
+    from target_warehouse.load.failed_starts import Note
+
+TABLE_NAME = HISTORY
+KEYS = ("run_id", "stream")
+
+RUNNING, SUCCESS, PARTIAL, FAILED, INTERRUPTED = "running", "success", "partial", "failed", "interrupted"
+#: What the row of a run says that ended without a word.
+KILLED = "The process ended without a word: it was killed, or its machine or connection went away."
+
+_TEXT = {"type": ["string", "null"]}
+_TIME = {"type": ["string", "null"], "format": "date-time"}
+_COUNT = {"type": ["integer", "null"]}
+_NUMBER = {"type": ["number", "null"]}
+SCHEMA = {
+    "properties": {
+        "run_id": _TEXT,
+        "stream": _TEXT,
+        "table_schema": _TEXT,
+        "table_name": _TEXT,
+        "started_at": _TIME,
+        "finished_at": _TIME,
+        "rows_read": _COUNT,
+        "inserted": _COUNT,
+        "updated": _COUNT,
+        "changed": _COUNT,
+        "deleted": _COUNT,
+        "rejected": _COUNT,
+        "seconds": _NUMBER,
+        "rows_per_second": _NUMBER,
+        "bytes": _COUNT,
+        "peak_memory_mb": _NUMBER,
+        "status": _TEXT,
+        "error": _TEXT,
+        "configuration": _TEXT,
+    }
+}
+
+
+def history_table(default_schema: str) -> Table:
+    """The table itself, in the default schema."""
+    return table_of(TABLE_NAME, SCHEMA, KEYS, default_schema=default_schema, interpret_encoding=False)
+
+
+@dataclass
+class StreamRun:
+    """What one run did to one stream so far. `size` is bytes of input lines."""
+
+    stream: str
+    table: Table
+    started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    rows_read: int = 0
+    size: int = 0
+    rejected: int = 0
+    first_reason: str = ""
+    #: Why nothing of the stream is loaded, whatever becomes of the run.
+    refusal: str | None = None
+    counts: Counts = field(default_factory=Counts)
+    #: Whether the rows of earlier runs are gone, as the load method `overwrite` wants.
+    is_cleared: bool = False
+
+    def reject(self, reason: str) -> None:
+        """A record was rejected."""
+        self.rejected += 1
+        self.first_reason = self.first_reason or reason
+
+    def outcome(self, error: BaseException | None) -> tuple[str, str | None]:
+        """The stream's status and the sentence about it, now that the run is over.
+
+        What `error`, by which the run ended, tells a user is as in `sentence_of`. Too many rejected records are the
+        failure of the streams that had them: of the others everything is loaded.
+        """
+        if self.refusal and not isinstance(error, TerminatedError):
+            return FAILED, self.refusal
+        if isinstance(error, StreamsRefusedError):
+            error = error.__cause__
+        if error is None or (isinstance(error, RejectedRecordsError) and not self.rejected):
+            told = f"Rejected records: {self.rejected:,}. The first: {self.first_reason}."
+            return (PARTIAL, told) if self.rejected else (SUCCESS, None)
+        return INTERRUPTED if isinstance(error, TerminatedError) else FAILED, sentence_of(error)
+
+    def row(
+        self,
+        run_id: str,
+        status: str,
+        counts: Counts,
+        *,
+        error: str | None = None,
+        configuration: str | None = None,
+    ) -> dict[str, Any]:
+        """The stream's row as a record of `SCHEMA`; `counts` may be ahead of what is committed."""
+        now = dt.datetime.now(dt.UTC)
+        seconds = round((now - self.started_at).total_seconds(), 3)
+        return {
+            "run_id": run_id,
+            "stream": storable(self.stream),
+            "table_schema": self.table.schema,
+            "table_name": self.table.name,
+            "started_at": self.started_at,
+            "finished_at": now,
+            "rows_read": self.rows_read,
+            "inserted": counts.inserted,
+            "updated": counts.updated,
+            "changed": counts.changed,
+            "deleted": counts.deleted,
+            "rejected": self.rejected,
+            "seconds": seconds,
+            "rows_per_second": round(self.rows_read / seconds, 1) if seconds else None,
+            "bytes": self.size,
+            "peak_memory_mb": peak_memory_mb(),
+            "status": status,
+            "error": storable(error) if error else None,
+            "configuration": configuration,
+        }
+
+
+@dataclass(frozen=True)
+class LoadHistory:
+    """The rows of one run in the table."""
+
+    table: Table
+    run_id: str
+    configuration: str
+    #: The engine's `escaped`.
+    escaped: Callable[[str], str]
+    #: The stream whose records were the last to go into each table, by the table's schema and name.
+    loaded: Mapping[tuple[str | None, str], str]
+
+    @classmethod
+    def begun(cls, engine: Engine, run_id: str, default_schema: str, configuration: str) -> LoadHistory:
+        """Make the run known as alive, and close the rows of those that ended without a word."""
+        table = engine.prepare(history_table(default_schema))
+        engine.hold(run_id)
+        with engine.transaction() as transaction:
+            transaction.mark_interrupted(table, engine.is_alive, KILLED)
+        return cls(table, run_id, configuration, engine.escaped, _loaded(engine, table))
+
+    def write(
+        self,
+        transaction: Transaction,
+        rows: Sequence[tuple[StreamRun, str, str | None]],
+        counts: Counts | None = None,
+    ) -> None:
+        """Write rows of runs, their status and error; `counts` may be ahead of what is committed."""
+        from target_warehouse.decode.arrow_columns import Losses, to_table
+
+        for run, status, error in rows:
+            row = run.row(self.run_id, status, counts or run.counts, error=error, configuration=self.configuration)
+            row = {name: self.escaped(value) if isinstance(value, str) else value for name, value in row.items()}
+            transaction.put(self.table, to_table([row], self.table.columns, Losses()))
+
+    def write_failed_starts(self, transaction: Transaction, runs: Sequence[StreamRun], notes: Sequence[Note]) -> None:
+        """Write rows of earlier runs that could not begin: one for each stream of this run."""
+        from target_warehouse.decode.arrow_columns import Losses, to_table
+
+        for note in notes:
+            for run in runs:
+                row = dict.fromkeys(column.name for column in self.table.columns) | {
+                    "run_id": note.run_id,
+                    "stream": storable(run.stream),
+                    "table_schema": run.table.schema,
+                    "table_name": run.table.name,
+                    "started_at": dt.datetime.fromisoformat(note.began_at),
+                    "finished_at": dt.datetime.fromisoformat(note.ended_at),
+                    "status": FAILED,
+                    "error": storable(f"The run could not begin: {note.error}"),
+                }
+                row = {name: self.escaped(value) if isinstance(value, str) else value for name, value in row.items()}
+                transaction.put(self.table, to_table([row], self.table.columns, Losses()))
+
+
+def _loaded(engine: Engine, history: Table) -> dict[tuple[str | None, str], str]:
+    if not engine.table_exists(history.schema, history.name):  # a dry run before the first run
+        return {}
+    found = engine.query(
+        "SELECT table_schema, table_name, stream, max(started_at) AS last "  # noqa: S608 - quoted
+        f"FROM {identifier(history.schema, history.name)} WHERE rows_read > 0 GROUP BY 1, 2, 3 ORDER BY last"
+    )
+    return {(schema, name): stream for schema, name, stream, _ in found if name is not None}
+
+
+def peak_memory_mb() -> float:
+    """This process' largest resident size so far, in megabytes of 2**20 bytes."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
+    except (OSError, IndexError):  # not Linux; there getrusage counts the memory from before the program, too
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, bytes on macOS
+        return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)

@@ -1,0 +1,1 @@
+"""The target as the Singer SDK runs it: messages in, STATE out."""

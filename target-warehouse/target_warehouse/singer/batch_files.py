@@ -1,0 +1,205 @@
+"""The files of a BATCH message: read in parts, as records with the values that a RECORD line would have.
+
+Files are jsonl, plain or by gzip, or parquet. They are files of this machine, or of the storage that `batch_config`
+names; a message cannot have anything else opened. What is in memory is bounded, however much a file unfolds into.
+
+The SDK's own reader is not used: it takes numbers, NaN and half surrogate pairs otherwise than a RECORD line, leaves
+the dates of parquet files as they are, and ends with a traceback.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import math
+import stat
+import uuid
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from singer_sdk.helpers._batch import StorageTarget
+
+from target_warehouse.decode.converters import UnreadableNumber
+from target_warehouse.errors import InputError
+from target_warehouse.singer.message_reader import LineReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding
+
+    from target_warehouse.load.last_per_key import Record
+
+_CHUNK_BYTES = 1 << 20
+_PART_BYTES = 8 << 20  # of lines, or of Arrow; as Python objects some six times as much
+_LONGEST_LINE = 256 << 20
+_PARQUET_ROWS = 256  # decoded at a time: one text may stand for all of them
+_UNREADABLE = (OSError, EOFError, ValueError, ImportError, zlib.error, pa.ArrowException)
+
+
+def check_encoding(stream: str, encoding: Any, manifest: Any) -> None:
+    """Check that a BATCH message says what its files are.
+
+    Raises:
+        InputError: it does not, or they are of a form that is not read.
+    """
+    known = ({"jsonl", "parquet"}, {None, "none", "gzip"})
+    given = (encoding.get("format"), encoding.get("compression")) if isinstance(encoding, dict) else (None, None)
+    is_list = isinstance(manifest, list) and all(isinstance(path, str) for path in manifest)
+    if not is_list or given[0] not in known[0] or given[1] not in known[1] or set(encoding) - {"format", "compression"}:
+        msg = (
+            f"A BATCH message of the stream {stream} must have a manifest of file URLs and an encoding of the format "
+            "jsonl or parquet with the compression none or gzip: change batch_config in the tap."
+        )
+        raise InputError(msg)
+
+
+def check_places(stream: str, manifest: list[str], storage: StorageTarget | None) -> None:
+    """Check that every file is on this machine, or where the storage of the settings is.
+
+    Raises:
+        InputError: one is not; it has not been opened.
+    """
+    allowed = urlsplit(storage.root).scheme or "file" if storage else "file"
+    for url in manifest:
+        parts = urlsplit(url)
+        is_here = parts.netloc in ("", "localhost") or storage is not None
+        if (parts.scheme or "file") != allowed or (allowed == "file" and not is_here):
+            msg = (
+                f"A BATCH message of the stream {stream} names a file at {parts.scheme}://{parts.hostname or ''}, and "
+                f"only those at {allowed}:// are read: have the tap write files on this machine, or set batch_config "
+                "here to the storage that it writes to."
+            )
+            raise InputError(msg)
+
+
+def read_parts(
+    stream: str,
+    encoding: BaseBatchFileEncoding,
+    url: str,
+    storage: StorageTarget | None,
+    check: Callable[[], None],
+) -> Iterator[list[Record]]:
+    """The records of one file, in parts; `check` is called now and then, and may end the reading.
+
+    Raises:
+        InputError: it cannot be read, or does not hold what the message says.
+    """
+    count = 0
+    try:
+        with _opened(url, storage) as file:
+            parts = _of_parquet(file) if encoding.format == "parquet" else _of_lines(file, encoding, check)
+            for part in parts:
+                check()
+                count += len(part)
+                yield part
+    except (InputError, *_UNREADABLE) as error:
+        why = str(error) if type(error) is _FileError else type(error).__name__
+        why = "it holds no records of that format" if type(error) is InputError else why
+        what = f"Only its first {count:,} records were loaded" if count else "Nothing of it was loaded"
+        msg = (
+            f"A BATCH message of the stream {stream} names a file that cannot be read as {encoding.format} ({why}): "
+            f"{url}. {what}; run the pipeline again."
+        )
+        raise InputError(msg) from error
+
+
+class _FileError(InputError):
+    """Something is wrong with a file, in a few words."""
+
+
+@contextmanager
+def _opened(url: str, storage: StorageTarget | None) -> Iterator[IO[bytes]]:
+    if storage and (urlsplit(storage.root).scheme or "file") != "file":
+        with storage.open(StorageTarget.split_url(url)[1], mode="rb") as file:
+            yield file
+        return
+    path = Path(url.removeprefix("file://localhost").removeprefix("file://"))
+    if storage:
+        path = Path(storage.root.removeprefix("file://")) / path.name
+    if not path.exists():
+        path = Path(unquote(str(path)))
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe, or a device, may take for ever
+        raise _FileError("it is no ordinary file")
+    with path.open("rb") as file:
+        yield file
+
+
+def _of_lines(file: IO[bytes], encoding: BaseBatchFileEncoding, check: Callable[[], None]) -> Iterator[list[Record]]:
+    source: Any = gzip.GzipFile(fileobj=file) if encoding.compression == "gzip" else file
+    reader = LineReader()
+    part: list[Record] = []
+    size, rest = 0, [b""]
+    while chunk := source.read(_CHUNK_BYTES):
+        check()
+        first, *others = chunk.split(b"\n")
+        rest.append(first)
+        size += len(chunk)
+        if not others:
+            if sum(map(len, rest)) > _LONGEST_LINE:
+                raise _FileError(f"a line of it is longer than {_LONGEST_LINE >> 20} megabytes")
+            continue
+        lines = [b"".join(rest), *others[:-1]]
+        rest = [others[-1]]
+        part += [reader.deserialize_json(line) for line in lines if line.strip()]
+        if size >= _PART_BYTES and part:
+            yield part
+            part, size = [], 0
+    if (last := b"".join(rest)).strip():
+        part.append(reader.deserialize_json(last))
+    if part:
+        yield part
+
+
+def _of_parquet(file: IO[bytes]) -> Iterator[list[Record]]:
+    part: list[Record] = []
+    size = 0
+    for batch in pq.ParquetFile(file).iter_batches(_PARQUET_ROWS):
+        size += batch.nbytes
+        part += [_as_json(record) for record in _with_every_digit(batch).to_pylist()]
+        if size >= _PART_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _with_every_digit(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with text instead of times of nanoseconds, which Python does not have."""
+    schema = pa.schema([field.with_type(_as_text(field.type)) for field in batch.schema])
+    if schema == batch.schema:
+        return batch
+    columns = []
+    for column, field in zip(batch.columns, schema, strict=True):
+        if pa.types.is_timestamp(column.type) and column.type.tz and field.type == pa.string():
+            column = column.cast(pa.timestamp("ns", "UTC"))
+        columns.append(column if column.type == field.type else column.cast(field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _as_text(kind: pa.DataType) -> pa.DataType:
+    if kind in (pa.time64("ns"),) or (pa.types.is_timestamp(kind) and kind.unit == "ns"):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_as_text(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_as_text(field.type)) for field in kind])
+    return kind
+
+
+def _as_json(value: Any) -> Any:
+    """A value of a parquet file as a RECORD line would have it."""
+    if isinstance(value, dict):
+        return {name: _as_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return UnreadableNumber(str(value))
+    if isinstance(value, dt.date | dt.time):  # a date-time is a date, too
+        return value.isoformat()
+    return str(value) if isinstance(value, uuid.UUID) else value

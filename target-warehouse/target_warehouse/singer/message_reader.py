@@ -1,0 +1,206 @@
+"""Reads Singer messages from a pipe, on two lines, and notices when nothing comes.
+
+The *fast line*: a run of RECORD lines of one stream that has a decoder is decoded as a whole, ahead of its turn, and
+offered to `take_run`. The *slow line*: every other line, and every line of a run that was not taken, goes to the
+callback of its message's type, as in the SDK's own reader.
+
+The SDK's reader blocks until the next line; this one calls `on_idle` when the tap is silent, so that rows already
+read are committed and their STATE is printed although no line follows. A line is UTF-8 JSON; blank lines are skipped
+and CRLF is accepted. Numbers with a point become Decimal: nothing is rounded.
+"""
+
+from __future__ import annotations
+
+import decimal
+import json
+import sys
+from collections import Counter
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+from singer_sdk.singerlib.encoding.base import GenericSingerReader
+
+from target_warehouse.decode.converters import UnreadableNumber
+from target_warehouse.decode.read_ahead import ReadAhead
+from target_warehouse.decode.record_groups import Line, Run, pieces, stream_of
+from target_warehouse.decode.sources import UnreadableSourceError
+from target_warehouse.errors import InputError, NestedTooDeepError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_warehouse.decode.group_decoder import RunDecoder
+
+_LONGEST_INT = 4_300  # digits that Python makes an int of without being asked to
+_MESSAGE_TYPES = ("SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION", "BATCH")
+#: What the members of a message have to be, wherever they stand; those of a RECORD are looked at for every line.
+_MEMBERS = {"stream": (str, "text"), "record": (dict, "an object")}
+_decoder = msgspec.json.Decoder(float_hook=decimal.Decimal)
+
+
+class LineReader(GenericSingerReader[bytes]):
+    """A Singer reader over bytes.
+
+    `line_bytes` is the length of the line being processed. `on_idle` is called whenever no input came for
+    `idle_seconds`, and `check` between what is taken together: it may end the reading by an error of its own.
+    `decoders` are the decoders of the streams that the fast line can take, and `take_run` takes a run or refuses it;
+    without them there is only the slow line. `reject_line` gets the stream and the line of a record that cannot be
+    read, and says whether it keeps that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line_number = 0
+        self.line_bytes = 0
+        self.idle_seconds: float = 1.0
+        self.on_idle: Callable[[], None] | None = None
+        self.check: Callable[[], None] = lambda: None
+        self.take_run: Callable[[Run], bool] | None = None
+        self.reject_line: Callable[[str, bytes], bool] | None = None
+        self.decoders: dict[str, RunDecoder] = {}
+        self._callbacks: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self._met: set[str] = set()  # streams of which a run has been prepared
+
+    @property
+    def default_input(self) -> IO[bytes]:
+        """Standard input."""
+        return sys.stdin.buffer
+
+    def process_lines(
+        self, file_input: IO[Any] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
+        """Call the callback of each message's type; returns how many of each type there were.
+
+        Raises:
+            InputError: the input cannot be read; or a line of it is not JSON, has no type or one that Singer does not
+                have, or is not built as it says.
+        """
+        try:
+            return self._read(self.default_input if file_input is None else file_input, callbacks)
+        except UnreadableSourceError as error:
+            raise InputError(str(error)) from error
+
+    def _read(self, file_input: IO[Any], callbacks: dict[str, Callable[[dict[str, Any]], None]]) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        self._callbacks = callbacks
+        with ReadAhead(file_input, pieces, self._prepare) as ahead:
+            for block in ahead.blocks(self.idle_seconds):
+                self.check()
+                if block is None:
+                    if self.on_idle:
+                        self.on_idle()
+                    continue
+                for piece in block:
+                    if isinstance(piece, Line):
+                        counts[self._process(piece.number, piece.text)] += 1
+                    else:
+                        counts["RECORD"] += piece.rows
+                        if not (self.take_run and self.take_run(piece)):
+                            self.process_one_by_one(piece)
+                    self.check()
+        self.check()
+        return counts
+
+    def process_one_by_one(self, run: Run) -> None:
+        """Have the slow line take the run."""
+        for number, line in run.lines():
+            self._process(number, line + b"\n")
+            self.check()
+
+    def _prepare(self, found: list[Run | Line]) -> bool:
+        """Decode the runs of a block where that can be done; whether the next block has to wait for this one.
+
+        A stream has its decoder, if any, when its first run has been taken. Another thread calls this, ahead of time.
+        """
+        is_awaited = False
+        for piece in found:
+            if not isinstance(piece, Run):
+                continue
+            if decoder := self.decoders.get(piece.stream):
+                piece.decoded_by = decoder
+                piece.decoded = decoder.decode(piece)
+            elif piece.stream not in self._met:
+                self._met.add(piece.stream)
+                is_awaited = True
+        return is_awaited
+
+    def _process(self, number: int, line: bytes) -> str:
+        """Call the callback of the line's message; gives the message's type."""
+        self.line_number = number
+        self.line_bytes = len(line)
+        try:
+            message = self.deserialize_json(line)
+        except NestedTooDeepError:
+            if self.reject_line and (stream := stream_of(line)) is not None and self.reject_line(stream, line):
+                return "RECORD"
+            raise
+        kind = message.get("type")
+        callback = self._callbacks.get(kind) if isinstance(kind, str) else None
+        if callback is None or not isinstance(kind, str):
+            msg = (
+                f"Line {self.line_number} of the input has "
+                + (f"the unknown message type {kind[:40]!r}" if isinstance(kind, str) else "no message type")
+                + f"; a Singer message is one of {', '.join(_MESSAGE_TYPES)}."
+            )
+            raise InputError(msg)
+        for name, (kind_of_member, words) in _MEMBERS.items():
+            if name in message and not isinstance(message[name], kind_of_member):
+                msg = f"Line {number} of the input is no Singer message: {name} of the {kind} message is not {words}."
+                raise InputError(msg)
+        callback(message)
+        return kind
+
+    def deserialize_json(self, line: bytes) -> dict[str, Any]:
+        """The message of a line.
+
+        Raises:
+            InputError: the line is not a JSON object, or one in which too much is nested.
+        """
+        try:
+            try:
+                message = _decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, decimal.InvalidOperation):
+                message = self._decode_leniently(line)
+        except RecursionError:
+            msg = (
+                f"Line {self.line_number} of the input has more lists and objects inside one another than can be read; "
+                "look for a property of the tap that holds them, and leave it out."
+            )
+            raise NestedTooDeepError(msg) from None
+        if not isinstance(message, dict):
+            msg = f"Line {self.line_number} of the input is not a JSON object, so it is no Singer message."
+            raise InputError(msg)
+        return message
+
+    def _decode_leniently(self, line: bytes) -> Any:
+        # Python's own decoder takes what some taps write and msgspec refuses: NaN, huge numbers and lone surrogates.
+        # Whether such a value can be stored is decided where its column is known.
+        try:
+            return json.loads(line, parse_float=_number, parse_int=_integer, parse_constant=UnreadableNumber)
+        except ValueError:
+            msg = (
+                f"Line {self.line_number} of the input is not JSON. Only Singer messages may come on standard "
+                "output of the tap; look for a print or a log line there."
+            )
+            raise InputError(msg) from None
+
+    @staticmethod
+    def assert_line_requires(line_dict: dict[str, Any], requires: set[str]) -> None:
+        """Check that a message has these members; the error names the missing ones, never the contents."""
+        missing = sorted(requires.difference(line_dict))
+        if missing:
+            kind = line_dict.get("type")
+            of = f"A {kind} message" if kind in _MESSAGE_TYPES else "The schema of a SCHEMA message"
+            msg = f"{of} of the input lacks {' and '.join(missing)}, so it is no Singer message."
+            raise InputError(msg)
+
+
+def _number(text: str) -> decimal.Decimal | UnreadableNumber:
+    try:
+        return decimal.Decimal(text)
+    except decimal.InvalidOperation:  # an exponent of more than 18 digits
+        return UnreadableNumber(text)
+
+
+def _integer(text: str) -> int | decimal.Decimal:
+    return int(text) if len(text) < _LONGEST_INT else decimal.Decimal(text)

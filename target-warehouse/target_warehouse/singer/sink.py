@@ -1,0 +1,394 @@
+"""One stream's sink: collects records, makes them Arrow tables, and has the engine write them in one transaction.
+
+A batch comes by one of two lines. On the fast line it is runs that are Arrow already (`runs`, `decoder`). On the
+slow line it is records, by the SDK's own path without its three slow parts: values are checked and parsed column by
+column when the batch is made (`rows`), and the JSON schema validator runs only for schemas that say more than that
+checks. A record that cannot become a row is set aside with the reason, and everything else is loaded. No batch is of
+both lines.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.sinks import BatchSink
+
+from target_warehouse.decode.arrow_columns import Losses, MisfitError, key_reader, sift, to_table
+from target_warehouse.decode.converters import CONVERTERS, UnfitError, json_line
+from target_warehouse.decode.group_decoder import RunDecoder
+from target_warehouse.engines.protocol import Counts
+from target_warehouse.errors import InputError, LoadError, RefusedDataError, WarehouseError
+from target_warehouse.load.fast_batch import Bulk
+from target_warehouse.load.last_per_key import settle
+from target_warehouse.load.writes import Part, write_in_halves
+from target_warehouse.singer.flattening import UNMAPPABLE, why_unmappable
+from target_warehouse.singer.schemas import SchemaError
+from target_warehouse.singer.validation import RecordChecker
+from target_warehouse.tables.own_names import check_own_names
+from target_warehouse.tables.places import too_exact
+from target_warehouse.tables.table import DELETED_AT, TABLE_VERSION, needs_validator, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pyarrow as pa
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding
+    from singer_sdk.mapper import StreamMap
+    from singer_sdk.sinks.core import BaseJSONSchemaValidator
+
+    from target_warehouse.decode.record_groups import Run
+    from target_warehouse.engines.protocol import Transaction
+    from target_warehouse.load.last_per_key import Record
+    from target_warehouse.load.scope import Scope
+    from target_warehouse.singer.target import TargetWarehouse
+    from target_warehouse.tables.table import Column
+
+_NUL = "NUL replaced by U+FFFD"
+_CUT = "digits beyond microseconds, or the distance from UTC, cut off"
+
+
+class WarehouseSink(BatchSink):
+    """Loads one stream into its table."""
+
+    def __init__(
+        self, target: TargetWarehouse, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
+    ) -> None:
+        check_own_names(stream_name, schema, key_properties or ())
+        super().__init__(target, stream_name, schema, key_properties)
+        self._target = target
+        settings = target.settings
+        self.table = table_of(
+            stream_name,
+            self.schema,
+            self.key_properties,
+            default_schema=settings.default_target_schema,
+            interpret_encoding=settings.interpret_content_encoding,
+        )
+        self._names = frozenset(self.table.by_property)
+        self._checker: RecordChecker | None = None
+        if self.validate_schema and needs_validator(self.schema):
+            self._checker = RecordChecker(self.schema)
+        self._warned: set[str] = set()
+        #: Records, and the reasons against them, that wait for the next commit.
+        self.rejected: list[tuple[Record | str, str]] = []
+        self._losses = Losses(replaces_nul=settings.sanitize_null_text_characters or not target.engine.stores_nul)
+        self.pending_bytes = 0
+        self._decoder: RunDecoder | None = None
+        self._bulk: Bulk | None = None
+
+    @property
+    def decoder(self) -> RunDecoder | None:
+        """What decodes the stream's runs for the table as it is now; None if only the slow line can take them."""
+        if self._checker or not RunDecoder.can_decode(self.table):
+            return None
+        if self._decoder is None or self._decoder.table is not self.table or self._decoder.ignored != self._warned:
+            self._decoder = RunDecoder(
+                self.stream_name,
+                self.table,
+                ignored=self._warned,
+                replaces_nul=self._losses.replaces_nul,
+                sync_started_at=self.sync_started_at,
+            )
+        return self._decoder
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether what waits came by the fast line."""
+        return self._bulk is not None
+
+    def take_run(self, run: Run) -> None:
+        """Keep a decoded run for the batch."""
+        if self._bulk is None:
+            self._bulk = Bulk(self.table)
+        self._bulk.add(run)
+        self.tally_record_read(run.rows)
+        self.record_counter_metric.increment(run.rows)
+        self.pending_bytes += run.size
+
+    def get_validator(self) -> BaseJSONSchemaValidator | None:
+        """None: a record that breaks its schema is rejected, not an error, so `process_record` asks."""
+        return None
+
+    def setup(self) -> None:
+        """Create the table or add its missing columns.
+
+        Raises:
+            SchemaError: the schema has no properties, or not those that the keys name.
+        """
+        if not self.table.columns:
+            raise SchemaError("it has no properties, so there is no table to make")
+        if unknown := [key for key in self.table.keys if key not in self._names]:
+            raise SchemaError(f"it names the key {' and '.join(unknown)}, which its properties do not have")
+        engine = self._target.engine  # opened now, if it is the first sink
+        try:
+            self._target.claims.claim(self.stream_name, self.table)  # before the table is made or changed
+        except WarehouseError:
+            self._target.commit_all()
+            raise
+        self.table = engine.prepare(self.table)
+        self._target.run_of(self)
+
+    def process_record(self, record: Record, context: dict[str, Any]) -> None:
+        """Keep the record for the batch, or for the rejected ones."""
+        reason = self._reason_against(record)
+        if reason:
+            self.reject(record, reason)
+        else:
+            super().process_record(record, context)
+        self.pending_bytes += self._target.took_record(self)
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Write the batch's records, those rejected, and the stream's history, in one transaction.
+
+        Raises:
+            LoadError: the database refused the batch; nothing of it was written.
+        """
+        if self._bulk is not None:
+            self._load(self._bulk)
+            return
+        records = context.pop("records", [])
+        if "batch_id" not in context:  # the file of a BATCH message, whose records did not pass one by one
+            self._target.run_of(self).rows_read += len(records)
+            records = self._acceptable(records)
+        self._write(self._parts(records))
+        self.pending_bytes = 0
+
+    def _load(self, bulk: Bulk) -> None:
+        """Write the batch as it is; if the database refuses a value in it, by the slow line, which finds the record."""
+        rows = bulk.rows()
+        if rows.num_rows < len(bulk.runs) * self._target.engine.least_chunk:
+            rows = rows.combine_chunks()
+        part = Part("upsert" if self.table.keys else "append", rows, ())
+        try:
+            self._commit([part])
+        except RefusedDataError:
+            self._bulk = None
+            self.mark_drained()
+            self._target.take_again(self, bulk.runs)
+            return
+        self._bulk = None
+        self.pending_bytes = 0
+        self._report_losses(bulk.losses)
+
+    def reject(self, record: Record | str, reason: str) -> None:
+        """Set this record, or line, aside; the next commit writes it to the table of rejected records."""
+        self.rejected.append((record, reason))
+        self._target.run_of(self).reject(reason)
+
+    def _reason_against(self, record: Record) -> str | None:
+        """Why a record cannot be loaded, as far as can be said before its batch is made."""
+        for key in self.table.keys:
+            if record.get(key) is None:
+                return f"its key property {key} is {'null' if key in record else 'missing'}"
+        if record.get(DELETED_AT) is not None:
+            try:
+                CONVERTERS["date-time"](record[DELETED_AT])
+            except UnfitError as reason:
+                return f"its property {DELETED_AT} {reason}"
+        if not record.keys() <= self._names:
+            for name in sorted(record.keys() - self._names - self._warned - {DELETED_AT}):
+                self._warned.add(name)
+                self.logger.warning(
+                    "Stream %s: the property %s is not in the stream's schema and is not loaded.",
+                    self.stream_name,
+                    name,
+                )
+        return self._checker.reason_against(record) if self._checker else None
+
+    def _acceptable(self, records: Iterable[Record]) -> list[Record]:
+        accepted = []
+        for record in records:
+            reason = self._reason_against(record)
+            if reason:
+                self.reject(record, reason)
+            else:
+                accepted.append(record)
+        return accepted
+
+    def _parts(self, records: list[Record]) -> list[Part]:
+        """The writes that the records come to; a column too narrow becomes wider, a record that fits none is rejected.
+
+        A rejected record must not hide an earlier one of its key, so the batch is settled again without it.
+        """
+        if not self._target.engine.stores_unicode:
+            records = self._storable(records)
+        while True:
+            try:
+                return self._settled(records)
+            except MisfitError as misfit:
+                if misfit.narrow:
+                    before, self.table = self.table, self._target.engine.widen(self.table, misfit.narrow)
+                    if self.table.columns == before.columns:
+                        msg = f"Values of {' and '.join(misfit.narrow)} of stream {self.stream_name} fit no column."
+                        raise LoadError(msg) from misfit
+                if misfit.unfit:
+                    count = len(records)
+                    records, bad = sift(records, misfit.unfit, self.table.keys)
+                    for record, reason in bad:
+                        self.reject(record, reason)
+                    if len(records) == count:
+                        names = " and ".join(column.property for column in misfit.unfit)
+                        msg = f"Values of {names} of stream {self.stream_name} fit their columns alone, not together."
+                        raise LoadError(msg) from misfit
+
+    def _storable(self, records: list[Record]) -> list[Record]:
+        """Reject the records with a character that the database's encoding does not have."""
+        lacking = self._target.engine.lacking(
+            json_line(value) for record in records for name, value in record.items() if name in self._names
+        )
+        kept = []
+        for record in records:
+            named = (name for name in record if name in self._names and lacking.intersection(json_line(record[name])))
+            if bad := next(named, None) if lacking else None:
+                self.reject(record, f"its property {bad} has a character that the database's encoding does not have")
+            else:
+                kept.append(record)
+        return kept
+
+    def _settled(self, records: list[Record]) -> list[Part]:
+        table, keys = self.table, self.table.key_columns
+        key_of = key_reader(keys, replace_nul=self._losses.replaces_nul)
+        hard_delete = self._target.settings.hard_delete
+        try:
+            settled = settle(records, table.keys, hard_delete=hard_delete, key_of=key_of)
+        except (UnfitError, TypeError):  # a key that is not what its column says, or that is a list or an object
+            raise MisfitError(keys, {}) from None
+        parts = []
+        if settled.rows:
+            parts.append(
+                Part("upsert" if table.keys else "append", self._arrow(settled.rows, table.columns), settled.rows)
+            )
+        for carried, group in settled.partial.items():
+            columns = [table.by_property[name] for name in carried if name in table.by_property]
+            parts.append(Part("upsert", self._arrow(group, columns), group))
+        if settled.removed:
+            parts.append(Part("remove", self._arrow(settled.removed, keys), settled.removed))
+        return parts
+
+    def _write(self, parts: Sequence[Part]) -> None:
+        """Write the batch in one transaction; one that the database refuses for a value in it, in pieces."""
+        try:
+            self._commit(parts)
+        except RefusedDataError as refused:
+            write_in_halves(parts, refused, lambda part: self._commit([part], is_last=False), self.reject)
+            self._commit([])
+
+    def _commit(self, parts: Sequence[Part], *, is_last: bool = True) -> None:
+        def work(transaction: Transaction) -> Counts:
+            return sum((part.write(transaction, self.table) for part in parts), Counts())
+
+        self._target.commit(self, work, is_last=is_last)
+
+    def activate_version(self, new_version: int, scope: Scope | None = None) -> None:
+        """Write what is pending, then delete the rows of older versions, or mark them; with a scope, those in it."""
+        settings = self._target.settings
+        if not settings.activate_version:
+            self.logger.warning(
+                "An ACTIVATE_VERSION message for the stream %s is ignored, as the setting activate_version says.",
+                self.stream_name,
+            )
+            return
+        if TABLE_VERSION not in self._names:
+            return
+        if scope is not None:
+            scope.check(self.table)
+        self._target.drain_one(self)
+        if self._target.run_of(self).rejected:
+            self.logger.warning(
+                "Stream %s: rows of older versions stay, as records were rejected in this run and their rows are not "
+                "to be taken for deleted.",
+                self.stream_name,
+            )
+            return
+        version, rows = new_version, None
+        if scope is not None:
+            columns = [self.table.by_property[name] for name in scope.columns]
+            try:
+                version, rows = scope.version, self._arrow(scope.records(), columns)
+            except MisfitError:
+                names = " and ".join(scope.columns)
+                msg = (
+                    f"The scope of the message ACTIVATE_VERSION of the stream {self.stream_name} does not fit {names}."
+                )
+                raise InputError(msg) from None
+
+        def work(transaction: Transaction) -> Counts:
+            return transaction.activate_version(self.table, version, hard_delete=settings.hard_delete, scope=rows)
+
+        self._target.commit(self, work)
+
+    def load_files(self, encoding: BaseBatchFileEncoding, files: Sequence[str], stream_map: StreamMap) -> None:
+        """Load the files of a BATCH message after the records that came before it, each part in a transaction."""
+        from target_warehouse.singer.batch_files import check_places, read_parts  # and parquet, which few inputs have
+
+        self._target.drain_one(self)
+        storage = self.batch_config.storage if self.batch_config else None
+        check_places(self.stream_name, list(files), storage)
+        check = self._target.message_reader.check
+        for url in files:
+            for records in read_parts(self.stream_name, encoding, url, storage, check):
+                self.record_counter_metric.increment(len(records))
+                self.process_batch({"records": self._mapped(records, stream_map)})
+
+    def _mapped(self, records: Iterable[Record], stream_map: StreamMap) -> list[Record]:
+        """The records as the stream's map makes them; one that cannot be made is rejected."""
+        made: list[Record] = []
+        for record in records:
+            try:
+                result = stream_map.transform(record)
+            except UNMAPPABLE as error:
+                self._target.run_of(self).rows_read += 1
+                self.reject(record, why_unmappable(error))
+            else:
+                made += [result] if result is not None else []
+        return made
+
+    def clean_up(self) -> None:
+        """Say how many values of each property lost something."""
+        for lost, counts in ((_NUL, self._losses.nul), (_CUT, self._losses.cut)):
+            for name, count in counts.items():
+                level = logging.WARNING if lost is _CUT else logging.INFO
+                told = "Stream %s, property %s: %s in %d values."
+                self.logger.log(level, told, self.stream_name, name, lost, count)
+        super().clean_up()
+
+    def _arrow(self, records: Sequence[Record], columns: Sequence[Column]) -> pa.Table:
+        losses = Losses(replaces_nul=self._losses.replaces_nul)
+        rows = to_table(records, columns, losses)
+        if narrow := too_exact(rows, columns):
+            raise MisfitError((), {column.property: "places" for column in narrow})
+        self._report_losses(losses)
+        return rows
+
+    def _report_losses(self, losses: Losses) -> None:
+        """Count the values that lost something, and warn of a property's first ones."""
+        for name in sorted(losses.nul.keys() - self._losses.nul.keys()):
+            if not self._target.settings.sanitize_null_text_characters:
+                self.logger.warning(
+                    "Stream %s, property %s: PostgreSQL cannot store the character NUL in text; every one is replaced "
+                    "by U+FFFD.",
+                    self.stream_name,
+                    name,
+                )
+        for name in sorted(losses.cut.keys() - self._losses.cut.keys()):
+            self.logger.warning(
+                "Stream %s, property %s: its column holds microseconds, and times of day without their distance from "
+                "UTC; what values have beyond that is cut. As text, without a format in the schema, all of it is kept.",
+                self.stream_name,
+                name,
+            )
+        self._losses.update(losses)
+
+    def _parse_timestamps_in_record(self, *_: object, **__: object) -> None:
+        """Nothing: dates and times are parsed column by column when the batch is made."""
+
+    def _singer_validate_message(self, record: Record) -> None:
+        """Nothing: a record without its key is rejected by `process_record`."""
+
+    def _remove_sdc_metadata_from_record(self, record: Record) -> None:
+        """Without metadata columns, a delete record must still be known as one."""
+        deleted_at = record.get(DELETED_AT)
+        super()._remove_sdc_metadata_from_record(record)
+        if deleted_at is not None:
+            record[DELETED_AT] = deleted_at

@@ -1,0 +1,424 @@
+"""The target itself: messages in, commits and STATE out.
+
+Its promise: a STATE is printed only after every row before it is committed, and it is printed during the run, at
+most `commit_interval_seconds` after its rows were read. Killed at any moment, the target leaves whole batches and a
+STATE that is not ahead of them; SIGTERM and SIGINT end it after the batch being written, with 128 + the signal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from contextlib import suppress
+from operator import attrgetter
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+import click
+import msgspec
+from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.plugin_base import PluginBase
+from singer_sdk.singerlib.json import serialize_json
+from singer_sdk.target_base import Target
+
+from target_warehouse.engines import open_engine
+from target_warehouse.errors import (
+    AgainError,
+    ConnectionFailedError,
+    RejectedRecordsError,
+    WarehouseError,
+)
+from target_warehouse.load import failed_starts, rejected_records
+from target_warehouse.load.claims import Claims
+from target_warehouse.load.dry_run_text import announcement
+from target_warehouse.load.load_history import RUNNING, LoadHistory, StreamRun
+from target_warehouse.load.scope import Scope
+from target_warehouse.redaction import configuration_of, told_configuration
+from target_warehouse.settings import Settings, check_types, config_json_schema
+from target_warehouse.singer.flattening import UNMAPPABLE, why_unmappable
+from target_warehouse.singer.message_reader import LineReader
+from target_warehouse.singer.signals import Signals
+from target_warehouse.singer.state_gate import Watermark
+from target_warehouse.singer.understanding import UnderstandingTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+
+    import pyarrow as pa
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+
+    from target_warehouse.decode.record_groups import Run
+    from target_warehouse.engines.protocol import Counts, Engine, Transaction
+    from target_warehouse.singer.sink import WarehouseSink
+    from target_warehouse.tables.table import Table
+
+#: Input that may wait in memory, over all streams; as Python objects and Arrow it takes about six times as much.
+PENDING_BYTES = 28 << 20
+_state_json = msgspec.json.Encoder(decimal_format="number")
+
+
+class TargetWarehouse(UnderstandingTarget):
+    """Loads a Singer stream into a DuckDB file or a PostgreSQL database."""
+
+    name = "target-warehouse"
+    config_jsonschema = config_json_schema()
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        *Target.capabilities,
+        PluginCapabilities.ACTIVATE_VERSION,
+        TargetCapabilities.TARGET_SCHEMA,
+        TargetCapabilities.HARD_DELETE,
+    ]
+    message_reader_class = LineReader
+    message_reader: LineReader
+    #: Whether runs of records may be taken as a whole; the rows are the same either way, only later.
+    has_fast_line = True
+    #: Whether the history tells how this run ended, for whoever started it.
+    start: failed_starts.Start
+
+    _history: LoadHistory
+    claims: Claims
+    _rejects: Table | None = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._signals, self.start = Signals(), failed_starts.Start()
+        super().__init__(**kwargs)
+        self.max_parallelism = 1  # one connection, one writer: batches are committed one after the other
+        self.settings = Settings.from_config(self.config)
+        self.run_id = uuid.uuid4().hex
+        self._engine: Engine | None = None
+        self.watermark = Watermark()
+        self.runs: dict[str, StreamRun] = {}
+        self._printed_state: Any = None
+        self._pending_bytes = 0
+        self._taken_again: str | None = None  # the stream of which a refused batch is being read again
+        self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
+        self.message_reader.idle_seconds = max(min(self.settings.commit_interval_seconds, 1.0), 0.05)
+        self.message_reader.on_idle = self._commit_if_due
+        self.message_reader.check = self._signals.check
+        if self.has_fast_line:
+            self.message_reader.take_run = self._take_run
+        self.message_reader.reject_line = lambda stream, line: self.reject_whole(stream, line.decode(errors="replace"))
+
+    @classmethod
+    def invoke(  # type: ignore[override]  # as in the SDK's own targets
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: Any = None,
+        file_input: IO[str] | None = None,
+    ) -> None:
+        """Run a target with this configuration; what ends it is for `command` to tell."""
+        PluginBase.invoke.__func__(cls, about=about, about_format=about_format)  # type: ignore[attr-defined]
+        with failed_starts.noted(os.environ, cls.logger) as start:
+            check_types(config.config if config else {})
+            target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
+            start.is_told, target.start = target.settings.dry_run, start
+            target.run(file_input)
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """The configuration files, or a sentence about the one that cannot be read or is no object."""
+        found = super().cb_config(ctx, param, tuple(each for each in value if each == "ENV"))
+        for file in value:
+            if file != "ENV":
+                found.config |= configuration_of(file)
+        return found
+
+    def run(self, file_input: IO[str] | None = None) -> None:
+        """Read to the end of the input; on any way out, print the STATE of what is committed and close."""
+        try:
+            with self._signals.obeyed():
+                _ = self.engine  # a warehouse that cannot be opened is an error before the first line is read
+            with self._signals.noted():
+                self.listen(file_input)
+        except BaseException as error:
+            self._signals.leave()
+            with suppress(BrokenPipeError):
+                self._print_state()
+            self.finish(error)
+            raise
+
+    @property
+    def engine(self) -> Engine:
+        """The warehouse, opened when first needed."""
+        if self._engine is None:
+            self._engine = open_engine(self.settings)
+            self._setup_signal_handlers()  # target-postgres' SSH tunnel installs handlers of its own
+            told = told_configuration(self.config, self.settings)
+            self._history = LoadHistory.begun(self._engine, self.run_id, self.settings.default_target_schema, told)
+            self.claims = Claims(self._engine, self._history, self.settings.duckdb_path)
+        return self._engine
+
+    def get_sink_class(self, stream_name: str) -> type[WarehouseSink]:  # noqa: ARG002 - the SDK's hook
+        """The one sink class."""
+        from target_warehouse.singer.sink import WarehouseSink
+
+        return WarehouseSink
+
+    def get_sink(
+        self,
+        stream_name: str,
+        *,
+        record: dict[str, Any] | None = None,
+        schema: dict[str, Any] | None = None,
+        key_properties: Sequence[str] | None = None,
+    ) -> WarehouseSink:
+        """The stream's sink; one whose schema changed is drained before its successor takes a row.
+
+        The SDK would keep the old sink until the next full drain, and its older rows would overwrite newer ones.
+        """
+        old: WarehouseSink | None = self._sinks_active.get(stream_name)  # type: ignore[assignment]
+        if schema is not None and old is not None:
+            if old.original_schema == schema and list(old.key_properties) == list(key_properties or ()):
+                return old
+            self.drain_one(old)
+            old.clean_up()
+            del self._sinks_active[stream_name]
+        sink: WarehouseSink = super().get_sink(  # type: ignore[assignment]
+            stream_name, record=record, schema=schema, key_properties=key_properties
+        )
+        return sink
+
+    def run_of(self, sink: WarehouseSink) -> StreamRun:
+        """The history of the sink's stream in this run; from the first time on it is in the table."""
+        run = self.run_of_stream(sink.stream_name, sink.table)
+        run.table = sink.table
+        return run
+
+    def run_of_stream(self, stream: str, table: Table) -> StreamRun:
+        """The history of a stream in this run."""
+        run = self.runs.get(stream)
+        if run is None:
+            run = self.runs[stream] = StreamRun(stream, table)
+            with self._signals.held(), self.engine.transaction() as transaction:
+                self._history.write(transaction, [(run, RUNNING, None)])
+        return run
+
+    def took_record(self, sink: WarehouseSink) -> int:
+        """A record waits in this sink; gives the bytes of its input line."""
+        size = self.message_reader.line_bytes
+        self._took(sink, 1, size)
+        return size
+
+    def _took(self, sink: WarehouseSink, rows: int, size: int) -> None:
+        run = self.runs[sink.stream_name]
+        run.rows_read += rows
+        run.size += size
+        self._pending_bytes += size
+        self.watermark.record(sink.stream_name)
+
+    def _take_run(self, run: Run) -> bool:
+        """The fast line: have the stream's sink take a run as a whole, or in parts if no batch has room for all."""
+        sink = self._sink_of_runs(run.stream)
+        if sink is None or sink.decoder is None:
+            return False
+        if not sink.is_bulk or run.rows > sink.max_size - sink.current_size:
+            self.drain_one(sink)
+        self.message_reader.decoders[run.stream] = decoder = sink.decoder  # it may be another one after that
+        if run.rows > sink.max_size:
+            for part in run.parts(sink.max_size):
+                if not self._take_run(part):
+                    self.message_reader.process_one_by_one(part)
+            return True
+        if run.decoded_by is not decoder:
+            run.decoded = decoder.decode(run)
+        if run.decoded is None:
+            self.drain_one(sink)
+            return False
+        sink.take_run(run)
+        self._took(sink, run.rows, run.size)
+        if sink.is_full:
+            self.drain_one(sink)
+        self._commit_if_much_or_due()
+        return True
+
+    def _sink_of_runs(self, stream: str) -> WarehouseSink | None:
+        """The sink to which a stream's records go as they are; None if there is none, or others too."""
+        maps = self.mapper.stream_maps.get(stream, ())
+        if len(maps) != 1 or type(maps[0]) is not SameRecordTransform:
+            return None
+        sink: WarehouseSink | None = self._sinks_active.get(maps[0].stream_alias)  # type: ignore[assignment]
+        return sink
+
+    def take_again(self, sink: WarehouseSink, runs: Sequence[Run]) -> None:
+        """Have the slow line take runs that the database refused, and write them; until then no STATE passes them."""
+        run = self.runs[sink.stream_name]
+        run.rows_read -= sum(part.rows for part in runs)
+        run.size -= sink.pending_bytes
+        self._pending_bytes -= sink.pending_bytes
+        sink.pending_bytes = 0
+        self._taken_again = sink.stream_name
+        for part in runs:
+            self.message_reader.process_one_by_one(part)
+        self.drain_one(sink)
+        self._taken_again = None
+        self.watermark.committed(sink.stream_name)
+
+    def commit(self, sink: WarehouseSink, work: Callable[[Transaction], Counts], *, is_last: bool = True) -> None:
+        """Do the work and write the stream's history in one transaction; signals wait for its end.
+
+        The last commit of a batch writes the rejected records too; after it nothing of the stream is pending.
+        """
+        run = self.runs[sink.stream_name]
+        refused = self._rejected_by(sink) if is_last else None
+        with self._signals.held():
+            counts = self._written(run, sink, work, refused)
+            run.counts, run.is_cleared = counts, run.is_cleared or run.rows_read > 0
+            if is_last:
+                sink.rejected.clear()
+                self._pending_bytes -= sink.pending_bytes
+                if sink.stream_name != self._taken_again:
+                    self.watermark.committed(sink.stream_name)
+
+    def _written(
+        self,
+        run: StreamRun,
+        sink: WarehouseSink,
+        work: Callable[[Transaction], Counts],
+        refused: tuple[Table, pa.Table] | None,
+    ) -> Counts:
+        while True:
+            with suppress(AgainError), self.engine.transaction() as transaction:
+                counts = run.counts
+                if self.config.get("load_method") == "overwrite" and run.rows_read and not run.is_cleared:
+                    counts += transaction.clear(sink.table)
+                counts += work(transaction)
+                if refused:
+                    transaction.append(*refused)
+                self._history.write(transaction, [(run, RUNNING, None)], counts)
+                return counts
+
+    def _rejected_by(self, sink: WarehouseSink) -> tuple[Table, pa.Table] | None:
+        if not sink.rejected:
+            return None
+        from target_warehouse.decode.arrow_columns import Losses, to_table
+
+        if self._rejects is None:
+            self._rejects = self.engine.prepare(rejected_records.rejects_table(self.settings.default_target_schema))
+        found = [
+            rejected_records.rejected(self.run_id, sink.stream_name, record, reason) for record, reason in sink.rejected
+        ]
+        escaped = self.engine.escaped
+        rows = [
+            {name: escaped(value) if isinstance(value, str) else value for name, value in row.items()} for row in found
+        ]
+        return self._rejects, to_table(rows, self._rejects.columns, Losses())
+
+    def commit_all(self) -> None:
+        """Commit every pending record, then print the STATE that follows from it."""
+        self.drain_all()
+        self._print_state()
+        self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
+
+    def process_endofpipe(self) -> None:
+        """The input has ended: everything is committed, then the last STATE is printed."""
+        self.commit_all()
+        for sink in self._sinks_active.values():
+            sink.clean_up()
+        if (changes := self.engine.changes()) is not None:
+            self.logger.info("%s", announcement(self.runs.values(), changes))
+        else:
+            self.engine.make_views(self.settings.default_target_schema, self.settings.views_schema)
+        try:
+            self._check_rejected()
+        except RejectedRecordsError as error:
+            self.check_refused(error)
+            raise
+        self.check_refused()
+        self.finish()
+
+    def _check_rejected(self) -> None:
+        if runs := [run for run in self.runs.values() if run.rejected]:
+            is_kept, limit = not self.settings.dry_run, self.settings.max_rejected
+            self.logger.warning("%s", rejected_records.judged(runs, self._history.table.schema, limit, is_kept=is_kept))
+
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        if self.is_refused(message_dict):
+            return
+        sink: WarehouseSink | None = self._sinks_active.get(message_dict.get("stream", ""))  # type: ignore[assignment]
+        if sink is not None and sink.is_bulk:
+            self.drain_one(sink)  # no batch is of both lines
+        try:
+            super()._process_record_message(message_dict)
+        except UNMAPPABLE as error:
+            self.reject_whole(message_dict["stream"], message_dict["record"], why_unmappable(error))
+        self._commit_if_much_or_due()
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        super()._process_schema_message(message_dict)
+        self._print_state()  # a superseded sink may just have been drained
+
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        self._assert_line_requires(message_dict, requires={"value"})
+        if message_dict["value"]:  # Meltano warns of an empty state, and it says nothing
+            self.watermark.state(message_dict["value"])
+            self._commit_if_due()
+
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        self._assert_line_requires(message_dict, requires={"stream", "version"})
+        if self.is_refused(message_dict):
+            return
+        self.assert_known(message_dict["stream"], "ACTIVATE_VERSION")
+        scope = Scope.of_message(message_dict)
+        for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
+            if not isinstance(stream_map, RemoveRecordTransform):
+                sink = self.get_sink(stream_map.stream_alias)
+                if sink.process_activate_version_messages:
+                    sink.activate_version(message_dict["version"], scope)
+
+    def _commit_if_much_or_due(self) -> None:
+        """If much waits, commit what waits most of: the other streams' batches may still become larger."""
+        if self._pending_bytes >= PENDING_BYTES:
+            self.drain_one(max(self._sinks_active.values(), key=attrgetter("pending_bytes")))
+            self._print_state()
+            if not self._pending_bytes:
+                self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
+        self._commit_if_due()
+
+    def _commit_if_due(self) -> None:
+        if self.watermark.is_waiting and time.monotonic() >= self._next_commit:
+            self.commit_all()
+
+    def _print_state(self) -> None:
+        state = self.watermark.release()
+        if state is not None and state != self._printed_state and not self.settings.dry_run:
+            self._write_state_message(state)
+            self._printed_state = state
+
+    def _write_state_message(self, state: dict[str, Any]) -> None:
+        try:
+            text = _state_json.encode(state).decode()
+        except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
+            text = serialize_json(state)
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Write every stream's last history row and let go of the warehouse; `error` is what ended the run, if any."""
+        if self._engine is None:
+            return
+        rows = [(run, *run.outcome(error)) for run in self.runs.values()]
+        notes = failed_starts.left(os.environ) if rows and not self.settings.dry_run else []
+        try:
+            if rows and not isinstance(error, ConnectionFailedError):  # there is nothing to write it by
+                with self._engine.transaction() as transaction:
+                    self._history.write(transaction, rows)
+                    self._history.write_failed_starts(transaction, list(self.runs.values()), notes)
+                failed_starts.forget(os.environ, notes)
+                self.start.is_told = True
+        except WarehouseError as refused:
+            if error is None:
+                raise
+            self.logger.warning("The failure could not be written to %s: %s", self._history.table.name, refused)
+        finally:
+            if not self._signals.came:  # who stops the run does not want to wait
+                self._engine.tidy()
+            self._engine.close()
+            self._engine = None
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's hook
+        self._signals.handle(signum)

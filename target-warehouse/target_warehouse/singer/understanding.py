@@ -1,0 +1,146 @@
+"""What SCHEMA messages say, and what is left out because it cannot be understood: streams, and records too deep.
+
+The SDK, its stream maps and the sinks see schemas as `schemas` gives them. A stream that is left out costs only itself:
+no STATE passes its messages, the others are loaded, and the run fails at its end.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, cast
+
+from singer_sdk.helpers._batch import BaseBatchFileEncoding
+from singer_sdk.mapper import RemoveRecordTransform
+from singer_sdk.target_base import Target
+
+from target_warehouse.decode.converters import TOO_DEEP
+from target_warehouse.errors import InputError, StreamsRefusedError
+from target_warehouse.singer.flattening import FlatteningMapper
+from target_warehouse.singer.message_reader import LineReader
+from target_warehouse.singer.schemas import SchemaError, understood
+from target_warehouse.tables.table import table_of
+
+if TYPE_CHECKING:
+    from target_warehouse.load.last_per_key import Record
+    from target_warehouse.load.load_history import StreamRun
+    from target_warehouse.settings import Settings
+    from target_warehouse.singer.sink import WarehouseSink
+    from target_warehouse.singer.state_gate import Watermark
+    from target_warehouse.tables.table import Table
+
+
+class UnderstandingTarget(Target, ABC):
+    """A target that understands schemas, or leaves their streams out."""
+
+    message_reader: LineReader
+    settings: Settings
+    runs: dict[str, StreamRun]
+    watermark: Watermark
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._schemas: dict[str, tuple[Any, Any]] = {}  # of each stream what its last SCHEMA said, as it was sent
+        self._refused: set[str] = set()
+
+    def setup_mapper(self) -> None:
+        """Make the mapper, whose stream maps leave deletions alone, and which flattens without a loss."""
+        self.mapper = FlatteningMapper(plugin_config=dict(self.config), logger=self.logger)
+
+    @abstractmethod
+    def run_of_stream(self, stream: str, table: Table) -> StreamRun:
+        """The history of a stream in this run."""
+
+    @abstractmethod
+    def took_record(self, sink: WarehouseSink) -> int:
+        """A record waits in this sink; gives the bytes of its input line."""
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        self._assert_line_requires(message_dict, requires={"stream", "schema"})
+        stream, told = message_dict["stream"], (message_dict["schema"], message_dict.get("key_properties"))
+        if self._schemas.get(stream) == told:
+            return
+        self._schemas[stream] = told
+        try:
+            message, notes = understood(message_dict)
+            for note in notes:
+                self.logger.warning("Stream %s: of its SCHEMA %s; any value is loaded there, as text.", stream, note)
+            super()._process_schema_message(message)
+        except SchemaError as error:
+            self._refuse(stream, str(error))
+        else:
+            self._refused.discard(stream)
+
+    def _refuse(self, stream: str, reason: str) -> None:
+        """Leave a stream out: what came before is written, and no STATE passes its records."""
+        for stream_map in self.mapper.stream_maps.pop(stream, ()):
+            old: WarehouseSink | None = self._sinks_active.get(stream_map.stream_alias)  # type: ignore[assignment]
+            if old is not None:
+                self.drain_one(old)
+                old.clean_up()
+                del self._sinks_active[stream_map.stream_alias]
+        default = self.settings.default_target_schema
+        table = table_of(stream, {"properties": {}}, (), default_schema=default, interpret_encoding=False)
+        self._refused.add(stream)
+        run = self.run_of_stream(stream, table)
+        run.refusal = (
+            f"The SCHEMA of the stream {stream} cannot be understood: {reason}. Nothing that follows it of the stream "
+            "is loaded; correct it in the tap, or deselect the stream there."
+        )
+        self.logger.error("%s", run.refusal)
+
+    def is_refused(self, message: dict[str, Any]) -> bool:
+        """Whether a message is of a stream that is left out; if so, no STATE passes it."""
+        if message.get("stream") not in self._refused:
+            return False
+        self.runs[message["stream"]].size += self.message_reader.line_bytes
+        self.watermark.lose()
+        return True
+
+    def reject_whole(self, stream: str, record: Record | str, reason: str = f"it {TOO_DEEP}") -> bool:
+        """Reject what cannot be mapped to rows, in every table that the stream goes to; whether there is any."""
+        if self.is_refused({"type": "RECORD", "stream": stream}):
+            return True
+        maps = self.mapper.stream_maps.get(stream, ())
+        sinks = [cast("WarehouseSink", sink) for each in maps if (sink := self._sinks_active.get(each.stream_alias))]
+        for sink in sinks:
+            if sink.is_bulk:
+                self.drain_one(sink)
+            sink.tally_record_read()
+            sink.reject(record, reason)
+            sink.pending_bytes += self.took_record(sink)
+        return bool(sinks)
+
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
+        if self.is_refused(message_dict):
+            return
+        self.assert_known(message_dict["stream"], "BATCH")
+        from target_warehouse.singer.batch_files import check_encoding
+
+        check_encoding(message_dict["stream"], message_dict["encoding"], message_dict["manifest"])
+        encoding = BaseBatchFileEncoding.from_dict(message_dict["encoding"])
+        for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
+            if not isinstance(stream_map, RemoveRecordTransform):
+                sink = cast("WarehouseSink", self.get_sink(stream_map.stream_alias))
+                sink.load_files(encoding, message_dict["manifest"], stream_map)
+
+    def assert_known(self, stream: str, kind: str) -> None:
+        """Check that a stream's SCHEMA has come.
+
+        Raises:
+            InputError: it has not.
+        """
+        if stream not in self.mapper.stream_maps:
+            msg = f"The input has a message {kind} for the stream {stream} before its SCHEMA."
+            raise InputError(msg)
+
+    def check_refused(self, cause: Exception | None = None) -> None:
+        """Fail the run if a stream was left out; `cause` is what else is wrong with it.
+
+        Raises:
+            StreamsRefusedError: one was.
+        """
+        if refusals := [run.refusal for run in self.runs.values() if run.refusal]:
+            if cause:
+                self.logger.error("%s", cause)
+            raise StreamsRefusedError(" ".join(refusals)) from cause

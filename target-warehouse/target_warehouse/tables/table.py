@@ -1,0 +1,208 @@
+"""What a stream's JSON schema says about its columns.
+
+Pure: standard library only. A column has a *kind*, which decides how values become Arrow and which column type
+an engine gives it. The choice follows meltanolabs-target-postgres 0.8.1 (`JSONSchemaToPostgres`), but for unions, of
+which every value must fit (`unions`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from target_warehouse.shown import shown
+from target_warehouse.tables.fitted_names import hashed
+from target_warehouse.tables.unions import IS_LOOSE, column_schema, is_nullable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DELETED_AT = "_sdc_deleted_at"
+#: The column of a table that cannot have more columns: one JSON object of the properties that have none.
+OVERFLOW = "_sdc_overflow"
+TABLE_VERSION = "_sdc_table_version"
+EXTRACTED_AT = "_sdc_extracted_at"
+BATCHED_AT = "_sdc_batched_at"
+RECEIVED_AT, SEQUENCE, STARTED_AT = "_sdc_received_at", "_sdc_sequence", "_sdc_sync_started_at"
+#: What a record cannot set: the SDK's metadata replace it, or nothing does when the setting leaves them out.
+METADATA = (EXTRACTED_AT, RECEIVED_AT, BATCHED_AT, SEQUENCE, TABLE_VERSION, STARTED_AT)
+_NUMBERS = (SEQUENCE, TABLE_VERSION, STARTED_AT)
+#: How the types begin of columns that may hold our metadata: our own, or those of another loader with the same meaning.
+_NUMBER_TYPES = (
+    *("smallint", "integer", "bigint", "hugeint", "numeric", "decimal", "double", "real", "float"),
+    *("tinyint", "uint", "usmall", "utiny", "ubig"),
+)
+_TIME_TYPES = ("timestamp", "date", "text", "varchar", "character")
+
+_FORMATS = {name: name for name in ("date-time", "date", "time", "uuid")}
+_SCALARS = {"integer": "integer", "number": "number", "boolean": "boolean"}
+
+#: Keywords by which a schema forbids values that turning them into their column would take.
+_ASSERTIONS = frozenset(
+    [
+        *("allOf", "anyOf", "not", "if", "enum", "const", "pattern", "multipleOf", "items", "prefixItems", "contains"),
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems"),
+        *("maxItems", "uniqueItems", "minProperties", "maxProperties", "properties", "patternProperties"),
+        *("additionalProperties", "propertyNames", "required", "dependentRequired", "dependentSchemas"),
+    ]
+)
+_CHECKED_AT_THE_TOP = frozenset(["properties", "required"])
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a stream's table. `schema` is the property's JSON schema, of one type (`unions`).
+
+    `name` is the column's name in the database and `stored` its type there, in lower case; before the engine has
+    prepared the table they are the property's name and empty. A column with `members` holds those properties
+    together, as one JSON object. Of a key (`is_key`) equal objects and lists are one text.
+    """
+
+    property: str
+    kind: str
+    is_nullable: bool
+    is_required: bool
+    schema: Mapping[str, Any] = field(compare=False, repr=False)
+    name: str = ""
+    stored: str = ""
+    members: tuple[str, ...] = ()
+    is_key: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.property)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One stream's table: where it is, its columns and its keys. `schema` is None for the database's default.
+
+    `keys` are properties. `comment` is what the stream's schema tells a reader; may be empty.
+    """
+
+    schema: str | None
+    name: str
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]
+    comment: str = field(default="", compare=False)
+
+    @cached_property
+    def by_property(self) -> dict[str, Column]:
+        """The columns that hold one property each."""
+        return {column.property: column for column in self.columns if not column.members}
+
+    @property
+    def mark(self) -> str | None:
+        """The name of the column that marks deleted rows, if the table has one."""
+        column = self.by_property.get(DELETED_AT)
+        return column.name if column else None
+
+    @property
+    def version_columns(self) -> tuple[str, str]:
+        """The names of the columns of the table's version and of the mark of deleted rows; it has to have them."""
+        return self.by_property[TABLE_VERSION].name, self.by_property[DELETED_AT].name
+
+    @property
+    def key_columns(self) -> list[Column]:
+        """The columns of the keys, in the keys' order."""
+        return [self.by_property[key] for key in self.keys]
+
+    @property
+    def key_names(self) -> list[str]:
+        """The names of the keys' columns."""
+        return [column.name for column in self.key_columns]
+
+
+def table_of(
+    stream: str, schema: Mapping[str, Any], keys: Sequence[str], *, default_schema: str, interpret_encoding: bool
+) -> Table:
+    """The table of a stream, named as target-postgres names it.
+
+    The table is the stream's last part between hyphens; the schema is `default_schema` or, without one, the part
+    before it (`crm-contacts` is `crm.contacts`).
+    """
+    parts = stream.split("-")
+    own_schema = parts[-2] if len(parts) in (2, 3) else None
+    required = set(schema.get("required", ()))
+    columns = tuple(
+        Column(
+            name,
+            kind_of(prop, interpret_encoding=interpret_encoding),
+            is_nullable=is_nullable(prop),
+            is_required=name in required,
+            schema=column_schema(prop),
+            is_key=name in keys,
+        )
+        for name, prop in schema["properties"].items()
+    )
+    return Table(default_schema or own_schema, parts[-1], columns, tuple(dict.fromkeys(keys)), comment_of(schema))
+
+
+def own_column(name: str, types: Mapping[str, str]) -> str | None:
+    """The column of a table, given its columns' types, that is ours of this name; None if there is none.
+
+    It has another name where the table had a column of that name, or one that the database takes for it, which was
+    not ours: a source may send `_SDC_DELETED_AT`, and another loader keep `_sdc_deleted_at` as a boolean.
+    """
+    if (other := hashed(name)) in types:
+        return other
+    fitting = _NUMBER_TYPES if name in _NUMBERS else _TIME_TYPES
+    return name if types.get(name, "").lower().startswith(fitting) else None
+
+
+_LONGEST_COMMENT = 10_000
+
+
+def is_loose(column: Column) -> bool:
+    """Whether a text that the column's kind does not take is a reason to make the column one of text."""
+    return IS_LOOSE in column.schema
+
+
+def comment_of(schema: Mapping[str, Any]) -> str:
+    """The title and the description of a schema, as one text that every database stores."""
+    told = [text.strip() for key in ("title", "description") if isinstance(text := schema.get(key), str)]
+    if len(told) > 1 and told[1].casefold().startswith(told[0].casefold()):
+        told = told[1:]
+    return shown(": ".join(filter(None, told)), _LONGEST_COMMENT)
+
+
+def changed_comments(table: Table, found: Mapping[str | None, str | None]) -> dict[str | None, str]:
+    """The comments, by column name and None for the table's own, that the schema has and the database has not yet."""
+    wanted: dict[str | None, str] = {None: table.comment} | {
+        column.name: comment_of(column.schema) for column in table.columns
+    }
+    return {name: text for name, text in wanted.items() if text and text != found.get(name)}
+
+
+def kind_of(prop: Mapping[str, Any], *, interpret_encoding: bool = False) -> str:
+    """The kind of the column of one property."""
+    schema = column_schema(prop)
+    types = [name for name in _listed(schema.get("type")) if name != "null"]
+    if not types:
+        return "text"
+    if types[0] in ("object", "array"):
+        return "json"
+    if types[0] != "string":
+        return _SCALARS[types[0]]
+    if interpret_encoding and schema.get("contentEncoding") == "base16":
+        return "bytes"
+    return _FORMATS.get(schema.get("format", ""), "string")
+
+
+def needs_validator(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema says more about valid records than turning them into rows checks anyway.
+
+    Turning a record into a row checks types, formats that have a column type, required and null. Everything else
+    (enum, pattern, minimum, unions, nested schemas …) is left to the validator, which is slow.
+    """
+    if not _CHECKED_AT_THE_TOP.issuperset(_ASSERTIONS & schema.keys()):
+        return True
+    return any(
+        _ASSERTIONS & prop.keys() or len(set(_listed(prop.get("type"))) - {"null"}) != 1
+        for prop in schema["properties"].values()
+    )
+
+
+def _listed(declared: Any) -> Sequence[str]:
+    return [declared] if isinstance(declared, str) else declared or ()

@@ -1,0 +1,189 @@
+"""Views for analysts: the live rows of every table, with names beside the ids. Pure: standard library only.
+
+A view has the name of its table and its columns, without those that the target adds. What is known of HubSpot is in
+`LOOKUPS` and `NAMES`: a column is added where the tables and columns it needs are there, and left out otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from target_warehouse.tables.statements import identifier, literal
+from target_warehouse.tables.table import DELETED_AT, OVERFLOW, own_column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Types = Mapping[str, str]
+
+MADE_BY = "made by target-warehouse"
+_TEXTS = ("text", "varchar", "character varying")
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Columns that another table adds to a row.
+
+    `on` gives, for columns of the other table, the column of the row that they equal, or None for the row's own
+    table name. `adds` gives each new column the columns of the other table whose texts it joins.
+    """
+
+    table: str
+    on: Mapping[str, str | None]
+    adds: Mapping[str, tuple[str, ...]]
+
+
+def _pipeline(column: str, stage: str) -> tuple[Lookup, ...]:
+    return (
+        Lookup("pipelines", {"object_type": None, "id": column}, {f"{column}_name": ("label",)}),
+        Lookup(
+            "pipeline_stages",
+            {"object_type": None, "pipeline_id": column, "id": stage},
+            {f"{stage}_name": ("label",)},
+        ),
+    )
+
+
+LOOKUPS = (
+    Lookup(
+        "owners",
+        {"id": "hubspot_owner_id"},
+        {"hubspot_owner_name": ("first_name", "last_name"), "hubspot_owner_email": ("email",)},
+    ),
+    *_pipeline("pipeline", "dealstage"),
+    *_pipeline("hs_pipeline", "hs_pipeline_stage"),
+)
+#: What a record is called: the first that is not empty. A custom object often has a property `division_name`.
+NAMES = (
+    *(("firstname", "lastname"), ("email",), ("dealname",), ("hs_appointment_name",), ("name",), ("subject",)),
+    *(("hs_name",), ("hs_title",), ("hs_meeting_title",), ("hs_call_title",), ("hs_email_subject",)),
+    ("hs_task_subject",),
+)
+_OBJECT = {"id", "merged_into_id"}  # these, and a mark of deleted rows, has a table of HubSpot's objects, and no other
+_ASSOCIATION = {"from_object_type", "from_id", "to_object_type", "to_id"}
+
+
+@dataclass(frozen=True)
+class View:
+    """A view: its columns with their expressions, and FROM and WHERE. `lacks` says which columns it could not have."""
+
+    name: str
+    columns: Mapping[str, str]
+    source: str
+    live_rows_of: str
+    lacks: tuple[str, ...] = field(default=(), compare=False)
+
+    def select(self, first: Sequence[str] = ()) -> str:
+        """The SELECT, with the columns `first` before the others: a view can be replaced by one with more columns."""
+        order = [name for name in first if name in self.columns]
+        order += [name for name in self.columns if name not in first]
+        chosen = ", ".join(f"{self.columns[name]} AS {identifier(name)}" for name in order)
+        return f"SELECT {chosen} {self.source}"
+
+    @property
+    def comment(self) -> str:
+        """What the database keeps beside the view: by it the next run knows whether the view is as it should be."""
+        return f"{self.mark} ({hashlib.sha256(self.select().encode()).hexdigest()[:16]})"
+
+    @property
+    def mark(self) -> str:
+        """How the comment begins; a view without it is not ours to change."""
+        return f"Live rows of {self.live_rows_of}, {MADE_BY}"
+
+
+def views_of(schema: str, tables: Mapping[str, Types]) -> Iterator[View]:
+    """The view of every table of a schema that marks deleted rows; `tables` gives each one's columns and types."""
+    for name, types in sorted(tables.items()):
+        if own_column(DELETED_AT, types) and not name.startswith("_"):
+            yield _view(schema, name, tables)
+
+
+def _view(schema: str, name: str, tables: Mapping[str, Types]) -> View:
+    types = tables[name]
+    own = [column for column in types if not column.startswith("_sdc_") or column == OVERFLOW]
+    columns = {column: f"t.{identifier(column)}" for column in own}
+    joins, conditions, lacks = [f"FROM {identifier(schema, name)} AS t"], [_is_live("t", types)], []
+    added: dict[str, str] = {}
+    for number, lookup in enumerate(LOOKUPS):
+        if not types.keys() >= {column for column in lookup.on.values() if column}:
+            continue
+        other, alias = tables.get(lookup.table, {}), f"l{number}"
+        if not other.keys() >= {*lookup.on, *(part for parts in lookup.adds.values() for part in parts)}:
+            lacks += [f"{column}, as there is no table {lookup.table} of HubSpot's" for column in lookup.adds]
+            continue
+        on = " AND ".join(
+            _equal(f"{alias}.{identifier(key)}", other[key], f"t.{identifier(column)}", types[column])
+            if column
+            else f"{alias}.{identifier(key)} = {literal(name)}"
+            for key, column in lookup.on.items()
+        )
+        joins.append(f"LEFT JOIN {identifier(schema, lookup.table)} AS {alias} ON {on}")
+        for column, parts in lookup.adds.items():
+            added[column] = _joined(f"{alias}.{identifier(part)}" for part in parts)
+    objects = {
+        other: kinds
+        for other, kinds in sorted(tables.items())
+        if kinds.keys() >= _OBJECT and own_column(DELETED_AT, kinds)
+    }
+    if types.keys() >= _ASSOCIATION and objects:
+        known = ", ".join(literal(each) for each in objects)
+        for end in ("from", "to"):
+            key = _as_text(f"t.{end}_id", types[f"{end}_id"])
+            on = f"{end}_end.object_type = t.{end}_object_type AND {end}_end.id = {key}"
+            joins.append(f"LEFT JOIN ({_ends(schema, objects)}) AS {end}_end ON {on}")
+            conditions.append(f"({end}_end.id IS NOT NULL OR t.{end}_object_type NOT IN ({known}))")
+            added[f"{end}_name"] = f"{end}_end.name"
+    taken = {column.casefold() for column in columns}
+    lacks += [f"{column}, as the table has a column of that name" for column in added if column.casefold() in taken]
+    columns |= {column: value for column, value in added.items() if column.casefold() not in taken}
+    source = f"{' '.join(joins)} WHERE {' AND '.join(conditions)}"
+    return View(name, columns, source, f"{schema}.{name}", tuple(lacks))
+
+
+def _ends(schema: str, objects: Mapping[str, Types]) -> str:
+    """Every live record's object type, id and name."""
+    return " UNION ALL ".join(
+        f"SELECT {literal(name)} AS object_type, {_as_text('o.id', types['id'])} AS id, "  # noqa: S608 - quoted
+        f"{_name(name, types)} AS name FROM {identifier(schema, name)} AS o WHERE {_is_live('o', types)}"
+        for name, types in objects.items()
+    )
+
+
+def _is_live(alias: str, types: Types) -> str:
+    return f"{alias}.{identifier(own_column(DELETED_AT, types))} IS NULL"
+
+
+def _name(table: str, types: Types) -> str:
+    """The expression of what a record is called, its id if nothing else is known."""
+    own = [(f"{stem}_name",) for stem in (table, table.removesuffix("s")) if stem]
+    found = [[value for part in parts if (value := _property(part, types))] for parts in (*NAMES, *own)]
+    choices = [_joined(values) for values in found if values]
+    return f"coalesce({', '.join([*choices, _as_text('o.id', types['id'])])})"
+
+
+def _property(name: str, types: Types) -> str | None:
+    """The expression of a property: a column, or a member of the column that holds what has none."""
+    if name in types:
+        return f"o.{identifier(name)}"
+    for column in ("properties", OVERFLOW):
+        if types.get(column, "").lower() in ("json", "jsonb"):
+            return f"(o.{identifier(column)} ->> {literal(name)})"
+    return None
+
+
+def _joined(values: Iterable[str]) -> str:
+    """The texts with a space between them; null if all are null or empty."""
+    texts = ", ".join(f"nullif(CAST({value} AS varchar), '')" for value in values)
+    return f"nullif(concat_ws(' ', {texts}), '')"
+
+
+def _equal(one: str, one_type: str, other: str, other_type: str) -> str:
+    if one_type == other_type:
+        return f"{one} = {other}"
+    return f"{_as_text(one, one_type)} = {_as_text(other, other_type)}"
+
+
+def _as_text(value: str, kind: str) -> str:
+    return value if kind.lower() in _TEXTS else f"CAST({value} AS varchar)"
