@@ -15,7 +15,7 @@ from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 from tests.live.conftest import why_skipped
 from tests.live.open_points import QUESTIONS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def run_live(arguments: list[str], **env: str) -> subprocess.CompletedProcess[str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from conftest import Warehouse
 
-STREAMS = sorted((Path(__file__).parent / "streams").glob("*.singer"))
+STREAMS = sorted((Path(__file__).parents[1] / "streams").glob("*.singer"))
 NEXT_RUN = "=== next run\n"
 
 

@@ -18,7 +18,7 @@ from target_warehouse.singer.target import TargetWarehouse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-README = Path(__file__).parents[2] / "target-warehouse" / "README.md"
+README = Path(__file__).parents[3] / "target-warehouse" / "README.md"
 
 
 def _documented() -> list[str]:

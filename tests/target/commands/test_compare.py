@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from target_warehouse.commands.cli import main
 from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse, PostgresWarehouse
-from tests.target.test_two_lines import SCHEMA as ALL_KINDS
+from tests.target.decode.test_two_lines import SCHEMA as ALL_KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,8 +16,8 @@ import requests
 from hubspot_sandbox.behaviour.faults import HTML_STATUSES, Fault, Faults
 from hubspot_sandbox.control.admin_client import AdminError
 from hubspot_sandbox.control.pytest_plugin import RunningSandbox
+from tests.sandbox.behaviour.test_limits import _refresh
 from tests.sandbox.conftest import Api
-from tests.sandbox.test_limits import _refresh
 
 LIST = "/crm/v3/objects/contacts?limit=1"
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from target_warehouse.decode.record_groups import Run
 
-STREAMS = sorted((Path(__file__).parent / "streams").glob("*.singer"))
+STREAMS = sorted((Path(__file__).parents[1] / "streams").glob("*.singer"))
 NEXT_RUN = "=== next run\n"
 #: Metadata that depend on the clock.
 CLOCK = ("_sdc_received_at", "_sdc_batched_at", "_sdc_sequence", "_sdc_sync_started_at")
