@@ -5,4 +5,4 @@ The package is an independent reading of HubSpot's documents: it shares no code 
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
