@@ -19,7 +19,7 @@ import requests
 from tests.conftest import DuckDBWarehouse, PostgresWarehouse
 from tests.pipeline.copy_check import comparable, object_differences
 from tests.pipeline.project import Project
-from tests.pipeline.test_copy_is_true import type_ids
+from tests.pipeline.truth import type_ids
 
 pytestmark = pytest.mark.slow
 

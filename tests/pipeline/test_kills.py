@@ -5,64 +5,19 @@ WAREHOUSE_TEST_LONG=1 does it fifty times over 50,000 records, which takes a qua
 
 from __future__ import annotations
 
-import contextlib
-import json
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.long import LONG
 from tests.pipeline.changes import in_parts, mixed_changes
-from tests.pipeline.test_copy_is_true import STREAMS, differences, edge_rows, edges
+from tests.pipeline.pair import Pair
+from tests.pipeline.truth import STREAMS, differences, edge_rows, edges
 
 KILLS = 50 if LONG else 6
 SIZES = {"contacts": 24_000, "appointments": 8_000, "deals": 18_000} if LONG else {"contacts": 6_000, "deals": 1_500}
-BIN = Path(sys.executable).parent
-
-
-class Pair:
-    """The tap into the target, with the last state that the target printed, as Meltano keeps it."""
-
-    def __init__(self, sandbox, warehouse, folder: Path, **settings: object) -> None:
-        self.folder, self.state = folder, {}
-        self.settings = settings | {"api_url": sandbox.url, "access_token": sandbox.token}
-        target = {"warehouse": warehouse.url, "default_target_schema": "hubspot", "commit_interval_seconds": 0.5}
-        (folder / "target.json").write_text(json.dumps(target))
-
-    def run(self, *, kill: tuple[str, int, float] | None = None, **settings: object) -> tuple[int, int]:
-        """Run once, with these settings of the tap besides; return the exit codes of tap and target.
-
-        `kill` is (whom, signal, after how many seconds).
-        """
-        (self.folder / "tap.json").write_text(json.dumps(self.settings | settings))
-        (self.folder / "state.json").write_text(json.dumps(self.state))
-        tap_command = [BIN / "tap-hubspot-dw", "--config", "tap.json", "--state", "state.json"]
-        with (self.folder / "states").open("wb") as states, (self.folder / "log").open("ab") as log:
-            tap = subprocess.Popen(tap_command, cwd=self.folder, stdout=subprocess.PIPE, stderr=log)
-            target = subprocess.Popen(
-                [BIN / "target-warehouse", "--config", "target.json"],
-                cwd=self.folder,
-                stdin=tap.stdout,
-                stdout=states,
-                stderr=log,
-            )
-            tap.stdout.close()
-            if kill:
-                whom, number, seconds = kill
-                victim = tap if whom == "tap" else target
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    victim.wait(seconds)
-                victim.send_signal(number)  # to one that has ended it does nothing
-            codes = tap.wait(280), target.wait(280)
-        printed = [line for line in (self.folder / "states").read_bytes().split(b"\n")[:-1] if line]
-        if printed:
-            self.state = json.loads(printed[-1])
-        return codes
 
 
 @pytest.mark.slow

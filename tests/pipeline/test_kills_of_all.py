@@ -18,7 +18,7 @@ from tests.conftest import DuckDBWarehouse, PostgresWarehouse
 from tests.long import LONG
 from tests.pipeline.changes import in_parts, mixed_changes
 from tests.pipeline.project import BIN
-from tests.pipeline.test_copy_is_true import STREAMS, differences, edge_rows, edges, project_for
+from tests.pipeline.truth import STREAMS, differences, edge_rows, edges, project_for
 from tests.target.own_server import own_server
 
 SIZES = {"contacts": 24_000, "deals": 12_000} if LONG else {"contacts": 4_000, "deals": 1_000}

@@ -16,8 +16,8 @@ import pytest
 from tests.long import LONG
 from tests.pipeline.changes import COMMON, mixed_changes
 from tests.pipeline.lying_proxy import LIES, lying_proxy
-from tests.pipeline.test_copy_is_true import differences, edge_rows, edges, type_ids
-from tests.pipeline.test_kills import Pair
+from tests.pipeline.pair import Pair
+from tests.pipeline.truth import differences, edge_rows, edges, type_ids
 
 WHERE = {
     "lists": "archived=false",

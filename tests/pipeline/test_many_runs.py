@@ -13,9 +13,9 @@ import pytest
 
 from tests.long import LONG
 from tests.pipeline.changes import ALL, mixed_changes
-from tests.pipeline.test_copy_is_true import differences, edge_rows, edges, type_ids
-from tests.pipeline.test_kills import Pair
-from tests.tap.test_storms import TROUBLES, storm
+from tests.pipeline.pair import Pair
+from tests.pipeline.truth import differences, edge_rows, edges, type_ids
+from tests.tap.storms import TROUBLES, storm
 
 RUNS = 200 if LONG else 8
 RUNS_A_CHECK = 20

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from tests.pipeline.copy_check import comparable
-from tests.pipeline.test_kills import Pair
+from tests.pipeline.pair import Pair
 
 SIZES = {"contacts": 60, "appointments": 1, "divisions": 1, "deals": 1, "associations": 1, "contact_properties": 20}
 DOES_NOT_FIT = object()

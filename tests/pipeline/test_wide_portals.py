@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.pipeline.copy_check import object_differences, typed
-from tests.pipeline.test_kills import Pair
+from tests.pipeline.pair import Pair
 
 SIZES = {"contacts": 120, "appointments": 1, "divisions": 1, "deals": 1, "associations": 1, "tier": "unlimited"}
 

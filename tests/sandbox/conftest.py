@@ -10,10 +10,18 @@ from typing import Any
 import pytest
 import requests
 
+from hubspot_sandbox.behaviour.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 from tests.live.asking import Asking
 from tests.live.read_only import ReadOnlySession, Spent
 from tests.live.survey import Survey
+
+OAUTH = {
+    "grant_type": "refresh_token",
+    "client_id": CLIENT_ID,
+    "client_secret": CLIENT_SECRET,
+    "refresh_token": REFRESH_TOKEN,
+}
 
 
 @dataclass
@@ -54,6 +62,10 @@ class Api:
     def search(self, object_type: str, **body: Any) -> dict[str, Any]:
         found: dict[str, Any] = self.post(f"/crm/objects/2026-09/{object_type}/search", body).json()
         return found
+
+    def refresh(self, **changes: str) -> requests.Response:
+        """Exchange the OAuth app's refresh token for an access token; `changes` are other form fields."""
+        return self.session.post(f"{self.sandbox.url}/oauth/v1/token", data=OAUTH | changes, timeout=20)
 
 
 @pytest.fixture(scope="session")

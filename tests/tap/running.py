@@ -19,6 +19,10 @@ _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["tap_hubspot_dw.singer.tap"])
 VERSION = {"api_version": version} if (version := os.environ.get("WAREHOUSE_TEST_API_VERSION")) else {}
 CLEAN = {name: text for name, text in os.environ.items() if not name.startswith("TAP_HUBSPOT_DW_")}
+SECRET = "pat-sandbox-not-a-secret"
+UNREACHABLE = "http://127.0.0.1:9"
+#: A valid configuration of a HubSpot that does not answer.
+GOOD = {"access_token": SECRET, "api_url": UNREACHABLE}
 
 
 @dataclass
@@ -76,15 +80,23 @@ def run_tap(
     env: dict[str, str] | None = None,
     timeout: float = 120,
 ) -> TapRun:
-    """Run the tap with files in `folder`; it fails the test only if it takes too long."""
+    """Run the tap with files in `folder`; fail the test if it takes too long or writes anything but Singer messages."""
     command = ["--config", _file(folder, "config", VERSION | config)]
     if state is not None:
         command += ["--state", _file(folder, "state", state)]
     if catalog is not None:
         command += ["--catalog", _file(folder, "catalog", catalog)]
     code, out, log = _in_own_process(folder, [*command, *arguments], CLEAN | (env or {}), timeout)
-    lines = [line for line in out.split("\n") if line.startswith('{"type"')]
-    return TapRun(code, log, [json.loads(line) for line in lines])
+    return TapRun(code, log, messages_of(out))
+
+
+def messages_of(output: str) -> list[dict[str, Any]]:
+    """Return the Singer messages of an output; fail the test if anything else is in it."""
+    *lines, rest = output.split("\n")
+    assert not rest, f"the output ends within a line: {rest[:200]!r}"
+    others = [line for line in lines if not line.startswith('{"type":')]
+    assert not others, f"the output has lines that are no Singer messages: {[line[:200] for line in others[:3]]}"
+    return [json.loads(line) for line in lines]
 
 
 def command(folder: Path, arguments: list[str]) -> tuple[int, str, str]:

@@ -16,7 +16,6 @@ import requests
 from hubspot_sandbox.behaviour.faults import HTML_STATUSES, Fault, Faults
 from hubspot_sandbox.control.admin_client import AdminError
 from hubspot_sandbox.control.pytest_plugin import RunningSandbox
-from tests.sandbox.behaviour.test_limits import _refresh
 from tests.sandbox.conftest import Api
 
 LIST = "/crm/v3/objects/contacts?limit=1"
@@ -171,10 +170,10 @@ def test_a_reply_stalls_while_others_go_on(api: Api) -> None:
 
 
 def test_the_token_expires_after_so_many_requests(api: Api) -> None:
-    token = _refresh(api).json()["access_token"]
+    token = api.refresh().json()["access_token"]
     api.sandbox.faults([{"match": "list", "nth": 3, "expireTokens": True}])
     assert [api.get(LIST, token=token).status_code for _ in range(5)] == [200, 200, 200, 401, 401]
-    assert api.get(LIST, token=_refresh(api).json()["access_token"]).status_code == 200
+    assert api.get(LIST, token=api.refresh().json()["access_token"]).status_code == 200
 
 
 def test_a_script_given_at_start_is_followed(sandbox_factory: Any, http: Any, tmp_path: Path) -> None:

@@ -6,24 +6,13 @@ import re
 from typing import Any
 
 import pytest
-import requests
 
 from hubspot_sandbox.behaviour.limits import RollingWindow
-from hubspot_sandbox.behaviour.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
+from hubspot_sandbox.behaviour.tokens import REFRESH_TOKEN
 from tests.sandbox.conftest import Api
 
 LIST, SEARCH = "/crm/v3/objects/contacts?limit=1", "/crm/v3/objects/contacts/search"
 ASSOCIATIONS = "/crm/associations/2026-09/contacts/0-421/batch/read"
-OAUTH = {
-    "grant_type": "refresh_token",
-    "client_id": CLIENT_ID,
-    "client_secret": CLIENT_SECRET,
-    "refresh_token": REFRESH_TOKEN,
-}
-
-
-def _refresh(api: Api, **changes: str) -> requests.Response:
-    return api.session.post(f"{api.sandbox.url}/oauth/v1/token", data=OAUTH | changes, timeout=20)
 
 
 def test_a_window_rolls() -> None:
@@ -71,7 +60,7 @@ def test_headers_count_down(api: Api) -> None:
 
 def test_five_searches_a_second_whoever_asks(api: Api) -> None:
     api.sandbox.settings(tier="pro")
-    other = _refresh(api).json()["access_token"]
+    other = api.refresh().json()["access_token"]
     replies = [api.post(SEARCH, {}, token=other if n % 2 else "") for n in range(6)]
     assert [reply.status_code for reply in replies] == [200] * 5 + [429]
     for reply in replies:
@@ -99,7 +88,7 @@ def test_the_day_ends_with_its_own_429_and_begins_anew(api: Api) -> None:
     refused = api.get(LIST)
     assert (refused.status_code, refused.json()["policyName"]) == (429, "DAILY")
     assert refused.json()["message"] == "You have reached your daily limit."
-    assert api.get(LIST, token=_refresh(api).json()["access_token"]).status_code == 200, "OAuth apps have no day"
+    assert api.get(LIST, token=api.refresh().json()["access_token"]).status_code == 200, "OAuth apps have no day"
     usage_refused = api.get("/account-info/v3/api-usage/daily/private-apps")
     assert usage_refused.status_code == 429
     api.sandbox.clock.advance(86_400)
@@ -109,7 +98,7 @@ def test_the_day_ends_with_its_own_429_and_begins_anew(api: Api) -> None:
 
 def test_oauth_apps_get_110_and_no_daily_headers(api: Api) -> None:
     api.sandbox.settings(tier="enterprise")
-    token = _refresh(api).json()["access_token"]
+    token = api.refresh().json()["access_token"]
     replies = [api.get(LIST, token=token) for _ in range(111)]
     assert [reply.status_code for reply in replies] == [200] * 110 + [429]
     assert "x-hubspot-ratelimit-daily" not in replies[0].headers
@@ -131,7 +120,7 @@ def test_calls_without_a_good_token_are_401(shared: Api, token: str | None, cate
 
 
 def test_an_oauth_token_expires_and_a_new_one_is_got(api: Api) -> None:
-    issued = _refresh(api).json()
+    issued = api.refresh().json()
     assert (issued["expires_in"], issued["token_type"], issued["refresh_token"]) == (1800, "bearer", REFRESH_TOKEN)
     token = issued["access_token"]
     assert api.get(LIST, token=token).status_code == 200
@@ -140,7 +129,7 @@ def test_an_oauth_token_expires_and_a_new_one_is_got(api: Api) -> None:
     assert (expired.status_code, expired.json()["category"]) == (401, "EXPIRED_AUTHENTICATION")
     assert "expired 75 second(s) ago" in expired.json()["message"]
     assert expired.json()["context"]["expire time"]
-    assert api.get(LIST, token=_refresh(api).json()["access_token"]).status_code == 200
+    assert api.get(LIST, token=api.refresh().json()["access_token"]).status_code == 200
     assert api.get(LIST).status_code == 200, "the static token lives on"
 
 
@@ -153,7 +142,7 @@ def test_an_oauth_token_expires_and_a_new_one_is_got(api: Api) -> None:
     ],
 )
 def test_a_bad_refresh_says_what_is_bad(shared: Api, changes: dict[str, str], status: str) -> None:
-    reply = _refresh(shared, **changes)
+    reply = shared.refresh(**changes)
     assert (reply.status_code, reply.json()["status"]) == (400, status)
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +15,7 @@ import pytest
 import requests
 
 from hubspot_sandbox.control.pytest_plugin import RunningSandbox, start_sandbox
-
-COMMAND = (sys.executable, "-m", "hubspot_sandbox")
-
-
-def run(*words: str, state_dir: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """A command to its end; fails when the command's output stays open, as it would if a server held it."""
-    environment = os.environ | ({"HUBSPOT_SANDBOX_STATE_DIR": str(state_dir)} if state_dir else {})
-    return subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=30, env=environment, check=False)
+from tests.sandbox.commands import COMMAND, free_port, run
 
 
 @pytest.fixture
@@ -32,13 +23,6 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "state"
     yield folder
     run("down", state_dir=folder)
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def test_up_is_idempotent_and_down_too(state_dir: Path) -> None:

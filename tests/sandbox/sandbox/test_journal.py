@@ -13,8 +13,8 @@ import requests
 
 from hubspot_sandbox.control.admin_client import AdminClient
 from hubspot_sandbox.control.pytest_plugin import RunningSandbox, start_sandbox
+from tests.sandbox.commands import free_port, run
 from tests.sandbox.conftest import Api
-from tests.sandbox.control.test_commands import free_port, run
 
 PORTAL: dict[str, Any] = {"contacts": 300, "contact_properties": 60, "deals": 80, "appointments": 60, "tickets": 20}
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from tap_hubspot_dw.errors import SettingsError
 from tap_hubspot_dw.reading.stream_state import StreamState, bookmarks_of
 from tap_hubspot_dw.singer.tap import _checked_text
-from tests.tap.running import run_tap
-from tests.tap.singer.test_bad_input import GOOD
+from tests.tap.running import GOOD, run_tap
 
 MOMENT = "2026-11-23T20:00:00.000Z"
 SECONDS = int(datetime.fromisoformat(MOMENT).timestamp())

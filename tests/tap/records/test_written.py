@@ -24,7 +24,7 @@ from tap_hubspot_dw.records.schemas import Column
 from tap_hubspot_dw.singer.events import record_lines
 from tap_hubspot_dw.timestamps import EPOCH
 from tests.fuzzing import DAMAGE, TIMEOUT, examples
-from tests.tap.records.test_any_text import COLUMNS, TYPES, pages, texts
+from tests.tap.records.property_texts import COLUMNS, TYPES, pages, texts
 
 NAMES = [column.property_name for column in COLUMNS]
 

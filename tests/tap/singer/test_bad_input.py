@@ -6,11 +6,7 @@ import pytest
 
 from tap_hubspot_dw.settings import OWN_STREAMS
 from tap_hubspot_dw.singer.streams.reference import REFERENCES
-from tests.tap.running import command, run_tap
-
-SECRET = "pat-sandbox-not-a-secret"
-UNREACHABLE = "http://127.0.0.1:9"
-GOOD = {"access_token": SECRET, "api_url": UNREACHABLE}
+from tests.tap.running import GOOD, SECRET, UNREACHABLE, command, run_tap
 
 MISTAKES = [
     ({"api_url": UNREACHABLE}, "No token: set access_token"),

@@ -16,7 +16,7 @@ from target_warehouse.commands.cli import main
 from target_warehouse.errors import SettingsError
 from target_warehouse.redaction import configuration_of
 from tests.conftest import Warehouse
-from tests.target.commands.test_compare import ROWS, load
+from tests.target.commands.compared_tables import ROWS, load
 
 COMMAND = str(Path(sys.executable).with_name("warehouse"))
 NO_OBJECTS = [

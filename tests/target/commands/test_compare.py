@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
 from target_warehouse.commands.cli import main
-from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse, PostgresWarehouse
-from tests.target.decode.test_two_lines import SCHEMA as ALL_KINDS
+from tests.target.commands.compared_tables import ROWS, SCHEMA, load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Warehouse
-
-SCHEMA = {name: kind for name, kind in ALL_KINDS.items() if name != "must"}
-ROWS = [
-    {
-        "id": i,
-        "name": f"Zoë {i}",
-        "amount": i * 1.25,
-        "at": f"2026-01-01T00:00:{i:02}.123Z",
-        "day": f"2026-02-{i + 1:02}",
-        "is_on": i % 2 == 0,
-        "extra": {"b": [i, None], "aa": {"x": "y"}},
-    }
-    for i in range(20)
-]
-
-
-def load(warehouse: Warehouse, schema: str, rows: list[dict[str, Any]], table: str = "t", **columns: Any) -> None:
-    properties = {name: kind for name, kind in (SCHEMA | columns).items() if kind}
-    lines = [{"type": "SCHEMA", "stream": table, "key_properties": ["id"], "schema": {"properties": properties}}]
-    lines += [{"type": "RECORD", "stream": table, "record": row} for row in rows]
-    target = TargetWarehouse(config={"warehouse": warehouse.url, "default_target_schema": schema})
-    target.run(io.StringIO("".join(json.dumps(line) + "\n" for line in lines)))
 
 
 def compared(warehouse: Warehouse, a: str, b: str, *words: str, **env: str) -> tuple[int, str]:

@@ -10,7 +10,6 @@ import io
 import json
 import re
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,14 +17,16 @@ import pytest
 from target_warehouse.errors import StreamsRefusedError
 from target_warehouse.singer.sink import WarehouseSink
 from target_warehouse.singer.target import TargetWarehouse
+from tests.target.properties import PROPERTIES as SCHEMA
+from tests.target.singer_streams import NEXT_RUN, STREAMS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Warehouse
 
     from target_warehouse.decode.record_groups import Run
 
-STREAMS = sorted((Path(__file__).parents[1] / "streams").glob("*.singer"))
-NEXT_RUN = "=== next run\n"
 #: Metadata that depend on the clock.
 CLOCK = ("_sdc_received_at", "_sdc_batched_at", "_sdc_sequence", "_sdc_sync_started_at")
 CLOCK_IN_JSON = re.compile(r',\s*"(?:' + "|".join(CLOCK) + r')":[^,}]*')
@@ -95,18 +96,6 @@ def test_both_lines_make_the_same_tables(stream: Path, warehouse: Warehouse) -> 
     expected = json.loads(stream.with_suffix(".rows.json").read_text(encoding="utf-8"))
     config = {name: value for name, value in expected.get("config", {}).items() if name != "default_target_schema"}
     assert_same(warehouse, stream.read_bytes().decode(), **config)
-
-
-SCHEMA = {
-    "id": {"type": "integer"},
-    "name": {"type": ["string", "null"]},
-    "amount": {"type": ["number", "null"]},
-    "at": {"type": ["string", "null"], "format": "date-time"},
-    "day": {"type": ["string", "null"], "format": "date"},
-    "is_on": {"type": ["boolean", "null"]},
-    "extra": {"type": ["object", "null"]},
-    "must": {"type": "string"},
-}
 
 
 def message(**parts: Any) -> str:

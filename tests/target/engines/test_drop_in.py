@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import subprocess
 import threading
@@ -14,11 +12,11 @@ import pytest
 from target_postgres.target import TargetPostgres
 
 from target_warehouse.singer.target import TargetWarehouse
+from tests.target.engines.target_postgres_runs import login, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from singer_sdk.target_base import Target
 
 PROPERTIES: dict[str, Any] = {
     "id": {"type": "integer"},
@@ -86,31 +84,8 @@ def _lines(*records: dict[str, Any], stream: str = "things", **properties: Any) 
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
-def login(url: str, schema: str) -> dict[str, Any]:
-    """target-postgres' own settings for a URL and a schema."""
-    parts = psycopg.conninfo.conninfo_to_dict(url)
-    return {
-        "host": parts["host"],
-        "port": int(str(parts["port"])),
-        "user": parts["user"],
-        "password": parts["password"],
-        "database": parts["dbname"],
-        "default_target_schema": schema,
-    }
-
-
 def _login(url: str, schema: str) -> dict[str, Any]:
     return login(url, schema) | {"interpret_content_encoding": True}
-
-
-def run(target: Target, text: str) -> None:
-    """Have a target of either kind read this, and let go of the database."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        target.listen(io.StringIO(text))
-    if isinstance(target, TargetPostgres):
-        for connector in {sink.connector for sink in target._sinks_active.values()}:  # noqa: SLF001 - it never closes
-            connector._engine.dispose()  # noqa: SLF001
-        target.target_connector._engine.dispose()  # noqa: SLF001
 
 
 def _columns(url: str, schema: str) -> list[tuple[Any, ...]]:

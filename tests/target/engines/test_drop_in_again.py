@@ -10,7 +10,7 @@ import pytest
 from target_postgres.target import TargetPostgres
 
 from target_warehouse.singer.target import TargetWarehouse
-from tests.target.engines.test_drop_in import login, run
+from tests.target.engines.target_postgres_runs import login, run
 
 if TYPE_CHECKING:
     from singer_sdk.target_base import Target

@@ -15,7 +15,7 @@ from target_warehouse.errors import RejectedRecordsError
 from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import DuckDBWarehouse
 from tests.target.feeding import feed, numbers
-from tests.target.singer.test_singer_streams import NEXT_RUN, STREAMS, ends_as
+from tests.target.singer_streams import NEXT_RUN, STREAMS, ends_as
 
 if TYPE_CHECKING:
     import subprocess

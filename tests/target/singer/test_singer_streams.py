@@ -10,37 +10,20 @@ from __future__ import annotations
 
 import io
 import json
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_warehouse.errors import WarehouseError
 from target_warehouse.singer.target import TargetWarehouse
+from tests.target.singer_streams import NEXT_RUN, STREAMS, ends_as
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from conftest import Warehouse
-
-STREAMS = sorted((Path(__file__).parents[1] / "streams").glob("*.singer"))
-NEXT_RUN = "=== next run\n"
 
 
 def test_there_are_streams() -> None:
     assert STREAMS
-
-
-@contextmanager
-def ends_as(expected: dict[str, Any]) -> Iterator[None]:
-    """The run ends with the words of `error`, or without an error if there are none."""
-    if "error" not in expected:
-        yield
-        return
-    with pytest.raises(WarehouseError) as raised:
-        yield
-    assert [word for word in expected["error"] if word not in str(raised.value)] == []
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
