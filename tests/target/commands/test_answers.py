@@ -75,7 +75,7 @@ def test_a_closed_output_is_no_crash(compared: list[str]) -> None:
 def test_a_signal_ends_a_command_with_its_own_code(compared: list[str], signum: int, tmp_path: Path) -> None:
     """While it waits for a file that another process holds, as it may for long."""
     code = (
-        "import sys, time\nfrom target_warehouse import compare, cli\n"
+        "import sys, time\nfrom target_warehouse.commands import compare, cli\n"
         f"compare.compare = lambda *_, **__: (open({str(tmp_path / 'there')!r}, 'w').close(), time.sleep(60))\n"
         "sys.argv[0] = 'warehouse'\ncli.main()"
     )
