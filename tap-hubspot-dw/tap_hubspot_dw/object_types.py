@@ -34,8 +34,8 @@ class ObjectType:
 # Source of the ids: HubSpot's guide "Understanding the CRM APIs", object type ids. Contacts are searched by
 # `lastmodifieddate`: their hidden `hs_lastmodifieddate` gives no rows and no error (observed).
 STANDARD_TYPES: dict[str, ObjectType] = {
-    kind.name: kind
-    for kind in (
+    object_type.name: object_type
+    for object_type in (
         ObjectType("contacts", "0-1", modified_property="lastmodifieddate", rank=0),
         ObjectType("companies", "0-2", rank=1),
         ObjectType("tickets", "0-5", has_pipelines=True, rank=2),
@@ -68,7 +68,7 @@ STANDARD_TYPES: dict[str, ObjectType] = {
         ObjectType("users", "0-115", rank=29),
     )
 }
-_BY_ID = {kind.type_id: kind for kind in STANDARD_TYPES.values()}
+_BY_ID = {object_type.type_id: object_type for object_type in STANDARD_TYPES.values()}
 _CUSTOM_RANK = 100
 
 

@@ -318,8 +318,8 @@ class Settings:
             properties_as_json=config["properties_as_json"],
             associations=config["associations"],
             association_pairs=_pairs(config.get("association_pairs"), config["objects"]),
-            start_date=_moment("start_date", config),
-            reread_since=_moment("reread_since", config),
+            start_date=_timestamp("start_date", config),
+            reread_since=_timestamp("reread_since", config),
             max_records=config.get("max_records"),
             only_ids={} if known_ids and only_ids is None else only_ids,
             known_ids=known_ids,
@@ -422,7 +422,7 @@ def _known_ids(file: str | None, objects: list[str]) -> dict[str, Sequence[int]]
     return ids
 
 
-def _moment(setting: str, config: Mapping[str, Any]) -> datetime | None:
+def _timestamp(setting: str, config: Mapping[str, Any]) -> datetime | None:
     text = config.get(setting)
     if not text:
         return None

@@ -15,7 +15,7 @@ _EPOCH_MS = re.compile(r"-?\d{1,15}", re.ASCII)
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Return the moment that `text` names, in UTC.
+    """Return the timestamp that `text` names, in UTC.
 
     Accepts ISO 8601 (without an offset it is UTC, without a time it is midnight) and milliseconds since 1970.
 
@@ -29,20 +29,20 @@ def parse_timestamp(text: str) -> datetime:
             raise ValueError(text) from error
     if not _ISO_DATE_TIME.fullmatch(text):
         raise ValueError(text)
-    moment = datetime.fromisoformat(text)
+    timestamp = datetime.fromisoformat(text)
     try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return timestamp.replace(tzinfo=UTC) if timestamp.tzinfo is None else timestamp.astimezone(UTC)
     except OverflowError as error:
         raise ValueError(text) from error
 
 
-def format_timestamp(moment: datetime) -> str:
-    """Return `moment` (in UTC) as fixed-width text, cut to milliseconds."""
-    return f"{moment.year:04}-{moment:%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+def format_timestamp(timestamp: datetime) -> str:
+    """Return `timestamp` (in UTC) as fixed-width text, cut to milliseconds."""
+    return f"{timestamp.year:04}-{timestamp:%m-%dT%H:%M:%S}.{timestamp.microsecond // 1000:03}Z"
 
 
 def now() -> datetime:
-    """Return the present moment in UTC, by this machine's clock."""
+    """Return the present timestamp in UTC, by this machine's clock."""
     return datetime.now(UTC)
 
 
@@ -50,12 +50,12 @@ def clock_ahead(said: datetime, sent_at: datetime, received_at: datetime) -> tim
     """Return by how much our clock is ahead of the one that said what time it is in reply to a request of ours.
 
     Nothing if it said so while we waited; `said` may have whole seconds only. Else rather a little too much than too
-    little, so that a moment by that clock is rather too early.
+    little, so that a timestamp by that clock is rather too early.
     """
     agrees = sent_at - timedelta(seconds=1) <= said <= received_at
     return timedelta() if agrees else received_at - said
 
 
-def epoch_ms(moment: datetime) -> int:
-    """Return the milliseconds from 1970 to `moment`, rounded down."""
-    return (moment - EPOCH) // timedelta(milliseconds=1)
+def epoch_ms(timestamp: datetime) -> int:
+    """Return the milliseconds from 1970 to `timestamp`, rounded down."""
+    return (timestamp - EPOCH) // timedelta(milliseconds=1)

@@ -67,8 +67,8 @@ def dead_id(survey: Survey) -> Finding:
 def _to_ask_for(survey: Survey, otherwise: ObjectType) -> tuple[ObjectType, ObjectType, str]:
     """Return a pair and a record that has associations; of a type with archived records if there is one."""
     found = [each for each in survey.edges if each.results]
-    for edges in [*(each for each in found if survey.archived(each.pair.from_kind).results), *found]:
-        return edges.pair.from_kind, edges.pair.to_kind, str(edges.results[0]["from"]["id"])
+    for edges in [*(each for each in found if survey.archived(each.pair.from_type).results), *found]:
+        return edges.pair.from_type, edges.pair.to_type, str(edges.results[0]["from"]["id"])
     other = _DEALS if otherwise != _DEALS else STANDARD_TYPES["contacts"]
     return otherwise, other, str(survey.ids(otherwise)[0])
 
@@ -108,5 +108,5 @@ def deal_to_appointment(survey: Survey) -> Finding:
 
 
 def _counts(survey: Survey) -> str:
-    looked = (f"{each.pair.from_kind.name} to {each.pair.to_kind.name}: {len(each.results)}" for each in survey.edges)
+    looked = (f"{each.pair.from_type.name} to {each.pair.to_type.name}: {len(each.results)}" for each in survey.edges)
     return "; ".join(looked) or "no pair of object types with records on both sides"

@@ -84,10 +84,10 @@ class Survey:
 
     def _edges(self) -> Iterator[Edges]:
         for pair in pairs(self.readable(least=1), None):
-            if pair.from_kind == pair.to_kind:
+            if pair.from_type == pair.to_type:
                 continue
-            parts = {"type": pair.from_kind.type_id, "to": pair.to_kind.type_id}
-            inputs = [{"id": str(each)} for each in self.ids(pair.from_kind)[:_EDGES_OF]]
+            parts = {"type": pair.from_type.type_id, "to": pair.to_type.type_id}
+            inputs = [{"id": str(each)} for each in self.ids(pair.from_type)[:_EDGES_OF]]
             reply = self.asking.post("associations", parts, {"inputs": inputs})
             if reply.is_good:
                 yield Edges(pair, reply.results)

@@ -95,9 +95,9 @@ def test_a_sample_of_associations_fits_its_schema(
 ) -> None:
     names = {kind.type_id: name for name, kind in kinds.items()}
     found = [
-        f"{names[each.pair.from_kind.type_id]}:{names[each.pair.to_kind.type_id]}"
+        f"{names[each.pair.from_type.type_id]}:{names[each.pair.to_type.type_id]}"
         for each in survey.edges
-        if each.results and {each.pair.from_kind.type_id, each.pair.to_kind.type_id} <= set(names)
+        if each.results and {each.pair.from_type.type_id, each.pair.to_type.type_id} <= set(names)
     ]
     if not found:
         pytest.skip("no association among the first records of these objects")

@@ -46,7 +46,7 @@ class TapRun:
         """The delete records of a stream, in order."""
         return [each for each in self._records(stream) if each.get("_sdc_deleted_at")]
 
-    def kinds(self, stream: str) -> list[str]:
+    def message_types(self, stream: str) -> list[str]:
         """The types of a stream's messages, runs of the same type as one."""
         types = [each["type"] for each in self.messages if each.get("stream") == stream]
         return [each for i, each in enumerate(types) if i == 0 or types[i - 1] != each]

@@ -79,7 +79,7 @@ def test_what_cannot_be_read_is_said_and_the_next_run_reads_it(sandbox_factory, 
     assert run.returncode == code
     assert said in run.log
     assert "Traceback" not in run.log
-    assert "ACTIVATE_VERSION" not in run.kinds("contacts")
+    assert "ACTIVATE_VERSION" not in run.message_types("contacts")
     assert "replication_key_value" not in run.state["bookmarks"].get("contacts", {})
     sandbox.faults([])
     again = run_tap(tmp_path, settings, state=run.state)

@@ -42,7 +42,7 @@ SMALL = [
     *((module, "RANGE_RECORDS", 50) for module in (portal, objects, full_pass)),
     *((portal, name, (0.0, 0.0)) for name in ("_EMPTY_PAGE_WAITS", "_SHORT_PAGE_WAITS")),
     (archive, "_WAITS", (0.0, 0.0)),
-    *((module, "LEAST_TO_SHARE", 10) for module in (portal, id_ranges)),
+    *((module, "LEAST_TO_SPLIT", 10) for module in (portal, id_ranges)),
     *((portal, "MOST_RESULTS", MOST_RESULTS), (full_pass, "CHECKPOINT_RECORDS", 25), (archive, "_BLOCK_RECORDS", 3)),
 ]
 SETTINGS = {

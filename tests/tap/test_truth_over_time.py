@@ -91,7 +91,7 @@ def test_a_pass_with_a_hole_deletes_nothing(clean_portal, table):
         saved["full_pass_at"] = "2026-01-01T00:00:00.000Z"
     run = run_tap(table.folder, table.settings, state=table.state)
     assert run.returncode == 1
-    assert "ACTIVATE_VERSION" not in run.kinds("contacts")
+    assert "ACTIVATE_VERSION" not in run.message_types("contacts")
     assert table.live() == before
     clean_portal.faults([])
     table.state = run.state

@@ -171,10 +171,10 @@ def header_number(response: Answer, name: str) -> int | None:
 def header_date(response: Answer) -> datetime | None:
     """Return HubSpot's clock when it replied; None where the header says none."""
     try:
-        moment = parsedate_to_datetime(response.headers.get("Date", ""))
+        timestamp = parsedate_to_datetime(response.headers.get("Date", ""))
     except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else None
+    return timestamp if timestamp.tzinfo else None
 
 
 def retry_after_seconds(response: Answer) -> float:

@@ -29,7 +29,7 @@ class _Paging(TypedDict, total=False):
 
 
 class _Envelope(TypedDict):
-    """What stands around the results, of any kind."""
+    """What stands around the results, of any shape."""
 
     results: Any
     paging: NotRequired[_Paging | None]
@@ -38,7 +38,7 @@ class _Envelope(TypedDict):
 
 
 AROUND: dict[str, Any] = {
-    name: kind for name, kind in get_type_hints(_Envelope, include_extras=True).items() if name != "results"
+    name: shape for name, shape in get_type_hints(_Envelope, include_extras=True).items() if name != "results"
 }
 
 
@@ -105,15 +105,15 @@ class _Schema(TypedDict):
     labels: NotRequired[dict[str, Any] | None]
 
 
-def _of(kind: Any) -> Decode:
+def _of(shape: Any) -> Decode:
     """Return what decodes a reply straight into a shape, leaving out what that does not name."""
-    decoder = msgspec.json.Decoder(kind)
+    decoder = msgspec.json.Decoder(shape)
 
     def decoded(content: bytes) -> Reply:
         try:
             reply: Reply = decoder.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            reply = _checked(decode(content), kind)
+            reply = _checked(decode(content), shape)
         return reply
 
     return decoded
@@ -128,17 +128,17 @@ def _rows_of(row: Any) -> Decode:
         _checked(reply["results"], list[row])
         for each in reply["results"]:
             stages = each.get("stages")
-            _check_moments(each, ("createdAt", "updatedAt"))
+            _check_timestamps(each, ("createdAt", "updatedAt"))
             for stage in stages if isinstance(stages, list) else ():
-                _check_moments(stage, ("createdAt", "updatedAt"))
+                _check_timestamps(stage, ("createdAt", "updatedAt"))
         return reply
 
     return decoded
 
 
-def _checked(value: Any, kind: Any) -> Any:
+def _checked(value: Any, shape: Any) -> Any:
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
         raise MisshapenReplyError(f"HubSpot sent a reply of an unknown shape ({error}): run again later.") from error
 
@@ -169,15 +169,15 @@ class Circle:
 
     def __init__(self) -> None:
         self._kept: object = None
-        self._seen = 0
+        self._count = 0
         self._next = 1
 
     def closes(self, cursor: object) -> bool:
         """Take the next cursor; whether it has been there before."""
         if cursor == self._kept:
             return True
-        self._seen += 1
-        if self._seen == self._next:
+        self._count += 1
+        if self._count == self._next:
             self._kept, self._next = cursor, 2 * self._next
         return False
 
@@ -204,10 +204,10 @@ def check_objects(objects: Iterable[Mapping[str, Any]]) -> None:
         id_ = each["id"]
         if not (id_.isascii() and id_.isdigit()):
             raise MisshapenReplyError("HubSpot sent a record whose id is no number: run again later.")
-        _check_moments(each, ("archivedAt",))
+        _check_timestamps(each, ("archivedAt",))
 
 
-def _check_moments(row: Mapping[str, Any], names: Iterable[str]) -> None:
+def _check_timestamps(row: Mapping[str, Any], names: Iterable[str]) -> None:
     for name in names:
         if row.get(name) is not None:
             try:

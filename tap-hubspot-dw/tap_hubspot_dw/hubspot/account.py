@@ -20,7 +20,7 @@ from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.change_window import UnsortedError, Window
 from tap_hubspot_dw.reading.id_ranges import EVERYTHING, Range
 from tap_hubspot_dw.reading.read_ids import ReadIds
-from tap_hubspot_dw.records.page_decoder import IDS_ONLY, Wanted
+from tap_hubspot_dw.records.page_decoder import IDS_ONLY, PageDecoder
 from tap_hubspot_dw.timestamps import format_timestamp
 
 _MOST_ROUNDS = 3  # records are made while they are counted
@@ -45,12 +45,17 @@ class Account:
     """The account of one reading of an object type; safe to use from threads, a range each."""
 
     def __init__(
-        self, portal: Portal, kind: ObjectType, wanted: Wanted, logger: logging.Logger, total: int | None = None
+        self,
+        portal: Portal,
+        object_type: ObjectType,
+        decoder: PageDecoder,
+        logger: logging.Logger,
+        total: int | None = None,
     ) -> None:
         """Begin an account; `total` is HubSpot's count of all objects, if it is known, which spares asking for it."""
         self._portal = portal
-        self._kind = kind
-        self._wanted = wanted
+        self._object_type = object_type
+        self._decoder = decoder
         self._logger = logger
         self._total = total
         self._lock = threading.Lock()
@@ -65,9 +70,9 @@ class Account:
         if span == EVERYTHING and read == self._total:
             self._add(read)
             return False
-        counted = self._portal.count(self._kind, span)
+        counted = self._portal.count(self._object_type, span)
         if counted is not None and is_far_below(counted, read):
-            counted = self._portal.count(self._kind, span)
+            counted = self._portal.count(self._object_type, span)
         is_short = counted is not None and counted > read
         if not is_short:
             self._add(counted)
@@ -83,20 +88,20 @@ class Account:
             return
         self._logger.warning(
             "%s: %s records were read of the ids above %d, and HubSpot counts more: those are looked up.",
-            self._kind.name,
+            self._object_type.name,
             f"{ids.count(span):,}",
             span.above,
         )
         gone: set[int] = set()
         for _ in range(_MOST_ROUNDS):
             yield from self._looked_up(self._known(span), ids, gone)
-            counted = self._portal.count(self._kind, span)
+            counted = self._portal.count(self._object_type, span)
             explained = ids.count(span) + len(gone)
             if counted is None or counted <= explained:
-                self._tell_of_gone(gone)
+                self._log_gone(gone)
                 return self._add(None if counted is None else counted - len(gone))
         raise ReplyError(
-            f"HubSpot counts {counted:,} {self._kind.name} with ids above {span.above}"
+            f"HubSpot counts {counted:,} {self._object_type.name} with ids above {span.above}"
             f"{f' up to {span.through}' if span.through else ''} and gives {explained:,}, so nothing is marked as "
             "deleted and the bookmark stays: run again later."
         )
@@ -110,30 +115,30 @@ class Account:
             ReplyError: HubSpot counts more than it has.
         """
         window, ids = changes.window, changes.ids
-        counted = self._portal.count(self._kind, EVERYTHING, window) if window.since != window.until else 0
+        counted = self._portal.count(self._object_type, EVERYTHING, window) if window.since != window.until else 0
         if counted is not None and counted <= changes.settled.count():
             return
         known, gone = ReadIds(), set[int]()
         for _ in range(_MOST_ROUNDS):
-            for some in self._portal.changed_ids(self._kind, window):
+            for some in self._portal.changed_ids(self._object_type, window):
                 known.add(some)
                 yield from self._looked_up([some], ids, gone)
-            counted = self._portal.count(self._kind, EVERYTHING, window)
+            counted = self._portal.count(self._object_type, EVERYTHING, window)
             if counted is not None and counted <= known.count():
-                return self._tell_of_gone(gone)
+                return self._log_gone(gone)
         said = "does not count" if counted is None else f"counts {counted:,}"
         raise ReplyError(
-            f"HubSpot {said} {self._kind.name} that changed and gives {known.count():,}, so the bookmark stays: "
+            f"HubSpot {said} {self._object_type.name} that changed and gives {known.count():,}, so the bookmark stays: "
             "run again later."
         )
 
     def _known(self, span: Range) -> Iterator[list[int]]:
         """Yield the ids of a range that search knows; if it does not sort them, those that the list has."""
         try:
-            for page, _ in self._portal.changed(self._kind, None, IDS_ONLY, span):
+            for page, _ in self._portal.changed(self._object_type, None, IDS_ONLY, span):
                 yield [int(each["id"]) for each in page]
         except UnsortedError:
-            for page in self._portal.listed(self._kind, IDS_ONLY):
+            for page in self._portal.listed(self._object_type, IDS_ONLY):
                 found = (int(each["id"]) for each in page)
                 yield [each for each in found if span.above < each and (not span.through or each <= span.through)]
 
@@ -141,17 +146,17 @@ class Account:
         for some in known:
             lacking = ids.lacking(some)
             found: set[int] = set()
-            for page in self._portal.live(self._kind, lacking, self._wanted):
+            for page in self._portal.live(self._object_type, lacking, self._decoder):
                 found.update(int(each["id"]) for each in page)
                 yield page
             ids.add(sorted(found))
             gone.update(each for each in lacking if each not in found)
 
-    def _tell_of_gone(self, gone: set[int]) -> None:
+    def _log_gone(self, gone: set[int]) -> None:
         if gone:
             self._logger.info(
                 "%s: HubSpot's search still counts %s records that it has no more: archived, merged or deleted since.",
-                self._kind.name,
+                self._object_type.name,
                 f"{len(gone):,}",
             )
 

@@ -35,32 +35,32 @@ class AssociationReader:
         self._asking: dict[tuple[str, str], threading.Lock] = {}
         self._known: dict[tuple[str, str], bool] = {}
 
-    def is_known(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
+    def is_known(self, from_type: ObjectType, to_type: ObjectType) -> bool:
         """Tell whether HubSpot has associations from one object type to the other; asked once.
 
         It refuses to read those of a pair that it does not know; a pair with association types it knows all the same.
         """
-        pair = from_kind.type_id, to_kind.type_id
+        pair = from_type.type_id, to_type.type_id
         with self._asking.setdefault(pair, threading.Lock()):
             if pair not in self._known:
                 try:
-                    self._portal.associations(from_kind, to_kind, [{"id": "1"}])
+                    self._portal.associations(from_type, to_type, [{"id": "1"}])
                     self._known[pair] = True
                 except RequestError:
-                    self._known[pair] = self._has_types(from_kind, to_kind)
+                    self._known[pair] = self._has_types(from_type, to_type)
             return self._known[pair]
 
-    def take_as_known(self, from_kind: ObjectType, to_kind: ObjectType) -> None:
+    def take_as_known(self, from_type: ObjectType, to_type: ObjectType) -> None:
         """Never doubt that HubSpot has associations between these: it had them before."""
-        self._known[from_kind.type_id, to_kind.type_id] = True
+        self._known[from_type.type_id, to_type.type_id] = True
 
-    def _has_types(self, from_kind: ObjectType, to_kind: ObjectType) -> bool:
+    def _has_types(self, from_type: ObjectType, to_type: ObjectType) -> bool:
         try:
-            return bool(self._portal.association_types(from_kind, to_kind))
+            return bool(self._portal.association_types(from_type, to_type))
         except RequestError:
             return False
 
-    def read(self, from_kind: ObjectType, to_kind: ObjectType, ids: Sequence[int]) -> Iterator[list[Result]]:
+    def read(self, from_type: ObjectType, to_type: ObjectType, ids: Sequence[int]) -> Iterator[list[Result]]:
         """Yield the associations of up to 1,000 ids, a list for each reply: `{"from": {"id"}, "to": […]}`.
 
         Every page of every id is read, some perhaps twice. Ids without associations are errors in the reply, and
@@ -71,17 +71,17 @@ class AssociationReader:
             UnknownPairError: HubSpot knows no associations between these object types.
             ReplyError: it does not say which ones some records have, though it has these.
         """
-        yield from self._read(from_kind, to_kind, [{"id": str(each)} for each in ids])
+        yield from self._read(from_type, to_type, [{"id": str(each)} for each in ids])
 
-    def _read(self, from_kind: ObjectType, to_kind: ObjectType, inputs: list[Input]) -> Iterator[list[Result]]:
+    def _read(self, from_type: ObjectType, to_type: ObjectType, inputs: list[Input]) -> Iterator[list[Result]]:
         waits, met, doubted = iter(_WAITS), set[tuple[str, str]](), set[tuple[str, str]]()
         while inputs:
             try:
-                reply = self._portal.associations(from_kind, to_kind, inputs)
+                reply = self._portal.associations(from_type, to_type, inputs)
             except RequestError as error:
-                yield from self._narrowed(from_kind, to_kind, inputs, error)
+                yield from self._narrowed(from_type, to_type, inputs, error)
                 return
-            check_association_errors(reply, from_kind.name, to_kind.name)
+            check_association_errors(reply, from_type.name, to_type.name)
             results = reply["results"]
             yield results
             following = list(_following(results))
@@ -90,53 +90,53 @@ class AssociationReader:
             silent = _silent(inputs, reply)
             if met.intersection(map(_place, following)):
                 raise ReplyError(
-                    f"HubSpot's associations from {from_kind.name} to {to_kind.name} come back to a page: run again "
+                    f"HubSpot's associations from {from_type.name} to {to_type.name} come back to a page: run again "
                     "later."
                 )
             met.update(map(_place, following))
             if silent and (seconds := next(waits, None)) is not None:
                 self._portal.client.wait(seconds)
             elif silent:
-                self._check_gone(from_kind, to_kind, silent)
+                self._check_gone(from_type, to_type, silent)
                 silent = []
             inputs = [*following, *again, *silent]
 
     def _narrowed(
-        self, from_kind: ObjectType, to_kind: ObjectType, inputs: list[Input], error: RequestError
+        self, from_type: ObjectType, to_type: ObjectType, inputs: list[Input], error: RequestError
     ) -> Iterator[list[Result]]:
         """Yield the associations of those inputs of a refused request that HubSpot does not refuse."""
         if error.status not in {400, 404}:
             raise error
-        if not self.is_known(from_kind, to_kind):
+        if not self.is_known(from_type, to_type):
             raise UnknownPairError(str(error)) from error
         if error.status == 404:
             raise error
         if len(inputs) == 1:
-            if self._live(from_kind, inputs):
+            if self._live(from_type, inputs):
                 raise error  # its record is there: it is not the id that is wrong
             self._logger.warning(
-                "Associations of %s %s to %s: skipped: %s", from_kind.name, inputs[0]["id"], to_kind.name, error
+                "Associations of %s %s to %s: skipped: %s", from_type.name, inputs[0]["id"], to_type.name, error
             )
             return
         middle = len(inputs) // 2
-        yield from self._read(from_kind, to_kind, inputs[:middle])
-        yield from self._read(from_kind, to_kind, inputs[middle:])
+        yield from self._read(from_type, to_type, inputs[:middle])
+        yield from self._read(from_type, to_type, inputs[middle:])
 
-    def _check_gone(self, from_kind: ObjectType, to_kind: ObjectType, silent: list[Input]) -> None:
+    def _check_gone(self, from_type: ObjectType, to_type: ObjectType, silent: list[Input]) -> None:
         """Check that records which HubSpot passes over are not there any more.
 
         Raises:
             ReplyError: some are.
         """
-        if live := self._live(from_kind, silent):
+        if live := self._live(from_type, silent):
             raise ReplyError(
-                f"HubSpot does not say which associations to {to_kind.name} {len(live):,} {from_kind.name} have "
+                f"HubSpot does not say which associations to {to_type.name} {len(live):,} {from_type.name} have "
                 f"({live[0]} is one), though it was asked {len(_WAITS) + 1} times: run again later."
             )
 
-    def _live(self, kind: ObjectType, inputs: Iterable[Input]) -> list[str]:
+    def _live(self, object_type: ObjectType, inputs: Iterable[Input]) -> list[str]:
         ids = [int(each["id"]) for each in inputs]
-        return [str(each["id"]) for page in self._portal.live(kind, ids, IDS_ONLY) for each in page]
+        return [str(each["id"]) for page in self._portal.live(object_type, ids, IDS_ONLY) for each in page]
 
 
 def _place(each: Input) -> tuple[str, str]:
@@ -160,5 +160,5 @@ def _full_ones(results: Iterable[Result], inputs: Iterable[Input]) -> Iterator[I
 
 def _silent(inputs: Iterable[Input], reply: Reply) -> list[Input]:
     """Return the inputs of which a reply says nothing."""
-    told = {str(result["from"]["id"]) for result in reply["results"]} | named_ids(reply)
-    return [each for each in inputs if each["id"] not in told]
+    explained = {str(result["from"]["id"]) for result in reply["results"]} | named_ids(reply)
+    return [each for each in inputs if each["id"] not in explained]

@@ -38,14 +38,14 @@ from tap_hubspot_dw.reading.change_window import (
 )
 from tap_hubspot_dw.reading.id_ranges import (
     EVERYTHING,
-    LEAST_TO_SHARE,
+    LEAST_TO_SPLIT,
     RANGE_RECORDS,
     NotPositionalError,
     Range,
-    Share,
+    Slice,
     checked_page,
 )
-from tap_hubspot_dw.records.page_decoder import IDS_ONLY, Wanted
+from tap_hubspot_dw.records.page_decoder import IDS_ONLY, PageDecoder
 from tap_hubspot_dw.routes import path
 from tap_hubspot_dw.timestamps import clock_ahead, now, parse_timestamp
 
@@ -64,22 +64,24 @@ _SHORT_PAGE_WAITS = (0.0, 0.5)
 
 
 def _by_ids_if_refused(
-    read: Callable[Concatenate[Portal, ObjectType, Wanted, P], Iterator[Page]],
-) -> Callable[Concatenate[Portal, ObjectType, Wanted, P], Iterator[Page]]:
+    read: Callable[Concatenate[Portal, ObjectType, PageDecoder, P], Iterator[Page]],
+) -> Callable[Concatenate[Portal, ObjectType, PageDecoder, P], Iterator[Page]]:
     """Read a list again whose URL is too long for HubSpot, now with ids alone in it; some pages perhaps twice.
 
     No list with a URL of that length is asked for any more.
     """
 
     @wraps(read)
-    def pages(portal: Portal, kind: ObjectType, wanted: Wanted, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Page]:
+    def pages(
+        portal: Portal, object_type: ObjectType, decoder: PageDecoder, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Iterator[Page]:
         try:
-            yield from read(portal, kind, wanted, *args, **kwargs)
+            yield from read(portal, object_type, decoder, *args, **kwargs)
         except RequestError as error:
             if error.status not in _TOO_LONG:
                 raise
-            portal.avoid_urls_of(kind, wanted)
-            yield from read(portal, kind, wanted, *args, **kwargs)
+            portal.avoid_urls_of(object_type, decoder)
+            yield from read(portal, object_type, decoder, *args, **kwargs)
 
     return pages
 
@@ -110,30 +112,32 @@ class Portal:
         """Return the portal's custom objects."""
         return self._describe("schemas", {})
 
-    def properties(self, kind: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
+    def properties(self, object_type: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
         """Return the definitions of an object type's properties that are not archived; asked once, or `anew`.
 
         One without a name, which cannot be asked for, is left out with a warning.
         """
-        found = self._describe("properties", {"type": kind.type_id}, anew=anew)
+        found = self._describe("properties", {"type": object_type.type_id}, anew=anew)
         named = [each for each in found if isinstance(each.get("name"), str) and each["name"]]
-        if len(named) < len(found) and kind.type_id not in self._nameless:
-            self._nameless.add(kind.type_id)
+        if len(named) < len(found) and object_type.type_id not in self._nameless:
+            self._nameless.add(object_type.type_id)
             self._logger.warning(
-                "%s: %s of HubSpot's properties have no name and are left out.", kind.name, len(found) - len(named)
+                "%s: %s of HubSpot's properties have no name and are left out.",
+                object_type.name,
+                len(found) - len(named),
             )
         return named
 
-    def pipelines(self, kind: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
+    def pipelines(self, object_type: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
         """Return an object type's pipelines with their stages; asked once, or `anew`.
 
         Raises:
             NoPipelinesError: HubSpot refuses those of a custom object, as it does where there are none (observed).
         """
         try:
-            return self._describe("pipelines", {"type": kind.type_id}, anew=anew)
+            return self._describe("pipelines", {"type": object_type.type_id}, anew=anew)
         except (RequestError, ForbiddenError) as error:
-            if kind.has_pipelines is not None:
+            if object_type.has_pipelines is not None:
                 raise
             raise NoPipelinesError(str(error)) from error
 
@@ -145,15 +149,15 @@ class Portal:
                 yield from reply["results"]
 
     @_by_ids_if_refused
-    def listed(self, kind: ObjectType, wanted: Wanted) -> Iterator[Page]:
+    def listed(self, object_type: ObjectType, decoder: PageDecoder) -> Iterator[Page]:
         """Yield every live object in pages, by HubSpot's own cursor; some perhaps twice."""
-        params, listed = self._list_params(kind, wanted)
-        where = path("list", self._version, type=kind.type_id)
+        params, listed = self._list_params(object_type, decoder)
+        where = path("list", self._version, type=object_type.type_id)
         for page in self._whole_list(where, params, listed.decode):
-            yield page if listed is wanted else self._batch_read(kind, page, wanted)
+            yield page if listed is decoder else self._batch_read(object_type, page, decoder)
 
     @_by_ids_if_refused
-    def listed_range(self, kind: ObjectType, wanted: Wanted, share: Share) -> Iterator[Page]:
+    def listed_range(self, object_type: ObjectType, decoder: PageDecoder, id_slice: Slice) -> Iterator[Page]:
         """Yield the live objects of a range of ids in pages, above the id that it has been read to.
 
         It ends where HubSpot says so, which need not be the end: see `Account`.
@@ -161,9 +165,9 @@ class Portal:
         Raises:
             NotPositionalError: HubSpot's list cannot be entered at an id.
         """
-        params, listed = self._list_params(kind, wanted)
-        where = path("list", self._version, type=kind.type_id)
-        above, waits = share.reached, iter(_SHORT_PAGE_WAITS)
+        params, listed = self._list_params(object_type, decoder)
+        where = path("list", self._version, type=object_type.type_id)
+        above, waits = id_slice.reached, iter(_SHORT_PAGE_WAITS)
         while True:
             try:
                 shifted = {**params, "after": str(above + 1)} if above else params
@@ -173,9 +177,9 @@ class Portal:
                     raise NotPositionalError(str(error)) from error
                 raise
             results, last = checked_page(reply, above, int(params["limit"]))
-            through = share.reach(last, len(results))
+            through = id_slice.reach(last, len(results))
             page = [each for each in results if through is None or int(each["id"]) <= through]
-            yield page if listed is wanted else self._batch_read(kind, page, wanted)
+            yield page if listed is decoder else self._batch_read(object_type, page, decoder)
             if not reply.get("paging") or (through is not None and last >= through):
                 return
             if last == above:
@@ -185,17 +189,17 @@ class Portal:
             above = last
 
     def boundaries(
-        self, kind: ObjectType, above: int, window: Window | None = None, *, expected: int | None = None
+        self, object_type: ObjectType, above: int, window: Window | None = None, *, expected: int | None = None
     ) -> Iterator[int]:
         """Yield the id of every 10,000th object above an id and of the last, of those modified in the window, if any.
 
         Hints only: the search index lags and may lack some. `expected` is how many it counts, if that is known.
         """
-        url = path("search", self._version, type=kind.type_id)
+        url = path("search", self._version, type=object_type.type_id)
         left = RANGE_RECORDS if expected is None else expected
-        while left >= LEAST_TO_SHARE:
+        while left >= LEAST_TO_SPLIT:
             offset = min(left, RANGE_RECORDS) - 1
-            body = search_body(kind.modified_property, window, ["hs_object_id"], Range(above), 1)
+            body = search_body(object_type.modified_property, window, ["hs_object_id"], Range(above), 1)
             try:
                 reply = self._post(url, {**body, "after": str(offset)}, SEARCH, decoded=IDS_ONLY.decode)
             except RequestError:  # not searchable: the list is one range
@@ -210,19 +214,19 @@ class Portal:
             else:
                 return
 
-    def count(self, kind: ObjectType, span: Range = EVERYTHING, window: Window | None = None) -> int | None:
+    def count(self, object_type: ObjectType, span: Range = EVERYTHING, window: Window | None = None) -> int | None:
         """Return how many live objects of a range of ids the search index counts, of those modified in a window.
 
         The index may lag (documented). None where it is refused.
         """
-        body = search_body(kind.modified_property, window, ["hs_object_id"], span, 1)
+        body = search_body(object_type.modified_property, window, ["hs_object_id"], span, 1)
         try:
-            where = path("search", self._version, type=kind.type_id)
+            where = path("search", self._version, type=object_type.type_id)
             return int(self._post(where, body, SEARCH, decoded=shapes.counted)["total"])
         except RequestError:
             return None
 
-    def archived(self, kind: ObjectType) -> Iterator[HubSpotObject]:
+    def archived(self, object_type: ObjectType) -> Iterator[HubSpotObject]:
         """Yield every object archived in the last 90 days (documented), with the properties of `IDS_ONLY`.
 
         Some perhaps twice.
@@ -231,11 +235,11 @@ class Portal:
             RequestError: this object type has no archived list (observed for some), or not now.
         """
         params = {"limit": str(LIST_PAGE_SIZE), "archived": "true", "properties": ",".join(IDS_ONLY.names)}
-        for page in self._whole_list(path("list", self._version, type=kind.type_id), params, IDS_ONLY.decode):
+        for page in self._whole_list(path("list", self._version, type=object_type.type_id), params, IDS_ONLY.decode):
             yield from page
 
     def changed(
-        self, kind: ObjectType, window: Window | None, wanted: Wanted, span: Range = EVERYTHING
+        self, object_type: ObjectType, window: Window | None, decoder: PageDecoder, span: Range = EVERYTHING
     ) -> Iterator[tuple[Page, int]]:
         """Yield the live objects of a range of ids modified in the window, if there is one, by ascending id.
 
@@ -244,26 +248,26 @@ class Portal:
         Raises:
             UnsortedError: HubSpot does not sort this search by id.
         """
-        url = path("search", self._version, type=kind.type_id)
+        url = path("search", self._version, type=object_type.type_id)
         while True:
-            body = search_body(kind.modified_property, window, wanted.names, span, 2 * self._page_size)
-            reply = self._first_page(url, body, wanted)
+            body = search_body(object_type.modified_property, window, decoder.names, span, 2 * self._page_size)
+            reply = self._first_page(url, body, decoder)
             ids = ascending_ids(reply["results"], span.above)
             yield reply["results"], int(reply.get("total", len(ids)))
             if is_last(reply) or not ids:
                 return
             span = Range(ids[-1], span.through)
 
-    def changed_ids(self, kind: ObjectType, window: Window) -> Iterator[list[int]]:
+    def changed_ids(self, object_type: ObjectType, window: Window) -> Iterator[list[int]]:
         """Yield the ids of the live objects modified in the window, some perhaps twice."""
         try:
-            for page, _ in self.changed(kind, window, IDS_ONLY):
+            for page, _ in self.changed(object_type, window, IDS_ONLY):
                 yield [int(each["id"]) for each in page]
         except UnsortedError:
-            for page in self.changed_in_slices(kind, window, IDS_ONLY):
+            for page in self.changed_in_slices(object_type, window, IDS_ONLY):
                 yield [int(each["id"]) for each in page]
 
-    def changed_in_slices(self, kind: ObjectType, window: Window, wanted: Wanted) -> Iterator[Page]:
+    def changed_in_slices(self, object_type: ObjectType, window: Window, decoder: PageDecoder) -> Iterator[Page]:
         """Yield the live objects modified in the window, in any order: halve it until a page holds a slice.
 
         Slices come in the order of time, and the last has no end: what is edited meanwhile is in it.
@@ -272,14 +276,14 @@ class Portal:
             ReplyError: more objects share a millisecond, or change meanwhile, than a search gives, or HubSpot does not
                 heed the window.
         """
-        url = path("search", self._version, type=kind.type_id)
+        url = path("search", self._version, type=object_type.type_id)
         slices, now, asked, most = [window], self.client.now(), 0, 1
         while slices:
             if asked >= most:
                 raise ReplyError(f"HubSpot's search at {url} finds the same in every slice of time: run again later.")
             part = slices.pop()
-            body = search_body(kind.modified_property, part, wanted.names, EVERYTHING, 2 * self._page_size)
-            reply = self._first_page(url, body, wanted)
+            body = search_body(object_type.modified_property, part, decoder.names, EVERYTHING, 2 * self._page_size)
+            reply = self._first_page(url, body, decoder)
             total = int(reply.get("total", 0))
             asked, most = asked + 1, max(most, _SLICES_A_PAGE * (total // (2 * self._page_size) + 2))
             if is_last(reply):
@@ -288,16 +292,16 @@ class Portal:
                 slices += reversed(halves)
             elif total > MOST_RESULTS:
                 raise ReplyError(
-                    f"{total:,} {kind.name} changed in the same millisecond and HubSpot does not sort them by id: "
-                    "run with --full-refresh."
+                    f"{total:,} {object_type.name} changed in the same millisecond, and HubSpot does not sort them "
+                    "by id: run with --full-refresh."
                     if part.until
-                    else f"{total:,} {kind.name} changed while changes were read, and HubSpot does not sort them by "
-                    "id: run again."
+                    else f"{total:,} {object_type.name} changed while changes were read, and HubSpot does not sort "
+                    "them by id: run again."
                 )
             else:
-                yield from self._by_offset(url, body, reply, wanted)
+                yield from self._by_offset(url, body, reply, decoder)
 
-    def _by_offset(self, url: str, body: dict[str, Any], reply: Reply, wanted: Wanted) -> Iterator[Page]:
+    def _by_offset(self, url: str, body: dict[str, Any], reply: Reply, decoder: PageDecoder) -> Iterator[Page]:
         """Yield the pages of a search from its first on, by `after`; again while what left it has shifted others.
 
         Raises:
@@ -312,23 +316,25 @@ class Portal:
                 if not reply.get("paging") or read > int(reply.get("total", 0)):
                     break
                 read += len(reply["results"])  # not its `after`, which steps over what a short page hides
-                reply = self._first_page(url, {**body, "after": str(read)}, wanted)
+                reply = self._first_page(url, {**body, "after": str(read)}, decoder)
             if len(ids) >= int(reply.get("total", 0)):
                 return
-            reply = self._first_page(url, body, wanted)
+            reply = self._first_page(url, body, decoder)
         raise ReplyError(f"HubSpot's search at {url} counts {reply.get('total')} and shows {len(ids)}: run again.")
 
-    def live(self, kind: ObjectType, ids: Sequence[int], wanted: Wanted) -> Iterator[Page]:
+    def live(self, object_type: ObjectType, ids: Sequence[int], decoder: PageDecoder) -> Iterator[Page]:
         """Yield those of the objects that are live, in pages; archived, merged and deleted ones are left out."""
         for start in range(0, len(ids), LIST_PAGE_SIZE):
             page: Page = [{"id": str(each)} for each in ids[start : start + LIST_PAGE_SIZE]]
-            yield self._batch_read(kind, page, wanted)
+            yield self._batch_read(object_type, page, decoder)
 
-    def by_id(self, kind: ObjectType, ids: Sequence[str], wanted: Wanted, *, archived: bool = False) -> Iterator[Page]:
+    def by_id(
+        self, object_type: ObjectType, ids: Sequence[str], decoder: PageDecoder, *, archived: bool = False
+    ) -> Iterator[Page]:
         """Yield what HubSpot has under these ids, in pages; for a merged one it is the survivor (observed)."""
-        where = path("batch_read", self._version, type=kind.type_id) + ("?archived=true" if archived else "")
+        where = path("batch_read", self._version, type=object_type.type_id) + ("?archived=true" if archived else "")
         for start in range(0, len(ids), LIST_PAGE_SIZE):
-            yield self._batch(where, kind, ids[start : start + LIST_PAGE_SIZE], wanted)
+            yield self._batch(where, object_type, ids[start : start + LIST_PAGE_SIZE], decoder)
 
     def usage(self) -> dict[str, int]:
         """Return how many records HubSpot's limits say there are, by object type id; nothing where they do not.
@@ -347,12 +353,12 @@ class Portal:
         rows = [row for some in lists if isinstance(some, list) for row in some if isinstance(row, dict)]
         return {str(row.get("objectTypeId")): row["usage"] for row in rows if isinstance(row.get("usage"), int)}
 
-    def clock_ahead(self, kind: ObjectType) -> timedelta | None:
+    def clock_ahead(self, object_type: ObjectType) -> timedelta | None:
         """Return by how much this machine's clock is ahead of HubSpot's, by the body of a reply; None where it is mute.
 
         A batch read says when it was completed (observed); a proxy may write `Date`, but not that.
         """
-        where = path("batch_read", self._version, type=kind.type_id)
+        where = path("batch_read", self._version, type=object_type.type_id)
         sent_at = now()
         try:
             reply = self._post(where, {"inputs": [{"id": "1"}], "properties": []}, decoded=decode)
@@ -364,14 +370,14 @@ class Portal:
             return None
         return clock_ahead(completed_at, sent_at, now())
 
-    def associations(self, from_kind: ObjectType, to_kind: ObjectType, inputs: Sequence[dict[str, str]]) -> Reply:
+    def associations(self, from_type: ObjectType, to_type: ObjectType, inputs: Sequence[dict[str, str]]) -> Reply:
         """Return HubSpot's reply about the associations of up to 1,000 records: see `AssociationReader`."""
-        where = path("associations", self._version, type=from_kind.type_id, to=to_kind.type_id)
+        where = path("associations", self._version, type=from_type.type_id, to=to_type.type_id)
         return self._post(where, {"inputs": inputs}, ASSOCIATIONS, decoded=shapes.associations)
 
-    def association_types(self, from_kind: ObjectType, to_kind: ObjectType) -> list[dict[str, Any]]:
+    def association_types(self, from_type: ObjectType, to_type: ObjectType) -> list[dict[str, Any]]:
         """Return the types of associations that there can be from one object type to the other."""
-        where = path("labels", self._version, type=from_kind.type_id, to=to_kind.type_id)
+        where = path("labels", self._version, type=from_type.type_id, to=to_type.type_id)
         found: list[dict[str, Any]] = self._get(where, budget=ASSOCIATIONS)["results"]
         return found
 
@@ -452,40 +458,42 @@ class Portal:
             if circle.closes(after):
                 raise ReplyError(f"HubSpot's list at {where} does not advance beyond {after}: run again later.")
 
-    def avoid_urls_of(self, kind: ObjectType, wanted: Wanted) -> None:
+    def avoid_urls_of(self, object_type: ObjectType, decoder: PageDecoder) -> None:
         """Ask for no list any more with a URL as long as that of a list of these properties."""
-        characters = self._characters(kind, wanted)
+        characters = self._characters(object_type, decoder)
         if characters <= self._longest_url[0]:
             self._longest_url[0] = characters - 1
             self._logger.info("HubSpot takes no URL of %d characters: such lists are read by id.", characters)
 
-    def _characters(self, kind: ObjectType, wanted: Wanted) -> int:
-        return len(path("list", self._version, type=kind.type_id)) + len(quote(",".join(wanted.names), safe=","))
+    def _characters(self, object_type: ObjectType, decoder: PageDecoder) -> int:
+        return len(path("list", self._version, type=object_type.type_id)) + len(
+            quote(",".join(decoder.names), safe=",")
+        )
 
-    def _list_params(self, kind: ObjectType, wanted: Wanted) -> tuple[dict[str, str], Wanted]:
+    def _list_params(self, object_type: ObjectType, decoder: PageDecoder) -> tuple[dict[str, str], PageDecoder]:
         """Return a list's parameters, and what it gives: ids only where the URL would be too long.
 
         Then batch read gives the properties; an object that is archived between the two is left to the sweep of
         archived objects.
         """
-        is_wide = self._characters(kind, wanted) > self._longest_url[0]
-        is_wide = is_wide or any("," in name for name in wanted.names)  # in a URL they would be two
-        listed = IDS_ONLY if is_wide else wanted
+        is_wide = self._characters(object_type, decoder) > self._longest_url[0]
+        is_wide = is_wide or any("," in name for name in decoder.names)  # in a URL they would be two
+        listed = IDS_ONLY if is_wide else decoder
         params = {"limit": str(self._page_size), "archived": "false", "properties": ",".join(listed.names)}
         return params, listed
 
-    def _batch_read(self, kind: ObjectType, page: Page, wanted: Wanted) -> Page:
+    def _batch_read(self, object_type: ObjectType, page: Page, decoder: PageDecoder) -> Page:
         """Return the listed objects with their properties, in the page's order.
 
         An id that was merged meanwhile gives the survivor (observed), which has its own place in the list.
         """
         if not page:
             return []
-        where = path("batch_read", self._version, type=kind.type_id)
-        read = {each["id"]: each for each in self._batch(where, kind, [each["id"] for each in page], wanted)}
+        where = path("batch_read", self._version, type=object_type.type_id)
+        read = {each["id"]: each for each in self._batch(where, object_type, [each["id"] for each in page], decoder)}
         return [read[each["id"]] for each in page if each["id"] in read]
 
-    def _batch(self, where: str, kind: ObjectType, ids: Sequence[str], wanted: Wanted) -> Page:
+    def _batch(self, where: str, object_type: ObjectType, ids: Sequence[str], decoder: PageDecoder) -> Page:
         """Return what a batch read gives for up to 100 ids; one that its reply does not explain is asked for again.
 
         Raises:
@@ -494,18 +502,20 @@ class Portal:
         found: Page = []
         asked: Sequence[str] = ids
         for seconds in (*_EMPTY_PAGE_WAITS, None):
-            body = {"inputs": [{"id": each} for each in asked], "properties": wanted.names}
-            reply = self._post(where, body, decoded=wanted.decode)
-            check_batch_errors(reply, kind.name)
+            body = {"inputs": [{"id": each} for each in asked], "properties": decoder.names}
+            reply = self._post(where, body, decoded=decoder.decode)
+            check_batch_errors(reply, object_type.name)
             found += reply["results"]
-            asked = _unexplained(asked, reply, wanted)
+            asked = _unexplained(asked, reply, decoder)
             if not asked:
                 return found
             if seconds is not None:
                 self.client.wait(seconds)
-        raise ReplyError(f"HubSpot does not say what became of {len(asked)} {kind.name} of a batch: run again later.")
+        raise ReplyError(
+            f"HubSpot does not say what became of {len(asked)} {object_type.name} of a batch: run again later."
+        )
 
-    def _first_page(self, url: str, body: dict[str, Any], wanted: Wanted) -> Reply:
+    def _first_page(self, url: str, body: dict[str, Any], decoder: PageDecoder) -> Reply:
         """Return a search's reply, asking again while it is an empty page that announces another (observed).
 
         Following its `after` would step over whatever the empty page hides.
@@ -514,7 +524,7 @@ class Portal:
             ReplyError: it stays empty.
         """
         for seconds in (*_EMPTY_PAGE_WAITS, None):
-            reply = self._post(url, body, SEARCH, decoded=wanted.decode)
+            reply = self._post(url, body, SEARCH, decoded=decoder.decode)
             if reply["results"] or is_last(reply):
                 return reply
             if seconds is not None:
@@ -524,14 +534,14 @@ class Portal:
         )
 
 
-def _unexplained(asked: Sequence[str], reply: Reply, wanted: Wanted) -> list[str]:
+def _unexplained(asked: Sequence[str], reply: Reply, decoder: PageDecoder) -> list[str]:
     """Return the ids that a batch read's reply neither gives nor names as gone nor as merged into what it gives."""
-    told: set[int] = set()
+    explained: set[int] = set()
     for each in reply["results"]:
-        told.update(map(int, (each["id"], *filter(str.isdecimal, wanted.merged_ids(each["properties"])))))
+        explained.update(map(int, (each["id"], *filter(str.isdecimal, decoder.merged_ids(each["properties"])))))
     for error in reply.get("errors") or ():
         named = (error.get("context") or {}).get("ids")
         if not isinstance(named, list):
             return []  # HubSpot promises no field of an error: it may mean any of them
-        told.update(int(each) for each in map(str, named) if each.isdecimal())
-    return [each for each in asked if int(each) not in told]
+        explained.update(int(each) for each in map(str, named) if each.isdecimal())
+    return [each for each in asked if int(each) not in explained]

@@ -13,13 +13,13 @@ from tap_hubspot_dw.reading.change_window import Window
 class Pair:
     """Two object types whose associations are read from the first to the second."""
 
-    from_kind: ObjectType
-    to_kind: ObjectType
+    from_type: ObjectType
+    to_type: ObjectType
 
     @property
     def name(self) -> str:
         """How state and log call the pair."""
-        return f"{self.from_kind.name}:{self.to_kind.name}"
+        return f"{self.from_type.name}:{self.to_type.name}"
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class Group:
     window: Window | None = None
 
     @property
-    def from_kind(self) -> ObjectType:
+    def from_type(self) -> ObjectType:
         """The object type that all of the pairs are read from."""
-        return self.pairs[0].from_kind
+        return self.pairs[0].from_type
 
 
-def pairs(kinds: Iterable[ObjectType], chosen: Iterable[tuple[str, str]] | None) -> list[Pair]:
-    """Return every unordered pair of `kinds`, or of those the `chosen` ones, each from its fixed side."""
-    ordered = sorted(kinds, key=lambda kind: (kind.rank, kind.type_id), reverse=True)
-    every = [Pair(kind, other) for i, kind in enumerate(ordered) for other in ordered[i:]]
+def pairs(object_types: Iterable[ObjectType], chosen: Iterable[tuple[str, str]] | None) -> list[Pair]:
+    """Return every unordered pair of `object_types`, or of those the `chosen` ones, each from its fixed side."""
+    ordered = sorted(object_types, key=lambda object_type: (object_type.rank, object_type.type_id), reverse=True)
+    every = [Pair(object_type, other) for i, object_type in enumerate(ordered) for other in ordered[i:]]
     if chosen is None:
         return every
     wanted = {frozenset(names) for names in chosen}
-    return [pair for pair in every if frozenset((pair.from_kind.name, pair.to_kind.name)) in wanted]
+    return [pair for pair in every if frozenset((pair.from_type.name, pair.to_type.name)) in wanted]

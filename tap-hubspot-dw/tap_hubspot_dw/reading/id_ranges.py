@@ -19,7 +19,7 @@ from tap_hubspot_dw.http import shapes
 from tap_hubspot_dw.shown import shown
 
 RANGE_RECORDS = 10_000  # as far as one search request reaches (documented)
-LEAST_TO_SHARE = 2_000  # records that are worth a second reader: twenty pages, for one that is read twice
+LEAST_TO_SPLIT = 2_000  # records that are worth a second reader: twenty pages, for one that is read twice
 
 
 class NotPositionalError(Exception):
@@ -78,7 +78,7 @@ def cut(gap: Range, boundaries: Iterable[int]) -> Iterator[Range]:
     yield Range(above, gap.through)
 
 
-class Share:
+class Slice:
     """A range of ids that one reader reads; another one may take over its end, but never what was reached."""
 
     def __init__(self, span: Range, expected: int, lock: threading.Lock) -> None:
@@ -138,7 +138,7 @@ class Share:
         return self.cut((self._reached + through) // 2)
 
 
-class Shares:
+class Slices:
     """Gives readers ranges of ids: first the gaps, cut at their boundaries, then halves of what others have to read.
 
     An iterator that one thread at a time advances, while the readers of what it gave go on. `boundaries` finds the ids
@@ -151,13 +151,13 @@ class Shares:
         self._ends: Iterator[int] = iter(())
         self._expected = expected
         self._lock = threading.Lock()
-        self._given: list[Share] = []
+        self._given: list[Slice] = []
 
-    def __iter__(self) -> Iterator[Share]:
+    def __iter__(self) -> Iterator[Slice]:
         """Return itself."""
         return self
 
-    def __next__(self) -> Share:
+    def __next__(self) -> Slice:
         """Return a range that nobody reads yet."""
         for boundary in self._ends:
             with self._lock:
@@ -172,15 +172,15 @@ class Shares:
             with self._lock:
                 return self._give(gap, self._expected)
         with self._lock:
-            longest = max(self._given, key=Share.remaining, default=None)
-            if longest is None or (remaining := longest.remaining()) < LEAST_TO_SHARE or not (rest := longest.halve()):
+            longest = max(self._given, key=Slice.remaining, default=None)
+            if longest is None or (remaining := longest.remaining()) < LEAST_TO_SPLIT or not (rest := longest.halve()):
                 raise StopIteration
             return self._give(rest, int(remaining / 2))
 
-    def _give(self, span: Range, expected: int) -> Share:
-        share = Share(span, expected, self._lock)
-        self._given = [each for each in self._given if each.remaining()] + [share]
-        return share
+    def _give(self, span: Range, expected: int) -> Slice:
+        id_slice = Slice(span, expected, self._lock)
+        self._given = [each for each in self._given if each.remaining()] + [id_slice]
+        return id_slice
 
 
 def checked_page(reply: Mapping[str, Any], above: int, limit: int) -> tuple[list[dict[str, Any]], int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 
-class SeenIds:
+class IdFeed:
     """The ids of one object type that this run reads: those changed since a moment, or all of them.
 
     One thread begins and ends; any number add, wait and read. Whoever promises ids (puts this into

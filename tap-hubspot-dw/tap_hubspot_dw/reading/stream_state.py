@@ -95,11 +95,11 @@ class StreamState:
         lists: dict[str, int | None] = dict.fromkeys(_texts("objects", saved.get("objects")))  # an older release's
         lists |= {name: _whole("lists", each) for name, each in _object("lists", saved.get("lists")).items()}
         return cls(
-            bookmark=_moment("replication_key_value", saved.get("replication_key_value")),
+            bookmark=_timestamp("replication_key_value", saved.get("replication_key_value")),
             version=version,
-            full_pass_at=_moment("full_pass_at", saved.get("full_pass_at")),
+            full_pass_at=_timestamp("full_pass_at", saved.get("full_pass_at")),
             full_pass=full_pass,
-            pairs={pair: moment for pair, each in pairs.items() if (moment := _moment("pairs", each))},
+            pairs={pair: timestamp for pair, each in pairs.items() if (timestamp := _timestamp("pairs", each))},
             pair_passes=_pair_passes(_object("pair_passes", saved.get("pair_passes"))),
             lists=lists,
             archived=_ids("archived", saved.get("archived")),
@@ -119,7 +119,7 @@ class StreamState:
         if self.full_pass_at:
             saved["full_pass_at"] = format_timestamp(self.full_pass_at)
         if self.pairs:
-            saved["pairs"] = {pair: format_timestamp(moment) for pair, moment in self.pairs.items()}
+            saved["pairs"] = {pair: format_timestamp(timestamp) for pair, timestamp in self.pairs.items()}
         if self.pair_passes:
             saved["pair_passes"] = {
                 pair: {"at": format_timestamp(each.started_at), "version": each.version, "rows": each.rows}
@@ -168,14 +168,14 @@ class StreamState:
         return self.full_pass is not None or is_too_old(self.full_pass_at, refresh, started_at)
 
 
-def is_too_old(moment: datetime | None, refresh: timedelta | None, started_at: datetime) -> bool:
+def is_too_old(timestamp: datetime | None, refresh: timedelta | None, started_at: datetime) -> bool:
     """Tell whether what was read then has to be read again; if `refresh` is None it never has.
 
-    A moment in the future says nothing: the clock was ahead then.
+    A timestamp in the future says nothing: the clock was ahead then.
     """
-    if not refresh or not moment:
+    if not refresh or not timestamp:
         return False
-    return moment > started_at or started_at - moment >= refresh
+    return timestamp > started_at or started_at - timestamp >= refresh
 
 
 def bookmarks_of(state: Any) -> dict[str, dict[str, Any]]:
@@ -192,17 +192,17 @@ def bookmarks_of(state: Any) -> dict[str, dict[str, Any]]:
         else:
             break
     if not isinstance(state, dict):
-        raise ValueError(f"it is {_told(state)}, not an object with bookmarks")
+        raise ValueError(f"it is {_type_name(state)}, not an object with bookmarks")
     if not state:
         return {}
     if "bookmarks" not in state:
         raise ValueError(f"it has no bookmarks, but {_names(state)}")
     bookmarks = state["bookmarks"]
     if not isinstance(bookmarks, dict):
-        raise ValueError(f"its bookmarks are {_told(bookmarks)}, not an object")
+        raise ValueError(f"its bookmarks are {_type_name(bookmarks)}, not an object")
     for stream, each in bookmarks.items():
         if not isinstance(each, dict):
-            raise ValueError(f"the bookmark of {stream} is {_told(each)}, not an object")
+            raise ValueError(f"the bookmark of {stream} is {_type_name(each)}, not an object")
     return bookmarks
 
 
@@ -216,13 +216,13 @@ def _names(keys: Iterable[str]) -> str:
     return ", ".join(names[:_NAMED_KEYS]) + (", …" if len(names) > _NAMED_KEYS else "")
 
 
-def _told(value: Any) -> str:
-    kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return kinds.get(type(value), "a number")
+def _type_name(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
 
 
-def _moment(key: str, value: Any) -> datetime | None:
-    """Return a moment that may be written as ISO 8601, or as seconds or milliseconds since 1970.
+def _timestamp(key: str, value: Any) -> datetime | None:
+    """Return a timestamp that may be written as ISO 8601, or as seconds or milliseconds since 1970.
 
     One before 1970 says no more than 1970: everything is to be read.
     """
@@ -232,14 +232,14 @@ def _moment(key: str, value: Any) -> datetime | None:
         value = float(value) if "." in value else int(value)
     try:
         if isinstance(value, str):
-            moment = parse_timestamp(value.strip())
+            timestamp = parse_timestamp(value.strip())
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            moment = EPOCH + timedelta(seconds=value if abs(value) < _MOST_SECONDS else value / 1000)
+            timestamp = EPOCH + timedelta(seconds=value if abs(value) < _MOST_SECONDS else value / 1000)
         else:
             raise ValueError
     except (ValueError, OverflowError):
-        raise ValueError(f"{key} is {_told(value)} that names no moment") from None
-    return max(moment, _EARLIEST)
+        raise ValueError(f"{key} is {_type_name(value)} that names no timestamp") from None
+    return max(timestamp, _EARLIEST)
 
 
 def _whole(key: str, value: Any) -> int:
@@ -248,7 +248,7 @@ def _whole(key: str, value: Any) -> int:
     if isinstance(value, float) and math.isfinite(value) and value == math.floor(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _MOST:
-        raise ValueError(f"{key} has {_told(value)} where a whole number belongs")
+        raise ValueError(f"{key} has {_type_name(value)} where a whole number belongs")
     return value
 
 
@@ -256,13 +256,13 @@ def _object(key: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ValueError(f"{key} is {_told(value)}, not an object")
+        raise ValueError(f"{key} is {_type_name(value)}, not an object")
     return value
 
 
 def _texts(key: str, value: Any) -> list[str]:
     if not isinstance(value, list | None) or not all(isinstance(each, str) for each in value or ()):
-        raise ValueError(f"{key} is {_told(value)}, not a list of texts")
+        raise ValueError(f"{key} is {_type_name(value)}, not a list of texts")
     return value or []
 
 
@@ -270,14 +270,14 @@ def _ids(key: str, value: Any) -> set[int]:
     if value is None:
         return set()
     if not isinstance(value, str):
-        raise ValueError(f"{key} is {_told(value)}, not a text")
+        raise ValueError(f"{key} is {_type_name(value)}, not a text")
     return unpack(value)
 
 
 def _full_pass(saved: Mapping[str, Any]) -> FullPass | None:
     if not saved:
         return None
-    started_at = _moment("full_pass", saved.get("started_at"))
+    started_at = _timestamp("full_pass", saved.get("started_at"))
     ranges = saved.get("ranges")
     if started_at is None or not isinstance(ranges, list | None):
         raise ValueError("full_pass is not one that this tap began")
@@ -311,7 +311,7 @@ def _pair_passes(saved: Mapping[str, Any]) -> dict[str, PairPass]:
     passes = {}
     for pair, each in saved.items():
         values = _object("pair_passes", each)
-        at = _moment("pair_passes", values.get("at"))
+        at = _timestamp("pair_passes", values.get("at"))
         if at and values.get("version") is not None:
             version, rows = (_whole("pair_passes", values.get(key)) for key in ("version", "rows"))
             passes[pair] = PairPass(at, version, rows)

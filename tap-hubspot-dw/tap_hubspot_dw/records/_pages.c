@@ -12,17 +12,17 @@
 #include "json_text.h"
 
 enum { TEXT, NUMBER, BOOLEAN, DATE, DATE_TIME, INVALID }; /* kinds, as `records` numbers them */
-typedef enum { FAILED = -1, ODD = 0, DONE = 1 } Outcome;  /* FAILED: a Python error is set */
+typedef enum { FAILED = -1, NOT_PLAIN = 0, DONE = 1 } Outcome;  /* FAILED: a Python error is set */
 
-/* Read null, true, false or text; ODD for all others. */
+/* Read null, true, false or text; NOT_PLAIN for all others. */
 static Place after_scalar(Place p, Place end, Value *value)
 {
     *value = (Value){0};
     switch (*p) {
     case '"': return after_text(p, end, value);
-    case 'n': value->found = NOTHING; return after_word(p, "null");
-    case 't': value->found = TRUTH; return after_word(p, "true");
-    case 'f': value->found = FALSEHOOD; return after_word(p, "false");
+    case 'n': value->type = NOTHING; return after_word(p, "null");
+    case 't': value->type = TRUTH; return after_word(p, "true");
+    case 'f': value->type = FALSEHOOD; return after_word(p, "false");
     default: return NULL;
     }
 }
@@ -61,7 +61,7 @@ static int put_word(Buffer *buffer, const char *word) { return put(buffer, word,
 /* A reader: the wanted properties and the columns that they go to. */
 
 typedef struct {
-    int property, kind;
+    int property, type;
     char *key; /* `,"column":` */
     size_t key_size;
 } Column;
@@ -70,7 +70,7 @@ typedef struct {
     Names properties;
     Column *columns;
     int column_count, merged;
-    PyObject *convert; /* (kind, text) -> bytes, or ValueError */
+    PyObject *convert; /* (type, text) -> bytes, or ValueError */
 } Reader;
 
 static const char reader_name[] = "tap_hubspot_dw.records._pages.reader";
@@ -94,7 +94,7 @@ static int take_columns(Reader *reader, PyObject *columns)
         Column *column = &reader->columns[i];
         Py_ssize_t size;
         char *key;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(columns, i), "iiy#", &column->property, &column->kind, &key, &size))
+        if (!PyArg_ParseTuple(PyTuple_GetItem(columns, i), "iiy#", &column->property, &column->type, &key, &size))
             return 0;
         if (column->property < 0 || column->property >= reader->properties.count) {
             PyErr_SetString(PyExc_IndexError, "a column of no property");
@@ -134,29 +134,29 @@ static PyObject *make_reader(PyObject *Py_UNUSED(module), PyObject *arguments)
 }
 
 /* Whether it is a moment as `2026-03-30T12:00:00` with `Z` or `.000Z` behind it. */
-static int is_moment(Place p, Py_ssize_t size)
+static int is_timestamp(Place p, Py_ssize_t size)
 {
     if ((size != 20 && size != 24) || !is_day(p, size) || p[10] != 'T' || p[13] != ':' || p[16] != ':') return 0;
     if (!is_at_most(p + 11, 23) || !is_at_most(p + 14, 59) || !is_at_most(p + 17, 59) || p[size - 1] != 'Z') return 0;
     return size == 20 || (p[19] == '.' && number_at(p + 20, 3) >= 0);
 }
 
-/* Whether a number in Python would be written with just these characters: no sign or nought too many, no exponent. */
+/* Whether a number in Python would be written with just these characters: no sign or zero too many, no exponent. */
 static int is_plain_number(Place p, Py_ssize_t size)
 {
     Place start = p, end = p + size, point;
-    int is_negative = size && *p == '-', is_nought;
+    int is_negative = size && *p == '-', is_zero;
     if (is_negative) p++, start++;
     while (p < end && is_digit(*p)) p++;
     if (p == start || p - start > 18) return 0;
-    is_nought = *start == '0';
-    if (is_nought && p - start > 1) return 0;
-    if (p == end) return !(is_negative && is_nought);
+    is_zero = *start == '0';
+    if (is_zero && p - start > 1) return 0;
+    if (p == end) return !(is_negative && is_zero);
     if (*p != '.') return 0;
     point = ++p;
     while (p < end && is_digit(*p)) p++;
     if (p != end || p == point || p - point > 18) return 0;
-    if (!is_nought) return 1;
+    if (!is_zero) return 1;
     for (p = point; p < end && *p == '0'; p++) continue;
     return p == end ? end - point <= 6 : p - point < 6; /* beyond, Decimal writes an exponent */
 }
@@ -181,10 +181,10 @@ static PyObject *decoded(const Value *value)
 }
 
 /* Write what Python makes of a value; null if nothing, and then its text goes to `invalid`. */
-static Outcome put_converted(Reader *reader, Buffer *buffer, int kind, PyObject *argument, const char *name,
+static Outcome put_converted(Reader *reader, Buffer *buffer, int type, PyObject *argument, const char *name,
                              PyObject **invalid)
 {
-    PyObject *made = PyObject_CallFunction(reader->convert, "iO", kind, argument);
+    PyObject *made = PyObject_CallFunction(reader->convert, "iO", type, argument);
     char *bytes;
     Py_ssize_t size;
     int done;
@@ -200,49 +200,49 @@ static Outcome put_converted(Reader *reader, Buffer *buffer, int kind, PyObject 
     return put_word(buffer, "null") ? DONE : FAILED;
 }
 
-static Outcome put_value(Reader *reader, Buffer *buffer, int kind, const Value *value, const char *name,
+static Outcome put_value(Reader *reader, Buffer *buffer, int type, const Value *value, const char *name,
                          PyObject **invalid)
 {
     PyObject *text;
     Outcome outcome;
     int written = -1; /* not plain */
-    if (value->found == MISSING || value->found == NOTHING) return put_word(buffer, "null") ? DONE : FAILED;
-    if (value->found != STRING) return ODD;
-    if (kind == TEXT) {
-        if (value->escapes != ODDLY_ESCAPED) written = put_text(buffer, value);
+    if (value->type == MISSING || value->type == NOTHING) return put_word(buffer, "null") ? DONE : FAILED;
+    if (value->type != STRING) return NOT_PLAIN;
+    if (type == TEXT) {
+        if (value->escapes != RARELY_ESCAPED) written = put_text(buffer, value);
     } else if (value->size == 0) {
         written = put_word(buffer, "null");
-    } else if (kind == NUMBER) {
+    } else if (type == NUMBER) {
         if (is_plain_number(value->start, value->size)) written = put(buffer, value->start, (size_t)value->size);
-    } else if (kind == BOOLEAN) {
+    } else if (type == BOOLEAN) {
         int is_true = value->size == 4 && !memcmp(value->start, "true", 4);
         if (is_true || (value->size == 5 && !memcmp(value->start, "false", 5)))
             written = put(buffer, value->start, (size_t)value->size);
-    } else if (kind == DATE) {
+    } else if (type == DATE) {
         if (value->size == 10 && is_day(value->start, value->size)) written = put_text(buffer, value);
-    } else if (is_moment(value->start, value->size)) {
+    } else if (is_timestamp(value->start, value->size)) {
         if (value->size == 24) written = put_text(buffer, value);
         else written = put(buffer, value->start - 1, 20) && put_word(buffer, ".000Z\"");
     }
     if (written >= 0) return written ? DONE : FAILED;
     text = decoded(value);
-    if (!text) return PyErr_Occurred() ? FAILED : ODD;
-    outcome = put_converted(reader, buffer, kind, text, name, invalid);
+    if (!text) return PyErr_Occurred() ? FAILED : NOT_PLAIN;
+    outcome = put_converted(reader, buffer, type, text, name, invalid);
     Py_DECREF(text);
     return outcome;
 }
 
 /* Objects. */
 
-enum { ID, CREATED_AT, UPDATED_AT, ARCHIVED, ARCHIVED_AT, URL, TOLD };
-static const char *const told_names[TOLD] = {"id", "createdAt", "updatedAt", "archived", "archivedAt", "url"};
+enum { ID, CREATED_AT, UPDATED_AT, ARCHIVED, ARCHIVED_AT, URL, FIELDS };
+static const char *const field_names[FIELDS] = {"id", "createdAt", "updatedAt", "archived", "archivedAt", "url"};
 
 /* What one call works with; a converter in Python may let another thread call in between. */
 typedef struct {
     Reader *reader;
     Place end;
     Value *values; /* of the properties */
-    Value told[TOLD];
+    Value fields[FIELDS];
     int has_properties;
     Buffer head, body;
 } Work;
@@ -266,7 +266,7 @@ static Place after_properties(Work *work, Place p)
         } else {
             before = number;
             p = after_scalar(p, work->end, &value);
-            if (p && value.found != STRING && value.found != NOTHING) return NULL;
+            if (p && value.type != STRING && value.type != NOTHING) return NULL;
             work->values[number] = value;
         }
         if (!p) return NULL;
@@ -281,7 +281,7 @@ static Place after_object(Work *work, Place p)
 {
     Value name;
     memset(work->values, 0, (size_t)work->reader->properties.count * sizeof(Value));
-    memset(work->told, 0, sizeof work->told);
+    memset(work->fields, 0, sizeof work->fields);
     work->has_properties = 0;
     if (*p != '{') return NULL;
     p = after_space(p + 1);
@@ -297,10 +297,10 @@ static Place after_object(Work *work, Place p)
             p = after_properties(work, p);
             work->has_properties = 1;
         } else {
-            while (i < TOLD && ((size_t)name.size != strlen(told_names[i]) ||
-                                memcmp(name.start, told_names[i], (size_t)name.size)))
+            while (i < FIELDS && ((size_t)name.size != strlen(field_names[i]) ||
+                                memcmp(name.start, field_names[i], (size_t)name.size)))
                 i++;
-            p = i < TOLD ? after_scalar(p, work->end, &work->told[i]) : after_value(p, work->end, 0);
+            p = i < FIELDS ? after_scalar(p, work->end, &work->fields[i]) : after_value(p, work->end, 0);
         }
         if (!p) return NULL;
         p = after_space(p);
@@ -312,7 +312,7 @@ static Place after_object(Work *work, Place p)
 
 static PyObject *text_or_none(const Value *value)
 {
-    if (value->found == STRING) return decoded(value);
+    if (value->type == STRING) return decoded(value);
     Py_RETURN_NONE;
 }
 
@@ -328,26 +328,26 @@ static Outcome put_columns(Work *work, PyObject **invalid)
     Reader *reader = work->reader;
     for (int i = 0; i < reader->column_count; i++) {
         Column *column = &reader->columns[i];
-        const char *name = reader->properties.each[column->property].text;
+        const char *name = reader->properties.items[column->property].text;
         Outcome outcome;
         if (!put(&work->body, column->key, column->key_size)) return FAILED;
-        outcome = put_value(reader, &work->body, column->kind, &work->values[column->property], name, invalid);
+        outcome = put_value(reader, &work->body, column->type, &work->values[column->property], name, invalid);
         if (outcome != DONE) return outcome;
     }
     return DONE;
 }
 
-/* What is told of an object beside its JSON. */
+/* What is extras of an object beside its JSON. */
 typedef struct {
     PyObject *created, *updated, *invalid;
-} Told;
+} Extras;
 
 /* Write a moment; its text, or None, goes to `*text`. */
-static Outcome put_moment(Work *work, int which, PyObject **text, Told *told)
+static Outcome put_timestamp(Work *work, int which, PyObject **text, Extras *extras)
 {
     Buffer *head = &work->head;
     size_t start = head->size;
-    Outcome outcome = put_value(work->reader, head, DATE_TIME, &work->told[which], told_names[which], &told->invalid);
+    Outcome outcome = put_value(work->reader, head, DATE_TIME, &work->fields[which], field_names[which], &extras->invalid);
     if (outcome != DONE) return outcome;
     *text = written_text(head, start);
     return *text ? DONE : FAILED;
@@ -364,28 +364,28 @@ static Outcome put_invalid(Work *work, PyObject *invalid)
 }
 
 /* Write the columns of the object that was read to `body`, and what stands before them to `head`. */
-static Outcome put_record(Work *work, Told *told)
+static Outcome put_record(Work *work, Extras *extras)
 {
     Buffer *head = &work->head;
-    Value *values = work->told;
-    const char *archived = values[ARCHIVED].found == TRUTH ? ",\"archived\":true" : ",\"archived\":false";
+    Value *values = work->fields;
+    const char *archived = values[ARCHIVED].type == TRUTH ? ",\"archived\":true" : ",\"archived\":false";
     Outcome outcome;
     head->size = work->body.size = 0;
-    if (!work->has_properties) return ODD; /* a record without them is none with all of them empty */
-    if (values[ID].found != STRING || values[ID].escapes != PLAIN || values[ARCHIVED].found == STRING) return ODD;
-    if (values[ARCHIVED_AT].found == TRUTH || values[ARCHIVED_AT].found == FALSEHOOD) return ODD;
+    if (!work->has_properties) return NOT_PLAIN; /* a record without them is none with all of them empty */
+    if (values[ID].type != STRING || values[ID].escapes != PLAIN || values[ARCHIVED].type == STRING) return NOT_PLAIN;
+    if (values[ARCHIVED_AT].type == TRUTH || values[ARCHIVED_AT].type == FALSEHOOD) return NOT_PLAIN;
     if (!put_word(head, "{\"id\":") || !put_text(head, &values[ID])) return FAILED;
     if (!put_word(head, ",\"created_at\":")) return FAILED;
-    if ((outcome = put_moment(work, CREATED_AT, &told->created, told)) != DONE) return outcome;
+    if ((outcome = put_timestamp(work, CREATED_AT, &extras->created, extras)) != DONE) return outcome;
     if (!put_word(head, ",\"updated_at\":")) return FAILED;
-    if ((outcome = put_moment(work, UPDATED_AT, &told->updated, told)) != DONE) return outcome;
-    if ((outcome = put_columns(work, &told->invalid)) != DONE) return outcome;
+    if ((outcome = put_timestamp(work, UPDATED_AT, &extras->updated, extras)) != DONE) return outcome;
+    if ((outcome = put_columns(work, &extras->invalid)) != DONE) return outcome;
     if (!put_word(head, archived) || !put_word(head, ",\"archived_at\":null,\"merged_into_id\":null,\"url\":"))
         return FAILED;
-    outcome = put_value(work->reader, head, TEXT, &values[URL], told_names[URL], &told->invalid);
+    outcome = put_value(work->reader, head, TEXT, &values[URL], field_names[URL], &extras->invalid);
     if (outcome != DONE) return outcome;
     if (!put_word(head, ",\"invalid_properties\":")) return FAILED;
-    if ((outcome = put_invalid(work, told->invalid)) != DONE) return outcome;
+    if ((outcome = put_invalid(work, extras->invalid)) != DONE) return outcome;
     return put_word(head, ",\"_sdc_deleted_at\":null") && put_word(&work->body, "}") ? DONE : FAILED;
 }
 
@@ -404,30 +404,30 @@ static PyObject *json_of(const Work *work)
 /* Write the object that was read; the tuple of it that `read` promises goes to `*made`. */
 static Outcome write_object(Work *work, PyObject **made)
 {
-    Told told = {0};
-    Outcome outcome = put_record(work, &told);
+    Extras extras = {0};
+    Outcome outcome = put_record(work, &extras);
     if (outcome == DONE) {
         const Value *merged = &work->values[work->reader->merged];
         PyObject *parts[] = {
-            decoded(&work->told[ID]), text_or_none(merged), json_of(work),
-            text_or_none(&work->told[UPDATED_AT]), text_or_none(&work->told[ARCHIVED_AT]),
+            decoded(&work->fields[ID]), text_or_none(merged), json_of(work),
+            text_or_none(&work->fields[UPDATED_AT]), text_or_none(&work->fields[ARCHIVED_AT]),
         };
         if (parts[0] && parts[1] && parts[2] && parts[3] && parts[4])
-            *made = Py_BuildValue("(OOOOOOOO)", parts[0], told.created, told.updated,
-                                  told.invalid ? told.invalid : Py_None, parts[1], parts[2], parts[3], parts[4]);
-        outcome = *made ? DONE : PyErr_Occurred() ? FAILED : ODD;
+            *made = Py_BuildValue("(OOOOOOOO)", parts[0], extras.created, extras.updated,
+                                  extras.invalid ? extras.invalid : Py_None, parts[1], parts[2], parts[3], parts[4]);
+        outcome = *made ? DONE : PyErr_Occurred() ? FAILED : NOT_PLAIN;
         for (int i = 0; i < 5; i++) Py_XDECREF(parts[i]);
     }
-    Py_XDECREF(told.created);
-    Py_XDECREF(told.updated);
-    Py_XDECREF(told.invalid);
+    Py_XDECREF(extras.created);
+    Py_XDECREF(extras.updated);
+    Py_XDECREF(extras.invalid);
     return outcome;
 }
 
 /* Read the list of objects at p; what follows it in `*p`. */
 static Outcome read_objects(Work *work, Place *p, PyObject *objects)
 {
-    if (**p != '[') return ODD;
+    if (**p != '[') return NOT_PLAIN;
     *p = after_space(*p + 1);
     if (**p == ']') {
         ++*p;
@@ -438,7 +438,7 @@ static Outcome read_objects(Work *work, Place *p, PyObject *objects)
         Outcome outcome;
         int failed;
         *p = after_object(work, *p);
-        if (!*p) return ODD;
+        if (!*p) return NOT_PLAIN;
         outcome = write_object(work, &made);
         if (outcome != DONE) return outcome;
         failed = PyList_Append(objects, made) < 0;
@@ -449,7 +449,7 @@ static Outcome read_objects(Work *work, Place *p, PyObject *objects)
             ++*p;
             return DONE;
         }
-        if (**p != ',') return ODD;
+        if (**p != ',') return NOT_PLAIN;
         *p = after_space(*p + 1);
     }
 }
@@ -459,28 +459,28 @@ static Outcome read_reply(Work *work, Place start, PyObject *objects, Py_ssize_t
     Place p = after_space(start);
     Value name;
     int has_results = 0;
-    if (*p != '{') return ODD;
+    if (*p != '{') return NOT_PLAIN;
     for (p = after_space(p + 1);; p = after_space(p + 1)) {
-        if (*p != '"' || !(p = after_text(p, work->end, &name)) || name.escapes != PLAIN) return ODD;
+        if (*p != '"' || !(p = after_text(p, work->end, &name)) || name.escapes != PLAIN) return NOT_PLAIN;
         p = after_space(p);
-        if (*p != ':') return ODD;
+        if (*p != ':') return NOT_PLAIN;
         p = after_space(p + 1);
         if (name.size == 7 && !memcmp(name.start, "results", 7)) {
             Outcome outcome;
-            if (has_results++) return ODD;
+            if (has_results++) return NOT_PLAIN;
             *first = p - start;
             outcome = read_objects(work, &p, objects);
             if (outcome != DONE) return outcome;
             *last = p - start;
         } else {
             p = after_value(p, work->end, 0);
-            if (!p) return ODD;
+            if (!p) return NOT_PLAIN;
         }
         p = after_space(p);
         if (*p == '}') break;
-        if (*p != ',') return ODD;
+        if (*p != ',') return NOT_PLAIN;
     }
-    return has_results && after_space(p + 1) == work->end ? DONE : ODD;
+    return has_results && after_space(p + 1) == work->end ? DONE : NOT_PLAIN;
 }
 
 static PyObject *read_page(PyObject *Py_UNUSED(module), PyObject *arguments)
@@ -500,7 +500,7 @@ static PyObject *read_page(PyObject *Py_UNUSED(module), PyObject *arguments)
     else if (objects) outcome = read_reply(&work, (Place)start, objects, &first, &last);
     if (outcome == DONE) {
         result = Py_BuildValue("(Onn)", objects, first, last);
-    } else if (outcome == ODD) {
+    } else if (outcome == NOT_PLAIN) {
         Py_INCREF(Py_None);
         result = Py_None;
     }

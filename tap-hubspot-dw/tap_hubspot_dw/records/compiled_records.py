@@ -17,7 +17,7 @@ import msgspec
 
 from tap_hubspot_dw.http import shapes
 from tap_hubspot_dw.http.replies import Reply
-from tap_hubspot_dw.records.converters import Converter, Known, to_boolean, to_date, to_date_time, to_number
+from tap_hubspot_dw.records.converters import Converter, Memo, to_boolean, to_date, to_date_time, to_number
 from tap_hubspot_dw.records.schemas import Column
 
 try:
@@ -27,7 +27,7 @@ except ImportError:  # there was no compiler when the tap was installed
 
 IS_COMPILED = _pages is not None
 _TEXT, _INVALID = 0, 5  # as `_pages` numbers kinds of columns; the others are these
-_KINDS: dict[Converter, int] = {to_number: 1, to_boolean: 2, to_date: 3, to_date_time: 4}
+_COLUMN_TYPES: dict[Converter, int] = {to_number: 1, to_boolean: 2, to_date: 3, to_date_time: 4}
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
@@ -68,16 +68,20 @@ def writer(names: Sequence[str], columns: Sequence[Column], merged: int) -> Call
     keys = [_encoder.encode(name) for name in [*names, *(column.name for column in columns)]]
     if not IS_COMPILED or any(b"\\" in key for key in keys):
         return None
-    known = {kind: Known(partial(_encoded, convert)) for convert, kind in _KINDS.items()}
+    memos = {column_type: Memo(partial(_encoded, convert)) for convert, column_type in _COLUMN_TYPES.items()}
 
-    def convert(kind: int, value: Any) -> bytes:
-        return _encoder.encode(value) if kind in {_TEXT, _INVALID} else known[kind][value]
+    def convert(column_type: int, value: Any) -> bytes:
+        return _encoder.encode(value) if column_type in {_TEXT, _INVALID} else memos[column_type][value]
 
     places = {name: place for place, name in enumerate(names)}
     reader = _pages.reader(
         tuple(key[1:-1] for key in keys[: len(names)]),
         tuple(
-            (places[column.property_name], _KINDS[column.convert] if column.convert else _TEXT, b"," + key + b":")
+            (
+                places[column.property_name],
+                _COLUMN_TYPES[column.convert] if column.convert else _TEXT,
+                b"," + key + b":",
+            )
             for column, key in zip(columns, keys[len(names) :], strict=True)
         ),
         merged,

@@ -17,7 +17,7 @@ from tap_hubspot_dw.timestamps import format_timestamp, parse_timestamp
 
 Converter = Callable[[str], object]
 
-_MOST_KNOWN = 20_000  # texts of a type: a few megabytes
+_MOST_TEXTS = 20_000  # texts of a type: a few megabytes
 
 # Each converter tries first what nearly every value looks like: it runs for every value of every record.
 _PLAIN_NUMBER = re.compile(r"-?\d{1,18}\.\d{1,18}", re.ASCII)
@@ -27,7 +27,7 @@ _PLACES, _MOST_PLACES, _DIGITS_OF_A_DOUBLE = 18, 30, 17
 _BOOLEANS = {"true": True, "false": False}
 
 
-class Known(dict[str | None, Any]):
+class Memo(dict[str | None, Any]):
     """A converter by subscript, which remembers: texts of a CRM repeat, in a column and from one to the other.
 
     No text (None, or `""`, which is how HubSpot writes a cleared value) gives None. Safe to use from threads.
@@ -44,7 +44,7 @@ class Known(dict[str | None, Any]):
             ValueError: it does not convert.
         """
         value = self._convert(text) if text else None
-        if len(self) >= _MOST_KNOWN:
+        if len(self) >= _MOST_TEXTS:
             self.clear()
         self[text] = value
         return value
@@ -103,14 +103,14 @@ def to_date(text: str) -> str:
     if len(text) == 10 and text[4] == text[7] == "-":
         date.fromisoformat(text)
         return text
-    moment = parse_timestamp(text.strip())
-    if moment - moment.replace(hour=0, minute=0, second=0, microsecond=0):
+    timestamp = parse_timestamp(text.strip())
+    if timestamp - timestamp.replace(hour=0, minute=0, second=0, microsecond=0):
         raise ValueError(text)
-    return moment.date().isoformat()
+    return timestamp.date().isoformat()
 
 
 def to_date_time(text: str) -> str:
-    """Return the moment as fixed-width UTC text with milliseconds."""
+    """Return the timestamp as fixed-width UTC text with milliseconds."""
     if len(text) == 24 and text[4] == text[7] == "-" and text[10] == "T" and text[19] == "." and text[23] == "Z":
         datetime.fromisoformat(text)
         return text

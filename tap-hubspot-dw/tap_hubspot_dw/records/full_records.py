@@ -13,13 +13,13 @@ import msgspec
 from msgspec.structs import astuple
 
 from tap_hubspot_dw.records.compiled_records import WrittenRecord, written_record
-from tap_hubspot_dw.records.converters import Known, to_date_time
-from tap_hubspot_dw.records.page_decoder import Wanted
+from tap_hubspot_dw.records.converters import Memo, to_date_time
+from tap_hubspot_dw.records.page_decoder import PageDecoder
 from tap_hubspot_dw.records.schemas import Column, are_plain
 
 Record = dict[str, Any]
 
-_NO_MOMENT = "1970-01-01T00:00:00.000Z"  # HubSpot's moments are there always; without the mark a row would be live
+_NO_TIMESTAMP = "1970-01-01T00:00:00.000Z"  # HubSpot's moments are there always; without the mark a row would be live
 
 
 class FullRecord(msgspec.Struct):
@@ -46,15 +46,15 @@ class FullRecord(msgspec.Struct):
 class RecordMaker:
     """Makes full records with the given columns; this is the work that every record costs. Safe to use from threads."""
 
-    def __init__(self, columns: Sequence[Column], wanted: Wanted, *, all_in: str | None = None) -> None:
+    def __init__(self, columns: Sequence[Column], decoder: PageDecoder, *, all_in: str | None = None) -> None:
         """Take the columns, the properties that objects come with, and a column for all of these as texts, if any."""
-        self._names = wanted.names
+        self._names = decoder.names
         self._all_in = all_in
         converters = {column.convert for column in columns if column.convert} | {to_date_time}
-        known = {convert: Known(convert) for convert in converters}
-        self._moments = known[to_date_time]
+        memos = {convert: Memo(convert) for convert in converters}
+        self._timestamps = memos[to_date_time]
         self._columns = [
-            (wanted.names.index(column.property_name), known[column.convert] if column.convert else None)
+            (decoder.names.index(column.property_name), memos[column.convert] if column.convert else None)
             for column in columns
         ]
         names = [column.name for column in columns] + ([all_in] if all_in else [])
@@ -71,13 +71,13 @@ class RecordMaker:
             return properties
         invalid: list[dict[str, str]] = [{} for _ in objects]
         created, updated = (
-            _converted([_text(each.get(name)) for each in objects], self._moments, name, invalid)
+            _converted([_text(each.get(name)) for each in objects], self._timestamps, name, invalid)
             for name in ("createdAt", "updatedAt")
         )
         texts = list(zip(*properties, strict=True))
         columns = [
-            _converted(texts[place], known, self._names[place], invalid) if known is not None else texts[place]
-            for place, known in self._columns
+            _converted(texts[place], memo, self._names[place], invalid) if memo is not None else texts[place]
+            for place, memo in self._columns
         ]
         if self._all_in:
             columns.append([dict(zip(self._names, each, strict=True)) for each in properties])
@@ -118,17 +118,17 @@ def _writer_of(names: Sequence[str]) -> Callable[..., WrittenRecord]:
 
 
 def _converted(
-    texts: Sequence[str | None], known: Known, name: str, invalid: Sequence[dict[str, str]]
+    texts: Sequence[str | None], memo: Memo, name: str, invalid: Sequence[dict[str, str]]
 ) -> Sequence[object]:
     """Return a column's values; what does not convert goes to `invalid`, which has one dictionary for each row."""
     try:
-        return [None if text is None else known[text] for text in texts]
+        return [None if text is None else memo[text] for text in texts]
     except ValueError:
         pass
     values: list[object] = []
     for text, row in zip(texts, invalid, strict=True):
         try:
-            values.append(known[text])
+            values.append(memo[text])
         except ValueError:
             row[name] = str(text)
             values.append(None)
@@ -147,7 +147,7 @@ def archived_records(hubspot_object: Mapping[str, Any], merged_ids: Iterable[str
     yield from merged_records(id_, merged_ids, archived_at)
 
 
-def merged_records(survivor_id: str, merged_ids: Iterable[str], moment: str | None) -> Iterator[Record]:
+def merged_records(survivor_id: str, merged_ids: Iterable[str], timestamp: str | None) -> Iterator[Record]:
     """Yield a delete record for every object that was merged into the one with this id.
 
     HubSpot does not say when each was merged; the moment is that of the survivor's last change.
@@ -155,4 +155,4 @@ def merged_records(survivor_id: str, merged_ids: Iterable[str], moment: str | No
     for merged_id in merged_ids:
         if merged_id == survivor_id:  # as older merges left it, in which the winner kept its id
             continue
-        yield {"id": merged_id, "merged_into_id": survivor_id, "_sdc_deleted_at": moment or _NO_MOMENT}
+        yield {"id": merged_id, "merged_into_id": survivor_id, "_sdc_deleted_at": timestamp or _NO_TIMESTAMP}

@@ -24,7 +24,7 @@ _ID = re.compile(r"[1-9]\d{0,29}", re.ASCII)
 MERGED_IDS = "hs_merged_object_ids"
 
 
-class Wanted:
+class PageDecoder:
     """The names of properties, sorted; `decode` gives each object's `properties` as a tuple of their texts."""
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -91,10 +91,10 @@ _typed_dict: Any = TypedDict  # made at run time: no type checker knows what a p
 
 def _reply_of(values: type) -> Any:
     """Return the type of a reply: what the tap reads of it, the properties in `values`."""
-    told = dict.fromkeys(("createdAt", "updatedAt", "archivedAt"), NotRequired[Any])
-    told |= {"archived": NotRequired[bool | None], "url": NotRequired[str | None]}
-    each: Any = _typed_dict("each", {"id": str, **told, "properties": values})
+    fields = dict.fromkeys(("createdAt", "updatedAt", "archivedAt"), NotRequired[Any])
+    fields |= {"archived": NotRequired[bool | None], "url": NotRequired[str | None]}
+    each: Any = _typed_dict("each", {"id": str, **fields, "properties": values})
     return _typed_dict("reply", {**shapes.AROUND, "results": _list_type[each]})
 
 
-IDS_ONLY = Wanted([])
+IDS_ONLY = PageDecoder([])

@@ -62,11 +62,11 @@ def object_schema(properties: Iterable[Mapping[str, Any]]) -> JSONSchema:
     columns: dict[str, JSONSchema] = dict(OBJECT_COLUMNS)
     for definition in sorted(properties, key=lambda each: str(each["name"])):
         name = str(definition["name"])
-        kind = TEXT if name in _TEXT_PROPERTIES else _BY_PROPERTY_TYPE.get(str(definition.get("type")), TEXT)
-        told = {"title": definition.get("label"), "description": definition.get("description")}
+        column_schema = TEXT if name in _TEXT_PROPERTIES else _BY_PROPERTY_TYPE.get(str(definition.get("type")), TEXT)
+        texts = {"title": definition.get("label"), "description": definition.get("description")}
         columns[column_name(name)] = {
-            **kind,
-            **{key: text for key, text in told.items() if text and isinstance(text, str)},
+            **column_schema,
+            **{key: text for key, text in texts.items() if text and isinstance(text, str)},
         }
     return {"type": "object", "properties": columns}
 
@@ -96,8 +96,8 @@ def columns(schema: JSONSchema, selected: Iterable[str]) -> list[Column]:
     """Return the columns that hold HubSpot properties, of those `selected`, in the schema's order."""
     chosen = set(selected)
     return [
-        Column(property_name(name), name, _converter(kind))
-        for name, kind in schema["properties"].items()
+        Column(property_name(name), name, _converter(column_schema))
+        for name, column_schema in schema["properties"].items()
         if name not in OBJECT_COLUMNS and name in chosen
     ]
 
@@ -106,10 +106,10 @@ def _collides(name: str) -> bool:
     return name in OBJECT_COLUMNS or (name.startswith(_PREFIX) and _collides(name.removeprefix(_PREFIX)))
 
 
-def _converter(kind: JSONSchema) -> Converter | None:
-    types = kind.get("type") or []
+def _converter(column_schema: JSONSchema) -> Converter | None:
+    types = column_schema.get("type") or []
     if "number" in types or "integer" in types:
         return to_number
     if "boolean" in types:
         return to_boolean
-    return {"date": to_date, "date-time": to_date_time}.get(str(kind.get("format")))
+    return {"date": to_date, "date-time": to_date_time}.get(str(column_schema.get("format")))

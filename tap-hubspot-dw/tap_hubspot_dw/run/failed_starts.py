@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 MOST_NOTES = 50  # the newest stay
 _LONGEST = 2_000  # characters of an error
-_TIMES_TOLD = 2  # the run that was told first may not have been loaded
+_TIMES_REPORTED = 2  # the run that was told first may not have been loaded
 _ONE_RUN_ONLY = ("TAP_HUBSPOT_DW_ONLY_IDS", "TAP_HUBSPOT_DW_KNOWN_IDS")  # a look at some records is no run
 _PLUGIN = "MELTANO_EXTRACTOR_NAME"
 
@@ -56,8 +56,8 @@ def take(environment: Mapping[str, str]) -> list[dict[str, Any]]:
     file = _file(environment)
     if file is None or not (notes := _read(file)):
         return []
-    told = [note | {"told": note["told"] + 1} for note in notes]
-    _write(file, [note for note in told if note["told"] < _TIMES_TOLD])
+    counted = [note | {"told": note["told"] + 1} for note in notes]
+    _write(file, [note for note in counted if note["told"] < _TIMES_REPORTED])
     return notes
 
 

@@ -39,14 +39,14 @@ def configuration_of(file: str) -> dict[str, Any]:
     return found
 
 
-def told_configuration(config: Mapping[str, Any]) -> str:
+def reported_configuration(config: Mapping[str, Any]) -> str:
     """Return the configuration as a JSON object, the settings that have their defaults left out."""
-    told: dict[str, Any] = {}
+    reported: dict[str, Any] = {}
     for name, schema in CONFIG_JSONSCHEMA["properties"].items():
         value = config.get(name)
         if value is not None and value != schema.get("default") and not schema.get("secret"):
-            told[name] = value
-    if "api_url" in told:
-        told["api_url"] = urlsplit(told["api_url"]).hostname
-    told |= {name: _IS_SET for name in _OF_THE_SDK if config.get(name)}
-    return json.dumps(told, default=str, sort_keys=True)
+            reported[name] = value
+    if "api_url" in reported:
+        reported["api_url"] = urlsplit(reported["api_url"]).hostname
+    reported |= {name: _IS_SET for name in _OF_THE_SDK if config.get(name)}
+    return json.dumps(reported, default=str, sort_keys=True)

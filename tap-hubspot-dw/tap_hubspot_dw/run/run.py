@@ -18,7 +18,7 @@ from tap_hubspot_dw.http.client import Traffic
 from tap_hubspot_dw.http.rate_limits import BUDGETS
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import ObjectType
-from tap_hubspot_dw.reading.shared_ids import SeenIds
+from tap_hubspot_dw.reading.shared_ids import IdFeed
 from tap_hubspot_dw.run.patterns import chosen_properties, pattern_warnings
 from tap_hubspot_dw.settings import Settings
 from tap_hubspot_dw.shown import shown
@@ -125,9 +125,9 @@ class Run:
     portal: Portal
     began_at: datetime
     configuration: str = "{}"
-    kinds: list[ObjectType] = field(default_factory=list)
+    object_types: list[ObjectType] = field(default_factory=list)
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    seen: dict[str, SeenIds] = field(default_factory=dict)
+    id_feeds: dict[str, IdFeed] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     history: list[StreamRun] = field(default_factory=list)
     stop: Stop = field(default_factory=Stop)
@@ -144,9 +144,9 @@ class Run:
         """Return the record of `sync_history` of a stream of this run."""
         limit, remaining = self.portal.client.daily
         ahead = self._ahead or timedelta()
-        told = done.to_record(self.run_id, self.ended_by, ahead)
-        return told | {
-            "window_until": told["window_until"] or format_timestamp(self.began_at - ahead),
+        record = done.to_record(self.run_id, self.ended_by, ahead)
+        return record | {
+            "window_until": record["window_until"] or format_timestamp(self.began_at - ahead),
             "peak_memory_mb": peak_memory_mb(),
             "daily_limit": limit,
             "daily_remaining": remaining,
@@ -174,7 +174,7 @@ class Run:
         first = client.clock_ahead
         if first is None or abs(first) <= CLOCK_TOLERANCE:
             return timedelta()
-        witness = self.portal.clock_ahead(self.kinds[0]) if self.kinds else None
+        witness = self.portal.clock_ahead(self.object_types[0]) if self.object_types else None
         if witness is not None:
             return witness if abs(witness) > CLOCK_TOLERANCE else timedelta()
         self.portal.usage()
@@ -215,24 +215,24 @@ class Run:
         """Return the present moment by the clock that the run counts from."""
         return now() - self.clock_ahead
 
-    def chosen_properties(self, kind: ObjectType) -> list[Mapping[str, Any]]:
-        """Return the definitions of a kind's properties that the settings include."""
+    def chosen_properties(self, object_type: ObjectType) -> list[Mapping[str, Any]]:
+        """Return the definitions of a object_type's properties that the settings include."""
         settings = self.settings
         include, exclude = (
-            [*patterns.get("*", ()), *patterns.get(kind.name, ())]
+            [*patterns.get("*", ()), *patterns.get(object_type.name, ())]
             for patterns in (settings.include_properties, settings.exclude_properties)
         )
-        by_name = settings.include_properties.get(kind.name, ())
-        return chosen_properties(self.portal.properties(kind), include, exclude, by_name)
+        by_name = settings.include_properties.get(object_type.name, ())
+        return chosen_properties(self.portal.properties(object_type), include, exclude, by_name)
 
     def pattern_warnings(self) -> list[str]:
         """Return what there is to say of the patterns of properties; HubSpot is asked only if there are any."""
         settings, names = self.settings, dict[str, set[str]]()
         if settings.only_ids is not None or not (settings.include_properties or settings.exclude_properties):
             return []
-        for kind in self.kinds:
+        for object_type in self.object_types:
             try:
-                names[kind.name] = {str(each["name"]) for each in self.portal.properties(kind)}
+                names[object_type.name] = {str(each["name"]) for each in self.portal.properties(object_type)}
             except RunStoppedError:
                 raise
             except HubSpotError:  # its stream says so

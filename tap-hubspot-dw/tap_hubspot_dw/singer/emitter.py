@@ -35,7 +35,7 @@ _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
 _REPLY_BYTES = 1_000_000  # a reply with all of a wide portal's properties has more
 
 
-class Together:
+class Emitter:
     """Writes the events of streams that are read at the same time; used by the main thread only."""
 
     def __init__(self, tap: Tap, run: Run) -> None:
@@ -55,7 +55,7 @@ class Together:
         stop = self._run.stop
         _tune_interpreter()
         with ExitStack() as contexts:
-            contexts.enter_context(self._told(streams))
+            contexts.enter_context(self._progress_logged(streams))
             counters = {stream: contexts.enter_context(self._open(stream)) for stream in streams}
             try:
                 stop.is_reading = True
@@ -63,7 +63,7 @@ class Together:
                 for stream, event in in_parallel(streams, _events, workers=len(streams)):
                     stop.is_reading = False
                     if event is None:
-                        stream.tell()
+                        stream.log_outcome()
                     else:
                         self._write(stream, event, counters[stream])
                     stop.is_reading = True
@@ -80,7 +80,7 @@ class Together:
             with self._open(stream) as counter:
                 for event in stream.events():
                     self._write(stream, event, counter)
-            stream.tell()
+            stream.log_outcome()
         self._write_state()
 
     def _open(self, stream: HubSpotStream) -> Counter:
@@ -112,11 +112,11 @@ class Together:
         self._wrote_since_state = False
 
     @contextmanager
-    def _told(self, streams: Sequence[HubSpotStream]) -> Iterator[None]:
+    def _progress_logged(self, streams: Sequence[HubSpotStream]) -> Iterator[None]:
         """Tell every few seconds how far each stream is that has asked for something meanwhile."""
         over = threading.Event()
 
-        def tell() -> None:
+        def log_progress() -> None:
             requests: dict[str, int] = {}
             while not over.wait(self._run.settings.progress_seconds):
                 for stream in streams:
@@ -126,7 +126,7 @@ class Together:
                         stream.logger.info("%s: %s.", stream.name, progress_line(done, now()))
 
         if self._run.settings.progress_seconds:
-            threading.Thread(target=tell, daemon=True).start()
+            threading.Thread(target=log_progress, daemon=True).start()
         try:
             yield
         finally:

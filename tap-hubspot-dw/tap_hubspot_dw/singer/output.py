@@ -14,9 +14,11 @@ import time
 from collections.abc import Sequence
 
 _PIECE_BYTES = 65_536  # as much as a pipe holds
-_DEAF_SECONDS = 5.0
+_UNREAD_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
-_TOLD = b"Stopped by a signal; nobody reads the output, so the message that was being written is cut; run again.\n"
+_CUT_MESSAGE = (
+    b"Stopped by a signal; nobody reads the output, so the message that was being written is cut; run again.\n"
+)
 
 _written = 0  # pieces; the main thread alone counts
 
@@ -43,9 +45,9 @@ def _watch(code: int) -> None:
         time.sleep(_LOOK_SECONDS)
         if (_has_room(1) and _has_room(2)) or _written != written:
             written, since = _written, time.monotonic()
-        elif time.monotonic() - since > _DEAF_SECONDS:
+        elif time.monotonic() - since > _UNREAD_SECONDS:
             if _has_room(2):
-                os.write(2, _TOLD)
+                os.write(2, _CUT_MESSAGE)
             os._exit(code)
 
 

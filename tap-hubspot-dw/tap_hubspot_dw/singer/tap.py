@@ -26,11 +26,11 @@ from tap_hubspot_dw.reading.stream_state import bookmarks_of
 from tap_hubspot_dw.records.schemas import json_schema_of_all, object_schema
 from tap_hubspot_dw.run.failed_starts import leave
 from tap_hubspot_dw.run.progress import summary
-from tap_hubspot_dw.run.redaction import configuration_of, told_configuration
+from tap_hubspot_dw.run.redaction import configuration_of, reported_configuration
 from tap_hubspot_dw.run.run import Run, StreamRun
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
 from tap_hubspot_dw.singer.deletions import DeletionsMapper
-from tap_hubspot_dw.singer.emitter import Together
+from tap_hubspot_dw.singer.emitter import Emitter
 from tap_hubspot_dw.singer.filter_check import names_of_no_stream
 from tap_hubspot_dw.singer.output import end_when_unread
 from tap_hubspot_dw.singer.streams.associations import AssociationStream
@@ -83,7 +83,7 @@ class TapHubSpotDW(Tap):
         run.stop.is_reading = True
         try:
             objects = list(self._object_streams(run))
-            run.kinds = [stream.kind for stream in objects]
+            run.object_types = [stream.object_type for stream in objects]
             for warning in run.pattern_warnings():
                 self.logger.warning("%s", warning)
             return objects
@@ -99,7 +99,7 @@ class TapHubSpotDW(Tap):
         if self._streams is None:
             ranks: dict[type, int] = {ReferenceStream: 0, ObjectStream: 1, AssociationStream: 2, HistoryStream: 3}
             by_name = super().streams
-            names = [kind.name for kind in self._run.kinds]
+            names = [object_type.name for object_type in self._run.object_types]
             self._streams = dict(
                 sorted(
                     by_name.items(),
@@ -118,10 +118,10 @@ class TapHubSpotDW(Tap):
             streams = [stream for stream in cast("Iterable[HubSpotStream]", self.streams.values()) if stream.selected]
         except RunStoppedError as error:
             if hasattr(self, "_run"):
-                self._tell_of_no_stream(error)
+                self._write_history_only(error)
             raise
         run = self._run
-        self._tell_of_wrong_names(run)
+        self._warn_of_wrong_names(run)
         if not streams and not run.failures:
             raise SettingsError(
                 "No stream is selected, so there is nothing to read: correct select, or the names in "
@@ -155,20 +155,20 @@ class TapHubSpotDW(Tap):
 
     def _sync_together(self, streams: Sequence[HubSpotStream]) -> None:
         """Read the streams at the same time and the history after them, whatever becomes of them."""
-        together = Together(self, self._run)
+        emitter = Emitter(self, self._run)
         readers = [stream for stream in streams if not isinstance(stream, HistoryStream)]
         history = [stream for stream in streams if isinstance(stream, HistoryStream)]
         try:
-            together.sync(readers)
+            emitter.sync(readers)
         except BrokenPipeError:  # nobody listens any more
             raise
         except BaseException as error:
             self._run.ended_by = error
-            together.finish(history)
+            emitter.finish(history)
             raise
-        together.finish(history)
+        emitter.finish(history)
 
-    def _tell_of_no_stream(self, error: RunStoppedError) -> None:
+    def _write_history_only(self, error: RunStoppedError) -> None:
         """Write the history of a run that could not even begin to read."""
         run = self._run
         run.ended_by, run.history = error, [StreamRun(name, run.began_at) for name in run.settings.objects]
@@ -176,10 +176,10 @@ class TapHubSpotDW(Tap):
         if self.input_catalog:
             history.apply_catalog(self.input_catalog)
         if history.selected and not history.in_batches:
-            Together(self, run).finish([history])
+            Emitter(self, run).finish([history])
             error.is_in_history = True
 
-    def _tell_of_wrong_names(self, run: Run) -> None:
+    def _warn_of_wrong_names(self, run: Run) -> None:
         """Warn of names in Meltano's filter that would otherwise just not be read."""
         known = {*self.streams, *run.settings.objects}  # an object that failed says so itself
         if run.settings.only_ids is None and (wrong := names_of_no_stream(os.environ, known)):
@@ -209,7 +209,7 @@ class TapHubSpotDW(Tap):
             daily_reserve=settings.daily_reserve,
         )
         portal = Portal(client, settings.api_version, self.logger, page_size=settings.page_size)
-        return Run(settings, portal, now(), told_configuration(self.config))
+        return Run(settings, portal, now(), reported_configuration(self.config))
 
     def _object_streams(self, run: Run) -> Iterator[ObjectStream]:
         """Yield a stream for each object: described by the catalog where there is one, else by HubSpot."""
@@ -235,21 +235,21 @@ class TapHubSpotDW(Tap):
             RunStoppedError: HubSpot cannot be asked for any other either.
         """
         try:
-            kind = self._resolve(run, name)
-            entry = self.input_catalog.get_stream(kind.name) if self.input_catalog else None
+            object_type = self._resolve(run, name)
+            entry = self.input_catalog.get_stream(object_type.name) if self.input_catalog else None
             if self.input_catalog and entry is None:
                 raise HubSpotError("the catalog lacks it: discover anew, or take it out of the setting objects.")
-            yield kind, entry.schema.to_dict() if entry else self._schema(run, kind)
+            yield object_type, entry.schema.to_dict() if entry else self._schema(run, object_type)
         except RunStoppedError:
             raise
         except HubSpotError as error:
             yield error
 
-    def _schema(self, run: Run, kind: ObjectType) -> dict[str, Any]:
-        """Return the schema of a kind's stream as the settings choose its properties."""
-        chosen = run.chosen_properties(kind)
+    def _schema(self, run: Run, object_type: ObjectType) -> dict[str, Any]:
+        """Return the schema of a object_type's stream as the settings choose its properties."""
+        chosen = run.chosen_properties(object_type)
         schema = json_schema_of_all() if run.settings.properties_as_json else object_schema(chosen)
-        return schema | {"description": f"HubSpot's {kind.name} ({kind.type_id}): a row for each record."}
+        return schema | {"description": f"HubSpot's {object_type.name} ({object_type.type_id}): a row for each record."}
 
     def _resolve(self, run: Run, name: str) -> ObjectType:
         type_ids = run.settings.object_type_ids
@@ -273,7 +273,7 @@ class TapHubSpotDW(Tap):
     @classmethod
     def invoke(cls, **options: Any) -> None:
         """Run the command line's main action."""
-        with _told(cls.logger):
+        with _user_errors(cls.logger):
             if (state := options.get("state")) is not None:
                 options["state"] = io.StringIO(_checked_text(state))
             super().invoke(**options)
@@ -281,7 +281,7 @@ class TapHubSpotDW(Tap):
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the configuration files."""
-        with _told(cls.logger):
+        with _user_errors(cls.logger):
             found = super().cb_config(ctx, param, tuple(each for each in value if each == "ENV"))
             for file in value:
                 if file != "ENV":
@@ -291,13 +291,13 @@ class TapHubSpotDW(Tap):
     @classmethod
     def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
         """Run `--discover`."""
-        with _told(cls.logger):
+        with _user_errors(cls.logger):
             super().cb_discover(ctx, param, value)
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         """Run `--test`."""
-        with _told(cls.logger, is_run=False):
+        with _user_errors(cls.logger, is_run=False):
             super().cb_test(ctx, param, value)
 
 
@@ -329,7 +329,7 @@ def _no_number(text: str) -> None:
 
 
 @contextmanager
-def _told(logger: logging.Logger, *, is_run: bool = True) -> Iterator[None]:
+def _user_errors(logger: logging.Logger, *, is_run: bool = True) -> Iterator[None]:
     """Say why the command ends; of a run that could not begin a note is left for the next one."""
     began_at = now()
     try:

@@ -10,7 +10,7 @@
 typedef const unsigned char *Place;
 
 enum { MISSING, NOTHING, STRING, TRUTH, FALSEHOOD }; /* what a value was found to be */
-enum { PLAIN, ESCAPED, ODDLY_ESCAPED };              /* the last: by escapes that no encoder has to use */
+enum { PLAIN, ESCAPED, RARELY_ESCAPED };              /* the last: by escapes that no encoder has to use */
 
 #define MOST_NESTED 100
 #define WORD 8
@@ -18,7 +18,7 @@ enum { PLAIN, ESCAPED, ODDLY_ESCAPED };              /* the last: by escapes tha
 typedef struct {
     Place start; /* behind the opening quote */
     Py_ssize_t size;
-    int found, escapes;
+    int type, escapes;
 } Value;
 
 static Place after_space(Place p)
@@ -84,13 +84,13 @@ static int hexadecimal(Place p)
    is found where the text is decoded. */
 static Place after_text(Place p, Place end, Value *value)
 {
-    value->start = ++p, value->found = STRING, value->escapes = PLAIN;
+    value->start = ++p, value->type = STRING, value->escapes = PLAIN;
     for (;;) {
         p = after_plain(p, end);
         if (*p == '"') break;
         if (*p == '\\') {
             if (!p[1] || !strchr("\"\\/bfnrtu", p[1]) || (p[1] == 'u' && hexadecimal(p + 2) < 0)) return NULL;
-            if (p[1] == 'u' || p[1] == '/') value->escapes = ODDLY_ESCAPED;
+            if (p[1] == 'u' || p[1] == '/') value->escapes = RARELY_ESCAPED;
             else if (value->escapes == PLAIN) value->escapes = ESCAPED;
             p += 2;
         } else if (*p >= 0x80) {
@@ -211,7 +211,7 @@ typedef struct {
 } Name;
 
 typedef struct {
-    Name *each;
+    Name *items;
     int *table; /* by hash: a number, or -1 */
     int count;
     uint32_t mask;
@@ -232,13 +232,13 @@ static int is_named(const Name *name, const Value *text)
 /* The number of a name, -1 if there is no such. `after` is that of the one before it, or -1. */
 static int number_of(Names *names, int after, const Value *text)
 {
-    int guess = after < 0 ? 0 : names->each[after].next;
-    if (is_named(&names->each[guess], text)) return guess;
+    int guess = after < 0 ? 0 : names->items[after].next;
+    if (is_named(&names->items[guess], text)) return guess;
     for (uint32_t i = hash(text->start, text->size);; i++) {
         int number = names->table[i & names->mask];
         if (number < 0) return -1;
-        if (is_named(&names->each[number], text)) {
-            if (after >= 0) names->each[after].next = number;
+        if (is_named(&names->items[number], text)) {
+            if (after >= 0) names->items[after].next = number;
             return number;
         }
     }
@@ -246,8 +246,8 @@ static int number_of(Names *names, int after, const Value *text)
 
 static void free_names(Names *names)
 {
-    for (int i = 0; names->each && i < names->count; i++) PyMem_Free(names->each[i].text);
-    PyMem_Free(names->each);
+    for (int i = 0; names->items && i < names->count; i++) PyMem_Free(names->items[i].text);
+    PyMem_Free(names->items);
     PyMem_Free(names->table);
 }
 
@@ -262,15 +262,15 @@ static int take_names(Names *names, PyObject *tuple)
     }
     while (room < 4 * (uint32_t)names->count) room *= 2;
     names->mask = room - 1;
-    names->each = PyMem_Calloc((size_t)names->count, sizeof(Name));
+    names->items = PyMem_Calloc((size_t)names->count, sizeof(Name));
     names->table = PyMem_Malloc(room * sizeof(int));
-    if (!names->each || !names->table) {
+    if (!names->items || !names->table) {
         PyErr_NoMemory();
         return 0;
     }
     for (at = 0; at < room; at++) names->table[at] = -1;
     for (int i = 0; i < names->count; i++) {
-        Name *name = &names->each[i];
+        Name *name = &names->items[i];
         char *text;
         if (PyBytes_AsStringAndSize(PyTuple_GetItem(tuple, i), &text, &name->size) < 0) return 0;
         name->text = PyMem_Malloc((size_t)name->size + 1);

@@ -16,15 +16,15 @@ from tap_hubspot_dw.hubspot.association_reader import AssociationReader
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import STANDARD_TYPES
 from tap_hubspot_dw.reading.change_window import Window
-from tap_hubspot_dw.reading.id_ranges import NotPositionalError, Range, Shares
-from tap_hubspot_dw.records.page_decoder import Wanted
+from tap_hubspot_dw.reading.id_ranges import NotPositionalError, Range, Slices
+from tap_hubspot_dw.records.page_decoder import PageDecoder
 from tap_hubspot_dw.timestamps import parse_timestamp
 
 URL = "http://hubspot.test"
 CONTACTS, DEALS = STANDARD_TYPES["contacts"], STANDARD_TYPES["deals"]
 WINDOW = Window(parse_timestamp("2026-11-01"), parse_timestamp("2026-11-02"))
-WIDE = Wanted(f"property_number_{number:05}" for number in range(1000))
-EMAIL = Wanted(["email"])
+WIDE = PageDecoder(f"property_number_{number:05}" for number in range(1000))
+EMAIL = PageDecoder(["email"])
 MOST_REQUESTS = 4
 
 
@@ -104,7 +104,7 @@ def no_boundaries(above):
 @pytest.mark.parametrize("paging", [None, {}])
 def test_an_empty_paging_ends_a_list(portal, answer, paging):
     calls = answer({"results": [contact(1)], "paging": paging})
-    assert ids(portal.listed_range(CONTACTS, EMAIL, next(Shares([Range(0)], no_boundaries, 1)))) == [[1]]
+    assert ids(portal.listed_range(CONTACTS, EMAIL, next(Slices([Range(0)], no_boundaries, 1)))) == [[1]]
     assert len(calls) == 1
 
 
@@ -123,7 +123,7 @@ def test_a_search_that_counts_more_than_it_shows_is_asked_again(portal, answer):
 def test_a_range_whose_cursor_does_not_move_is_refused(portal, answer):
     answer({"results": [], "paging": {"next": {"after": "11"}}})
     with pytest.raises((HubSpotError, NotPositionalError)):
-        list(portal.listed_range(CONTACTS, EMAIL, next(Shares([Range(10)], no_boundaries, 1))))
+        list(portal.listed_range(CONTACTS, EMAIL, next(Slices([Range(10)], no_boundaries, 1))))
 
 
 def test_an_association_cursor_that_does_not_move_is_refused(portal, answer):

@@ -18,7 +18,7 @@ from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import STANDARD_TYPES
 from tap_hubspot_dw.reading.change_window import Window
 from tap_hubspot_dw.records.converters import to_number
-from tap_hubspot_dw.records.page_decoder import IDS_ONLY, Wanted
+from tap_hubspot_dw.records.page_decoder import IDS_ONLY, PageDecoder
 from tap_hubspot_dw.records.schemas import Column
 from tap_hubspot_dw.timestamps import parse_timestamp
 from tests.tap.running import run_tap
@@ -71,11 +71,11 @@ DESCRIBED = {
 }  # fmt: skip
 
 
-def plain_wanted() -> Wanted:
-    return Wanted(["email", "amount"])
+def plain_wanted() -> PageDecoder:
+    return PageDecoder(["email", "amount"])
 
 
-def written_wanted() -> Wanted:
+def written_wanted() -> PageDecoder:
     """The same, with records written in C where there is a compiler."""
     wanted = plain_wanted()
     wanted.write([Column("email", "email", None), Column("amount", "amount", to_number)])

@@ -107,7 +107,7 @@ def test_a_count_that_hubspot_does_not_give_fails_the_pass_and_the_next_one_is_w
     portal.faults([{"match": SEARCH, "total": CONTACTS + 60}])
     run = table.run(code=1, full_pass_at=LONG_AGO)
     assert f"counts {CONTACTS + 60} records more and shows none: run again later" in run.log
-    assert "ACTIVATE_VERSION" not in run.kinds("contacts")
+    assert "ACTIVATE_VERSION" not in run.message_types("contacts")
     assert table.state["bookmarks"]["contacts"]["replication_key_value"] == bookmark
     assert table.live() == before
     portal.faults([])

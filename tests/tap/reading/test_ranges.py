@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_hubspot_dw.reading.id_ranges import NotPositionalError, Range, Shares, checked_page, cut, gaps, merged
+from tap_hubspot_dw.reading.id_ranges import NotPositionalError, Range, Slices, checked_page, cut, gaps, merged
 
 FINISHED = [
     ([], [], [Range(0)]),
@@ -79,7 +79,7 @@ def test_the_first_reader_begins_before_it_is_known_where_its_range_ends():
             asked.append((above, boundary))
             yield boundary
 
-    shares = Shares([Range(0), Range(20_000)], boundaries, expected=1_000)
+    shares = Slices([Range(0), Range(20_000)], boundaries, expected=1_000)
     first = next(shares)
     assert (first.span, asked) == (Range(0), [])
     assert first.reach(1_500, 100) is None
@@ -97,13 +97,13 @@ def test_no_boundary_is_looked_for_beyond_the_end_of_a_gap():
             asked.append(boundary)
             yield boundary
 
-    shares = Shares([Range(0, 1_500), Range(1_700, 1_800)], boundaries, expected=1_000)
+    shares = Slices([Range(0, 1_500), Range(1_700, 1_800)], boundaries, expected=1_000)
     assert [next(shares).span for _ in range(3)] == [Range(0, 1_500), Range(1_000, 1_500), Range(1_700, 1_800)]
     assert asked == [1_000, 2_000]
 
 
 def test_who_has_nothing_to_read_takes_half_of_what_the_slowest_has_before_him():
-    shares = Shares([Range(0, 1_000), Range(1_000, 101_000)], nowhere, expected=10_000)
+    shares = Slices([Range(0, 1_000), Range(1_000, 101_000)], nowhere, expected=10_000)
     short, long = next(shares), next(shares)
     assert short.reach(1_000, 900) == 1_000
     assert long.reach(21_000, 2_000) == 101_000
@@ -114,12 +114,12 @@ def test_who_has_nothing_to_read_takes_half_of_what_the_slowest_has_before_him()
 
 
 def test_a_range_that_nobody_has_begun_to_read_is_not_halved_for_ever():
-    shares = Shares([Range(0, 30_000)], nowhere, expected=10_000)
+    shares = Slices([Range(0, 30_000)], nowhere, expected=10_000)
     assert len(list(shares)) <= 16
 
 
 def test_nothing_is_shared_that_is_short_or_open():
-    shares = Shares([Range(0, 1_900), Range(1_900)], nowhere, expected=1_900)
+    shares = Slices([Range(0, 1_900), Range(1_900)], nowhere, expected=1_900)
     next(shares), next(shares)
     with pytest.raises(StopIteration):
         next(shares)
@@ -130,7 +130,7 @@ def test_whoever_takes_over_from_whom_every_id_is_read_once(seed, count):
     """Readers take pages of ten in a random order; each of them may end, and take a share again."""
     random = Random(seed)
     ordered = sorted(random.sample(range(1, 60_000), count))
-    shares = Shares([Range(0)], lambda _: iter(ordered[999::1_000]), expected=20_000)
+    shares = Slices([Range(0)], lambda _: iter(ordered[999::1_000]), expected=20_000)
     read, readers, done = [], [], []
     while True:
         if random.random() < 0.2 or not readers:

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tap_hubspot_dw.reading.id_sets import pack, unpack
-from tap_hubspot_dw.reading.shared_ids import SeenIds
+from tap_hubspot_dw.reading.shared_ids import IdFeed
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
 def test_ids_arrive_in_chunks_while_they_are_still_being_read():
-    seen, chunks = SeenIds(), []
+    seen, chunks = IdFeed(), []
     seen.begin(None)
     reader = threading.Thread(target=lambda: chunks.extend(seen.arriving(3)))
     reader.start()
@@ -41,7 +41,7 @@ def test_ids_arrive_in_chunks_while_they_are_still_being_read():
     ],
 )
 def test_what_is_promised_is_what_was_read(begun, since, complete, holds_all, holds_since_noon):
-    seen = SeenIds()
+    seen = IdFeed()
     if begun:
         seen.begin(since)
     seen.end(complete=complete)

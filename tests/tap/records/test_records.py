@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tap_hubspot_dw.records.full_records import RecordMaker, archived_records, merged_records
-from tap_hubspot_dw.records.page_decoder import Wanted
+from tap_hubspot_dw.records.page_decoder import PageDecoder
 from tap_hubspot_dw.records.schemas import OBJECT_COLUMNS, column_name, columns, object_schema, property_name
 
 DEFINITIONS = [
@@ -39,7 +39,7 @@ def hubspot_object(**properties):
 
 def record_of(**properties):
     chosen = columns(SCHEMA, SCHEMA["properties"])
-    wanted = Wanted(column.property_name for column in chosen)
+    wanted = PageDecoder(column.property_name for column in chosen)
     reply = wanted.decode(json.dumps({"results": [hubspot_object(**properties)]}).encode())
     (record,) = RecordMaker(chosen, wanted)(reply["results"])
     return record.as_dict()
@@ -100,7 +100,7 @@ def test_a_value_that_does_not_fit_is_null_and_its_text_is_kept():
 
 def test_one_odd_value_in_a_page_leaves_the_others_alone():
     chosen, scores = columns(SCHEMA, ["score"]), ["1", "N/A", None, "", "2.5"]
-    wanted = Wanted(["score"])
+    wanted = PageDecoder(["score"])
     reply = wanted.decode(json.dumps({"results": [hubspot_object(score=score) for score in scores]}).encode())
     records = [each.as_dict() for each in RecordMaker(chosen, wanted)(reply["results"])]
     assert [each["score"] for each in records] == [1, None, None, None, Decimal("2.5")]
@@ -123,7 +123,7 @@ def test_a_delete_record_says_nothing_but_the_deletion():
 
 @pytest.mark.parametrize(("merged_ids", "losers"), [(None, []), ("", []), ("7", ["7"]), ("7;8 ; 9", ["7", "8", "9"])])
 def test_each_merged_away_id_becomes_a_delete_record_that_names_the_survivor(merged_ids, losers):
-    wanted = Wanted(["email"])
+    wanted = PageDecoder(["email"])
     reply = {"results": [hubspot_object(hs_merged_object_ids=merged_ids)]}
     (each,) = wanted.decode(json.dumps(reply).encode())["results"]
     (survivor,) = RecordMaker([], wanted)([each])
@@ -160,7 +160,7 @@ def test_an_archived_object_without_its_time_is_deleted_all_the_same():
     [("a", "a"), (None, None), (17, "17"), (True, "true"), ({"a": [1]}, '{"a": [1]}'), ("\ud800", "\ufffd")],
 )
 def test_a_value_that_is_no_text_becomes_its_json(value, text):
-    wanted = Wanted(["email"])
+    wanted = PageDecoder(["email"])
     paging = {"next": {"after": "52"}}
     reply = wanted.decode(json.dumps({"results": [hubspot_object(email=value)], "paging": paging}).encode())
     assert reply["results"][0]["properties"] == (text, None, "51")
@@ -168,5 +168,5 @@ def test_a_value_that_is_no_text_becomes_its_json(value, text):
 
 
 def test_an_object_without_properties_has_none_of_them():
-    reply = Wanted(["email"]).decode(b'{"results": [{"id": "1", "properties": {}}]}')
+    reply = PageDecoder(["email"]).decode(b'{"results": [{"id": "1", "properties": {}}]}')
     assert reply["results"][0]["properties"] == (None,) * 3

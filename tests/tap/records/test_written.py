@@ -19,7 +19,7 @@ from tap_hubspot_dw.errors import MisshapenReplyError
 from tap_hubspot_dw.http.replies import Reply
 from tap_hubspot_dw.records.compiled_records import IS_COMPILED, WrittenRecord, writer
 from tap_hubspot_dw.records.full_records import RecordMaker
-from tap_hubspot_dw.records.page_decoder import MERGED_IDS, Wanted
+from tap_hubspot_dw.records.page_decoder import MERGED_IDS, PageDecoder
 from tap_hubspot_dw.records.schemas import Column
 from tap_hubspot_dw.singer.events import record_lines
 from tap_hubspot_dw.timestamps import EPOCH
@@ -33,7 +33,7 @@ class Ways:
     """Both ways of one stream."""
 
     def __init__(self, columns: list[Column]) -> None:
-        self.wanted = Wanted(column.property_name for column in columns)
+        self.wanted = PageDecoder(column.property_name for column in columns)
         self.write = writer(self.wanted.names, columns, self.wanted.names.index(MERGED_IDS))
         self.maker = RecordMaker(columns, self.wanted)
 
@@ -218,7 +218,7 @@ def test_a_name_that_json_has_to_escape_is_left_to_python() -> None:
 
 @pytest.mark.skipif(not IS_COMPILED, reason="the tap was installed without a compiler")
 def test_records_are_at_hand_without_being_read_again() -> None:
-    wanted = Wanted(NAMES)
+    wanted = PageDecoder(NAMES)
     wanted.write(COLUMNS)
     (each,) = wanted.decode(written(reply_of([{"number": "x", "hs_merged_object_ids": "7"}])))["results"]
     record = each["properties"]

@@ -74,7 +74,7 @@ def test_a_pair_that_hubspot_does_not_know_is_skipped_with_one_warning(sandbox_f
     assert run.returncode == 0, run.log
     assert run.log.count("HubSpot knows no associations of contacts:contacts: skipped") == 1
     assert edges(run) == []
-    assert "ACTIVATE_VERSION" not in run.kinds("associations")
+    assert "ACTIVATE_VERSION" not in run.message_types("associations")
     again = run_tap(tmp_path, settings, state=run.state)
     assert again.log.count("HubSpot knows no associations of contacts:contacts: skipped") == 1
     assert not again.state["bookmarks"]["associations"].get("pairs")
@@ -133,7 +133,7 @@ def test_what_is_refused_though_it_is_there_is_not_skipped(sandbox_factory, tmp_
     run = run_tap(tmp_path, settings_for(sandbox), state=state)
     sandbox.stop()
     assert run.returncode != 0
-    assert "ACTIVATE_VERSION" not in run.kinds("associations")
+    assert "ACTIVATE_VERSION" not in run.message_types("associations")
 
 
 def scopes(run) -> set[str]:

@@ -46,7 +46,7 @@ def test_a_run_without_changes_reads_no_objects_and_few_requests(clean_portal, s
             > (first.state["bookmarks"][stream]["replication_key_value"])
         )
         assert run.state["bookmarks"][stream]["version"] == first.state["bookmarks"][stream]["version"]
-        assert run.kinds(stream) == ["SCHEMA"]
+        assert run.message_types(stream) == ["SCHEMA"]
 
 
 def test_edits_creations_archives_and_merges_are_read_once_each(clean_portal, settings, first, tmp_path):
@@ -109,7 +109,7 @@ def test_a_removed_association_is_gone_after_the_next_full_association_pass(clea
     state = first.state
     state["bookmarks"]["associations"]["full_pass_at"] = "2026-01-01T00:00:00.000Z"
     run = run_tap(tmp_path, settings, state=state)
-    assert run.kinds("associations")[-1] == "ACTIVATE_VERSION"
+    assert run.message_types("associations")[-1] == "ACTIVATE_VERSION"
     edges = {(each["from_id"], each["to_id"]) for each in run.records("associations")}
     assert len(edges) > 100
     assert (edge["fromId"], edge["toId"]) not in edges
@@ -125,7 +125,7 @@ def test_a_pass_that_is_too_old_is_repeated_with_a_new_version(clean_portal, set
     run = run_tap(tmp_path, settings, state=state)
     assert gone not in {record["id"] for record in run.records("appointments")}
     assert len(run.records("appointments")) == SMALL["appointments"] - 1
-    assert run.kinds("appointments") == ["SCHEMA", "RECORD", "ACTIVATE_VERSION"]
+    assert run.message_types("appointments") == ["SCHEMA", "RECORD", "ACTIVATE_VERSION"]
 
 
 def test_a_start_date_reads_what_changed_since_then_and_never_everything(clean_portal, settings, tmp_path):
@@ -134,7 +134,7 @@ def test_a_start_date_reads_what_changed_since_then_and_never_everything(clean_p
     run = run_tap(tmp_path, settings | {"start_date": since, "lookback_minutes": 0, "objects": ["contacts"]})
     assert run.returncode == 0, run.log
     assert len(run.records("contacts")) == sum(moment >= since for moment in moments)
-    assert run.kinds("contacts") == ["SCHEMA", "RECORD"]
+    assert run.message_types("contacts") == ["SCHEMA", "RECORD"]
     again = run_tap(
         tmp_path, settings | {"start_date": since, "lookback_minutes": 0, "objects": ["contacts"]}, state=run.state
     )

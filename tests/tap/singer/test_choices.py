@@ -40,7 +40,7 @@ def test_a_sample_leaves_the_bookmarks_alone(contacts, tmp_path):
     assert set(run.by_stream().values()) <= set(range(8))
     assert run.by_stream()["contacts"] == 7
     assert "replication_key_value" not in run.state["bookmarks"].get("contacts", {})
-    assert "ACTIVATE_VERSION" not in run.kinds("contacts")
+    assert "ACTIVATE_VERSION" not in run.message_types("contacts")
 
 
 def test_smaller_pages_give_the_same_records(portal, contacts, tmp_path):

@@ -66,8 +66,8 @@ SCOPES = {
 
 @pytest.mark.parametrize("stream", [*TYPES, "associations", "owners", "properties", "pipelines", "pipeline_stages"])
 def test_the_version_is_activated_after_all_its_records(run, stream):
-    assert run.kinds(stream)[:2] == ["SCHEMA", "RECORD"]
-    assert run.kinds(stream)[-1] == "ACTIVATE_VERSION"
+    assert run.message_types(stream)[:2] == ["SCHEMA", "RECORD"]
+    assert run.message_types(stream)[-1] == "ACTIVATE_VERSION"
     messages = [each for each in run.messages if each.get("stream") == stream]
     told = [each for each in messages if each["type"] in {"RECORD", "ACTIVATE_VERSION"}]
     assert len({each.get("scope", each)["version"] for each in told}) == 1

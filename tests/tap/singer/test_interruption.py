@@ -67,7 +67,7 @@ def test_a_killed_pass_reads_again_what_followed_its_last_checkpoint(long_list, 
     assert set(ids) | set(ids_again) == contacts
     repeated = len(ids) + len(ids_again) - TOTAL
     assert repeated <= CHECKPOINT_RECORDS + PAGE
-    assert again.kinds("contacts")[-1] == "ACTIVATE_VERSION"
+    assert again.message_types("contacts")[-1] == "ACTIVATE_VERSION"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

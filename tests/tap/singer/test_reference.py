@@ -152,7 +152,7 @@ def test_a_version_is_told_by_hubspots_clock_where_ours_is_ahead(reference):
         hubspot.get(re.compile(".*"), json={"results": []}, headers={"Date": date})
         hubspot.post(re.compile(".*"), json={"results": []}, headers={"Date": date})
         tap = TapHubSpotDW(config={"api_url": "http://hubspot.test", "access_token": "secret", "objects": ["deals"]})
-        run = Run(Settings.from_config(tap.config), Portal(client, "2026-09", logger), began_at, kinds=[DEALS])
+        run = Run(Settings.from_config(tap.config), Portal(client, "2026-09", logger), began_at, object_types=[DEALS])
         stream = ReferenceStream(tap, run, reference)
         stream.begin()
         (version,) = (event.version for event in stream.events() if isinstance(event, Activation))

@@ -15,7 +15,7 @@ from tap_hubspot_dw.hubspot.portal import HubSpotObject, Page, Portal
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.stream_state import StreamState
 from tap_hubspot_dw.records.full_records import Record, archived_records
-from tap_hubspot_dw.records.page_decoder import IDS_ONLY, Wanted
+from tap_hubspot_dw.records.page_decoder import IDS_ONLY, PageDecoder
 from tap_hubspot_dw.singer.events import Block
 from tap_hubspot_dw.timestamps import parse_timestamp
 
@@ -32,15 +32,15 @@ class ArchiveSweep:
     def __init__(
         self,
         portal: Portal,
-        kind: ObjectType,
-        wanted: Wanted,
+        object_type: ObjectType,
+        decoder: PageDecoder,
         to_block: Callable[[Page], Block],
         to_deletes: Callable[[Sequence[Record]], Block],
         logger: logging.Logger,
     ) -> None:
         self._portal = portal
-        self._kind = kind
-        self._wanted = wanted
+        self._object_type = object_type
+        self._decoder = decoder
         self._to_block = to_block
         self._to_deletes = to_deletes
         self._logger = logger
@@ -59,14 +59,14 @@ class ArchiveSweep:
         for seconds in (*_WAITS, None):
             yield from self._archived_since(state, since, archived)
             lost = state.archived - archived
-            for page in self._portal.live(self._kind, sorted(lost), self._wanted):
+            for page in self._portal.live(self._object_type, sorted(lost), self._decoder):
                 yield self._to_block(page)
                 lost -= {int(each["id"]) for each in page}
             if not lost or not self._are_archived(lost):
                 break
             if seconds is None:
                 raise ReplyError(
-                    f"HubSpot's list of archived {self._kind.name} lacks some that are archived, so the bookmark "
+                    f"HubSpot's list of archived {self._object_type.name} lacks some archived records, so the bookmark "
                     "stays: run again later."
                 )
             self._portal.client.wait(seconds)
@@ -94,11 +94,11 @@ class ArchiveSweep:
         Raises:
             HubSpotError: it is refused, though HubSpot gave it before.
         """
-        waits = iter(() if self._kind.type_id in _NO_ARCHIVED_LIST and not state.lists_archived else _WAITS)
+        waits = iter(() if self._object_type.type_id in _NO_ARCHIVED_LIST and not state.lists_archived else _WAITS)
         while True:
             is_listed = False
             try:
-                for each in self._portal.archived(self._kind):
+                for each in self._portal.archived(self._object_type):
                     is_listed = True
                     yield each
                 state.lists_archived = True
@@ -111,12 +111,13 @@ class ArchiveSweep:
                     continue
                 if state.lists_archived:
                     raise HubSpotError(
-                        f"HubSpot gave a list of archived {self._kind.name} before and refuses it now ({error}), so "
-                        "the bookmark stays: run again later; if it stays refused, run once with --full-refresh."
+                        f"HubSpot gave a list of archived {self._object_type.name} before and refuses it now "
+                        f"({error}), so the bookmark stays: run again later; if HubSpot still refuses it, run once with "
+                        "--full-refresh."
                     ) from error
                 self._logger.warning(
-                    "%s: HubSpot gives no list of archived records here (%s); deletions show after the next full pass.",
-                    self._kind.name,
+                    "%s: HubSpot gives no list of archived records here (%s): a full pass shows deletions.",
+                    self._object_type.name,
                     error,
                 )
                 return
@@ -124,7 +125,7 @@ class ArchiveSweep:
     def _are_archived(self, ids: Collection[int]) -> bool:
         """Tell whether some of these are archived, where HubSpot says that; others are gone for good."""
         try:
-            pages = self._portal.by_id(self._kind, sorted(map(str, ids)), IDS_ONLY, archived=True)
+            pages = self._portal.by_id(self._object_type, sorted(map(str, ids)), IDS_ONLY, archived=True)
             return any(int(each["id"]) in ids for page in pages for each in page)
         except RequestError as error:
             if error.status not in {400, 404}:

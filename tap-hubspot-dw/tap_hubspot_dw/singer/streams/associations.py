@@ -22,7 +22,7 @@ from tap_hubspot_dw.reading.association_pairs import Group, Pair, pairs
 from tap_hubspot_dw.reading.change_window import Window, change_window
 from tap_hubspot_dw.reading.id_ranges import EVERYTHING
 from tap_hubspot_dw.reading.parallel import in_parallel
-from tap_hubspot_dw.reading.shared_ids import SeenIds
+from tap_hubspot_dw.reading.shared_ids import IdFeed
 from tap_hubspot_dw.reading.stream_state import PairPass, StreamState, is_too_old
 from tap_hubspot_dw.records.full_records import Record
 from tap_hubspot_dw.records.page_decoder import IDS_ONLY
@@ -102,7 +102,7 @@ class AssociationStream(HubSpotStream):
             state.version, state.full_pass = max(state.version, state.full_pass.version), None
         self._before = dict(state.pair_passes)
         known = {*state.pairs, *state.pair_passes}
-        chosen = pairs(self.run.kinds, self.run.settings.association_pairs)
+        chosen = pairs(self.run.object_types, self.run.settings.association_pairs)
         groups = self._groups(state, chosen)
         is_whole = any(group.window is None for group in groups)
         changed = [group.pairs[0].name for group in groups if group.window]
@@ -148,14 +148,14 @@ class AssociationStream(HubSpotStream):
         Of those that are not live nothing is asked: HubSpot refuses a request that names one.
         """
         self.done.mode = "chosen"
-        for pair in pairs(self.run.kinds, self.run.settings.association_pairs):
+        for pair in pairs(self.run.object_types, self.run.settings.association_pairs):
             firsts, seconds = (
-                self._live(kind, {int(each) for each in only_ids.get(kind.name, ())})
-                for kind in (pair.from_kind, pair.to_kind)
+                self._live(object_type, {int(each) for each in only_ids.get(object_type.name, ())})
+                for object_type in (pair.from_type, pair.to_type)
             )
             ids = firsts | self._partners(pair, _chunks(sorted(seconds)))
             for chunk in _chunks(sorted(ids)):
-                for results in self._replies(pair, pair.from_kind, pair.to_kind, chunk):
+                for results in self._replies(pair, pair.from_type, pair.to_type, chunk):
                     rows = [row for result in results for row in _rows(pair, result)]
                     chosen = [r for r in rows if int(r["from_id"]) in firsts or int(r["to_id"]) in seconds]
                     self._rows_read[pair.name] += len(chosen)
@@ -164,11 +164,11 @@ class AssociationStream(HubSpotStream):
                 self.done.pairs[pair.name] = self._rows_read[pair.name]
         self._check_failed()
 
-    def _live(self, kind: ObjectType, ids: set[int]) -> set[int]:
+    def _live(self, object_type: ObjectType, ids: set[int]) -> set[int]:
         """Return those of the ids that the stream of their objects has found live, where there is one."""
-        seen = self.run.seen.get(kind.name)
+        feed = self.run.id_feeds.get(object_type.name)
         return (
-            ids if seen is None else ids.intersection(each for chunk in seen.arriving(len(ids) or 1) for each in chunk)
+            ids if feed is None else ids.intersection(each for chunk in feed.arriving(len(ids) or 1) for each in chunk)
         )
 
     def _has_read_all(self, state: StreamState, name: str) -> bool:
@@ -187,10 +187,10 @@ class AssociationStream(HubSpotStream):
         for pair in chosen:
             since = state.pairs.get(pair.name)
             if since is not None:
-                self._reader.take_as_known(pair.from_kind, pair.to_kind)
+                self._reader.take_as_known(pair.from_type, pair.to_type)
             is_left = since is None and state.bookmark is not None  # by an earlier run, which did not know it
             try:
-                is_unknown = is_left and not self._reader.is_known(pair.from_kind, pair.to_kind)
+                is_unknown = is_left and not self._reader.is_known(pair.from_type, pair.to_type)
             except RunStoppedError:
                 raise
             except HubSpotError as error:
@@ -199,7 +199,7 @@ class AssociationStream(HubSpotStream):
             if is_unknown:
                 self._skip(pair.name, "it refuses to read them")
             elif since is None or pair.name in due or (due and not self.run.settings.scoped_versions):
-                whole.setdefault(pair.from_kind, []).append(pair)
+                whole.setdefault(pair.from_type, []).append(pair)
             else:
                 window = change_window(since, self.run.settings.lookback, self.run.started_at)
                 self.done.since = min(self.done.since or window.since, window.since)
@@ -226,7 +226,7 @@ class AssociationStream(HubSpotStream):
                 changed = self._changed_ids(group.pairs[0], group.window)
                 yield from self._associated((group.pairs[0], chunk) for chunk in changed)
                 return
-            ids = self._all_ids(group.from_kind)
+            ids = self._all_ids(group.from_type)
             yield from self._associated((pair, chunk) for chunk in ids for pair in group.pairs)
             for pair in group.pairs:
                 yield from self._doubted(pair)
@@ -245,11 +245,11 @@ class AssociationStream(HubSpotStream):
         if pair.name in self._failed or pair.name in self._unknown or (rows >= last.rows * _ENOUGH if last else rows):
             return
         if last:
-            told = "%s: HubSpot has %d of the %d associations that there were: they are read again to be sure."
-            self.logger.warning(told, pair.name, rows, last.rows)
+            warning = "%s: HubSpot has %d of the %d associations that there were: they are read again to be sure."
+            self.logger.warning(warning, pair.name, rows, last.rows)
         self.portal.client.wait(_DOUBT_SECONDS if last else 0)
         self._rows_read[pair.name] = 0
-        ids = self._all_ids(pair.from_kind)
+        ids = self._all_ids(pair.from_type)
         yield from self._associated((pair, chunk) for chunk in (ids if last else islice(ids, 1)))
         again = self._rows_read[pair.name]
         if not last and not again:
@@ -266,7 +266,7 @@ class AssociationStream(HubSpotStream):
 
         def blocks(task: tuple[Pair, list[int]]) -> Iterator[Block]:
             pair, ids = task
-            for results in self._replies(pair, pair.from_kind, pair.to_kind, ids):
+            for results in self._replies(pair, pair.from_type, pair.to_type, ids):
                 rows = (row for result in results for row in _rows(pair, result))
                 while some := list(islice(rows, _BLOCK_ROWS)):  # a reply may hold half a million
                     yield self.block(some, version=self._versions.get(pair.name))
@@ -277,17 +277,17 @@ class AssociationStream(HubSpotStream):
                 yield block
 
     def _replies(
-        self, pair: Pair, from_kind: ObjectType, to_kind: ObjectType, ids: list[int]
+        self, pair: Pair, from_type: ObjectType, to_type: ObjectType, ids: list[int]
     ) -> Iterator[list[dict[str, Any]]]:
         """Yield HubSpot's results for up to 1,000 ids, from either side of a pair.
 
         A pair that HubSpot does not know has none, and is told once; another refusal costs its pair only.
         """
-        direction = f"{from_kind.name}:{to_kind.name}"
+        direction = f"{from_type.name}:{to_type.name}"
         if direction in self._unknown or pair.name in self._failed:
             return
         try:
-            yield from self._reader.read(from_kind, to_kind, ids)
+            yield from self._reader.read(from_type, to_type, ids)
         except RunStoppedError:
             raise
         except UnknownPairError as error:
@@ -299,40 +299,40 @@ class AssociationStream(HubSpotStream):
         if self._unknown.setdefault(direction, why) is why:
             self.logger.warning("HubSpot knows no associations of %s: skipped (%s).", direction, why)
 
-    def _all_ids(self, kind: ObjectType) -> Iterator[list[int]]:
+    def _all_ids(self, object_type: ObjectType) -> Iterator[list[int]]:
         """Yield the ids of all live objects, as this run's own full pass reads them, or else from a list."""
-        seen, told = self.run.seen.get(kind.name), frozenset[int]()
-        if seen is not None and seen.holds_all():
-            yield from seen.arriving(ASSOCIATION_INPUTS)
-            if seen.is_complete():
+        feed, known = self.run.id_feeds.get(object_type.name), frozenset[int]()
+        if feed is not None and feed.holds_all():
+            yield from feed.arriving(ASSOCIATION_INPUTS)
+            if feed.is_complete():
                 return
-            told = frozenset(each for chunk in seen.arriving(ASSOCIATION_INPUTS) for each in chunk)
-        yield from _chunks(self._listed_ids(kind, told))
+            known = frozenset(each for chunk in feed.arriving(ASSOCIATION_INPUTS) for each in chunk)
+        yield from _chunks(self._listed_ids(object_type, known))
 
-    def _listed_ids(self, kind: ObjectType, told: Collection[int]) -> Iterator[int]:
-        """Yield the ids of all live objects but those told already, from a list that is as long as HubSpot counts.
+    def _listed_ids(self, object_type: ObjectType, known: Collection[int]) -> Iterator[int]:
+        """Yield the ids of all live objects but those known already, from a list that is as long as HubSpot counts.
 
         Raises:
             ReplyError: it is much shorter, twice.
         """
-        total, listed = self.portal.count(kind, EVERYTHING) or 0, set[int]()
+        total, listed = self.portal.count(object_type, EVERYTHING) or 0, set[int]()
         for _ in range(2):
-            for page in self.portal.listed(kind, IDS_ONLY):
+            for page in self.portal.listed(object_type, IDS_ONLY):
                 new = {int(each["id"]) for each in page} - listed
                 listed |= new
-                yield from sorted(new.difference(told))
+                yield from sorted(new.difference(known))
             if len(listed) + max(_LATE, total * _LATE_SHARE) >= total:
                 return
         raise ReplyError(
-            f"HubSpot lists {len(listed):,} {kind.name} and counts {total:,}, so associations would be missed: run "
-            "again later."
+            f"HubSpot lists {len(listed):,} {object_type.name} and counts {total:,}, so associations would be missed: "
+            "run again later."
         )
 
     def _changed_ids(self, pair: Pair, window: Window) -> Iterator[list[int]]:
         """Yield the ids on the pair's first side that changed, or are associated with one that changed."""
-        firsts, seconds = (self._changed(kind, window) for kind in (pair.from_kind, pair.to_kind))
+        firsts, seconds = (self._changed(object_type, window) for object_type in (pair.from_type, pair.to_type))
         if firsts.since is None or seconds.since is None:  # a full pass: everything counts as changed
-            yield from self._all_ids(pair.from_kind)
+            yield from self._all_ids(pair.from_type)
             return
         ids = {each for chunk in firsts.arriving(ASSOCIATION_INPUTS) for each in chunk}
         ids |= self._partners(pair, seconds.arriving(ASSOCIATION_INPUTS))
@@ -342,7 +342,7 @@ class AssociationStream(HubSpotStream):
         """Return the ids on the pair's first side that are associated with one of these on its second."""
 
         def partners(chunk: list[int]) -> Iterator[set[int]]:
-            for results in self._replies(pair, pair.to_kind, pair.from_kind, chunk):
+            for results in self._replies(pair, pair.to_type, pair.from_type, chunk):
                 yield {int(association["toObjectId"]) for result in results for association in result["to"]}
 
         ids = set[int]()
@@ -350,35 +350,35 @@ class AssociationStream(HubSpotStream):
             ids |= found or set()
         return ids
 
-    def _changed(self, kind: ObjectType, window: Window) -> SeenIds:
+    def _changed(self, object_type: ObjectType, window: Window) -> IdFeed:
         """Return the ids that changed in the window: those that this run has read anyway, or else from a search."""
-        with self._lock_of(kind.name):
-            seen = self.run.seen.get(kind.name)
-            if seen is None or not seen.holds_since(window.since):
-                seen = SeenIds()
-                seen.begin(window.since)
-                self.check_searchable(kind)
-                for ids in self.portal.changed_ids(kind, window):
-                    seen.add(ids)
-                seen.end(complete=True)
-                self.run.seen[kind.name] = seen
-        return seen
+        with self._lock_of(object_type.name):
+            feed = self.run.id_feeds.get(object_type.name)
+            if feed is None or not feed.holds_since(window.since):
+                feed = IdFeed()
+                feed.begin(window.since)
+                self.check_searchable(object_type)
+                for ids in self.portal.changed_ids(object_type, window):
+                    feed.add(ids)
+                feed.end(complete=True)
+                self.run.id_feeds[object_type.name] = feed
+        return feed
 
     def _lock_of(self, name: str) -> threading.Lock:
         return self._locks.setdefault(name, threading.Lock())
 
 
 def _scope(finished: Iterable[Pair]) -> Scope:
-    return Scope(_OF_PAIR, tuple((pair.from_kind.name, pair.to_kind.name) for pair in finished))
+    return Scope(_OF_PAIR, tuple((pair.from_type.name, pair.to_type.name) for pair in finished))
 
 
 def _rows(pair: Pair, result: dict[str, Any]) -> Iterator[Record]:
     for association in result["to"]:
         for each in association["associationTypes"]:
             yield {
-                "from_object_type": pair.from_kind.name,
+                "from_object_type": pair.from_type.name,
                 "from_id": str(result["from"]["id"]),
-                "to_object_type": pair.to_kind.name,
+                "to_object_type": pair.to_type.name,
                 "to_id": str(association["toObjectId"]),
                 "association_category": each["category"],
                 "association_type_id": each["typeId"],

@@ -60,7 +60,7 @@ class HubSpotStream(Stream):
         self.done = StreamRun(name, run.began_at)
         self.version: int | None = None
         self._extracted_at: datetime | None = None
-        self._without_scope: set[str] = set()  # the streams of which that was told
+        self._without_scope: set[str] = set()  # the streams of which that was counts
 
     @abc.abstractmethod
     def read(self) -> Iterator[Event]:
@@ -126,16 +126,16 @@ class HubSpotStream(Stream):
         """
         version = version or self.version
         at, total = self.run.now(), len(records)
-        told = (at, version, total, deletes, repeated, Counter(invalid))
+        counts = (at, version, total, deletes, repeated, Counter(invalid))
         if self.are_lines_final:
-            return Block(*told, (), record_lines(self.name, records, version, at))
+            return Block(*counts, (), record_lines(self.name, records, version, at))
         dicts = [each if isinstance(each, dict) else each.as_dict() for each in records]
         if not self._is_plain:
-            return Block(*told, dicts, ())
+            return Block(*counts, dicts, ())
         for name in self.dropped:
             for record in dicts:
                 record.pop(name, None)
-        return Block(*told, (), record_lines(self.name, dicts, version, at))
+        return Block(*counts, (), record_lines(self.name, dicts, version, at))
 
     def write(self, block: Block) -> None:
         """Write a block's records the SDK's way, one by one."""
@@ -232,17 +232,17 @@ class HubSpotStream(Stream):
                 "or clear it and let the next run read everything."
             ) from error
 
-    def check_searchable(self, kind: ObjectType) -> None:
+    def check_searchable(self, object_type: ObjectType) -> None:
         """Refuse to search by a property that is not there: HubSpot finds nothing by it, without an error (observed).
 
         Raises:
             HubSpotError: the type has no modified property.
         """
-        lists = (self.portal.properties(kind, anew=anew) for anew in (False, True))  # one may come cut short
-        if not any(kind.modified_property == each["name"] for found in lists for each in found):
+        lists = (self.portal.properties(object_type, anew=anew) for anew in (False, True))  # one may come cut short
+        if not any(object_type.modified_property == each["name"] for found in lists for each in found):
             raise HubSpotError(
-                f"HubSpot lists no property {kind.modified_property} for {kind.name}, so what changed cannot be "
-                "asked for: run with --full-refresh, and report it."
+                f"HubSpot lists no property {object_type.modified_property} for {object_type.name}, so the tap cannot "
+                "ask for changes: run with --full-refresh, and report it."
             )
 
     def checkpoint(self, state: StreamState) -> Checkpoint:
@@ -284,7 +284,7 @@ class HubSpotStream(Stream):
                 stop.check()
         finally:
             stop.is_reading = False
-        self.tell()
+        self.log_outcome()
 
     # Hooks of the SDK: it must neither move bookmarks nor activate versions by itself.
 
@@ -333,7 +333,7 @@ class HubSpotStream(Stream):
         self.run.failures[self.name] = message
         self.logger.error("%s: %s", self.name, message)
 
-    def tell(self) -> None:
+    def log_outcome(self) -> None:
         """Say in the log what was read."""
         if self.done.error:
             return

@@ -20,8 +20,8 @@ from tap_hubspot_dw.reading.id_ranges import (
     RANGE_RECORDS,
     NotPositionalError,
     Range,
-    Share,
-    Shares,
+    Slice,
+    Slices,
     cut,
     gaps,
     merged,
@@ -29,7 +29,7 @@ from tap_hubspot_dw.reading.id_ranges import (
 from tap_hubspot_dw.reading.parallel import in_parallel
 from tap_hubspot_dw.reading.read_ids import ReadIds
 from tap_hubspot_dw.reading.stream_state import FullPass
-from tap_hubspot_dw.records.page_decoder import Wanted
+from tap_hubspot_dw.records.page_decoder import PageDecoder
 from tap_hubspot_dw.run.run import Run
 from tap_hubspot_dw.singer.events import Block
 
@@ -48,8 +48,8 @@ class LiveReader:
         self,
         run: Run,
         portal: Portal,
-        kind: ObjectType,
-        wanted: Wanted,
+        object_type: ObjectType,
+        decoder: PageDecoder,
         to_block: ToBlock,
         logger: logging.Logger,
         *,
@@ -58,19 +58,23 @@ class LiveReader:
         """Begin; `total` is how many HubSpot counts, if it does."""
         self._run = run
         self._portal = portal
-        self._kind = kind
-        self._wanted = wanted
+        self._object_type = object_type
+        self._decoder = decoder
         self._to_block = to_block
         self._logger = logger
-        self._account = Account(portal, kind, wanted, logger, total)
+        self._account = Account(portal, object_type, decoder, logger, total)
         self._total = total
         self.records = 0  # that were read, by earlier runs too
 
     def trusted(self, full_pass: FullPass) -> FullPass:
         """Return a pass that another run began, without the ranges of which HubSpot counts more than was read."""
-        whole = [each for each in full_pass.ranges if (self._portal.count(self._kind, each) or 0) <= each.records]
+        whole = [
+            each for each in full_pass.ranges if (self._portal.count(self._object_type, each) or 0) <= each.records
+        ]
         if len(whole) < len(full_pass.ranges):
-            self._logger.warning("%s: HubSpot counts more than an earlier run has read: read again.", self._kind.name)
+            self._logger.warning(
+                "%s: HubSpot counts more than an earlier run has read: read again.", self._object_type.name
+            )
         return replace(full_pass, ranges=tuple(whole))
 
     def everything(self, full_pass: FullPass, before: int) -> Iterator[Block | FullPass]:
@@ -84,7 +88,7 @@ class LiveReader:
         try:
             yield from self._ranges(full_pass)
         except NotPositionalError as error:
-            self._logger.warning("%s: the list is read by its cursor alone: %s.", self._kind.name, error)
+            self._logger.warning("%s: the list is read by its cursor alone: %s.", self._object_type.name, error)
             yield replace(full_pass, ranges=())
             yield from self._by_cursor()
         yield from self._doubted(before)
@@ -92,60 +96,60 @@ class LiveReader:
     def _ranges(self, full_pass: FullPass) -> Iterator[Block | FullPass]:
         """Yield the objects in the ranges of ids that are not done yet, several ranges at once."""
         finished, total = full_pass.ranges, self._total
-        shares = Shares(
+        slices = Slices(
             gaps(finished),
-            lambda above: self._portal.boundaries(self._kind, above, expected=None if above else total),
+            lambda above: self._portal.boundaries(self._object_type, above, expected=None if above else total),
             min(RANGE_RECORDS, total or RANGE_RECORDS),
         )
-        begun: dict[Share, Range] = {}
+        begun: dict[Slice, Range] = {}
         unsaved = 0
         workers, permits = self._run.settings.workers, self._run.permits[OBJECTS]
-        for share, read in in_parallel(shares, self._share, workers, permits):
+        for id_slice, read in in_parallel(slices, self._read_slice, workers, permits):
             if read is not None:
                 block, done = read
                 yield block
                 unsaved += block.total
-                begun[share] = done
+                begun[id_slice] = done
             else:
-                records = begun.pop(share).records if share in begun else 0
-                finished = merged([*finished, replace(share.span, records=records)])
+                records = begun.pop(id_slice).records if id_slice in begun else 0
+                finished = merged([*finished, replace(id_slice.span, records=records)])
             if read is None or unsaved >= CHECKPOINT_RECORDS:
                 unsaved = 0
                 yield replace(full_pass, ranges=merged([*finished, *begun.values()]))
         self.records = sum(each.records for each in finished)
 
-    def _share(self, share: Share) -> Iterator[tuple[Block, Range]]:
+    def _read_slice(self, id_slice: Slice) -> Iterator[tuple[Block, Range]]:
         """Yield a range's pages, each with what of the range has been read with it.
 
         Where the list ends before HubSpot's count it is read on, and then what is missing is looked up.
         """
         ids, tries = ReadIds(), 0
-        done = Range(share.span.above, share.span.above)
+        done = Range(id_slice.span.above, id_slice.span.above)
         while True:
             read = ids.count()
-            for page in self._portal.listed_range(self._kind, self._wanted, share):
+            for page in self._portal.listed_range(self._object_type, self._decoder, id_slice):
                 ids.add(int(each["id"]) for each in page)
                 done = Range(done.above, int(page[-1]["id"]) if page else done.through, ids.count())
                 yield self._to_block(page), done
-            span = share.span
+            span = id_slice.span
             if not self._account.is_short(ids, span):
                 return
             tries = 0 if ids.count() > read else tries + 1
-            if tries >= _MOST_TRIES or not self._portal.count(self._kind, Range(share.reached, span.through)):
+            if tries >= _MOST_TRIES or not self._portal.count(self._object_type, Range(id_slice.reached, span.through)):
                 break
-        for page in self._account.missed(ids, share.close()):
+        for page in self._account.missed(ids, id_slice.close()):
             yield self._to_block(page), replace(done, records=ids.count(done))
-        done = share.close()
+        done = id_slice.close()
         yield self._to_block([]), replace(done, records=ids.count(done))
 
     def _by_cursor(self) -> Iterator[Block]:
         """Yield all objects by the list's own cursor, and what HubSpot counts besides, range by range."""
         ids = ReadIds()
-        self._account = Account(self._portal, self._kind, self._wanted, self._logger, self._total)
-        for page in self._portal.listed(self._kind, self._wanted):
+        self._account = Account(self._portal, self._object_type, self._decoder, self._logger, self._total)
+        for page in self._portal.listed(self._object_type, self._decoder):
             ids.add(int(each["id"]) for each in page)
             yield self._to_block(page)
-        for span in cut(EVERYTHING, self._portal.boundaries(self._kind, 0, expected=self._total)):
+        for span in cut(EVERYTHING, self._portal.boundaries(self._object_type, 0, expected=self._total)):
             for page in self._account.missed(ids, span):
                 yield self._to_block(page)
         self.records = ids.count()
@@ -160,7 +164,7 @@ class LiveReader:
             ReplyError: every reading has more.
         """
         for _ in range(_MOST_READINGS):
-            usage = self._portal.usage().get(self._kind.type_id)
+            usage = self._portal.usage().get(self._object_type.type_id)
             counts = [each for each in (self._account.counted, usage) if each is not None]
             counts = [each for each in counts if not is_far_below(each, self.records)]
             most = self.records + self.records * _PERCENT_SLACK // 100
@@ -169,19 +173,19 @@ class LiveReader:
             self._logger.warning(
                 "%s: %s records were read, %s by the last pass; HubSpot's search counts %s, its limits %s: "
                 "the whole list is read again.",
-                self._kind.name,
+                self._object_type.name,
                 f"{self.records:,}",
                 f"{before:,}" if before else "an unknown number",
                 *("nothing" if each is None else f"{each:,}" for each in (self._account.counted, usage)),
             )
             ids = ReadIds()
-            for page in self._portal.listed(self._kind, self._wanted):
+            for page in self._portal.listed(self._object_type, self._decoder):
                 ids.add(int(each["id"]) for each in page)
                 yield self._to_block(page)
             if ids.count() <= self.records:
                 return
             self.records = ids.count()
         raise ReplyError(
-            f"HubSpot's list of {self._kind.name} has more records each time it is read ({self.records:,} at last), so "
-            "nothing is marked as deleted and the bookmark stays: run again later."
+            f"HubSpot's list of {self._object_type.name} has more records each time it is read "
+            f"({self.records:,} at last), so nothing is marked as deleted and the bookmark stays: run again later."
         )

@@ -18,11 +18,11 @@ from tap_hubspot_dw.reading.change_window import UnsortedError, Window, change_w
 from tap_hubspot_dw.reading.differing import MOST_TOTALS, differing_ranges
 from tap_hubspot_dw.reading.id_ranges import RANGE_RECORDS, Range, cut
 from tap_hubspot_dw.reading.parallel import in_parallel
-from tap_hubspot_dw.reading.shared_ids import SeenIds
+from tap_hubspot_dw.reading.shared_ids import IdFeed
 from tap_hubspot_dw.reading.stream_state import FullPass, StreamState
 from tap_hubspot_dw.records.compiled_records import WrittenRecord
 from tap_hubspot_dw.records.full_records import FullRecord, Record, RecordMaker, archived_records, merged_records
-from tap_hubspot_dw.records.page_decoder import Wanted
+from tap_hubspot_dw.records.page_decoder import PageDecoder
 from tap_hubspot_dw.records.schemas import ALL_PROPERTIES, OBJECT_COLUMNS, columns
 from tap_hubspot_dw.run.run import CLOCK_TOLERANCE, Run
 from tap_hubspot_dw.shown import shown
@@ -44,9 +44,9 @@ class ObjectStream(HubSpotStream):
     primary_keys = ("id",)
     replication_key = "updated_at"
 
-    def __init__(self, tap: Tap, run: Run, kind: ObjectType, schema: dict[str, Any]) -> None:
-        super().__init__(tap, run, kind.name, schema)
-        self.kind = kind
+    def __init__(self, tap: Tap, run: Run, object_type: ObjectType, schema: dict[str, Any]) -> None:
+        super().__init__(tap, run, object_type.name, schema)
+        self.object_type = object_type
         self._is_json = run.settings.properties_as_json
 
     def begin(self) -> None:
@@ -54,11 +54,11 @@ class ObjectStream(HubSpotStream):
         super().begin()
         made_anyway = {*OBJECT_COLUMNS, ALL_PROPERTIES}  # HubSpot is not asked for what else is not selected
         self.dropped = [name for name in self.dropped if name in made_anyway]
-        self._seen = self.run.seen[self.name] = SeenIds()
+        self._id_feed = self.run.id_feeds[self.name] = IdFeed()
 
     def ended(self) -> None:
         """Let nobody wait for ids that do not come."""
-        self._seen.end(complete=False)
+        self._id_feed.end(complete=False)
 
     def read(self) -> Iterator[Event]:
         """Yield a full pass or the changes since the bookmark, then what was archived since."""
@@ -66,12 +66,12 @@ class ObjectStream(HubSpotStream):
         chosen = columns(self.schema, set(selected) - ({ALL_PROPERTIES} if self._is_json else set()))
         wanted = {column.property_name for column in chosen}
         if self._is_json:
-            wanted |= {str(each["name"]) for each in self.run.chosen_properties(self.kind)}
-        self._wanted = Wanted({*wanted, self.kind.modified_property})
+            wanted |= {str(each["name"]) for each in self.run.chosen_properties(self.object_type)}
+        self._decoder = PageDecoder({*wanted, self.object_type.modified_property})
         if self.are_lines_final and not self._is_json:
-            self._wanted.write(chosen)
-        self._records = RecordMaker(chosen, self._wanted, all_in=ALL_PROPERTIES if self._is_json else None)
-        self.done.hubspot_total = self.portal.count(self.kind)
+            self._decoder.write(chosen)
+        self._records = RecordMaker(chosen, self._decoder, all_in=ALL_PROPERTIES if self._is_json else None)
+        self.done.hubspot_total = self.portal.count(self.object_type)
         if self.run.settings.only_ids is not None:
             yield from self._chosen(self.run.settings.only_ids.get(self.name, ()))
             return
@@ -95,8 +95,8 @@ class ObjectStream(HubSpotStream):
         An object that is archived or was merged comes as a delete record; one that is gone for good not at all, with
         a warning.
         """
-        untold = yield from self._by_ids(ids)
-        self._tell_of_missing(untold, len(set(ids)))
+        missing = yield from self._by_ids(ids)
+        self._warn_of_missing(missing, len(set(ids)))
         if self.done.hubspot_total is not None and (known := self.run.settings.known_ids.get(self.name)):
             try:
                 yield from self._differing(known)
@@ -108,23 +108,23 @@ class ObjectStream(HubSpotStream):
 
     def _by_ids(self, ids: Sequence[str]) -> Generator[Block, None, set[str]]:
         """Yield these objects, live or as delete records; returns the ids that HubSpot does not know."""
-        asked, told = set(ids), set[str]()
-        for page in self.portal.by_id(self.kind, list(dict.fromkeys(ids)), self._wanted):
-            yield self._page([each for each in page if each["id"] in asked - told])
+        asked, reported = set(ids), set[str]()
+        for page in self.portal.by_id(self.object_type, list(dict.fromkeys(ids)), self._decoder):
+            yield self._page([each for each in page if each["id"] in asked - reported])
             merged = [
                 record
                 for each, survivor in zip(page, self._records(page), strict=True)
                 for record in self._merged(each, survivor)
                 if record["id"] in asked
             ]
-            told |= {each["id"] for each in page} | {record["id"] for record in merged}
+            reported |= {each["id"] for each in page} | {record["id"] for record in merged}
             yield self._deletes(merged)
-        for page in self._archived_of(sorted(asked - told)):
-            gone = (archived_records(each, self._wanted.merged_ids(each["properties"])) for each in page)
+        for page in self._archived_of(sorted(asked - reported)):
+            gone = (archived_records(each, self._decoder.merged_ids(each["properties"])) for each in page)
             deletes = [record for records in gone for record in records if record["id"] in asked]
-            told |= {record["id"] for record in deletes}
+            reported |= {record["id"] for record in deletes}
             yield self._deletes(deletes)
-        return asked - told
+        return asked - reported
 
     def _differing(self, known: Sequence[int]) -> Iterator[Block]:
         """Yield the objects that a table of these ids lacks, and a delete record for each one that HubSpot lacks.
@@ -133,11 +133,11 @@ class ObjectStream(HubSpotStream):
         ids are read again by themselves.
         """
         total = self.done.hubspot_total
-        spans = differing_ranges(known, total, lambda span: self.portal.count(self.kind, span))
+        spans = differing_ranges(known, total, lambda span: self.portal.count(self.object_type, span))
         pages_left = MOST_TOTALS
         for span, ids in spans:
             unseen = set(ids)
-            pages = self.portal.changed(self.kind, None, self._wanted, span)
+            pages = self.portal.changed(self.object_type, None, self._decoder, span)
             for page, _ in islice(pages, pages_left):
                 pages_left -= 1
                 yield self._page([each for each in page if int(each["id"]) not in unseen])
@@ -149,13 +149,13 @@ class ObjectStream(HubSpotStream):
     def _archived_of(self, ids: Sequence[str]) -> Iterator[Page]:
         """Yield those of the objects that are archived; none, with a warning, of a type that gives no such ones."""
         try:
-            yield from self.portal.by_id(self.kind, ids, self._wanted, archived=True)
+            yield from self.portal.by_id(self.object_type, ids, self._decoder, archived=True)
         except RequestError as error:
             if error.status not in {400, 404}:
                 raise
             self.logger.warning("%s: HubSpot gives no archived records by their ids here (%s).", self.name, error)
 
-    def _tell_of_missing(self, missing: Collection[str], asked: int) -> None:
+    def _warn_of_missing(self, missing: Collection[str], asked: int) -> None:
         if not missing:
             return
         first = sorted(missing, key=lambda id_: (len(id_), id_))[:_NAMED_IDS]
@@ -183,27 +183,33 @@ class ObjectStream(HubSpotStream):
         self.done.until, self.done.expected = full_pass.started_at, self.done.hubspot_total
         self.version = full_pass.version
         reader = LiveReader(
-            self.run, self.portal, self.kind, self._wanted, self._page, self.logger, total=self.done.hubspot_total
+            self.run,
+            self.portal,
+            self.object_type,
+            self._decoder,
+            self._page,
+            self.logger,
+            total=self.done.hubspot_total,
         )
         if is_continued:
             full_pass = state.full_pass = self._gone_on_with(full_pass, reader)
         else:
-            self._seen.begin(None)
+            self._id_feed.begin(None)
         if not full_pass.ranges:  # else what was read before may lack properties that were chosen since
-            state.properties = _checksums(self._wanted.names)
+            state.properties = _checksums(self._decoder.names)
         yield self.checkpoint(state)
         for event in reader.everything(full_pass, state.records):
             if isinstance(event, Block):
                 yield event
                 continue
             if not event.ranges:
-                state.properties = _checksums(self._wanted.names)
+                state.properties = _checksums(self._decoder.names)
             state.full_pass = event
             yield self.checkpoint(state)
         yield from self._changed_meanwhile(state, full_pass, is_continued=is_continued)
         began = min(last_bookmark or full_pass.started_at, full_pass.started_at)
         yield from self._archived(state, began - 2 * CLOCK_TOLERANCE)
-        self._seen.end(complete=True)
+        self._id_feed.end(complete=True)
         yield Activation(full_pass.version)
         state.end_full_pass()
         state.records = reader.records
@@ -211,7 +217,7 @@ class ObjectStream(HubSpotStream):
 
     def _gone_on_with(self, full_pass: FullPass, reader: LiveReader) -> FullPass:
         """Return a pass that an earlier run began, with what of it may be kept, and say how far it is."""
-        self._seen.end(complete=False)  # what was read before is missing
+        self._id_feed.end(complete=False)  # what was read before is missing
         if not self._is_searchable():  # nobody says what changed since
             full_pass = replace(full_pass, ranges=())
         full_pass = reader.trusted(full_pass)
@@ -235,7 +241,7 @@ class ObjectStream(HubSpotStream):
         state.bookmark = full_pass.started_at
         window = Window(full_pass.started_at - 2 * CLOCK_TOLERANCE)
         if is_continued:
-            self._tell_of_late_properties(state)
+            self._warn_of_late_properties(state)
             yield from self._window(window, None)
             state.bookmark = self.run.started_at
         elif self._is_searchable():
@@ -245,13 +251,13 @@ class ObjectStream(HubSpotStream):
                 self.logger.warning("%s: what changed while it was read comes with the next run: %s", self.name, error)
 
     def _is_searchable(self) -> bool:
-        return self.kind.modified_property in (each["name"] for each in self.portal.properties(self.kind))
+        return self.object_type.modified_property in (each["name"] for each in self.portal.properties(self.object_type))
 
     def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Event]:
         """Yield what was modified in the window since the bookmark, and what was archived."""
         self.done.mode = "incremental"
-        self.check_searchable(self.kind)
-        self._tell_of_late_properties(state)
+        self.check_searchable(self.object_type)
+        self._warn_of_late_properties(state)
         started_at = self.run.started_at
         window = change_window(bookmark, self.run.settings.lookback, started_at)
         reread_since = self.run.settings.reread_since
@@ -260,10 +266,10 @@ class ObjectStream(HubSpotStream):
         self.done.since, self.done.until = window.since, started_at
         state.version = state.version or epoch_ms(started_at)
         self.version = state.version
-        self._seen.begin(window.since)
+        self._id_feed.begin(window.since)
         yield from self._window(window, bookmark)
         yield from self._archived(state, window.since)
-        self._seen.end(complete=True)
+        self._id_feed.end(complete=True)
         state.bookmark = started_at
         yield self.checkpoint(state)
 
@@ -275,21 +281,21 @@ class ObjectStream(HubSpotStream):
         """
         changes = Changes(window.since, self.run.started_at)
         yield from self._modified(window, bookmark, changes)
-        account = Account(self.portal, self.kind, self._wanted, self.logger)
+        account = Account(self.portal, self.object_type, self._decoder, self.logger)
         for page in account.missed_changes(changes):
             yield self._page(page, bookmark)
 
-    def _tell_of_late_properties(self, state: StreamState) -> None:
+    def _warn_of_late_properties(self, state: StreamState) -> None:
         """Name the properties that were not read so far.
 
         One that is new in HubSpot comes with the records that get a value; one that was only not chosen before does
         not.
         """
-        created = {str(each["name"]): each.get("createdAt") for each in self.portal.properties(self.kind)}
+        created = {str(each["name"]): each.get("createdAt") for each in self.portal.properties(self.object_type)}
         since = format_timestamp(state.bookmark) if state.bookmark and state.properties else ""
         late = [
             name
-            for name in self._wanted.names
+            for name in self._decoder.names
             if (created.get(name) or "") < since and not _checksums([name]) <= state.properties
         ]
         if late:
@@ -299,7 +305,7 @@ class ObjectStream(HubSpotStream):
                 self.name,
                 shown(", ".join(late)),
             )
-        state.properties = _checksums(self._wanted.names)
+        state.properties = _checksums(self._decoder.names)
 
     def _modified(self, window: Window, bookmark: datetime | None, changes: Changes | None = None) -> Iterator[Block]:
         """Yield the objects modified in the window, by ranges of ids, or in slices of time where nobody sorts by id."""
@@ -311,12 +317,12 @@ class ObjectStream(HubSpotStream):
                 self.name,
                 error,
             )
-            for page in self.portal.changed_in_slices(self.kind, window, self._wanted):
+            for page in self.portal.changed_in_slices(self.object_type, window, self._decoder):
                 yield self._page(page, bookmark, changes)
 
     def _modified_by_id(self, window: Window, bookmark: datetime | None, changes: Changes | None) -> Iterator[Block]:
         """Yield the objects modified in the window; a long one is read in several ranges of ids at once."""
-        pages = self.portal.changed(self.kind, window, self._wanted)
+        pages = self.portal.changed(self.object_type, window, self._decoder)
         first, expected = next(pages)
         if self.done.mode == "incremental":
             self.done.expected = expected
@@ -328,11 +334,11 @@ class ObjectStream(HubSpotStream):
         above = int(first[-1]["id"])
 
         def blocks(span: Range) -> Iterator[Block]:
-            for page, _ in self.portal.changed(self.kind, window, self._wanted, span):
+            for page, _ in self.portal.changed(self.object_type, window, self._decoder, span):
                 yield self._page(page, bookmark, changes)
 
         left = expected - len(first)
-        spans = cut(Range(above), self.portal.boundaries(self.kind, above, window, expected=left))
+        spans = cut(Range(above), self.portal.boundaries(self.object_type, above, window, expected=left))
         for _, block in in_parallel(spans, blocks, self.run.settings.workers, self.run.permits[SEARCH]):
             if block is not None:
                 yield block
@@ -355,16 +361,16 @@ class ObjectStream(HubSpotStream):
             if changes is not None:
                 changes.add(int(record.id), record.updated_at)
         if self.run.settings.associations:  # nobody else needs them: a million take eight megabytes
-            self._seen.add(int(each["id"]) for each in page)
+            self._id_feed.add(int(each["id"]) for each in page)
         return self.block(records, deletes=len(records) - len(page), repeated=repeated, invalid=invalid)
 
     def _archived(self, state: StreamState, since: datetime) -> Iterator[Block]:
         """Yield a delete record for each object archived since then, and what was restored since the last run."""
-        sweep = ArchiveSweep(self.portal, self.kind, self._wanted, self._page, self._deletes, self.logger)
+        sweep = ArchiveSweep(self.portal, self.object_type, self._decoder, self._page, self._deletes, self.logger)
         return sweep.since(state, since)
 
     def _merged(self, survivor: HubSpotObject, record: FullRecord | WrittenRecord) -> Iterator[Record]:
-        merged_ids = self._wanted.merged_ids(survivor["properties"])
+        merged_ids = self._decoder.merged_ids(survivor["properties"])
         return merged_records(record.id, merged_ids, record.updated_at or record.created_at)
 
 

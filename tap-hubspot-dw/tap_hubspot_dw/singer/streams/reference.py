@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class OfType(Protocol):
     """What HubSpot has of an object type, from an earlier answer or asked for anew."""
 
-    def __call__(self, portal: Portal, kind: ObjectType, /, *, anew: bool = False) -> Iterable[dict[str, Any]]:
+    def __call__(self, portal: Portal, object_type: ObjectType, /, *, anew: bool = False) -> Iterable[dict[str, Any]]:
         """Return HubSpot's own objects."""
 
 
@@ -49,12 +49,12 @@ class Reference:
     may_have: Callable[[ObjectType], bool] = lambda _: True
 
 
-def _may_have_pipelines(kind: ObjectType) -> bool:
-    return kind.has_pipelines is not False
+def _may_have_pipelines(object_type: ObjectType) -> bool:
+    return object_type.has_pipelines is not False
 
 
-def _stages(portal: Portal, kind: ObjectType, *, anew: bool = False) -> Iterator[dict[str, Any]]:
-    for pipeline in portal.pipelines(kind, anew=anew):
+def _stages(portal: Portal, object_type: ObjectType, *, anew: bool = False) -> Iterator[dict[str, Any]]:
+    for pipeline in portal.pipelines(object_type, anew=anew):
         for stage in pipeline["stages"]:
             yield {**stage, "pipeline_id": pipeline["id"]}
 
@@ -147,7 +147,7 @@ class ReferenceStream(HubSpotStream):
     """
 
     def __init__(self, tap: Tap, run: Run, reference: Reference) -> None:
-        columns = {name: kind for name, (kind, _) in reference.columns.items()}
+        columns = {name: schema for name, (schema, _) in reference.columns.items()}
         schema = described(columns, f"HubSpot's {reference.name.replace('_', ' ')}.")
         super().__init__(tap, run, reference.name, schema)
         self.primary_keys = reference.key
@@ -162,9 +162,9 @@ class ReferenceStream(HubSpotStream):
         self.done.mode = "full"
         state = self.load_state()
         is_first = not state.lists
-        for kind in self.run.kinds:
-            if not self.reference.may_have(kind):
-                state.lists.pop(kind.name, None)  # an older release kept it
+        for object_type in self.run.object_types:
+            if not self.reference.may_have(object_type):
+                state.lists.pop(object_type.name, None)  # an older release kept it
         known = dict(state.lists)
         failed: dict[str, HubSpotError] = {}
         read: list[str] = []
@@ -199,13 +199,13 @@ class ReferenceStream(HubSpotStream):
         if of_account is not None:
             yield self.name, lambda _: [self._record(each) for each in of_account(self.portal)]
         if of_type is not None:
-            for kind in self.run.kinds:
-                if self.reference.may_have(kind):
-                    yield kind.name, partial(self._records_of, of_type, kind)
+            for object_type in self.run.object_types:
+                if self.reference.may_have(object_type):
+                    yield object_type.name, partial(self._records_of, of_type, object_type)
 
-    def _records_of(self, of_type: OfType, kind: ObjectType, anew: bool) -> list[Record]:
-        found = of_type(self.portal, kind, anew=anew)
-        return [self._record({**each, "object_type": kind.name}) for each in found]
+    def _records_of(self, of_type: OfType, object_type: ObjectType, anew: bool) -> list[Record]:
+        found = of_type(self.portal, object_type, anew=anew)
+        return [self._record({**each, "object_type": object_type.name}) for each in found]
 
     def _settled(self, name: str, ask: Ask, before: int | None) -> list[Record]:
         """Return a list that is as long as it was, or that HubSpot gave twice.
@@ -246,9 +246,9 @@ class ReferenceStream(HubSpotStream):
             yield Activation(self.version)
 
     def _record(self, source: Mapping[str, Any]) -> Record:
-        return {name: _value(source.get(key), kind) for name, (kind, key) in self.reference.columns.items()}
+        return {name: _value(source.get(key), schema) for name, (schema, key) in self.reference.columns.items()}
 
 
-def _value(value: Any, kind: dict[str, Any]) -> Any:
+def _value(value: Any, schema: dict[str, Any]) -> Any:
     """Return HubSpot's JSON value; its date-times come with and without fractions (observed)."""
-    return format_timestamp(parse_timestamp(value)) if value and kind is DATE_TIME else value
+    return format_timestamp(parse_timestamp(value)) if value and schema is DATE_TIME else value
