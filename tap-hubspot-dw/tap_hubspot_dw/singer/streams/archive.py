@@ -112,8 +112,8 @@ class ArchiveSweep:
                 if state.lists_archived:
                     raise HubSpotError(
                         f"HubSpot gave a list of archived {self._object_type.name} before and refuses it now "
-                        f"({error}), so the bookmark stays: run again later; if HubSpot still refuses it, run once with "
-                        "--full-refresh."
+                        f"({error}), so the bookmark stays: run again later; if HubSpot still refuses it, run once "
+                        "with --full-refresh."
                     ) from error
                 self._logger.warning(
                     "%s: HubSpot gives no list of archived records here (%s): a full pass shows deletions.",
