@@ -1,7 +1,7 @@
-"""A DAG for each schedule of the Meltano project; put this file into the folder of DAGs of Airflow 3.
+"""A DAG for each schedule of the Meltano project; put this file into the DAG folder of Airflow 3.
 
-The project is in HUBSPOT_PROJECT, and in it what `meltano schedule list --format=json > schedules.json` wrote.
-`airflow pools set hubspot 1 "one run at a time"` makes the pool.
+HUBSPOT_PROJECT is the project's folder. In it, `meltano schedule list --format=json > schedules.json` writes the file
+that this module reads. `airflow pools set hubspot 1 "one run at a time"` creates the pool.
 """
 
 import json
