@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from target_warehouse.engines.duckdb import engine as duckdb_engine
-from target_warehouse.engines.duckdb import file
+from target_warehouse.engines.duckdb import file as duckdb_file
 from target_warehouse.engines.duckdb.engine import DuckDBEngine
 from target_warehouse.errors import ConnectionFailedError, LoadError
 from target_warehouse.tables.table import table_of
@@ -146,7 +146,7 @@ def test_two_targets_on_one_file_both_load(file: DuckDBWarehouse, start_target: 
 def attached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that were attached; the file is attached anew after every few commits that leave no log."""
     paths: list[str] = []
-    attach = file.attach
+    attach = duckdb_file.attach
 
     def noted(connection: duckdb.DuckDBPyConnection, path: str, *more: Any, **options: Any) -> None:
         paths.append(path)
@@ -154,7 +154,7 @@ def attached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(duckdb_engine, "attach", noted)
     monkeypatch.setattr(duckdb_engine, "_MOST_COLUMNS_COMMITTED", 60)
-    monkeypatch.setitem(file.WHILE_LOADING, "checkpoint_threshold", "'100kB'")
+    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "checkpoint_threshold", "'100kB'")
     return paths
 
 
@@ -209,7 +209,7 @@ def test_a_file_is_attached_anew_before_a_transaction_and_not_when_its_work_is_d
     engine = DuckDBEngine(str(file.path), 0.1)
     engine.prepare(table_of("t", {"properties": {"id": {}}}, (), default_schema="s", interpret_encoding=False))
     with engine.transaction():  # the table is in the file, not in the log
-        engine.query(f"CHECKPOINT {file.CATALOG}")
+        engine.query(f"CHECKPOINT {duckdb_file.CATALOG}")
 
     def fails(*_: Any, **__: Any) -> None:
         raise ConnectionFailedError(str(len(attached)))

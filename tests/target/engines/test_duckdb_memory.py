@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from target_warehouse.engines.duckdb import engine as duckdb_engine
-from target_warehouse.engines.duckdb import file
+from target_warehouse.engines.duckdb import file as duckdb_file
 from target_warehouse.engines.duckdb.engine import DuckDBEngine
 from tests.target.feeding import load, numbers
 
@@ -30,7 +30,7 @@ def test_a_batch_that_finds_too_little_memory_is_written_again_and_no_value_gets
     limit: int, file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when a column has become wider since, which takes more memory for itself alone."""
-    monkeypatch.setitem(file.WHILE_LOADING, "memory_limit", f"'{limit}MB'")
+    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", f"'{limit}MB'")
     monkeypatch.setattr(duckdb_engine, "MEMORY", limit)
     total, names, dice = 4_000, [f"p{number}" for number in range(250)], random.Random(1)
     columns = {"id": {"type": "integer"}, **{name: {"type": ["string", "null"]} for name in names}}
@@ -51,7 +51,7 @@ def test_a_batch_that_finds_too_little_memory_is_written_again_and_no_value_gets
 
 def _limits_at_the_end(monkeypatch: pytest.MonkeyPatch, megabytes: int) -> list[str]:
     """What DuckDB may take at the end of each run that begins with so much."""
-    monkeypatch.setitem(file.WHILE_LOADING, "memory_limit", f"'{megabytes}MB'")
+    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", f"'{megabytes}MB'")
     monkeypatch.setattr(duckdb_engine, "MEMORY", megabytes)
     limits: list[str] = []
     close = DuckDBEngine.close
