@@ -223,7 +223,7 @@ def decoded(file: Path, engine: Any) -> tuple[Any, Any]:
     """The stream's table, made in PostgreSQL, and all its rows as Arrow."""
     import pyarrow as pa
 
-    from target_warehouse.decode.group_decoder import RunDecoder
+    from target_warehouse.decode.group_decoder import GroupDecoder
     from target_warehouse.decode.record_groups import Run, pieces
     from target_warehouse.tables.table import table_of
 
@@ -232,7 +232,7 @@ def decoded(file: Path, engine: Any) -> tuple[Any, Any]:
     table = table_of(schema["stream"], schema["schema"], ["id"], default_schema="bench", interpret_encoding=False)
     table = engine.prepare(table)
     engine.close()
-    decoder = RunDecoder(schema["stream"], table, ignored=(), replaces_nul=True, sync_started_at=0)
+    decoder = GroupDecoder(schema["stream"], table, ignored=(), replaces_nul=True, sync_started_at=0)
     batches = []
     for piece in pieces(rest, 2)[0]:
         if isinstance(piece, Run):

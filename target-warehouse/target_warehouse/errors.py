@@ -54,7 +54,7 @@ class RefusedDataError(LoadError):
         self.reason = reason  # a few words, without the value
 
 
-class AgainError(LoadError):
+class RetryTransactionError(LoadError):
     """A transaction took for granted what is not so. Nothing of it was kept; done again, it takes the safe way."""
 
 
@@ -82,7 +82,7 @@ class TerminatedError(BaseException):
         self.exit_code = 128 + signum
 
 
-def told_errors() -> tuple[type[Exception], ...]:
+def user_errors() -> tuple[type[Exception], ...]:
     """Errors whose message is a sentence for the user and holds nothing of a record: ours and some of the SDK's."""
     # Imported here: the SDK takes more than half a second, and the command `warehouse` does without it.
     from singer_sdk import exceptions
@@ -101,6 +101,6 @@ def sentence_of(error: BaseException) -> str:
     """What to tell a user of any error, on one line; one that may hold something of a record is named by its class."""
     if isinstance(error, TerminatedError):
         return f"stopped by signal {error.exit_code - 128}"
-    if isinstance(error, told_errors()):
+    if isinstance(error, user_errors()):
         return " ".join(str(error).split())
     return type(error).__name__

@@ -54,19 +54,19 @@ def configuration_of(file: str) -> dict[str, Any]:
     return found
 
 
-def told_configuration(config: Mapping[str, Any], settings: Settings) -> str:
+def redacted_configuration(config: Mapping[str, Any], settings: Settings) -> str:
     """The configuration as a JSON object, the settings that have their defaults left out."""
-    told: dict[str, Any] = {"warehouse": location(settings)}
+    shown: dict[str, Any] = {"warehouse": location(settings)}
     for setting in SETTINGS:
         parent, _, child = setting.name.rpartition(".")
         value = ((config.get(parent) or {}) if parent else config).get(child)
         if not setting.secret and value is not None and value != setting.default:
-            told[setting.name] = _short(value)
+            shown[setting.name] = _short(value)
     of_the_sdk = {
         name: value for name, default in _OF_THE_SDK.items() if (value := config.get(name, default)) != default
     }
-    told |= {name: _short(value) for name, value in of_the_sdk.items()}
-    return json.dumps(told, default=str, sort_keys=True)
+    shown |= {name: _short(value) for name, value in of_the_sdk.items()}
+    return json.dumps(shown, default=str, sort_keys=True)
 
 
 def location(settings: Settings) -> str:

@@ -61,7 +61,7 @@ def report(
     from target_warehouse.load import failed_starts
     from target_warehouse.redaction import location
 
-    settings, notes = _settings(*options), failed_starts.untold(os.environ)
+    settings, notes = _settings(*options), failed_starts.unreported(os.environ)
     schema, where = settings.default_target_schema, location(settings)
     try:
         with closing(open_engine(settings, read_only=True)) as engine:

@@ -15,10 +15,10 @@
 
 #include "json_text.h"
 
-enum { TEXT, INTEGER, DECIMAL, WHOLE, BOOLEAN, DAY, MOMENT, RAW, FORMS }; /* as `lines` numbers them */
+enum { TEXT, INTEGER, DECIMAL, WHOLE, BOOLEAN, DAY, TIMESTAMP, RAW, FORMS }; /* as `lines` numbers them */
 enum { IGNORED = -1, ABSENT = -2 };         /* instead of a column: any value is skipped; none but null may be there */
 enum { NULLS = 1, GAPS = 2 };               /* what a column may refuse: null, and that its property is missing */
-typedef enum { FAILED, ODD, DONE } Outcome; /* FAILED: there is not enough memory */
+typedef enum { FAILED, NOT_PLAIN, DONE } Outcome; /* FAILED: there is not enough memory */
 
 #define MOST_DIGITS 18       /* that 64 bits hold without a closer look */
 #define DECIMAL_DIGITS 20    /* of a decimal(38, 18) before the point */
@@ -108,7 +108,7 @@ static Outcome put_bytes(Column *column, int64_t row, Place start, size_t size)
     if (!at) return FAILED;
     memcpy(at, start, size);
     column->size += size;
-    if (column->size > INT32_MAX) return ODD;
+    if (column->size > INT32_MAX) return NOT_PLAIN;
     column->ends[row + 1] = (int32_t)column->size;
     return DONE;
 }
@@ -121,9 +121,9 @@ static Outcome put_text(Column *column, int64_t row, const Value *value, int tak
     at = room_for(column, (size_t)value->size);
     if (!at) return FAILED;
     size = unescape(value, at);
-    if (size < 0 || (!takes_nul && memchr(at, 0, (size_t)size))) return ODD;
+    if (size < 0 || (!takes_nul && memchr(at, 0, (size_t)size))) return NOT_PLAIN;
     column->size += (size_t)size;
-    if (column->size > INT32_MAX) return ODD;
+    if (column->size > INT32_MAX) return NOT_PLAIN;
     column->ends[row + 1] = (int32_t)column->size;
     return DONE;
 }
@@ -176,7 +176,7 @@ static int64_t days_since_1970(Place p)
 }
 
 /* Set a moment that is written as `2026-03-30T12:00:00`, perhaps with a fraction, and `Z` or `+00:00`. */
-static int put_moment(Column *column, int64_t row, const Value *value)
+static int put_timestamp(Column *column, int64_t row, const Value *value)
 {
     Place p = value->start, end = p + value->size;
     int64_t seconds, micro = 0;
@@ -208,11 +208,11 @@ static Outcome put_value(Column *column, int64_t row, int takes_nul, Place *p, P
     Place start = *p;
     Value value;
     Outcome outcome = DONE;
-    if (column->rows > row) return ODD; /* a property that is there twice */
+    if (column->rows > row) return NOT_PLAIN; /* a property that is there twice */
     column->rows = row + 1;
     if (*start == 'n') {
         *p = after_word(start, "null");
-        if (!*p || column->refused & NULLS) return ODD;
+        if (!*p || column->refused & NULLS) return NOT_PLAIN;
         put_null(column, row);
         return DONE;
     }
@@ -227,9 +227,9 @@ static Outcome put_value(Column *column, int64_t row, int takes_nul, Place *p, P
     } else {
         *p = *start == '"' ? after_text(start, end, &value) : NULL;
         if (*p && column->form == TEXT) outcome = put_text(column, row, &value, takes_nul);
-        else if (*p && !(column->form == DAY ? put_day : put_moment)(column, row, &value)) outcome = ODD;
+        else if (*p && !(column->form == DAY ? put_day : put_timestamp)(column, row, &value)) outcome = NOT_PLAIN;
     }
-    if (!*p) return ODD;
+    if (!*p) return NOT_PLAIN;
     set_bit(column->valid, row);
     return outcome;
 }
@@ -240,27 +240,27 @@ static Outcome read_record(Decoder *decoder, Column *columns, int64_t row, Place
 {
     Value name;
     int before = -1, place;
-    if (**p != '{') return ODD;
+    if (**p != '{') return NOT_PLAIN;
     *p = after_space(*p + 1);
     if (**p == '}') return ++*p, DONE;
     for (;;) {
-        if (**p != '"' || !(*p = after_text(*p, end, &name)) || name.escapes != PLAIN) return ODD;
+        if (**p != '"' || !(*p = after_text(*p, end, &name)) || name.escapes != PLAIN) return NOT_PLAIN;
         *p = after_space(*p);
-        if (**p != ':') return ODD;
+        if (**p != ':') return NOT_PLAIN;
         *p = after_space(*p + 1);
         before = number_of(&decoder->names, before, &name);
-        if (before < 0) return ODD;
+        if (before < 0) return NOT_PLAIN;
         place = decoder->places[before];
         if (place >= 0) {
             Outcome outcome = put_value(&columns[place], row, decoder->takes_nul, p, end);
             if (outcome != DONE) return outcome;
         } else {
             *p = place == ABSENT ? after_word(*p, "null") : after_value(*p, end, 0);
-            if (!*p) return ODD;
+            if (!*p) return NOT_PLAIN;
         }
         *p = after_space(*p);
         if (**p == '}') return ++*p, DONE;
-        if (**p != ',') return ODD;
+        if (**p != ',') return NOT_PLAIN;
         *p = after_space(*p + 1);
     }
 }
@@ -273,39 +273,39 @@ static int is_word(const Value *value, const char *word, Py_ssize_t size)
 static Outcome read_line(Decoder *decoder, Column *columns, int64_t row, Place *p, Place end)
 {
     enum { TYPE = 1, STREAM = 2, RECORD = 4 };
-    int seen = 0;
+    int members = 0;
     Value name, text;
-    if (**p != '{') return ODD;
+    if (**p != '{') return NOT_PLAIN;
     for (*p = after_space(*p + 1);; *p = after_space(*p + 1)) {
         int member = 0, place = IGNORED;
         Outcome outcome = DONE;
-        if (**p != '"' || !(*p = after_text(*p, end, &name)) || name.escapes != PLAIN) return ODD;
+        if (**p != '"' || !(*p = after_text(*p, end, &name)) || name.escapes != PLAIN) return NOT_PLAIN;
         *p = after_space(*p);
-        if (**p != ':') return ODD;
+        if (**p != ':') return NOT_PLAIN;
         *p = after_space(*p + 1);
         if (is_word(&name, "record", 6)) {
             member = RECORD;
             outcome = read_record(decoder, columns, row, p, end);
         } else if (is_word(&name, "type", 4) || is_word(&name, "stream", 6)) {
             member = name.size == 4 ? TYPE : STREAM;
-            if (**p != '"' || !(*p = after_text(*p, end, &text))) return ODD;
-            if (member == TYPE && !is_word(&text, "RECORD", 6)) return ODD;
-            if (member == STREAM && !is_word(&text, decoder->stream, decoder->stream_size)) return ODD;
+            if (**p != '"' || !(*p = after_text(*p, end, &text))) return NOT_PLAIN;
+            if (member == TYPE && !is_word(&text, "RECORD", 6)) return NOT_PLAIN;
+            if (member == STREAM && !is_word(&text, decoder->stream, decoder->stream_size)) return NOT_PLAIN;
         } else {
             if (is_word(&name, "time_extracted", 14)) place = decoder->time_extracted;
             else if (is_word(&name, "version", 7)) place = decoder->version;
             if (place >= 0) outcome = put_value(&columns[place], row, decoder->takes_nul, p, end);
-            else if (!(*p = after_value(*p, end, 0))) return ODD;
+            else if (!(*p = after_value(*p, end, 0))) return NOT_PLAIN;
         }
         if (outcome != DONE) return outcome;
-        if (seen & member) return ODD;
-        seen |= member;
+        if (members & member) return NOT_PLAIN;
+        members |= member;
         *p = after_space(*p);
         if (**p == '}') break;
-        if (**p != ',') return ODD;
+        if (**p != ',') return NOT_PLAIN;
     }
     ++*p;
-    return seen == (TYPE | STREAM | RECORD) ? DONE : ODD;
+    return members == (TYPE | STREAM | RECORD) ? DONE : NOT_PLAIN;
 }
 
 /* What the line did not have is null. */
@@ -313,7 +313,7 @@ static Outcome finish_row(Decoder *decoder, Column *columns, int64_t row)
 {
     for (int i = 0; i < decoder->count; i++) {
         if (columns[i].rows > row) continue;
-        if (columns[i].refused & GAPS) return ODD;
+        if (columns[i].refused & GAPS) return NOT_PLAIN;
         columns[i].rows = row + 1;
         put_null(&columns[i], row);
     }
@@ -325,12 +325,12 @@ static Outcome read_span(Decoder *decoder, Column *columns, int64_t *row, int64_
 {
     for (p = after_space(p); p < end; p = after_space(p)) {
         Outcome outcome;
-        if (*row >= rows) return ODD;
+        if (*row >= rows) return NOT_PLAIN;
         outcome = read_line(decoder, columns, *row, &p, end);
         if (outcome == DONE) outcome = finish_row(decoder, columns, *row);
         if (outcome != DONE) return outcome;
         while (*p == ' ' || *p == '\r' || *p == '\t') p++;
-        if (p < end && *p != '\n') return ODD;
+        if (p < end && *p != '\n') return NOT_PLAIN;
         ++*row;
     }
     return DONE;
@@ -494,7 +494,7 @@ static Outcome read_all(Decoder *decoder, const Span *spans, Py_ssize_t count, i
         if (!start_column(&columns[i], decoder->forms[i], decoder->refused[i], rows)) outcome = FAILED;
     for (Py_ssize_t i = 0; outcome == DONE && i < count; i++)
         outcome = read_span(decoder, columns, &row, rows, spans[i].start, spans[i].start + spans[i].size);
-    if (outcome == DONE && row != rows) outcome = ODD;
+    if (outcome == DONE && row != rows) outcome = NOT_PLAIN;
     if (outcome == DONE) {
         *made = array_of(columns, decoder->count, rows);
         if (!*made) outcome = FAILED;
@@ -531,7 +531,7 @@ static PyObject *decode(PyObject *Py_UNUSED(module), PyObject *arguments)
     Py_END_ALLOW_THREADS
     PyMem_Free(spans);
     if (outcome == FAILED) return PyErr_NoMemory();
-    if (outcome == ODD) Py_RETURN_NONE;
+    if (outcome == NOT_PLAIN) Py_RETURN_NONE;
     result = PyCapsule_New(made, "arrow_array", forget_array);
     if (!result) free_array(made);
     return result;

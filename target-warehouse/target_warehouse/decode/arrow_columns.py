@@ -212,7 +212,7 @@ def _equal(column: Column, form: str, value: Any) -> Any:
 
 
 def _check(column: Column, record: Record, *, is_key: bool) -> None:
-    value = _together(column, record) if column.members else record.get(column.property)
+    value = _members(column, record) if column.members else record.get(column.property)
     if value is None:
         if column.members:
             return
@@ -243,10 +243,10 @@ def _by_column(records: Sequence[Record], columns: Sequence[Column]) -> Iterable
             except KeyError:
                 picked.append(pick(blank | record))
     plain = zip(*picked, strict=True)
-    return ([_together(column, record) for record in records] if column.members else next(plain) for column in columns)
+    return ([_members(column, record) for record in records] if column.members else next(plain) for column in columns)
 
 
-def _together(column: Column, record: Record) -> dict[str, Any] | None:
+def _members(column: Column, record: Record) -> dict[str, Any] | None:
     return {name: record[name] for name in column.members if record.get(name) is not None} or None
 
 
@@ -273,13 +273,13 @@ def to_arrays(columns: Sequence[Column], values: Sequence[Sequence[Any]], losses
     for form, members in groups.items():
         count, target = len(values[members[0]]), arrow_type(columns[members[0]])
         joined = list(chain.from_iterable(values[i] for i in members))
-        together = _fast(form, joined, target)
-        if together is None or (losses.replaces_nul and _may_have_nul(together)):
+        joined_array = _fast(form, joined, target)
+        if joined_array is None or (losses.replaces_nul and _may_have_nul(joined_array)):
             for i in members:
                 arrays[i] = to_array(columns[i], values[i], losses)
         else:
             for place, i in enumerate(members):
-                arrays[i] = together.slice(place * count, count)
+                arrays[i] = joined_array.slice(place * count, count)
     return arrays
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
     from target_warehouse.decode.arrow_columns import Losses
-    from target_warehouse.decode.record_groups import Run
+    from target_warehouse.decode.record_groups import RecordGroup
     from target_warehouse.tables.table import Column
 
 IS_COMPILED = _decode is not None
@@ -103,14 +103,14 @@ class CompiledDecoder:
             takes_nul,
         )
 
-    def arrays(self, run: Run, losses: Losses) -> dict[str, pa.Array] | None:
+    def arrays(self, group: RecordGroup, losses: Losses) -> dict[str, pa.Array] | None:
         """The columns by property; None if a line is not plain.
 
         Raises:
             UnfitError: a value fits no column of this kind.
             NarrowError: the column must become wider for a value.
         """
-        array = _decode.decode(self._decoder, tuple(span for _, span in run.spans), run.rows)
+        array = _decode.decode(self._decoder, tuple(span for _, span in group.spans), group.rows)
         if array is None:
             return None
         found = pa.record_batch(_Columns(self._schema, array)).columns

@@ -34,7 +34,7 @@ from target_warehouse.tables.table import (
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
-    from target_warehouse.decode.record_groups import Run
+    from target_warehouse.decode.record_groups import RecordGroup
     from target_warehouse.tables.table import Column, Table
 
 _OF_THE_TARGET = (DELETED_AT, *METADATA)
@@ -60,7 +60,7 @@ class Decoded:
     losses: Losses
 
 
-class RunDecoder:
+class GroupDecoder:
     """Decodes the runs of one stream for its table as it is now.
 
     `ignored` are properties that the stream's schema does not have and that the user has heard of.
@@ -101,19 +101,19 @@ class RunDecoder:
         """Whether every column holds one property, of a name that msgspec takes."""
         return all(not column.members and _is_plain(column.property) for column in table.columns)
 
-    def decode(self, run: Run) -> Decoded | None:
+    def decode(self, group: RecordGroup) -> Decoded | None:
         """The run's rows; None if any line of it is for the slow line."""
         losses = Losses(replaces_nul=self._replaces_nul)
         try:
-            arrays = self.compiled.arrays(run, losses) if self.compiled else None
+            arrays = self.compiled.arrays(group, losses) if self.compiled else None
             if arrays is None:
                 losses = Losses(replaces_nul=self._replaces_nul)
-                arrays = self._arrays(run, losses)
+                arrays = self._arrays(group, losses)
         except _NOT_PLAIN:
             return None
         if arrays is None or not losses.cut.keys().isdisjoint(self.table.keys):
             return None
-        return self._decoded(arrays, run.rows, losses)
+        return self._decoded(arrays, group.rows, losses)
 
     def _decoded(self, arrays: dict[str, pa.Array], count: int, losses: Losses) -> Decoded:
         for column in self.table.columns:
@@ -128,14 +128,14 @@ class RunDecoder:
         keys = [arrays[column.property].to_pylist() for column in self.table.key_columns]
         return Decoded(rows, keys[0] if len(keys) == 1 else list(zip(*keys, strict=True)), losses)
 
-    def _arrays(self, run: Run, losses: Losses) -> dict[str, pa.Array] | None:
+    def _arrays(self, group: RecordGroup, losses: Losses) -> dict[str, pa.Array] | None:
         """The columns of the run's records and messages by property, by way of Python objects."""
         if self._layout is None:
-            first = [name for name in _properties_of_first(run) if name in self._names]
+            first = [name for name in _properties_of_first(group) if name in self._names]
             self._layout = _layout(self._stream, [*first, *self._names], self._strict)
         decoder, places = self._layout.decoder, self._layout.places
-        messages = [message for _, span in run.spans for message in decoder.decode_lines(span)]
-        if len(messages) != run.rows:
+        messages = [message for _, span in group.spans for message in decoder.decode_lines(span)]
+        if len(messages) != group.rows:
             return None
         in_order = list(zip(*(msgspec.structs.astuple(message.record) for message in messages), strict=True))
         columns = {name: in_order[place] for name, place in places.items()}
@@ -208,9 +208,9 @@ def _layout(stream: str, names: Iterable[str], strict: Container[str]) -> _Layou
     return _Layout(msgspec.json.Decoder(message, float_hook=decimal.Decimal), places)
 
 
-def _properties_of_first(run: Run) -> Iterable[str]:
+def _properties_of_first(group: RecordGroup) -> Iterable[str]:
     """The properties of the run's first record, in their order."""
-    _, line = next(run.lines())
+    _, line = next(group.lines())
     return _first_decoder.decode(line).record
 
 

@@ -14,7 +14,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
-from target_warehouse.decode.sources import opened
+from target_warehouse.decode.sources import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +104,7 @@ class ReadAhead(Generic[Cut]):
             return
 
     def _blocks(self) -> Iterator[bytes | bytearray]:
-        source = opened(self._source)
+        source = open_source(self._source)
         if source.descriptor is None:
             yield from self._whole_lines(source.chunks)
             return

@@ -47,7 +47,7 @@ def stream_of(line: bytes) -> str | None:
 
 
 @dataclass
-class Run:
+class RecordGroup:
     """RECORD lines of one stream: spans of whole lines, each with the number of its first line.
 
     `decoded` is what a decoder made of it, and `decoded_by` is that decoder; the reader fills them in.
@@ -65,12 +65,12 @@ class Run:
         for first, span in self.spans:
             yield from enumerate(span.removesuffix(b"\n").split(b"\n"), first)
 
-    def parts(self, rows: int) -> list[Run]:
+    def split(self, rows: int) -> list[RecordGroup]:
         """The lines in parts of `rows` lines; none is decoded."""
-        found = [Run(self.stream)]
+        found = [RecordGroup(self.stream)]
         for number, line in self.lines():
             if found[-1].rows == rows:
-                found.append(Run(self.stream))
+                found.append(RecordGroup(self.stream))
             found[-1].add(number, line + b"\n", 1)
         return found
 
@@ -82,14 +82,14 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Line:
+class InputLine:
     """A line that is taken by itself."""
 
     number: int
     text: bytes
 
 
-def pieces(block: bytes | bytearray, number: int) -> tuple[list[Run | Line], int]:
+def pieces(block: bytes | bytearray, number: int) -> tuple[list[RecordGroup | InputLine], int]:
     """The runs and the other lines of a block whose first line has this number, and the number of the line after it.
 
     They are copies; the block may be used for something else then.
@@ -98,9 +98,9 @@ def pieces(block: bytes | bytearray, number: int) -> tuple[list[Run | Line], int
         return _pieces(block, view, number)
 
 
-def _pieces(block: bytes | bytearray, view: memoryview, number: int) -> tuple[list[Run | Line], int]:
-    found: list[Run | Line] = []
-    runs: dict[str, Run] = {}
+def _pieces(block: bytes | bytearray, view: memoryview, number: int) -> tuple[list[RecordGroup | InputLine], int]:
+    found: list[RecordGroup | InputLine] = []
+    groups: dict[str, RecordGroup] = {}
     position, end = 0, len(block)
     while position < end:
         record = _RECORD.match(block, position)
@@ -108,19 +108,19 @@ def _pieces(block: bytes | bytearray, view: memoryview, number: int) -> tuple[li
             start = position
             position, rows = lines_alike(block, start, record[0])
             stream = (record[1] or record[2]).decode(errors="replace")
-            if stream not in runs:
-                runs[stream] = Run(stream)
-                found.append(runs[stream])
-            runs[stream].add(number, bytes(view[start:position]), rows)
+            if stream not in groups:
+                groups[stream] = RecordGroup(stream)
+                found.append(groups[stream])
+            groups[stream].add(number, bytes(view[start:position]), rows)
             number += rows
             continue
         following = _next_line(block, position)
-        line = Line(number, bytes(view[position:following]))
+        line = InputLine(number, bytes(view[position:following]))
         if _STATE.match(line.text):
             found.append(line)
         elif line.text.strip():
             found.append(line)
-            runs = {}
+            groups = {}
         position = following
         number += 1
     return found, number

@@ -29,7 +29,7 @@ class Source:
     chunks: Iterator[bytes]
 
 
-def opened(source: Any) -> Source:
+def open_source(source: Any) -> Source:
     """How to read the rest of this.
 
     Raises:

@@ -44,10 +44,10 @@ class Claims:
         place, name = self._engine.place(table.schema, table.name), self._history.escaped(storable(stream))
         owner = self._now.get(place, name)
         if owner != name:
-            raise InputError(_told_of_both(name, owner, ".".join(place)))
+            raise InputError(_clash(name, owner, ".".join(place)))
         owner = self._before.get(place, name)
         if owner != name:
-            raise InputError(_told_of_an_earlier_one(name, owner, ".".join(place)))
+            raise InputError(_clash_with_earlier_run(name, owner, ".".join(place)))
         self._now[place] = name
 
 
@@ -61,7 +61,7 @@ def _check_name(stream: str, table: str) -> None:
         raise InputError(msg)
 
 
-def _told_of_both(stream: str, owner: str, table: str) -> str:
+def _clash(stream: str, owner: str, table: str) -> str:
     return (
         f"The stream {stream} would be loaded into the table {table}, into which the stream {owner} is loaded, and "
         f"each would overwrite the other; of the two only {owner} is loaded: {_rename(stream)}, or, if their first "
@@ -69,7 +69,7 @@ def _told_of_both(stream: str, owner: str, table: str) -> str:
     )
 
 
-def _told_of_an_earlier_one(stream: str, owner: str, table: str) -> str:
+def _clash_with_earlier_run(stream: str, owner: str, table: str) -> str:
     alias = json.dumps({stream: {"__alias__": owner}}, ensure_ascii=False)
     return (
         f"The stream {stream} would be loaded into the table {table}, into which the stream {owner} was loaded before, "

@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from target_warehouse.engines.protocol import TableChange
-    from target_warehouse.load.load_history import StreamRun
+    from target_warehouse.load.load_history import StreamLoad
 
 _MOST_COLUMNS = 10  # named in a line
 
 
-def announcement(runs: Iterable[StreamRun], changes: Iterable[TableChange]) -> str:
+def announcement(loads: Iterable[StreamLoad], changes: Iterable[TableChange]) -> str:
     """The announcement, a line for each stream, schema and change of a table."""
-    return "\n".join(_lines(runs, list(changes)))
+    return "\n".join(_lines(loads, list(changes)))
 
 
-def _lines(runs: Iterable[StreamRun], changes: Sequence[TableChange]) -> Iterator[str]:
+def _lines(loads: Iterable[StreamLoad], changes: Sequence[TableChange]) -> Iterator[str]:
     yield "Dry run: nothing was written, and the state stays where it is. A run would do this:"
-    for run in runs:
-        counts = run.counts
+    for load in loads:
+        counts = load.counts
         yield (
-            f"{run.stream}: {run.rows_read:,} records read; {counts.inserted:,} rows created, {counts.updated:,} "
-            f"updated, {counts.deleted:,} deleted, {run.rejected:,} records rejected."
+            f"{load.stream}: {load.rows_read:,} records read; {counts.inserted:,} rows created, {counts.updated:,} "
+            f"updated, {counts.deleted:,} deleted, {load.rejected:,} records rejected."
         )
-        if run.first_reason:
-            yield f"{run.stream}: the first rejected: {run.first_reason}."
+        if load.first_reason:
+            yield f"{load.stream}: the first rejected: {load.first_reason}."
     for schema in sorted({change.schema or "" for change in changes if change.is_new_schema} - {""}):
         yield f"The schema {schema} would be created."
     for change in changes:

@@ -40,7 +40,7 @@ class Note:
     told: int = 0
 
     @property
-    def moment(self) -> dt.datetime:
+    def timestamp(self) -> dt.datetime:
         """When it ended, in UTC without a zone."""
         return dt.datetime.fromisoformat(self.ended_at).astimezone(dt.UTC).replace(tzinfo=None)
 
@@ -49,25 +49,25 @@ class Note:
 class Start:
     """A run that begins: whether the history tells how it ended."""
 
-    is_told: bool = False
+    is_recorded: bool = False
 
 
 @contextmanager
-def noted(environment: Mapping[str, str], logger: logging.Logger) -> Iterator[Start]:
+def note_failure(environment: Mapping[str, str], logger: logging.Logger) -> Iterator[Start]:
     """Note an error that ends what is done inside, unless the history tells of it."""
     began_at, start = dt.datetime.now(dt.UTC), Start()
     try:
         yield start
     except Exception as error:
-        if not start.is_told:
+        if not start.is_recorded:
             try:
-                _leave(environment, sentence_of(error), began_at)
+                _add(environment, sentence_of(error), began_at)
             except OSError as refused:
                 logger.warning("No note of this failure could be left for the next run: %s.", refused.strerror)
         raise
 
 
-def _leave(environment: Mapping[str, str], error: str, began_at: dt.datetime) -> None:
+def _add(environment: Mapping[str, str], error: str, began_at: dt.datetime) -> None:
     """Note that a run of the target could not begin; nothing without Meltano.
 
     Raises:
@@ -81,13 +81,13 @@ def _leave(environment: Mapping[str, str], error: str, began_at: dt.datetime) ->
     _write(file, [*_read(file), Note(uuid.uuid4().hex, environment[_PLUGIN], *times, error[:_LONGEST])])
 
 
-def left(environment: Mapping[str, str]) -> list[Note]:
+def own_notes(environment: Mapping[str, str]) -> list[Note]:
     """The notes of earlier runs of this target."""
     file = _file(environment)
     return _read(file) if file else []
 
 
-def forget(environment: Mapping[str, str], notes: Sequence[Note]) -> None:
+def remove(environment: Mapping[str, str], notes: Sequence[Note]) -> None:
     """Remove notes that are in the history.
 
     Raises:
@@ -98,7 +98,7 @@ def forget(environment: Mapping[str, str], notes: Sequence[Note]) -> None:
         _write(file, [note for note in _read(file) if note.run_id not in done])
 
 
-def untold(environment: Mapping[str, str]) -> list[Note]:
+def unreported(environment: Mapping[str, str]) -> list[Note]:
     """What no history has yet, of any plugin of the project in this environment, the oldest first."""
     if (folder := _folder(environment)) is None or not folder.is_dir():
         return []

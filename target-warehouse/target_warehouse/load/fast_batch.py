@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from target_warehouse.decode.group_decoder import Decoded
-    from target_warehouse.decode.record_groups import Run
+    from target_warehouse.decode.record_groups import RecordGroup
     from target_warehouse.tables.table import Table
 
 
-class Bulk:
+class FastBatch:
     """The runs of one batch, all decoded for this table."""
 
     def __init__(self, table: Table) -> None:
-        self.runs: list[Run] = []
+        self.groups: list[RecordGroup] = []
         self.losses = Losses()
         self._table = table
         self._started_at = dt.datetime.now(dt.UTC)
@@ -37,17 +37,17 @@ class Bulk:
         self._distinct: set[Any] = set()
         self._count = 0
 
-    def add(self, run: Run) -> None:
+    def add(self, group: RecordGroup) -> None:
         """Put a run at the end."""
-        decoded: Decoded = run.decoded
-        run.decoded = None
-        self.runs.append(run)
+        decoded: Decoded = group.decoded
+        group.decoded = None
+        self.groups.append(group)
         self.losses.update(decoded.losses)
         self._batches.append(decoded.rows)
         if self._table.keys:
             self._keys.append(decoded.keys)
             self._distinct.update(decoded.keys)
-        self._count += run.rows
+        self._count += group.rows
 
     def rows(self) -> pa.Table:
         """The rows to write, in a chunk for each run: unique by key, if there are keys. They are not kept here."""

@@ -25,7 +25,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Settled:
+class KeyOutcomes:
     """The outcome: whole rows; partial rows by the columns they carry; keys of rows to remove."""
 
     rows: list[Record] = field(default_factory=list)
@@ -33,31 +33,31 @@ class Settled:
     removed: list[Record] = field(default_factory=list)
 
 
-def settle(
+def outcomes_by_key(
     records: Sequence[Record],
     keys: Sequence[str],
     *,
     hard_delete: bool,
     key_of: Callable[[Record], Any] | None = None,
-) -> Settled:
+) -> KeyOutcomes:
     """Reduce a batch to at most one outcome for each key.
 
     Without keys there is nothing to find an earlier row by, so every record is a row of its own. `key_of` gives a
     record's key where the keys' own values do not tell which records are of one row.
     """
     if not keys:
-        return Settled(rows=list(records))
+        return KeyOutcomes(rows=list(records))
     last = _last_of_each_key(records, key_of or operator.itemgetter(*keys))
-    settled = Settled()
+    outcomes = KeyOutcomes()
     for record, is_full in last.values():
         is_delete = record.get(DELETED_AT) is not None
         if is_delete and hard_delete:
-            settled.removed.append(record)
+            outcomes.removed.append(record)
         elif is_full:
-            settled.rows.append(record)
+            outcomes.rows.append(record)
         else:
-            settled.partial.setdefault(tuple(sorted(record)), []).append(record)
-    return settled
+            outcomes.partial.setdefault(tuple(sorted(record)), []).append(record)
+    return outcomes
 
 
 def _last_of_each_key(records: Sequence[Record], key_of: Callable[[Record], Any]) -> dict[Any, tuple[Record, bool]]:

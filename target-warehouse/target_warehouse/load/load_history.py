@@ -69,7 +69,7 @@ def history_table(default_schema: str) -> Table:
 
 
 @dataclass
-class StreamRun:
+class StreamLoad:
     """What one run did to one stream so far. `size` is bytes of input lines."""
 
     stream: str
@@ -164,28 +164,28 @@ class LoadHistory:
     def write(
         self,
         transaction: Transaction,
-        rows: Sequence[tuple[StreamRun, str, str | None]],
+        rows: Sequence[tuple[StreamLoad, str, str | None]],
         counts: Counts | None = None,
     ) -> None:
         """Write rows of runs, their status and error; `counts` may be ahead of what is committed."""
         from target_warehouse.decode.arrow_columns import Losses, to_table
 
-        for run, status, error in rows:
-            row = run.row(self.run_id, status, counts or run.counts, error=error, configuration=self.configuration)
+        for load, status, error in rows:
+            row = load.row(self.run_id, status, counts or load.counts, error=error, configuration=self.configuration)
             row = {name: self.escaped(value) if isinstance(value, str) else value for name, value in row.items()}
             transaction.put(self.table, to_table([row], self.table.columns, Losses()))
 
-    def write_failed_starts(self, transaction: Transaction, runs: Sequence[StreamRun], notes: Sequence[Note]) -> None:
+    def write_failed_starts(self, transaction: Transaction, loads: Sequence[StreamLoad], notes: Sequence[Note]) -> None:
         """Write rows of earlier runs that could not begin: one for each stream of this run."""
         from target_warehouse.decode.arrow_columns import Losses, to_table
 
         for note in notes:
-            for run in runs:
+            for load in loads:
                 row = dict.fromkeys(column.name for column in self.table.columns) | {
                     "run_id": note.run_id,
-                    "stream": storable(run.stream),
-                    "table_schema": run.table.schema,
-                    "table_name": run.table.name,
+                    "stream": storable(load.stream),
+                    "table_schema": load.table.schema,
+                    "table_name": load.table.name,
                     "started_at": dt.datetime.fromisoformat(note.began_at),
                     "finished_at": dt.datetime.fromisoformat(note.ended_at),
                     "status": FAILED,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from target_warehouse.load.last_per_key import Record
-    from target_warehouse.load.load_history import StreamRun
+    from target_warehouse.load.load_history import StreamLoad
 
 TABLE_NAME = REJECTS
 
@@ -40,12 +40,12 @@ class _NoticedError(RejectedRecordsError, MissingKeyPropertiesError):
     """By the SDK's error its own tests know that a record without its key was noticed."""
 
 
-def rejects_table(default_schema: str) -> Table:
+def rejected_records_table(default_schema: str) -> Table:
     """The table itself, in the default schema."""
     return table_of(TABLE_NAME, SCHEMA, (), default_schema=default_schema, interpret_encoding=False)
 
 
-def rejected(run_id: str, stream: str, record: Record | str, reason: str) -> dict[str, Any]:
+def rejected_row(run_id: str, stream: str, record: Record | str, reason: str) -> dict[str, Any]:
     """The rejected record, or the line of one that cannot be read, as a record of `SCHEMA`."""
     return {
         "run_id": run_id,
@@ -56,7 +56,7 @@ def rejected(run_id: str, stream: str, record: Record | str, reason: str) -> dic
     }
 
 
-def judged(runs: Sequence[StreamRun], schema: str | None, limit: int, *, is_kept: bool = True) -> str:
+def rejection_summary(loads: Sequence[StreamLoad], schema: str | None, limit: int, *, is_kept: bool = True) -> str:
     """What to tell the user at the end of a run with rejected records: of which streams, why, and where they are.
 
     `runs` are those that rejected some.
@@ -64,8 +64,8 @@ def judged(runs: Sequence[StreamRun], schema: str | None, limit: int, *, is_kept
     Raises:
         RejectedRecordsError: there are more than the limit.
     """
-    streams = ", ".join(f"{run.stream} {run.rejected:,}" for run in runs)
-    first = f"in the stream {runs[0].stream} {runs[0].first_reason}"
+    streams = ", ".join(f"{load.stream} {load.rejected:,}" for load in loads)
+    first = f"in the stream {loads[0].stream} {loads[0].first_reason}"
     table = ".".join(part for part in (schema, TABLE_NAME) if part)
     kept = f"They are kept, with their reasons, in the table {table}, and everything else is loaded."
     text = (
@@ -73,6 +73,6 @@ def judged(runs: Sequence[StreamRun], schema: str | None, limit: int, *, is_kept
         f"{kept if is_kept else 'Nothing is kept of a dry run.'} Correct them at the source, deselect the property in "
         f"the tap, or raise the setting max_rejected (now {limit})."
     )
-    if sum(run.rejected for run in runs) > limit:
+    if sum(load.rejected for load in loads) > limit:
         raise _NoticedError(text)
     return text

@@ -25,7 +25,7 @@ _MOST_REFUSALS = 100
 
 
 @dataclass(frozen=True)
-class Part:
+class Write:
     """Rows that are written in one way; row `i` was made of `records[i]`.
 
     A batch of the fast line, which is never cut, has no records here.
@@ -35,24 +35,24 @@ class Part:
     rows: pa.Table
     records: Sequence[Record]
 
-    def write(self, transaction: Transaction, table: Table) -> Counts:
+    def apply(self, transaction: Transaction, table: Table) -> Counts:
         """Write the rows."""
         write = {"append": transaction.append, "upsert": transaction.upsert, "remove": transaction.remove}[self.way]
         return write(table, self.rows)
 
-    def halves(self) -> tuple[Part, Part]:
+    def halves(self) -> tuple[Write, Write]:
         """The first rows and the others; the first half may be empty."""
         middle = len(self.records) // 2
         return (
-            Part(self.way, self.rows.slice(0, middle), self.records[:middle]),
-            Part(self.way, self.rows.slice(middle), self.records[middle:]),
+            Write(self.way, self.rows.slice(0, middle), self.records[:middle]),
+            Write(self.way, self.rows.slice(middle), self.records[middle:]),
         )
 
 
 def write_in_halves(
-    parts: Sequence[Part],
+    writes: Sequence[Write],
     refused: RefusedDataError,
-    commit: Callable[[Part], None],
+    commit: Callable[[Write], None],
     reject: Callable[[Record, str], None],
 ) -> None:
     """Write every record that the database takes, by halving what it refuses; reject the others.
@@ -60,19 +60,19 @@ def write_in_halves(
     Raises:
         RefusedDataError: the database refuses more than a hundred of them, or the fault is not in them.
     """
-    left = list(reversed(parts))  # in their order: the database may take two keys for one, and the last one counts
+    left = list(reversed(writes))  # in their order: the database may take two keys for one, and the last one counts
     if not left:
         raise refused
     refusals = 0
     while left:
-        part = left.pop()
+        write = left.pop()
         try:
-            commit(part)
+            commit(write)
         except RefusedDataError as error:
-            if len(part.records) > 1:
-                left += reversed(part.halves())
+            if len(write.records) > 1:
+                left += reversed(write.halves())
                 continue
             refusals += 1
             if refusals > _MOST_REFUSALS:
                 raise
-            reject(part.records[0], error.reason)
+            reject(write.records[0], error.reason)

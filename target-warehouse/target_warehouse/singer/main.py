@@ -10,9 +10,9 @@ from contextlib import suppress
 
 import click
 
-from target_warehouse.errors import TerminatedError, sentence_of, told_errors
+from target_warehouse.errors import TerminatedError, sentence_of, user_errors
 from target_warehouse.shown import shown
-from target_warehouse.singer.stdin_afterlife import leave_a_drain
+from target_warehouse.singer.stdin_afterlife import start_drain
 from target_warehouse.singer.target import TargetWarehouse
 
 
@@ -38,8 +38,8 @@ def _run() -> int:
     except TerminatedError as signal:
         click.echo(f"Stopped by signal {signal.exit_code - 128}; what was committed is kept.", err=True)
         return signal.exit_code
-    except told_errors() as error:
-        leave_a_drain()
+    except user_errors() as error:
+        start_drain()
         click.echo(f"Error: {sentence_of(error)}", err=True)
         return 1
     except SystemExit as ended:

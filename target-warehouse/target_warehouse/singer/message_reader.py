@@ -22,14 +22,14 @@ from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_warehouse.decode.converters import UnreadableNumber
 from target_warehouse.decode.read_ahead import ReadAhead
-from target_warehouse.decode.record_groups import Line, Run, pieces, stream_of
+from target_warehouse.decode.record_groups import InputLine, RecordGroup, pieces, stream_of
 from target_warehouse.decode.sources import UnreadableSourceError
 from target_warehouse.errors import InputError, NestedTooDeepError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from target_warehouse.decode.group_decoder import RunDecoder
+    from target_warehouse.decode.group_decoder import GroupDecoder
 
 _LONGEST_INT = 4_300  # digits that Python makes an int of without being asked to
 _MESSAGE_TYPES = ("SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION", "BATCH")
@@ -55,9 +55,9 @@ class LineReader(GenericSingerReader[bytes]):
         self.idle_seconds: float = 1.0
         self.on_idle: Callable[[], None] | None = None
         self.check: Callable[[], None] = lambda: None
-        self.take_run: Callable[[Run], bool] | None = None
+        self.take_group: Callable[[RecordGroup], bool] | None = None
         self.reject_line: Callable[[str, bytes], bool] | None = None
-        self.decoders: dict[str, RunDecoder] = {}
+        self.decoders: dict[str, GroupDecoder] = {}
         self._callbacks: dict[str, Callable[[dict[str, Any]], None]] = {}
         self._met: set[str] = set()  # streams of which a run has been prepared
 
@@ -91,30 +91,30 @@ class LineReader(GenericSingerReader[bytes]):
                         self.on_idle()
                     continue
                 for piece in block:
-                    if isinstance(piece, Line):
+                    if isinstance(piece, InputLine):
                         counts[self._process(piece.number, piece.text)] += 1
                     else:
                         counts["RECORD"] += piece.rows
-                        if not (self.take_run and self.take_run(piece)):
-                            self.process_one_by_one(piece)
+                        if not (self.take_group and self.take_group(piece)):
+                            self.process_by_slow_path(piece)
                     self.check()
         self.check()
         return counts
 
-    def process_one_by_one(self, run: Run) -> None:
+    def process_by_slow_path(self, group: RecordGroup) -> None:
         """Have the slow line take the run."""
-        for number, line in run.lines():
+        for number, line in group.lines():
             self._process(number, line + b"\n")
             self.check()
 
-    def _prepare(self, found: list[Run | Line]) -> bool:
+    def _prepare(self, found: list[RecordGroup | InputLine]) -> bool:
         """Decode the runs of a block where that can be done; whether the next block has to wait for this one.
 
         A stream has its decoder, if any, when its first run has been taken. Another thread calls this, ahead of time.
         """
         is_awaited = False
         for piece in found:
-            if not isinstance(piece, Run):
+            if not isinstance(piece, RecordGroup):
                 continue
             if decoder := self.decoders.get(piece.stream):
                 piece.decoded_by = decoder

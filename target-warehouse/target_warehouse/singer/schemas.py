@@ -23,7 +23,7 @@ MOST_LEVELS = 60
 TYPES = ("null", "boolean", "object", "array", "number", "integer", "string")
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 #: Where one schema stands, where a list of them does, and where an object of them does.
-_ONE = (
+_SCHEMAS = (
     *("additionalProperties", "unevaluatedProperties", "unevaluatedItems", "propertyNames", "contains", "not"),
     *("if", "then", "else", "items"),
 )
@@ -129,7 +129,7 @@ class _Reading:
         if isinstance(node, str) and node in TYPES:  # as `items` of some taps
             return {"type": node}
         if not isinstance(node, dict):
-            raise SchemaError(f"{_told(where)} is not an object")
+            raise SchemaError(f"{_named(where)} is not an object")
         read = self._plain(node, where, inside)
         for name in _REFERENCES:
             if name in node:
@@ -147,7 +147,7 @@ class _Reading:
         self._limits(read, node)
         self._items(read, node)
         self._older_words(read, node, where)
-        for name in _ONE:
+        for name in _SCHEMAS:
             if name in read:
                 if read[name] is True and name != "items":
                     del read[name]
@@ -175,10 +175,10 @@ class _Reading:
                 del read[name]
         for name in (*_LISTS, "enum"):
             if not isinstance(read.get(name, []), list):
-                raise SchemaError(f"{name} in {_told(where)} is not a list")
+                raise SchemaError(f"{name} in {_named(where)} is not a list")
         for name in _OBJECTS:
             if not isinstance(read.get(name, {}), dict):
-                raise SchemaError(f"{name} in {_told(where)} is not an object")
+                raise SchemaError(f"{name} in {_named(where)} is not an object")
 
     def _type(self, read: dict[str, Any], where: tuple[str, ...]) -> None:
         """Types by name; `any` and unknown ones say nothing, and in draft 3 a schema may stand for a type."""
@@ -194,12 +194,12 @@ class _Reading:
             elif kind is None:
                 names.append("null")
             elif not isinstance(kind, str):
-                raise SchemaError(f"the type of {_told(where)} is neither a name nor a list of names")
+                raise SchemaError(f"the type of {_named(where)} is neither a name nor a list of names")
             elif kind in TYPES:
                 names.append(kind)
             else:
                 if kind != "any":
-                    self.notes.append(f"{_told(where)} has the type {kind[:40]!r}, which JSON schema does not have")
+                    self.notes.append(f"{_named(where)} has the type {kind[:40]!r}, which JSON schema does not have")
                 return
         if members:
             own = [{"type": names}] if names else []
@@ -234,7 +234,7 @@ class _Reading:
         one_of, extends = node.get("oneOf"), node.get("extends")
         if one_of is not None:
             if not isinstance(one_of, list):
-                raise SchemaError(f"oneOf in {_told(where)} is not a list")
+                raise SchemaError(f"oneOf in {_named(where)} is not a list")
             if "anyOf" in read:
                 read["allOf"] = [*read.get("allOf", []), {"anyOf": one_of}]
             elif one_of:
@@ -271,7 +271,7 @@ class _Reading:
             return {}
         found = self._found(reference) if isinstance(reference, str) else None
         if found is None:
-            self.notes.append(f"{_told(where)} refers to {str(reference)[:80]!r}, which is not in the message")
+            self.notes.append(f"{_named(where)} refers to {str(reference)[:80]!r}, which is not in the message")
             return {}
         return self.schema(found, where, (*inside, reference))
 
@@ -310,7 +310,7 @@ def _with_null(read: dict[str, Any]) -> dict[str, Any]:
     return {**other, **rest, "type": [*types, *({"null"} - set(types))]}
 
 
-def _told(where: tuple[str, ...]) -> str:
+def _named(where: tuple[str, ...]) -> str:
     return f"its property {'.'.join(where)}" if where else "it"
 
 
@@ -327,5 +327,5 @@ def _both(referred: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
     """A schema for what fits both."""
     if not referred.keys() & beside.keys() - {"title", "description"}:
         return referred | beside
-    told: dict[str, Any] = {name: beside[name] for name in ("title", "description") if name in beside}
-    return {"allOf": [referred, beside], **told}
+    described: dict[str, Any] = {name: beside[name] for name in ("title", "description") if name in beside}
+    return {"allOf": [referred, beside], **described}

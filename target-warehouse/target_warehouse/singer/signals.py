@@ -24,7 +24,7 @@ class Signals:
         self._is_noting = self._is_held = self._is_leaving = False
 
     @property
-    def came(self) -> bool:
+    def has_come(self) -> bool:
         """Whether a signal has come."""
         return self._first is not None
 
@@ -49,7 +49,7 @@ class Signals:
             raise TerminatedError(self._first)
 
     @contextmanager
-    def obeyed(self) -> Iterator[None]:
+    def immediate(self) -> Iterator[None]:
         """A signal ends at once what is done inside, a query of DuckDB too, which raises an error of its own then.
 
         Raises:
@@ -63,7 +63,7 @@ class Signals:
             raise
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
+    def deferred(self) -> Iterator[None]:
         """What is done inside calls `check` now and then."""
         self._is_noting = True
         yield
@@ -71,7 +71,7 @@ class Signals:
         self.check()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def blocked(self) -> Iterator[None]:
         """What is done inside must not be interrupted; a signal that came is acted on at the end."""
         was_held, self._is_held = self._is_held, True
         try:
@@ -80,6 +80,6 @@ class Signals:
             self._is_held = was_held
         self.check()
 
-    def leave(self) -> None:
+    def ignore_further(self) -> None:
         """Nothing interrupts what is done from here on."""
         self._is_leaving = True

@@ -16,12 +16,12 @@ from singer_sdk.sinks import BatchSink
 
 from target_warehouse.decode.arrow_columns import Losses, MisfitError, key_reader, sift, to_table
 from target_warehouse.decode.converters import CONVERTERS, UnfitError, json_line
-from target_warehouse.decode.group_decoder import RunDecoder
+from target_warehouse.decode.group_decoder import GroupDecoder
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.errors import InputError, LoadError, RefusedDataError, WarehouseError
-from target_warehouse.load.fast_batch import Bulk
-from target_warehouse.load.last_per_key import settle
-from target_warehouse.load.writes import Part, write_in_halves
+from target_warehouse.load.fast_batch import FastBatch
+from target_warehouse.load.last_per_key import outcomes_by_key
+from target_warehouse.load.writes import Write, write_in_halves
 from target_warehouse.singer.flattening import UNMAPPABLE, why_unmappable
 from target_warehouse.singer.schemas import SchemaError
 from target_warehouse.singer.validation import RecordChecker
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from singer_sdk.mapper import StreamMap
     from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
-    from target_warehouse.decode.record_groups import Run
+    from target_warehouse.decode.record_groups import RecordGroup
     from target_warehouse.engines.protocol import Transaction
     from target_warehouse.load.last_per_key import Record
     from target_warehouse.load.scope import Scope
@@ -74,16 +74,16 @@ class WarehouseSink(BatchSink):
         self.rejected: list[tuple[Record | str, str]] = []
         self._losses = Losses(replaces_nul=settings.sanitize_null_text_characters or not target.engine.stores_nul)
         self.pending_bytes = 0
-        self._decoder: RunDecoder | None = None
-        self._bulk: Bulk | None = None
+        self._decoder: GroupDecoder | None = None
+        self._fast_batch: FastBatch | None = None
 
     @property
-    def decoder(self) -> RunDecoder | None:
+    def decoder(self) -> GroupDecoder | None:
         """What decodes the stream's runs for the table as it is now; None if only the slow line can take them."""
-        if self._checker or not RunDecoder.can_decode(self.table):
+        if self._checker or not GroupDecoder.can_decode(self.table):
             return None
         if self._decoder is None or self._decoder.table is not self.table or self._decoder.ignored != self._warned:
-            self._decoder = RunDecoder(
+            self._decoder = GroupDecoder(
                 self.stream_name,
                 self.table,
                 ignored=self._warned,
@@ -93,18 +93,18 @@ class WarehouseSink(BatchSink):
         return self._decoder
 
     @property
-    def is_bulk(self) -> bool:
+    def holds_fast_batch(self) -> bool:
         """Whether what waits came by the fast line."""
-        return self._bulk is not None
+        return self._fast_batch is not None
 
-    def take_run(self, run: Run) -> None:
+    def take_group(self, group: RecordGroup) -> None:
         """Keep a decoded run for the batch."""
-        if self._bulk is None:
-            self._bulk = Bulk(self.table)
-        self._bulk.add(run)
-        self.tally_record_read(run.rows)
-        self.record_counter_metric.increment(run.rows)
-        self.pending_bytes += run.size
+        if self._fast_batch is None:
+            self._fast_batch = FastBatch(self.table)
+        self._fast_batch.add(group)
+        self.tally_record_read(group.rows)
+        self.record_counter_metric.increment(group.rows)
+        self.pending_bytes += group.size
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
         """None: a record that breaks its schema is rejected, not an error, so `process_record` asks."""
@@ -127,7 +127,7 @@ class WarehouseSink(BatchSink):
             self._target.commit_all()
             raise
         self.table = engine.prepare(self.table)
-        self._target.run_of(self)
+        self._target.load_of(self)
 
     def process_record(self, record: Record, context: dict[str, Any]) -> None:
         """Keep the record for the batch, or for the rejected ones."""
@@ -136,7 +136,7 @@ class WarehouseSink(BatchSink):
             self.reject(record, reason)
         else:
             super().process_record(record, context)
-        self.pending_bytes += self._target.took_record(self)
+        self.pending_bytes += self._target.count_record(self)
 
     def process_batch(self, context: dict[str, Any]) -> None:
         """Write the batch's records, those rejected, and the stream's history, in one transaction.
@@ -144,37 +144,37 @@ class WarehouseSink(BatchSink):
         Raises:
             LoadError: the database refused the batch; nothing of it was written.
         """
-        if self._bulk is not None:
-            self._load(self._bulk)
+        if self._fast_batch is not None:
+            self._write_fast_batch(self._fast_batch)
             return
         records = context.pop("records", [])
         if "batch_id" not in context:  # the file of a BATCH message, whose records did not pass one by one
-            self._target.run_of(self).rows_read += len(records)
+            self._target.load_of(self).rows_read += len(records)
             records = self._acceptable(records)
-        self._write(self._parts(records))
+        self._write(self._writes(records))
         self.pending_bytes = 0
 
-    def _load(self, bulk: Bulk) -> None:
+    def _write_fast_batch(self, batch: FastBatch) -> None:
         """Write the batch as it is; if the database refuses a value in it, by the slow line, which finds the record."""
-        rows = bulk.rows()
-        if rows.num_rows < len(bulk.runs) * self._target.engine.least_chunk:
+        rows = batch.rows()
+        if rows.num_rows < len(batch.groups) * self._target.engine.least_chunk:
             rows = rows.combine_chunks()
-        part = Part("upsert" if self.table.keys else "append", rows, ())
+        write = Write("upsert" if self.table.keys else "append", rows, ())
         try:
-            self._commit([part])
+            self._commit([write])
         except RefusedDataError:
-            self._bulk = None
+            self._fast_batch = None
             self.mark_drained()
-            self._target.take_again(self, bulk.runs)
+            self._target.load_by_slow_path(self, batch.groups)
             return
-        self._bulk = None
+        self._fast_batch = None
         self.pending_bytes = 0
-        self._report_losses(bulk.losses)
+        self._report_losses(batch.losses)
 
     def reject(self, record: Record | str, reason: str) -> None:
         """Set this record, or line, aside; the next commit writes it to the table of rejected records."""
         self.rejected.append((record, reason))
-        self._target.run_of(self).reject(reason)
+        self._target.load_of(self).reject(reason)
 
     def _reason_against(self, record: Record) -> str | None:
         """Why a record cannot be loaded, as far as can be said before its batch is made."""
@@ -206,7 +206,7 @@ class WarehouseSink(BatchSink):
                 accepted.append(record)
         return accepted
 
-    def _parts(self, records: list[Record]) -> list[Part]:
+    def _writes(self, records: list[Record]) -> list[Write]:
         """The writes that the records come to; a column too narrow becomes wider, a record that fits none is rejected.
 
         A rejected record must not hide an earlier one of its key, so the batch is settled again without it.
@@ -215,7 +215,7 @@ class WarehouseSink(BatchSink):
             records = self._storable(records)
         while True:
             try:
-                return self._settled(records)
+                return self._reduced(records)
             except MisfitError as misfit:
                 if misfit.narrow:
                     before, self.table = self.table, self._target.engine.widen(self.table, misfit.narrow)
@@ -246,37 +246,37 @@ class WarehouseSink(BatchSink):
                 kept.append(record)
         return kept
 
-    def _settled(self, records: list[Record]) -> list[Part]:
+    def _reduced(self, records: list[Record]) -> list[Write]:
         table, keys = self.table, self.table.key_columns
         key_of = key_reader(keys, replace_nul=self._losses.replaces_nul)
         hard_delete = self._target.settings.hard_delete
         try:
-            settled = settle(records, table.keys, hard_delete=hard_delete, key_of=key_of)
+            outcomes = outcomes_by_key(records, table.keys, hard_delete=hard_delete, key_of=key_of)
         except (UnfitError, TypeError):  # a key that is not what its column says, or that is a list or an object
             raise MisfitError(keys, {}) from None
-        parts = []
-        if settled.rows:
-            parts.append(
-                Part("upsert" if table.keys else "append", self._arrow(settled.rows, table.columns), settled.rows)
+        writes = []
+        if outcomes.rows:
+            writes.append(
+                Write("upsert" if table.keys else "append", self._arrow(outcomes.rows, table.columns), outcomes.rows)
             )
-        for carried, group in settled.partial.items():
+        for carried, group in outcomes.partial.items():
             columns = [table.by_property[name] for name in carried if name in table.by_property]
-            parts.append(Part("upsert", self._arrow(group, columns), group))
-        if settled.removed:
-            parts.append(Part("remove", self._arrow(settled.removed, keys), settled.removed))
-        return parts
+            writes.append(Write("upsert", self._arrow(group, columns), group))
+        if outcomes.removed:
+            writes.append(Write("remove", self._arrow(outcomes.removed, keys), outcomes.removed))
+        return writes
 
-    def _write(self, parts: Sequence[Part]) -> None:
+    def _write(self, writes: Sequence[Write]) -> None:
         """Write the batch in one transaction; one that the database refuses for a value in it, in pieces."""
         try:
-            self._commit(parts)
+            self._commit(writes)
         except RefusedDataError as refused:
-            write_in_halves(parts, refused, lambda part: self._commit([part], is_last=False), self.reject)
+            write_in_halves(writes, refused, lambda write: self._commit([write], is_last=False), self.reject)
             self._commit([])
 
-    def _commit(self, parts: Sequence[Part], *, is_last: bool = True) -> None:
+    def _commit(self, writes: Sequence[Write], *, is_last: bool = True) -> None:
         def work(transaction: Transaction) -> Counts:
-            return sum((part.write(transaction, self.table) for part in parts), Counts())
+            return sum((write.apply(transaction, self.table) for write in writes), Counts())
 
         self._target.commit(self, work, is_last=is_last)
 
@@ -294,7 +294,7 @@ class WarehouseSink(BatchSink):
         if scope is not None:
             scope.check(self.table)
         self._target.drain_one(self)
-        if self._target.run_of(self).rejected:
+        if self._target.load_of(self).rejected:
             self.logger.warning(
                 "Stream %s: rows of older versions stay, as records were rejected in this run and their rows are not "
                 "to be taken for deleted.",
@@ -338,7 +338,7 @@ class WarehouseSink(BatchSink):
             try:
                 result = stream_map.transform(record)
             except UNMAPPABLE as error:
-                self._target.run_of(self).rows_read += 1
+                self._target.load_of(self).rows_read += 1
                 self.reject(record, why_unmappable(error))
             else:
                 made += [result] if result is not None else []

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 
-class Watermark:
+class StateGate:
     """Follows records, commits and states of one run; not thread-safe."""
 
     def __init__(self) -> None:

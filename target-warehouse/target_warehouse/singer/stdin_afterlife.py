@@ -17,7 +17,7 @@ SECONDS = 5
 _READ_ON = f"import signal, sys; signal.alarm({SECONDS})\nwhile sys.stdin.buffer.raw.read(1 << 16): pass"
 
 
-def leave_a_drain() -> None:
+def start_drain() -> None:
     """Have standard input, if it is a pipe, read to its end by another process, for a few seconds at most."""
     with suppress(OSError, ValueError):  # a closed or missing standard input needs no reader
         if stat.S_ISFIFO(fstat(sys.stdin.fileno()).st_mode):

@@ -25,22 +25,22 @@ from singer_sdk.target_base import Target
 
 from target_warehouse.engines import open_engine
 from target_warehouse.errors import (
-    AgainError,
     ConnectionFailedError,
     RejectedRecordsError,
+    RetryTransactionError,
     WarehouseError,
 )
 from target_warehouse.load import failed_starts, rejected_records
 from target_warehouse.load.claims import Claims
 from target_warehouse.load.dry_run_text import announcement
-from target_warehouse.load.load_history import RUNNING, LoadHistory, StreamRun
+from target_warehouse.load.load_history import RUNNING, LoadHistory, StreamLoad
 from target_warehouse.load.scope import Scope
-from target_warehouse.redaction import configuration_of, told_configuration
+from target_warehouse.redaction import configuration_of, redacted_configuration
 from target_warehouse.settings import Settings, check_types, config_json_schema
 from target_warehouse.singer.flattening import UNMAPPABLE, why_unmappable
 from target_warehouse.singer.message_reader import LineReader
 from target_warehouse.singer.signals import Signals
-from target_warehouse.singer.state_gate import Watermark
+from target_warehouse.singer.state_gate import StateGate
 from target_warehouse.singer.understanding import UnderstandingTarget
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
-    from target_warehouse.decode.record_groups import Run
+    from target_warehouse.decode.record_groups import RecordGroup
     from target_warehouse.engines.protocol import Counts, Engine, Transaction
     from target_warehouse.singer.sink import WarehouseSink
     from target_warehouse.tables.table import Table
@@ -74,7 +74,7 @@ class TargetWarehouse(UnderstandingTarget):
     message_reader_class = LineReader
     message_reader: LineReader
     #: Whether runs of records may be taken as a whole; the rows are the same either way, only later.
-    has_fast_line = True
+    has_fast_path = True
     #: Whether the history tells how this run ended, for whoever started it.
     start: failed_starts.Start
 
@@ -89,17 +89,17 @@ class TargetWarehouse(UnderstandingTarget):
         self.settings = Settings.from_config(self.config)
         self.run_id = uuid.uuid4().hex
         self._engine: Engine | None = None
-        self.watermark = Watermark()
-        self.runs: dict[str, StreamRun] = {}
+        self.state_gate = StateGate()
+        self.loads: dict[str, StreamLoad] = {}
         self._printed_state: Any = None
         self._pending_bytes = 0
-        self._taken_again: str | None = None  # the stream of which a refused batch is being read again
+        self._slow_stream: str | None = None  # the stream of which a refused batch is being read again
         self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
         self.message_reader.idle_seconds = max(min(self.settings.commit_interval_seconds, 1.0), 0.05)
         self.message_reader.on_idle = self._commit_if_due
         self.message_reader.check = self._signals.check
-        if self.has_fast_line:
-            self.message_reader.take_run = self._take_run
+        if self.has_fast_path:
+            self.message_reader.take_group = self._take_group
         self.message_reader.reject_line = lambda stream, line: self.reject_whole(stream, line.decode(errors="replace"))
 
     @classmethod
@@ -113,10 +113,10 @@ class TargetWarehouse(UnderstandingTarget):
     ) -> None:
         """Run a target with this configuration; what ends it is for `command` to tell."""
         PluginBase.invoke.__func__(cls, about=about, about_format=about_format)  # type: ignore[attr-defined]
-        with failed_starts.noted(os.environ, cls.logger) as start:
+        with failed_starts.note_failure(os.environ, cls.logger) as start:
             check_types(config.config if config else {})
             target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
-            start.is_told, target.start = target.settings.dry_run, start
+            start.is_recorded, target.start = target.settings.dry_run, start
             target.run(file_input)
 
     @classmethod
@@ -131,12 +131,12 @@ class TargetWarehouse(UnderstandingTarget):
     def run(self, file_input: IO[str] | None = None) -> None:
         """Read to the end of the input; on any way out, print the STATE of what is committed and close."""
         try:
-            with self._signals.obeyed():
+            with self._signals.immediate():
                 _ = self.engine  # a warehouse that cannot be opened is an error before the first line is read
-            with self._signals.noted():
+            with self._signals.deferred():
                 self.listen(file_input)
         except BaseException as error:
-            self._signals.leave()
+            self._signals.ignore_further()
             with suppress(BrokenPipeError):
                 self._print_state()
             self.finish(error)
@@ -148,7 +148,7 @@ class TargetWarehouse(UnderstandingTarget):
         if self._engine is None:
             self._engine = open_engine(self.settings)
             self._setup_signal_handlers()  # target-postgres' SSH tunnel installs handlers of its own
-            told = told_configuration(self.config, self.settings)
+            told = redacted_configuration(self.config, self.settings)
             self._history = LoadHistory.begun(self._engine, self.run_id, self.settings.default_target_schema, told)
             self.claims = Claims(self._engine, self._history, self.settings.duckdb_path)
         return self._engine
@@ -183,60 +183,60 @@ class TargetWarehouse(UnderstandingTarget):
         )
         return sink
 
-    def run_of(self, sink: WarehouseSink) -> StreamRun:
+    def load_of(self, sink: WarehouseSink) -> StreamLoad:
         """The history of the sink's stream in this run; from the first time on it is in the table."""
-        run = self.run_of_stream(sink.stream_name, sink.table)
-        run.table = sink.table
-        return run
+        load = self.load_of_stream(sink.stream_name, sink.table)
+        load.table = sink.table
+        return load
 
-    def run_of_stream(self, stream: str, table: Table) -> StreamRun:
+    def load_of_stream(self, stream: str, table: Table) -> StreamLoad:
         """The history of a stream in this run."""
-        run = self.runs.get(stream)
-        if run is None:
-            run = self.runs[stream] = StreamRun(stream, table)
-            with self._signals.held(), self.engine.transaction() as transaction:
-                self._history.write(transaction, [(run, RUNNING, None)])
-        return run
+        load = self.loads.get(stream)
+        if load is None:
+            load = self.loads[stream] = StreamLoad(stream, table)
+            with self._signals.blocked(), self.engine.transaction() as transaction:
+                self._history.write(transaction, [(load, RUNNING, None)])
+        return load
 
-    def took_record(self, sink: WarehouseSink) -> int:
+    def count_record(self, sink: WarehouseSink) -> int:
         """A record waits in this sink; gives the bytes of its input line."""
         size = self.message_reader.line_bytes
-        self._took(sink, 1, size)
+        self._count_read(sink, 1, size)
         return size
 
-    def _took(self, sink: WarehouseSink, rows: int, size: int) -> None:
-        run = self.runs[sink.stream_name]
-        run.rows_read += rows
-        run.size += size
+    def _count_read(self, sink: WarehouseSink, rows: int, size: int) -> None:
+        load = self.loads[sink.stream_name]
+        load.rows_read += rows
+        load.size += size
         self._pending_bytes += size
-        self.watermark.record(sink.stream_name)
+        self.state_gate.record(sink.stream_name)
 
-    def _take_run(self, run: Run) -> bool:
-        """The fast line: have the stream's sink take a run as a whole, or in parts if no batch has room for all."""
-        sink = self._sink_of_runs(run.stream)
+    def _take_group(self, group: RecordGroup) -> bool:
+        """The fast line: have the stream's sink take a group as a whole, or in parts if no batch has room for all."""
+        sink = self._sink_of_groups(group.stream)
         if sink is None or sink.decoder is None:
             return False
-        if not sink.is_bulk or run.rows > sink.max_size - sink.current_size:
+        if not sink.holds_fast_batch or group.rows > sink.max_size - sink.current_size:
             self.drain_one(sink)
-        self.message_reader.decoders[run.stream] = decoder = sink.decoder  # it may be another one after that
-        if run.rows > sink.max_size:
-            for part in run.parts(sink.max_size):
-                if not self._take_run(part):
-                    self.message_reader.process_one_by_one(part)
+        self.message_reader.decoders[group.stream] = decoder = sink.decoder  # it may be another one after that
+        if group.rows > sink.max_size:
+            for part in group.split(sink.max_size):
+                if not self._take_group(part):
+                    self.message_reader.process_by_slow_path(part)
             return True
-        if run.decoded_by is not decoder:
-            run.decoded = decoder.decode(run)
-        if run.decoded is None:
+        if group.decoded_by is not decoder:
+            group.decoded = decoder.decode(group)
+        if group.decoded is None:
             self.drain_one(sink)
             return False
-        sink.take_run(run)
-        self._took(sink, run.rows, run.size)
+        sink.take_group(group)
+        self._count_read(sink, group.rows, group.size)
         if sink.is_full:
             self.drain_one(sink)
         self._commit_if_much_or_due()
         return True
 
-    def _sink_of_runs(self, stream: str) -> WarehouseSink | None:
+    def _sink_of_groups(self, stream: str) -> WarehouseSink | None:
         """The sink to which a stream's records go as they are; None if there is none, or others too."""
         maps = self.mapper.stream_maps.get(stream, ())
         if len(maps) != 1 or type(maps[0]) is not SameRecordTransform:
@@ -244,52 +244,52 @@ class TargetWarehouse(UnderstandingTarget):
         sink: WarehouseSink | None = self._sinks_active.get(maps[0].stream_alias)  # type: ignore[assignment]
         return sink
 
-    def take_again(self, sink: WarehouseSink, runs: Sequence[Run]) -> None:
+    def load_by_slow_path(self, sink: WarehouseSink, groups: Sequence[RecordGroup]) -> None:
         """Have the slow line take runs that the database refused, and write them; until then no STATE passes them."""
-        run = self.runs[sink.stream_name]
-        run.rows_read -= sum(part.rows for part in runs)
-        run.size -= sink.pending_bytes
+        load = self.loads[sink.stream_name]
+        load.rows_read -= sum(group.rows for group in groups)
+        load.size -= sink.pending_bytes
         self._pending_bytes -= sink.pending_bytes
         sink.pending_bytes = 0
-        self._taken_again = sink.stream_name
-        for part in runs:
-            self.message_reader.process_one_by_one(part)
+        self._slow_stream = sink.stream_name
+        for group in groups:
+            self.message_reader.process_by_slow_path(group)
         self.drain_one(sink)
-        self._taken_again = None
-        self.watermark.committed(sink.stream_name)
+        self._slow_stream = None
+        self.state_gate.committed(sink.stream_name)
 
     def commit(self, sink: WarehouseSink, work: Callable[[Transaction], Counts], *, is_last: bool = True) -> None:
         """Do the work and write the stream's history in one transaction; signals wait for its end.
 
         The last commit of a batch writes the rejected records too; after it nothing of the stream is pending.
         """
-        run = self.runs[sink.stream_name]
+        load = self.loads[sink.stream_name]
         refused = self._rejected_by(sink) if is_last else None
-        with self._signals.held():
-            counts = self._written(run, sink, work, refused)
-            run.counts, run.is_cleared = counts, run.is_cleared or run.rows_read > 0
+        with self._signals.blocked():
+            counts = self._written(load, sink, work, refused)
+            load.counts, load.is_cleared = counts, load.is_cleared or load.rows_read > 0
             if is_last:
                 sink.rejected.clear()
                 self._pending_bytes -= sink.pending_bytes
-                if sink.stream_name != self._taken_again:
-                    self.watermark.committed(sink.stream_name)
+                if sink.stream_name != self._slow_stream:
+                    self.state_gate.committed(sink.stream_name)
 
     def _written(
         self,
-        run: StreamRun,
+        load: StreamLoad,
         sink: WarehouseSink,
         work: Callable[[Transaction], Counts],
         refused: tuple[Table, pa.Table] | None,
     ) -> Counts:
         while True:
-            with suppress(AgainError), self.engine.transaction() as transaction:
-                counts = run.counts
-                if self.config.get("load_method") == "overwrite" and run.rows_read and not run.is_cleared:
+            with suppress(RetryTransactionError), self.engine.transaction() as transaction:
+                counts = load.counts
+                if self.config.get("load_method") == "overwrite" and load.rows_read and not load.is_cleared:
                     counts += transaction.clear(sink.table)
                 counts += work(transaction)
                 if refused:
                     transaction.append(*refused)
-                self._history.write(transaction, [(run, RUNNING, None)], counts)
+                self._history.write(transaction, [(load, RUNNING, None)], counts)
                 return counts
 
     def _rejected_by(self, sink: WarehouseSink) -> tuple[Table, pa.Table] | None:
@@ -298,9 +298,12 @@ class TargetWarehouse(UnderstandingTarget):
         from target_warehouse.decode.arrow_columns import Losses, to_table
 
         if self._rejects is None:
-            self._rejects = self.engine.prepare(rejected_records.rejects_table(self.settings.default_target_schema))
+            self._rejects = self.engine.prepare(
+                rejected_records.rejected_records_table(self.settings.default_target_schema)
+            )
         found = [
-            rejected_records.rejected(self.run_id, sink.stream_name, record, reason) for record, reason in sink.rejected
+            rejected_records.rejected_row(self.run_id, sink.stream_name, record, reason)
+            for record, reason in sink.rejected
         ]
         escaped = self.engine.escaped
         rows = [
@@ -320,7 +323,7 @@ class TargetWarehouse(UnderstandingTarget):
         for sink in self._sinks_active.values():
             sink.clean_up()
         if (changes := self.engine.changes()) is not None:
-            self.logger.info("%s", announcement(self.runs.values(), changes))
+            self.logger.info("%s", announcement(self.loads.values(), changes))
         else:
             self.engine.make_views(self.settings.default_target_schema, self.settings.views_schema)
         try:
@@ -332,15 +335,17 @@ class TargetWarehouse(UnderstandingTarget):
         self.finish()
 
     def _check_rejected(self) -> None:
-        if runs := [run for run in self.runs.values() if run.rejected]:
+        if loads := [load for load in self.loads.values() if load.rejected]:
             is_kept, limit = not self.settings.dry_run, self.settings.max_rejected
-            self.logger.warning("%s", rejected_records.judged(runs, self._history.table.schema, limit, is_kept=is_kept))
+            self.logger.warning(
+                "%s", rejected_records.rejection_summary(loads, self._history.table.schema, limit, is_kept=is_kept)
+            )
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         if self.is_refused(message_dict):
             return
         sink: WarehouseSink | None = self._sinks_active.get(message_dict.get("stream", ""))  # type: ignore[assignment]
-        if sink is not None and sink.is_bulk:
+        if sink is not None and sink.holds_fast_batch:
             self.drain_one(sink)  # no batch is of both lines
         try:
             super()._process_record_message(message_dict)
@@ -355,7 +360,7 @@ class TargetWarehouse(UnderstandingTarget):
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"value"})
         if message_dict["value"]:  # Meltano warns of an empty state, and it says nothing
-            self.watermark.state(message_dict["value"])
+            self.state_gate.state(message_dict["value"])
             self._commit_if_due()
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
@@ -380,11 +385,11 @@ class TargetWarehouse(UnderstandingTarget):
         self._commit_if_due()
 
     def _commit_if_due(self) -> None:
-        if self.watermark.is_waiting and time.monotonic() >= self._next_commit:
+        if self.state_gate.is_waiting and time.monotonic() >= self._next_commit:
             self.commit_all()
 
     def _print_state(self) -> None:
-        state = self.watermark.release()
+        state = self.state_gate.release()
         if state is not None and state != self._printed_state and not self.settings.dry_run:
             self._write_state_message(state)
             self._printed_state = state
@@ -401,21 +406,21 @@ class TargetWarehouse(UnderstandingTarget):
         """Write every stream's last history row and let go of the warehouse; `error` is what ended the run, if any."""
         if self._engine is None:
             return
-        rows = [(run, *run.outcome(error)) for run in self.runs.values()]
-        notes = failed_starts.left(os.environ) if rows and not self.settings.dry_run else []
+        rows = [(load, *load.outcome(error)) for load in self.loads.values()]
+        notes = failed_starts.own_notes(os.environ) if rows and not self.settings.dry_run else []
         try:
             if rows and not isinstance(error, ConnectionFailedError):  # there is nothing to write it by
                 with self._engine.transaction() as transaction:
                     self._history.write(transaction, rows)
-                    self._history.write_failed_starts(transaction, list(self.runs.values()), notes)
-                failed_starts.forget(os.environ, notes)
-                self.start.is_told = True
+                    self._history.write_failed_starts(transaction, list(self.loads.values()), notes)
+                failed_starts.remove(os.environ, notes)
+                self.start.is_recorded = True
         except WarehouseError as refused:
             if error is None:
                 raise
             self.logger.warning("The failure could not be written to %s: %s", self._history.table.name, refused)
         finally:
-            if not self._signals.came:  # who stops the run does not want to wait
+            if not self._signals.has_come:  # who stops the run does not want to wait
                 self._engine.tidy()
             self._engine.close()
             self._engine = None

@@ -22,10 +22,10 @@ from target_warehouse.tables.table import table_of
 
 if TYPE_CHECKING:
     from target_warehouse.load.last_per_key import Record
-    from target_warehouse.load.load_history import StreamRun
+    from target_warehouse.load.load_history import StreamLoad
     from target_warehouse.settings import Settings
     from target_warehouse.singer.sink import WarehouseSink
-    from target_warehouse.singer.state_gate import Watermark
+    from target_warehouse.singer.state_gate import StateGate
     from target_warehouse.tables.table import Table
 
 
@@ -34,8 +34,8 @@ class UnderstandingTarget(Target, ABC):
 
     message_reader: LineReader
     settings: Settings
-    runs: dict[str, StreamRun]
-    watermark: Watermark
+    loads: dict[str, StreamLoad]
+    state_gate: StateGate
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -47,11 +47,11 @@ class UnderstandingTarget(Target, ABC):
         self.mapper = FlatteningMapper(plugin_config=dict(self.config), logger=self.logger)
 
     @abstractmethod
-    def run_of_stream(self, stream: str, table: Table) -> StreamRun:
+    def load_of_stream(self, stream: str, table: Table) -> StreamLoad:
         """The history of a stream in this run."""
 
     @abstractmethod
-    def took_record(self, sink: WarehouseSink) -> int:
+    def count_record(self, sink: WarehouseSink) -> int:
         """A record waits in this sink; gives the bytes of its input line."""
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
@@ -81,19 +81,19 @@ class UnderstandingTarget(Target, ABC):
         default = self.settings.default_target_schema
         table = table_of(stream, {"properties": {}}, (), default_schema=default, interpret_encoding=False)
         self._refused.add(stream)
-        run = self.run_of_stream(stream, table)
-        run.refusal = (
+        load = self.load_of_stream(stream, table)
+        load.refusal = (
             f"The SCHEMA of the stream {stream} cannot be understood: {reason}. Nothing that follows it of the stream "
             "is loaded; correct it in the tap, or deselect the stream there."
         )
-        self.logger.error("%s", run.refusal)
+        self.logger.error("%s", load.refusal)
 
     def is_refused(self, message: dict[str, Any]) -> bool:
         """Whether a message is of a stream that is left out; if so, no STATE passes it."""
         if message.get("stream") not in self._refused:
             return False
-        self.runs[message["stream"]].size += self.message_reader.line_bytes
-        self.watermark.lose()
+        self.loads[message["stream"]].size += self.message_reader.line_bytes
+        self.state_gate.lose()
         return True
 
     def reject_whole(self, stream: str, record: Record | str, reason: str = f"it {TOO_DEEP}") -> bool:
@@ -103,11 +103,11 @@ class UnderstandingTarget(Target, ABC):
         maps = self.mapper.stream_maps.get(stream, ())
         sinks = [cast("WarehouseSink", sink) for each in maps if (sink := self._sinks_active.get(each.stream_alias))]
         for sink in sinks:
-            if sink.is_bulk:
+            if sink.holds_fast_batch:
                 self.drain_one(sink)
             sink.tally_record_read()
             sink.reject(record, reason)
-            sink.pending_bytes += self.took_record(sink)
+            sink.pending_bytes += self.count_record(sink)
         return bool(sinks)
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
@@ -140,7 +140,7 @@ class UnderstandingTarget(Target, ABC):
         Raises:
             StreamsRefusedError: one was.
         """
-        if refusals := [run.refusal for run in self.runs.values() if run.refusal]:
+        if refusals := [load.refusal for load in self.loads.values() if load.refusal]:
             if cause:
                 self.logger.error("%s", cause)
             raise StreamsRefusedError(" ".join(refusals)) from cause

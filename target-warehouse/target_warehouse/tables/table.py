@@ -161,10 +161,10 @@ def is_loose(column: Column) -> bool:
 
 def comment_of(schema: Mapping[str, Any]) -> str:
     """The title and the description of a schema, as one text that every database stores."""
-    told = [text.strip() for key in ("title", "description") if isinstance(text := schema.get(key), str)]
-    if len(told) > 1 and told[1].casefold().startswith(told[0].casefold()):
-        told = told[1:]
-    return shown(": ".join(filter(None, told)), _LONGEST_COMMENT)
+    texts = [text.strip() for key in ("title", "description") if isinstance(text := schema.get(key), str)]
+    if len(texts) > 1 and texts[1].casefold().startswith(texts[0].casefold()):
+        texts = texts[1:]
+    return shown(": ".join(filter(None, texts)), _LONGEST_COMMENT)
 
 
 def changed_comments(table: Table, found: Mapping[str | None, str | None]) -> dict[str | None, str]:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 IS_LOOSE = "x-is-loose"
 
 _FORMATS = ("date-time", "date", "time", "uuid")
-_TOLD = ("title", "description")
+_DESCRIPTIONS = ("title", "description")
 _NUMBERS = ("minimum", "maximum")
 _KEPT = (
     *("type", "format", "contentEncoding", "minimum", "maximum", "items", "x-sql-datatype"),
-    *_TOLD,
+    *_DESCRIPTIONS,
 )
 #: The types of target-postgres that a schema may ask for by name, by the type of the values; others are passed over.
 _SQL_TYPES = {"integer": ("smallint", "integer", "bigint"), "array": ("pgvector",)}
@@ -41,14 +41,14 @@ Kind = dict[str, Any]  # a schema of one type
 def column_schema(prop: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of a property's column; its `type`, if any, is a list that has `null` if that may be there."""
     kinds = _kinds(prop)
-    told = {name: prop[name] for name in _TOLD if name in prop}
+    described = {name: prop[name] for name in _DESCRIPTIONS if name in prop}
     if kinds is None:
-        return told
+        return described
     chosen = _chosen([kind for kind in kinds if kind["type"] != "null"])
     if not chosen:
-        return told
+        return described
     types = [chosen["type"]] + ["null"] * any(kind["type"] == "null" for kind in kinds)
-    return {**chosen, **told, "type": types if len(types) > 1 or isinstance(prop.get("type"), list) else types[0]}
+    return {**chosen, **described, "type": types if len(types) > 1 or isinstance(prop.get("type"), list) else types[0]}
 
 
 def is_nullable(prop: Mapping[str, Any]) -> bool:
@@ -120,7 +120,7 @@ def _chosen(kinds: Sequence[Kind]) -> Kind:
     if len(types) > 1:
         return {}
     first = _with_sql_type(kinds[0])
-    if all({**kind, **dict.fromkeys(_TOLD)} == {**kinds[0], **dict.fromkeys(_TOLD)} for kind in kinds):
+    if all({**kind, **dict.fromkeys(_DESCRIPTIONS)} == {**kinds[0], **dict.fromkeys(_DESCRIPTIONS)} for kind in kinds):
         return first
     return _of_texts(kinds) if types == {"string"} else {"type": first["type"]}
 

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from target_warehouse.decode.record_groups import Line, pieces
-from target_warehouse.errors import InputError, SettingsError, told_errors
+from target_warehouse.decode.record_groups import InputLine, pieces
+from target_warehouse.errors import InputError, SettingsError, user_errors
 from target_warehouse.singer.message_reader import LineReader
 from target_warehouse.singer.target import TargetWarehouse
 from tests.fuzzing import TIMEOUT, examples
@@ -121,7 +121,7 @@ class Result:
 
     def __init__(self, text: bytes, folder: Any, *, is_fast: bool) -> None:
         class Target(TargetWarehouse):
-            has_fast_line = is_fast
+            has_fast_path = is_fast
 
         file = folder / f"{is_fast}.duckdb"
         file.unlink(missing_ok=True)
@@ -134,7 +134,7 @@ class Result:
                 Target(config=config).run(io.TextIOWrapper(io.BytesIO(text)))
             except SettingsError:
                 raise
-            except told_errors() as error:
+            except user_errors() as error:
                 self.ended = f"{type(error).__name__}: {error}"
         self.states = [json.loads(line) for line in out.getvalue().splitlines()]
         with duckdb.connect(str(file)) as connection:
@@ -192,9 +192,9 @@ def test_the_pieces_of_a_block_are_its_lines(block: list[bytes], ends_with_newli
     assert following == 5 + len(expected)
     taken: list[tuple[int, bytes]] = []
     for piece in found:
-        own = [(piece.number, piece.text.removesuffix(b"\n"))] if isinstance(piece, Line) else list(piece.lines())
+        own = [(piece.number, piece.text.removesuffix(b"\n"))] if isinstance(piece, InputLine) else list(piece.lines())
         assert own == sorted(own, key=lambda each: each[0])
-        if not isinstance(piece, Line):
+        if not isinstance(piece, InputLine):
             assert piece.rows == len(own)
             assert piece.size == sum(len(span) for _, span in piece.spans)
         taken += own

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from target_warehouse.decode.arrow_columns import Losses
 from target_warehouse.decode.compiled import IS_COMPILED
-from target_warehouse.decode.group_decoder import Decoded, RunDecoder
-from target_warehouse.decode.record_groups import Run
+from target_warehouse.decode.group_decoder import Decoded, GroupDecoder
+from target_warehouse.decode.record_groups import RecordGroup
 from target_warehouse.tables.table import Table, table_of
 from tests.fuzzing import DAMAGE, TIMEOUT, examples
 
@@ -60,8 +60,8 @@ class Ways:
     """Both ways of one stream."""
 
     def __init__(self, *, replaces_nul: bool = False, keys: tuple[str, ...] = ("id",)) -> None:
-        def decoder() -> RunDecoder:
-            return RunDecoder("s", table(keys), ignored=("ignored",), replaces_nul=replaces_nul, sync_started_at=0)
+        def decoder() -> GroupDecoder:
+            return GroupDecoder("s", table(keys), ignored=("ignored",), replaces_nul=replaces_nul, sync_started_at=0)
 
         self.in_c, self.in_python = decoder(), decoder()
         self.in_python.compiled = None
@@ -70,9 +70,9 @@ class Ways:
         """What both make of a run of lines, and whether C took them."""
         if not IS_COMPILED:
             pytest.skip("the target was installed without a compiler")
-        run = Run("s")
-        run.add(1, lines, len(lines.removesuffix(b"\n").split(b"\n")))
-        expected, found = self.in_python.decode(run), self.in_c.decode(run)
+        group = RecordGroup("s")
+        group.add(1, lines, len(lines.removesuffix(b"\n").split(b"\n")))
+        expected, found = self.in_python.decode(group), self.in_c.decode(group)
         assert (found is None) == (expected is None)
         if found and expected:
             found.rows.validate(full=True)
@@ -80,12 +80,12 @@ class Ways:
             assert found.rows.to_pylist() == expected.rows.to_pylist()
             assert list(found.keys) == list(expected.keys)
             assert (found.losses.nul, found.losses.cut) == (expected.losses.nul, expected.losses.cut)
-        return found, self._is_taken(run)
+        return found, self._is_taken(group)
 
-    def _is_taken(self, run: Run) -> bool:
+    def _is_taken(self, group: RecordGroup) -> bool:
         assert self.in_c.compiled
         try:
-            return self.in_c.compiled.arrays(run, Losses(replaces_nul=False)) is not None
+            return self.in_c.compiled.arrays(group, Losses(replaces_nul=False)) is not None
         except ValueError:  # a value that does not fit, found by the converter that both ways have
             return True
 

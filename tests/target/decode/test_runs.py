@@ -1,10 +1,10 @@
-"""Which lines are taken together, and in which order, as a table of blocks."""
+"""Which lines are grouped, and in which order: a table of blocks."""
 
 from __future__ import annotations
 
 import pytest
 
-from target_warehouse.decode.record_groups import Run, _lines_alike, lines_alike, pieces
+from target_warehouse.decode.record_groups import RecordGroup, _lines_alike, lines_alike, pieces
 
 LINES = {
     "S": '{"type":"STATE","value":{}}',
@@ -15,7 +15,7 @@ LINES = {
     "r": '{"record":{},"type":"RECORD","stream":"1"}',
     "b": "",
 }
-#: A block as letters, and its pieces: a run is the numbers of its lines.
+#: A block as letters, and its pieces: a group is given by the numbers of its lines.
 BLOCKS = {
     "": [],
     "111": [[1, 2, 3]],
@@ -33,13 +33,15 @@ BLOCKS = {
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "without"])
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_is_cut_into_runs_and_lines(block: str, end: str) -> None:
+def test_a_block_is_cut_into_groups_and_lines(block: str, end: str) -> None:
     newline = end.replace("without", "\n")
     text = newline.join(LINES[letter] for letter in block) + ("" if end == "without" else newline)
     letters = {line: letter for letter, line in LINES.items()}
     cut, following = pieces(text.encode(), 1)
     found = [
-        [number for number, _ in piece.lines()] if isinstance(piece, Run) else letters[piece.text.decode().strip()]
+        [number for number, _ in piece.lines()]
+        if isinstance(piece, RecordGroup)
+        else letters[piece.text.decode().strip()]
         for piece in cut
     ]
     assert found == BLOCKS[block]
@@ -47,11 +49,11 @@ def test_a_block_is_cut_into_runs_and_lines(block: str, end: str) -> None:
 
 
 @pytest.mark.parametrize(("most", "rows"), [(3, [3, 3, 1]), (7, [7]), (1, [1] * 7), (100, [7])])
-def test_a_run_is_cut_into_parts(most: int, rows: list[int]) -> None:
+def test_a_group_is_split_to_fit_a_batch(most: int, rows: list[int]) -> None:
     block = (LINES["1"] + "\n") * 7
-    (run,), _ = pieces(block.encode(), 1)
-    assert isinstance(run, Run)
-    parts = run.parts(most)
+    (group,), _ = pieces(block.encode(), 1)
+    assert isinstance(group, RecordGroup)
+    parts = group.split(most)
     assert [part.rows for part in parts] == rows
     assert b"".join(span for part in parts for _, span in part.spans) == block.encode()
 

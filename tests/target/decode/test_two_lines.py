@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from conftest import Warehouse
 
-    from target_warehouse.decode.record_groups import Run
+    from target_warehouse.decode.record_groups import RecordGroup
 
 #: Metadata that depend on the clock.
 CLOCK = ("_sdc_received_at", "_sdc_batched_at", "_sdc_sequence", "_sdc_sync_started_at")
@@ -37,20 +37,20 @@ HISTORY = ("stream", "rows_read", "bytes", "rejected", "status")
 class SlowTarget(TargetWarehouse):
     """Every record goes the slow line."""
 
-    has_fast_line = False
+    has_fast_path = False
 
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the runs that the fast line took."""
     sizes: list[int] = []
-    take = WarehouseSink.take_run
+    take = WarehouseSink.take_group
 
-    def noted(self: WarehouseSink, run: Run) -> None:
-        sizes.append(run.rows)
-        take(self, run)
+    def note_size(self: WarehouseSink, group: RecordGroup) -> None:
+        sizes.append(group.rows)
+        take(self, group)
 
-    monkeypatch.setattr(WarehouseSink, "take_run", noted)
+    monkeypatch.setattr(WarehouseSink, "take_group", note_size)
     return sizes
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from target_warehouse.load.last_per_key import settle
+from target_warehouse.load.last_per_key import outcomes_by_key
 
 AT = "2026-01-01T00:00:00Z"
 
@@ -37,14 +37,14 @@ def _delete(key: int, **carried: Any) -> dict[str, Any]:
     ids=["last wins", "full, delete", "delete, full", "delete", "two deletes", "back and forth", "two keys"],
 )
 def test_soft_deletes(records: list[Any], rows: list[Any], partial: list[Any]) -> None:
-    settled = settle(records, ["id"], hard_delete=False)
+    settled = outcomes_by_key(records, ["id"], hard_delete=False)
     assert settled.rows == rows
     assert [record for group in settled.partial.values() for record in group] == partial
     assert settled.removed == []
 
 
 def test_partial_rows_are_grouped_by_what_they_carry() -> None:
-    settled = settle([_delete(1), _delete(2, into=1), _delete(3)], ["id"], hard_delete=False)
+    settled = outcomes_by_key([_delete(1), _delete(2, into=1), _delete(3)], ["id"], hard_delete=False)
     assert {names: [record["id"] for record in group] for names, group in settled.partial.items()} == {
         ("_sdc_deleted_at", "id"): [1, 3],
         ("_sdc_deleted_at", "id", "into"): [2],
@@ -53,10 +53,10 @@ def test_partial_rows_are_grouped_by_what_they_carry() -> None:
 
 def test_hard_deletes_remove_unless_a_full_record_follows() -> None:
     records = [_full(1, "a"), _delete(1), _delete(2), _full(2, "b"), _delete(3)]
-    settled = settle(records, ["id"], hard_delete=True)
+    settled = outcomes_by_key(records, ["id"], hard_delete=True)
     assert settled.rows == [_full(2, "b")]
     assert [record["id"] for record in settled.removed] == [1, 3]
 
 
 def test_without_keys_every_record_stays() -> None:
-    assert settle([_full(1, "a"), _full(1, "a")], [], hard_delete=True).rows == [_full(1, "a")] * 2
+    assert outcomes_by_key([_full(1, "a"), _full(1, "a")], [], hard_delete=True).rows == [_full(1, "a")] * 2

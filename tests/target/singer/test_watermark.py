@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_warehouse.singer.state_gate import Watermark
+from target_warehouse.singer.state_gate import StateGate
 
 #: Steps: a lower-case letter is a record of that stream, upper-case its commit, a digit a STATE, "?" a release.
 STORIES = {
@@ -57,17 +57,17 @@ def test_no_state_is_released_ahead_of_a_record_and_few_are_kept(story: str) -> 
 
 
 def _play(story: str) -> tuple[list[str | None], int]:
-    watermark = Watermark()
+    state_gate = StateGate()
     released: list[str | None] = []
     kept = 0
     for step in story:
         if step.islower():
-            watermark.record(step)
+            state_gate.record(step)
         elif step.isupper():
-            watermark.committed(step.lower())
+            state_gate.committed(step.lower())
         elif step.isdigit():
-            watermark.state(step)
+            state_gate.state(step)
         else:
-            released.append(watermark.release())
-        kept = max(kept, len(watermark._states))  # noqa: SLF001 - that few are kept is the promise tested
+            released.append(state_gate.release())
+        kept = max(kept, len(state_gate._states))  # noqa: SLF001 - that few are kept is the promise tested
     return released, kept

@@ -231,7 +231,7 @@ def read(
 
 def told_start(note: Note) -> str:
     """What to say of a run that could not begin."""
-    return f"{note.plugin} could not begin at {note.moment:%Y-%m-%d %H:%M:%S} UTC: {note.error}"
+    return f"{note.plugin} could not begin at {note.timestamp:%Y-%m-%d %H:%M:%S} UTC: {note.error}"
 
 
 def worst(statuses: Iterable[str]) -> str:

@@ -37,7 +37,7 @@ from target_warehouse.engines.duckdb.transaction import STAGE, DuckDBTransaction
 from target_warehouse.engines.duckdb.views import Comments, comment_on, make_views
 from target_warehouse.engines.prepared_table import check_schema, named, stored_as
 from target_warehouse.engines.protocol import TableChange
-from target_warehouse.errors import AgainError, LoadError, RefusedDataError, WarehouseError
+from target_warehouse.errors import LoadError, RefusedDataError, RetryTransactionError, WarehouseError
 from target_warehouse.tables.fitted_names import fit
 from target_warehouse.tables.statements import chosen_rows, column_list, identifier
 from target_warehouse.tables.table import DELETED_AT, own_column
@@ -221,7 +221,7 @@ class DuckDBEngine:
             needed = _MEMORY_BESIDE_MARKS + marked * _BYTES_OF_A_MARK // 1_000_000
             self._memory = needed if needed > self._memory else None
             self._limit_memory()
-            raise AgainError(msg) from error
+            raise RetryTransactionError(msg) from error
 
     def _limit_memory(self) -> None:
         if self._memory is not None:

@@ -18,7 +18,7 @@ from target_warehouse.engines.postgres.errors import refusal
 from target_warehouse.engines.postgres.values import changed, is_odd, value
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.engines.sql_transaction import SqlTransaction, differing, marks_deleted
-from target_warehouse.errors import AgainError, RefusedDataError
+from target_warehouse.errors import RefusedDataError, RetryTransactionError
 from target_warehouse.tables import statements
 from target_warehouse.tables.places import too_exact
 from target_warehouse.tables.statements import identifier
@@ -116,7 +116,7 @@ class PostgresTransaction(SqlTransaction):
                 raise
             self._tables[table.schema, table.name].has_only_new_keys = False
             msg = f"The keys of a batch were thought to be new in the table {table.name}, and are not."
-            raise AgainError(msg) from error  # ADBC cannot go on from a savepoint
+            raise RetryTransactionError(msg) from error  # ADBC cannot go on from a savepoint
 
     def _copy(self, table: Table, rows: pa.Table) -> None:
         reader = rows.to_reader(max_chunksize=_COPY_ROWS)
