@@ -1,6 +1,6 @@
-"""What can go wrong between the tap and HubSpot, by what happens next.
+"""The tap's errors, classed by what happens next.
 
-A message is one sentence in the user's words and ends with what to do; HubSpot's own category and correlation id
+A message is one sentence in the user's words and ends with what to do. HubSpot's own category and correlation id
 are kept, because HubSpot's support asks for them. Tokens, record contents and whole replies never appear.
 """
 
@@ -12,10 +12,10 @@ from tap_hubspot_dw.shown import shown
 
 
 class HubSpotError(Exception):
-    """One stream cannot be read; the others go on and the run ends with a non-zero exit code."""
+    """One stream cannot be read; the others continue and the run ends with a non-zero exit code."""
 
     exit_code = 1
-    #: Whether the run's history tells of it; if not, a note is left for the next run.
+    #: Whether `sync_history` of this run has the error; if not, the tap leaves a note for the next run.
     is_in_history = False
 
     def __init__(self, message: str, *, reply: dict[str, Any] | None = None) -> None:
@@ -29,12 +29,12 @@ class HubSpotError(Exception):
 
 
 def _word(value: Any) -> str | None:
-    """Return a text of HubSpot's that names something; HubSpot promises no field of an error (documented)."""
+    """Return a field of an error if it is a non-empty text; HubSpot promises no such field (documented)."""
     return shown(value, 100) if isinstance(value, str) and value else None
 
 
 class RunStoppedError(HubSpotError):
-    """No stream can be read any more; the run stops with the state it has."""
+    """No stream can be read any more; the run stops and keeps its state so far."""
 
 
 class SettingsError(RunStoppedError):
@@ -46,7 +46,7 @@ class AuthenticationError(RunStoppedError):
 
 
 class UnreachableError(RunStoppedError):
-    """HubSpot does not answer, gives no token, or asks to wait longer than a run should."""
+    """HubSpot does not answer, gives no token, or asks for a longer wait than a run should take."""
 
 
 class DailyLimitError(RunStoppedError):
@@ -56,7 +56,7 @@ class DailyLimitError(RunStoppedError):
 
 
 class ForbiddenError(HubSpotError):
-    """HubSpot refuses this to the account or to the token, for whatever reason (403)."""
+    """HubSpot refuses the request to this account or token, for any reason (403)."""
 
 
 class MissingScopesError(ForbiddenError):
@@ -64,11 +64,11 @@ class MissingScopesError(ForbiddenError):
 
 
 class NoPipelinesError(HubSpotError):
-    """HubSpot refuses the pipelines of a custom object: it has none, or they cannot be read now (400, 403, 404)."""
+    """HubSpot refuses a custom object's pipelines: it has none, or they cannot be read now (400, 403, 404)."""
 
 
 class RequestError(HubSpotError):
-    """HubSpot refuses this one request (400, 404, 409, 414): `status` says how."""
+    """HubSpot refuses this one request (400, 404, 409, 414) with the HTTP status `status`."""
 
     def __init__(self, message: str, *, status: int, reply: dict[str, Any] | None = None) -> None:
         self.status = status
@@ -76,11 +76,11 @@ class RequestError(HubSpotError):
 
 
 class UnknownPairError(HubSpotError):
-    """HubSpot defines no associations from one object type to the other."""
+    """HubSpot has no associations from one object type to the other."""
 
 
 class UnreadableReplyError(HubSpotError):
-    """A reply is not JSON: cut, empty, a web page; another try may give a whole one."""
+    """A reply is not JSON: truncated, empty or a web page; a retry may give a complete one."""
 
 
 class MisshapenReplyError(UnreadableReplyError):
@@ -88,4 +88,4 @@ class MisshapenReplyError(UnreadableReplyError):
 
 
 class ReplyError(HubSpotError):
-    """A reply breaks a promise that the tap's completeness rests on."""
+    """A reply breaks a promise that complete reading depends on."""

@@ -1,7 +1,7 @@
-"""Which object types HubSpot has, and how a name becomes one.
+"""HubSpot's object types, and how to resolve a name to one.
 
-Standard types are the table below; custom ones are looked up in the portal's schemas. Requests always carry the
-object type id, because names are not accepted everywhere (observed).
+Standard types are in the table below; custom ones are looked up in the portal's schemas. Requests always carry the
+object type id, because HubSpot does not accept names everywhere (observed).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ TYPE_ID = re.compile(r"\d+-\d+")
 class ObjectType:
     """An object type as the tap reads it.
 
-    `rank` orders types for reading associations: a pair is read from its higher rank, where fewer records are
-    expected. `has_pipelines` is None where only the portal knows.
+    `rank` orders types for reading associations: a pair is read from the type of higher rank, where fewer records are
+    expected. `has_pipelines` is None if only the portal knows.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ObjectType:
 
 
 # Source of the ids: HubSpot's guide "Understanding the CRM APIs", object type ids. Contacts are searched by
-# `lastmodifieddate`: their hidden `hs_lastmodifieddate` gives no rows and no error (observed).
+# `lastmodifieddate`: searching by their hidden `hs_lastmodifieddate` gives no rows and no error (observed).
 STANDARD_TYPES: dict[str, ObjectType] = {
     object_type.name: object_type
     for object_type in (
@@ -73,19 +73,19 @@ _CUSTOM_RANK = 100
 
 
 def needs_schemas(name: str, type_ids: Mapping[str, str]) -> bool:
-    """Tell whether only the portal's schemas can say what `name` is."""
+    """Return whether only the portal's schemas can resolve `name`."""
     return name not in type_ids and name.lower() not in STANDARD_TYPES and not TYPE_ID.fullmatch(name)
 
 
 def resolve(name: str, type_ids: Mapping[str, str], schemas: Iterable[Mapping[str, Any]]) -> ObjectType:
     """Return the object type that the settings call `name`.
 
-    `type_ids` (name to object type id) pins names; `schemas` are the portal's custom objects as the schemas
-    endpoint describes them. A custom object is found by its name, fully qualified name, that name's end after
-    `p123_`, or a label, in any case.
+    `type_ids` (name to object type id) takes precedence; `schemas` are the portal's custom objects as the schemas
+    endpoint describes them. A custom object matches by its name, its fully qualified name with or without `p123_`,
+    or a label, ignoring case.
 
     Raises:
-        SettingsError: no object, or more than one, goes by that name.
+        SettingsError: no object, or more than one, matches the name.
     """
     pinned = type_ids.get(name) or (name if TYPE_ID.fullmatch(name) else None)
     if pinned:
@@ -95,11 +95,11 @@ def resolve(name: str, type_ids: Mapping[str, str], schemas: Iterable[Mapping[st
     if standard := STANDARD_TYPES.get(name.lower()):
         return replace(standard, name=name)
     custom = list(schemas)
-    found = [schema for schema in custom if name.lower() in _names(schema)]
-    if len(found) == 1:
-        return ObjectType(name, str(found[0]["objectTypeId"]), has_pipelines=None, rank=_CUSTOM_RANK)
+    matches = [schema for schema in custom if name.lower() in _names(schema)]
+    if len(matches) == 1:
+        return ObjectType(name, str(matches[0]["objectTypeId"]), has_pipelines=None, rank=_CUSTOM_RANK)
     known = ", ".join(sorted(f"{schema['name']} ({schema['objectTypeId']})" for schema in custom)) or "none"
-    what = "no object" if not found else f"{len(found)} objects"
+    what = "no object" if not matches else f"{len(matches)} objects"
     raise SettingsError(
         f'The portal has {what} called "{name}": correct the setting objects, or pin the id with '
         f"object_type_ids. Custom objects here: {known}. Standard objects: {', '.join(STANDARD_TYPES)}."
@@ -110,4 +110,4 @@ def _names(schema: Mapping[str, Any]) -> set[str]:
     labels = schema.get("labels") or {}
     qualified = str(schema.get("fullyQualifiedName") or "")
     names = (schema.get("name"), qualified, re.sub(r"^p\d+_", "", qualified), *labels.values())
-    return {str(each).lower() for each in names if each}
+    return {str(name).lower() for name in names if name}

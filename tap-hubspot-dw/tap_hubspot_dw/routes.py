@@ -1,4 +1,4 @@
-"""HubSpot's paths, in one table: dated versions and the v3/v4 paths they replace.
+"""The paths of HubSpot's API: dated versions and the v3/v4 paths that they replace.
 
 Source: HubSpot's API reference 2026-03 and 2026-09 and its migration guide. Reads have the same parameters, bodies
 and statuses on both.

@@ -1,6 +1,6 @@
-"""The tap's settings: each once, with its type, default, title and description.
+"""The tap's settings, each declared once with its type, default, title and description.
 
-`Settings.from_config` is the only reader of the string keys; everything else has a typed attribute.
+Only `Settings.from_config` reads the string keys; all other code uses typed attributes.
 """
 
 from __future__ import annotations
@@ -32,30 +32,29 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             th.StringType,
             secret=True,
             title="Access token",
-            description="Token of a service key or of an existing private app. "
-            "Either this or the three OAuth settings.",
+            description="Token of a service key or of an existing private app. Set this or the three OAuth settings.",
         ),
-        th.Property("client_id", th.StringType, title="OAuth client id", description="Of your OAuth app."),
+        th.Property("client_id", th.StringType, title="OAuth client id", description="Client id of your OAuth app."),
         th.Property(
             "client_secret",
             th.StringType,
             secret=True,
             title="OAuth client secret",
-            description="Of your OAuth app.",
+            description="Client secret of your OAuth app.",
         ),
         th.Property(
             "refresh_token",
             th.StringType,
             secret=True,
             title="OAuth refresh token",
-            description="Of the account that installed your OAuth app.",
+            description="Refresh token of the account that installed your OAuth app.",
         ),
         th.Property(
             "api_url",
             th.StringType,
             default="https://api.hubapi.com",
             title="API URL",
-            description="Where HubSpot answers: the default serves every account; a sandbox or a proxy has its own.",
+            description="Base URL of HubSpot's API. The default serves all accounts; a sandbox or a proxy has its own.",
         ),
         th.Property(
             "api_version",
@@ -63,22 +62,22 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             default=API_VERSIONS[0],
             allowed_values=list(API_VERSIONS),
             title="API version",
-            description="Which version of HubSpot's API is asked.",
+            description="The version of HubSpot's API to use.",
         ),
         th.Property(
             "objects",
             th.ArrayType(th.StringType),
             default=DEFAULT_OBJECTS,
             title="Objects",
-            description="The objects to read, a stream each: standard objects by name, "
-            "custom ones by name, label or object type id.",
+            description="The objects to read, one stream for each: standard objects by name, "
+            "custom objects by name, label or object type id.",
         ),
         th.Property(
             "object_type_ids",
             th.ObjectType(additional_properties=th.StringType),
             default={},
             title="Object type ids",
-            description='Pins names of `objects` to object type ids: `{"divisions": "2-3821545"}`.',
+            description='Object type ids for names in `objects`: `{"divisions": "2-3821545"}`.',
         ),
         th.Property(
             "include_properties",
@@ -86,74 +85,74 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             default={},
             title="Include properties",
             description="Patterns of the properties to read, by object (`*`: every object): "
-            '`{"contacts": ["email", "hs_*"]}`. An object without patterns is read with all. A name under its object '
-            "that HubSpot does not list is asked for as text.",
+            '`{"contacts": ["email", "hs_*"]}`. An object without patterns is read with all properties. A property '
+            "name under its object is requested, as text, even if HubSpot does not list it.",
         ),
         th.Property(
             "exclude_properties",
             th.ObjectType(additional_properties=th.ArrayType(th.StringType)),
             default={},
             title="Exclude properties",
-            description="Patterns of the properties to leave out, by object (`*`: every object); "
-            'they win over `include_properties`: `{"*": ["hs_analytics_*"]}`.',
+            description="Patterns of the properties to leave out, by object (`*`: every object): "
+            '`{"*": ["hs_analytics_*"]}`. They take precedence over `include_properties`.',
         ),
         th.Property(
             "properties_as_json",
             th.BooleanType,
             default=False,
             title="Properties as JSON",
-            description="Keep all of a record's properties in one column `properties`, a JSON object of HubSpot's "
-            "texts, instead of a column each.",
+            description="Write all properties of a record to one column `properties`, a JSON object of HubSpot's "
+            "texts, instead of one column for each property.",
         ),
         th.Property(
             "associations",
             th.BooleanType,
             default=True,
             title="Associations",
-            description="Whether associations are read at all.",
+            description="Whether to read associations.",
         ),
         th.Property(
             "association_pairs",
             th.ArrayType(th.StringType),
             title="Association pairs",
-            description='Which pairs of `objects` to read associations of: `["contacts:deals"]`. '
-            "Without it every pair, an object with itself included.",
+            description='The pairs of `objects` whose associations are read: `["contacts:deals"]`. '
+            "By default every pair, including each object with itself.",
         ),
         th.Property(
             "start_date",
             th.DateTimeType,
             title="Start date",
-            description="A stream without a bookmark reads what changed since then, instead of everything.",
+            description="A stream without a bookmark reads the changes since this date, instead of everything.",
         ),
         th.Property(
             "reread_since",
             th.DateTimeType,
             title="Re-read since",
-            description="This run reads changes since then again, whatever the bookmarks say; "
-            "they are moved on as ever. For one run, in its environment.",
+            description="Read the changes since this date again, regardless of the bookmarks, which advance as usual. "
+            "Set it for one run, in its environment.",
         ),
         th.Property(
             "max_records",
             th.IntegerType,
             minimum=1,
-            title="Most records",
-            description="Stop every stream after so many records: a sample. Bookmarks stay where they are.",
+            title="Maximum records",
+            description="Read a sample: stop every stream after this number of records. Bookmarks do not advance.",
         ),
         th.Property(
             "only_ids",
             th.ObjectType(additional_properties=th.ArrayType(th.StringType)),
             title="Only these ids",
-            description="Read these records and their associations only, as HubSpot has them now: "
-            '`{"contacts": ["1", "2"]}`, and with `reread_since` the records that changed since then. No state, no '
-            "sweep; `sync_history` has HubSpot's totals. For one run, in its environment.",
+            description="Read only these records and their associations, as HubSpot has them now: "
+            '`{"contacts": ["1", "2"]}`; with `reread_since` also the records that changed since then. State is '
+            "neither read nor written; `sync_history` has HubSpot's totals. Set it for one run, in its environment.",
         ),
         th.Property(
             "known_ids",
             th.StringType,
             title="Known ids",
-            description="A JSON file with the ids of all live records of a table, by object as in `only_ids`. Where "
-            "HubSpot counts others, its totals over ranges of ids are halved until the records that the table lacks "
-            "and those that HubSpot lacks are found; only these are read. For `warehouse verify`.",
+            description="A JSON file with the ids of all live records of a table, by object as in `only_ids`. The tap "
+            "compares them with HubSpot's totals over ranges of ids, and reads only the records that the table or "
+            "HubSpot lacks. For `warehouse verify`.",
         ),
         th.Property(
             "lookback_minutes",
@@ -162,8 +161,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             minimum=0,
             maximum=525_600,
             title="Look-back (minutes)",
-            description="How far before its bookmark a run reads again: "
-            "HubSpot's search index has been seen an hour late.",
+            description="How far before its bookmark a run starts reading: "
+            "HubSpot's search index has been observed to be an hour late.",
         ),
         th.Property(
             "full_refresh_hours",
@@ -171,8 +170,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             default=168,
             maximum=1_000_000,
             title="Full refresh (hours)",
-            description="A stream whose last full pass is older is read in full again, "
-            "which shows permanently deleted records. 0: never.",
+            description="Read a stream in full again when its last full pass is older than this; "
+            "only a full pass finds permanently deleted records. 0: never.",
         ),
         th.Property(
             "association_refresh_hours",
@@ -180,24 +179,24 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             default=24,
             maximum=1_000_000,
             title="Association refresh (hours)",
-            description="Associations whose last full pass is older are read in full again, "
-            "which shows removed ones. 0: never.",
+            description="Read associations in full again when their last full pass is older than this; "
+            "only a full pass finds removed associations. 0: never.",
         ),
         th.Property(
             "activate_versions",
             th.BooleanType,
             default=True,
             title="Activate versions",
-            description="After a complete pass, tell the target to mark what HubSpot no longer has as deleted.",
+            description="After a full pass, have the target mark as deleted the records that HubSpot no longer has.",
         ),
         th.Property(
             "scoped_versions",
             th.BooleanType,
             default=True,
             title="Scoped versions",
-            description="Have associations, pipelines and properties marked for just the objects that a run read, "
-            "which target-warehouse understands. False for other targets: they mark them when a run has read all that "
-            "its state names.",
+            description="Have deleted associations, pipelines and properties marked only for the objects that a run "
+            "has read, which target-warehouse understands. Set it to false for other targets: they mark deletions "
+            "when a run has read all objects that its state names.",
         ),
         th.Property(
             "page_size",
@@ -207,7 +206,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             maximum=100,
             title="Page size",
             description="Records in a page of a list; a page of a search has twice as many. "
-            "Less costs more requests and less memory.",
+            "Smaller pages need more requests and less memory.",
         ),
         th.Property(
             "daily_reserve_percent",
@@ -216,7 +215,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             minimum=0,
             maximum=100,
             title="Daily reserve (percent)",
-            description="Leave so much of the account's daily requests to others: below it the run ends "
+            description="Keep this share of the account's daily requests for others: below it the run ends "
             "with its state and exit code 75.",
         ),
         th.Property(
@@ -224,7 +223,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             th.NumberType,
             default=5,
             title="Progress (seconds)",
-            description="How often a stream that is being read tells how far it is. 0: never.",
+            description="How often the log shows the progress of each stream. 0: never.",
         ),
         th.Property(
             "workers",
@@ -232,8 +231,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             default=8,
             minimum=1,
             title="Workers",
-            description="How many pages of each of HubSpot's three budgets are fetched and converted at once; "
-            "a stream's single requests come on top, and HubSpot's limits are kept whatever it is.",
+            description="How many pages to fetch and convert at once for each of HubSpot's three rate limits; "
+            "a stream's single requests come on top. HubSpot's limits are kept with any number.",
         ),
         th.Property(
             "request_timeout_seconds",
@@ -241,7 +240,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
             default=60,
             minimum=1,
             title="Request timeout (seconds)",
-            description="How long a reply may stay silent before the request is tried again.",
+            description="How long a reply may stay silent before the request is retried.",
         ),
     ).to_dict(),
 )
@@ -249,7 +248,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = cast(
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user chose, checked. Attributes are described in `CONFIG_JSONSCHEMA`."""
+    """The checked settings of a run. `CONFIG_JSONSCHEMA` describes the attributes."""
 
     access_token: str | None
     client_id: str | None
@@ -281,16 +280,16 @@ class Settings:
     request_timeout_seconds: float
 
     def __repr__(self) -> str:
-        """Name no secret."""
-        shown = (each.name for each in fields(self) if not each.name.endswith(("token", "secret")))
+        """Return the settings without secrets."""
+        shown = (field.name for field in fields(self) if not field.name.endswith(("token", "secret")))
         return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """Return the settings of a tap's configuration.
+        """Return the settings in a tap's configuration.
 
         Raises:
-            SettingsError: a value is missing or malformed; the message says which and what it may be.
+            SettingsError: a value is missing or malformed; the message names it and the values it may have.
         """
         token, oauth = config.get("access_token"), [config.get(name) for name in _OAUTH]
         if not token and not all(oauth):
@@ -301,7 +300,7 @@ class Settings:
         for name in ("access_token", *_OAUTH):
             secret = str(config.get(name) or "")
             if not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
-                raise SettingsError(f"The setting {name} has characters that no token has: paste it anew.")
+                raise SettingsError(f"The setting {name} has characters that no token has: paste it again.")
         known_ids = _known_ids(config.get("known_ids"), config["objects"])
         only_ids = _only_ids(config.get("only_ids"), config["objects"])
         return cls(
@@ -341,7 +340,7 @@ _OAUTH = ("client_id", "client_secret", "refresh_token")
 
 def _url(text: str) -> str:
     if "@" in text:
-        raise SettingsError("The setting api_url has a user or a password in it: HubSpot takes a token, nothing else.")
+        raise SettingsError("The setting api_url has a user or a password in it: HubSpot accepts only a token.")
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise SettingsError(f'The setting api_url is "{text}"; it must look like "https://api.hubapi.com".')
@@ -351,8 +350,8 @@ def _url(text: str) -> str:
 def _objects(names: list[str]) -> tuple[str, ...]:
     if taken := sorted(OWN_STREAMS.intersection(names)):
         raise SettingsError(
-            f"The setting objects has {', '.join(taken)}, which is a stream of the tap's own: "
-            "give it another name with object_type_ids."
+            f"The setting objects has {', '.join(taken)}, which is the name of one of the tap's own streams: "
+            "give the object another name with object_type_ids."
         )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if not names or repeated:
@@ -397,11 +396,13 @@ def _patterns(setting: str, config: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _only_ids(ids: dict[str, list[str]] | None, objects: list[str]) -> dict[str, list[str]] | None:
-    for name, each in (ids or {}).items():
+    for name, texts in (ids or {}).items():
         if name not in objects:
             raise SettingsError(f'The setting only_ids has ids of "{name}", which is not one of the setting objects.')
-        if not all(one.isascii() and one.isdigit() for one in each):
-            raise SettingsError(f'The setting only_ids has ids of "{name}" that are no numbers; HubSpot\'s ids are.')
+        if not all(text.isascii() and text.isdigit() for text in texts):
+            raise SettingsError(
+                f'The setting only_ids has ids of "{name}" that are not numbers, as HubSpot\'s ids are.'
+            )
     return ids
 
 
@@ -409,15 +410,15 @@ def _known_ids(file: str | None, objects: list[str]) -> dict[str, Sequence[int]]
     if not file:
         return {}
     try:
-        found = json.loads(Path(file).read_text(encoding="utf-8"))
-        ids: dict[str, Sequence[int]] = {name: array("Q", sorted(map(int, each))) for name, each in found.items()}
+        saved = json.loads(Path(file).read_text(encoding="utf-8"))
+        ids: dict[str, Sequence[int]] = {name: array("Q", sorted(map(int, values))) for name, values in saved.items()}
     except OSError as error:
         raise SettingsError(f"The file {file} of the setting known_ids cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise SettingsError(f"The file {file} of the setting known_ids is not an object of lists of ids.") from error
     if unknown := sorted(ids.keys() - set(objects)):
         raise SettingsError(
-            f"The file of the setting known_ids has ids of {', '.join(unknown)}: not in the setting objects."
+            f"The file of the setting known_ids has ids of {', '.join(unknown)}, which the setting objects lacks."
         )
     return ids
 

@@ -1,4 +1,4 @@
-"""Moments in time, as HubSpot writes them and as records carry them.
+"""Timestamps, as HubSpot writes them and as records carry them.
 
 A record's date-times are fixed-width UTC text with milliseconds (`2026-03-30T12:00:00.000Z`), so that they compare
 as text. HubSpot writes ISO 8601 with or without a fraction, or milliseconds since 1970 as digits (both observed).
@@ -15,12 +15,12 @@ _EPOCH_MS = re.compile(r"-?\d{1,15}", re.ASCII)
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Return the timestamp that `text` names, in UTC.
+    """Return the timestamp in `text`, in UTC.
 
-    Accepts ISO 8601 (without an offset it is UTC, without a time it is midnight) and milliseconds since 1970.
+    Accepts ISO 8601 (UTC if it has no offset, midnight if it has no time) and milliseconds since 1970.
 
     Raises:
-        ValueError: `text` is neither, or lies outside the years 1 to 9999.
+        ValueError: `text` is neither, or is outside the years 1 to 9999.
     """
     if _EPOCH_MS.fullmatch(text):
         try:
@@ -37,20 +37,20 @@ def parse_timestamp(text: str) -> datetime:
 
 
 def format_timestamp(timestamp: datetime) -> str:
-    """Return `timestamp` (in UTC) as fixed-width text, cut to milliseconds."""
+    """Return `timestamp` (in UTC) as fixed-width text, truncated to milliseconds."""
     return f"{timestamp.year:04}-{timestamp:%m-%dT%H:%M:%S}.{timestamp.microsecond // 1000:03}Z"
 
 
 def now() -> datetime:
-    """Return the present timestamp in UTC, by this machine's clock."""
+    """Return the current time in UTC, by this machine's clock."""
     return datetime.now(UTC)
 
 
 def clock_ahead(said: datetime, sent_at: datetime, received_at: datetime) -> timedelta:
-    """Return by how much our clock is ahead of the one that said what time it is in reply to a request of ours.
+    """Return how far our clock is ahead of the server's, which stated its time as `said` in reply to a request.
 
-    Nothing if it said so while we waited; `said` may have whole seconds only. Else rather a little too much than too
-    little, so that a timestamp by that clock is rather too early.
+    Zero if that time lies between sending and receiving; `said` may be in whole seconds. Otherwise the result errs
+    upwards, so that a time computed by the server's clock is too early rather than too late.
     """
     agrees = sent_at - timedelta(seconds=1) <= said <= received_at
     return timedelta() if agrees else received_at - said

@@ -1,1 +1,1 @@
-"""Requests to HubSpot: tokens, limits, retries, replies."""
+"""HTTP to HubSpot: tokens, rate limits, retries, replies."""

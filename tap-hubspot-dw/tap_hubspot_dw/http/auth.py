@@ -1,4 +1,4 @@
-"""The Bearer token: static, or fetched by OAuth and renewed before it ends."""
+"""The Bearer token: static, or fetched by OAuth and renewed before it expires."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tap_hubspot_dw.settings import Settings
 from tap_hubspot_dw.shown import shown
 
 _WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0)
-_LIFE_SECONDS = 1800.0  # of a token (documented)
+_LIFE_SECONDS = 1800.0  # a token's lifetime (documented)
 _LONGEST_LIFE_SECONDS = 86_400.0
-_RENEW_AT = 0.8  # of a token's life: the rest is for requests already under way
+_RENEW_AT = 0.8  # fraction of a token's lifetime; requests already under way need the rest
 
 
 class Token(Protocol):
-    """Where the client gets its token from."""
+    """The client's source of tokens."""
 
     def value(self) -> str:
         """Return the token to send now."""
 
     def renew(self, rejected: str) -> bool:
-        """After HubSpot rejected a token: tell whether `value` now gives another one."""
+        """Return whether `value` now returns another token than the rejected one."""
 
 
 class StaticToken:
-    """A token of a private app or a service key: it has no successor."""
+    """The token of a private app or a service key; it cannot be renewed."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -40,15 +40,15 @@ class StaticToken:
         return self._token
 
     def renew(self, rejected: str) -> bool:
-        """There is no other token."""
+        """Return False for the only token there is."""
         return self._token != rejected
 
 
 class OAuthToken:
-    """Tokens of an OAuth app, fetched with the refresh token; safe to use from several threads.
+    """Tokens of an OAuth app, fetched with the refresh token. Thread-safe.
 
-    HubSpot's tokens live for the `expires_in` seconds of the reply (30 minutes; documented). A changed refresh
-    token is kept in memory only: a tap does not write configuration.
+    A token is valid for the reply's `expires_in` seconds (30 minutes; documented). A new refresh token is kept in
+    memory only: a tap does not write configuration.
     """
 
     def __init__(self, settings: Settings, user_agent: str) -> None:
@@ -65,21 +65,21 @@ class OAuthToken:
         self._renew_after = 0.0
 
     def value(self) -> str:
-        """Return a token with at least a fifth of its life left."""
+        """Return a token with at least a fifth of its lifetime left."""
         with self._lock:
             if time.monotonic() >= self._renew_after:
                 self._fetch()
             return self._token
 
     def renew(self, rejected: str) -> bool:
-        """Fetch a new token, unless another thread has done so since `rejected` was sent."""
+        """Fetch a new token, unless another thread has already replaced the rejected one."""
         with self._lock:
             if self._token == rejected:
                 self._fetch()
             return self._token != rejected
 
     def _fetch(self) -> None:
-        """Fetch a token, asking a few times until there is an answer that is no trouble of HubSpot's own."""
+        """Fetch a token; retry while HubSpot does not answer or answers with a temporary error."""
         trouble = ""
         for seconds in (*_WAITS_SECONDS, None):
             try:
@@ -96,11 +96,11 @@ class OAuthToken:
         raise UnreachableError(f"HubSpot gave no token at {self._url} ({trouble}): run again later.")
 
     def _take(self, answer: Answer) -> None:
-        """Take the token out of an answer.
+        """Keep the token of an answer.
 
         Raises:
-            AuthenticationError: HubSpot refuses to give one.
-            UnreadableReplyError: it grants one, but it is not there.
+            AuthenticationError: HubSpot refuses the refresh token.
+            UnreadableReplyError: the reply lacks a token.
         """
         if answer.status_code >= 300:
             reply = error_reply(answer)
@@ -120,7 +120,7 @@ class OAuthToken:
 
 
 def _life_seconds(reply: Reply) -> float:
-    """Return how long a token lives; HubSpot's own half hour for what is no such time."""
+    """Return a token's lifetime in seconds; half an hour if the reply does not state one."""
     life = reply.get("expires_in")
     if isinstance(life, bool) or not isinstance(life, int | float) or life <= 0:
         return _LIFE_SECONDS
@@ -128,5 +128,5 @@ def _life_seconds(reply: Reply) -> float:
 
 
 def token_for(settings: Settings, user_agent: str) -> Token:
-    """Return the token that the settings describe; a static one wins."""
+    """Return the token that the settings configure; a static token takes precedence."""
     return StaticToken(settings.access_token) if settings.access_token else OAuthToken(settings, user_agent)

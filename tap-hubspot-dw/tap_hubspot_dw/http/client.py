@@ -1,7 +1,7 @@
-"""HTTP to HubSpot: one request in, one decoded reply out, or an error that says what to do.
+"""The HTTP client: one request in, one decoded reply out, or an error that says what to do.
 
-It knows tokens, retries and HubSpot's error replies; it knows nothing of objects, streams or state. Safe to use
-from several threads.
+It handles tokens, rate limits, retries and HubSpot's error replies, and knows nothing of objects, streams or state.
+Thread-safe.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ from tap_hubspot_dw.http.transport import NoAnswerError, Transport
 from tap_hubspot_dw.shown import shown
 from tap_hubspot_dw.timestamps import clock_ahead, now
 
-# Worth another try (HubSpot's error handling guide; 525, 526 and 530 are Cloudflare's and a guess; 488 is HubSpot's
-# "wrong hublet", which passes: observed).
+# Statuses to retry. Source: HubSpot's error handling guide; 488 is HubSpot's "wrong hublet", which is temporary
+# (observed); 525, 526 and 530 are Cloudflare's, added by guess.
 _RETRIED = frozenset({423, 429, 477, 488, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
 _MAX_TRIES = 10
-_MAX_THROTTLED = 200  # 429s: others may use the budget too, and each waits for a second or two
-_MAX_RENEWED = 6  # tokens for one request: others that run at the same time may see theirs end too
-_MAX_TRIES_AGAIN = 2  # for a request that was given up before in this run: an outage should not cost minutes a stream
-_MAX_MISSHAPEN = 4  # replies of a shape that is none of HubSpot's: few of them pass
+_MAX_THROTTLED = 200  # 429s for one request: other programs may share the limit; each wait is a second or two
+_MAX_RENEWED = 6  # token renewals for one request: a concurrent client may invalidate tokens too
+_MAX_TRIES_AGAIN = 2  # for a request that failed before in this run: an outage should not cost minutes per stream
+_MAX_MISSHAPEN = 4  # replies of an undocumented shape for one request: this rarely passes
 _FIRST_WAIT_SECONDS = 0.5
-_MAX_TRIES_UNSEEN = 3  # while HubSpot has never answered: a wrong URL should not take minutes to say so
+_MAX_TRIES_UNSEEN = 3  # while HubSpot has never answered: a wrong URL should be reported within seconds
 _MAX_WAIT_SECONDS = 30.0
 _SHORTEST_WAIT_SECONDS = {423: 2.0}  # documented: wait two seconds while an object is locked
-_LONGEST_RETRY_AFTER_SECONDS = 300.0  # 477 (portal migration) may ask for a day: end the run instead
+_LONGEST_RETRY_AFTER_SECONDS = 300.0  # 477 (portal migration) may ask for a day; then the run ends instead
 
 
 Decode = Callable[[bytes], Reply]
@@ -63,7 +63,7 @@ Decode = Callable[[bytes], Reply]
 
 @dataclass
 class Traffic:
-    """What was asked of HubSpot on somebody's behalf. Counters only grow."""
+    """Counters of the requests made for one stream; they only grow."""
 
     requests: int = 0
     retries: int = 0
@@ -72,7 +72,7 @@ class Traffic:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, *, requests: int = 0, retries: int = 0, throttled: float = 0.0, received: int = 0) -> None:
-        """Count; safe from several threads."""
+        """Add to the counters. Thread-safe."""
         with self._lock:
             self.requests += requests
             self.retries += retries
@@ -100,24 +100,28 @@ class Client:
         self._logger = logger
         self._stop = threading.Event()
         self._answered = False
-        self._given_up: set[str] = set()  # requests that had no usable reply when they were last sent
+        self._given_up: set[str] = set()  # requests whose last attempt failed
         self._warned = False
-        self.clock_ahead: timedelta | None = None  # of HubSpot's, by its last reply that says what time it is
+        self.clock_ahead: timedelta | None = None  # this machine's clock minus HubSpot's, from the last `Date`
         self.has_replied = False
-        self.daily: tuple[int | None, int | None] = None, None  # requests a day, and what the last reply left of them
+        self.daily: tuple[int | None, int | None] = None, None  # the daily limit, and how much of it is left
         self._budgets = Budgets()
 
     def stop(self) -> None:
-        """Let waiting and future requests end with an error at once."""
+        """Make all waiting and future requests fail at once."""
         self._stop.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait, or raise at once when the run is stopped."""
+        """Wait.
+
+        Raises:
+            RunStoppedError: the run was stopped; raised at once.
+        """
         if self._stop.wait(seconds):
             raise RunStoppedError("The run was stopped.")
 
     def now(self) -> datetime:
-        """Return the present moment, by HubSpot's clock as far as it is known."""
+        """Return the current time by HubSpot's clock; by this machine's while HubSpot's is unknown."""
         return now() - (self.clock_ahead or timedelta())
 
     def get(
@@ -129,7 +133,7 @@ class Client:
         traffic: Traffic,
         decoded: Decode = decode,
     ) -> Reply:
-        """Return the reply to a GET, paid from the budget of that name; commas stay literal: shorter URLs."""
+        """Return the reply to a GET, counted against a budget. Commas stay literal, which shortens the URL."""
         query = "&".join(f"{name}={quote(value, safe=',')}" for name, value in (params or {}).items())
         return self._reply("GET", f"{path}?{query}" if query else path, None, budget, traffic, decoded)
 
@@ -142,21 +146,21 @@ class Client:
         traffic: Traffic,
         decoded: Decode = decode,
     ) -> Reply:
-        """Return the reply (200 or 207) to a POST that reads, paid from the budget of that name."""
+        """Return the reply (200 or 207) to a POST that reads, counted against a budget."""
         return self._reply("POST", path, msgspec.json.encode(body), budget, traffic, decoded)
 
     def _reply(
         self, method: str, path: str, body: bytes | None, budget: str, traffic: Traffic, decoded: Decode
     ) -> Reply:
-        """Send until there is a reply, at most `_MAX_TRIES` times.
+        """Send a request until HubSpot gives a usable reply, at most `_MAX_TRIES` times.
 
         Raises:
-            HubSpotError: of the class that says what happens next.
+            HubSpotError: the request failed; the class says what happens next.
         """
         request = f"{method} {self._api_url}{path.partition('?')[0]}"
         tries = throttled = renewed = rejected = misshapen = 0
         while True:
-            self.wait(0)  # nothing is sent any more once the run is stopped
+            self.wait(0)  # send nothing once the run is stopped
             token = self._token.value()
             self._await_budget(budget)
             response, trouble = self._send(method, path, body, token, budget, traffic)
@@ -175,7 +179,7 @@ class Client:
                 if status == 401 and renewed < _MAX_RENEWED and self._token.renew(token):
                     renewed += 1
                     continue
-                is_first = status == 401 and not rejected  # a token that is right is refused at times, too
+                is_first = status == 401 and not rejected  # HubSpot sometimes refuses a valid token
                 rejected += status == 401
                 if status not in _RETRIED and not is_first:
                     self._answered = True
@@ -183,7 +187,7 @@ class Client:
                 trouble = f"HTTP {status}"
             if status == 429:
                 throttled += 1
-                seconds = 0.0  # its policy says how long: see `_wait`
+                seconds = 0.0  # the reply's policy decides, in `_wait`
             else:
                 seconds = min(_FIRST_WAIT_SECONDS * 2**tries, _MAX_WAIT_SECONDS)
                 tries += 1
@@ -198,7 +202,7 @@ class Client:
         return _MAX_TRIES_AGAIN if request in self._given_up else _MAX_TRIES
 
     def _take_up(self, response: Answer, budget: str) -> None:
-        """Heed what a good reply says of limits."""
+        """Adopt the limits that a good reply states."""
         self._answered = True
         if budget == OBJECTS:
             self._budgets.learn(header_number(response, "X-HubSpot-RateLimit-Max"))
@@ -238,22 +242,24 @@ class Client:
         return response, ""
 
     def _learn_clock(self, response: Answer, sent_at: datetime) -> None:
-        """Take HubSpot's clock from a reply: `Date` is from between sending and receiving, if the clocks agree."""
+        """Learn HubSpot's clock: if both clocks agree, `Date` lies between sending and receiving."""
         if date := header_date(response):
             self.clock_ahead = clock_ahead(date, sent_at, now())
         self.has_replied = True
 
     def _warn_of_sunset(self, response: Answer, request: str) -> None:
-        """Tell once that HubSpot is about to retire what is asked (headers of RFC 9745 and RFC 8594)."""
+        """Warn once that HubSpot is about to retire an endpoint (headers of RFC 9745 and RFC 8594)."""
         end = response.headers.get("Sunset") or response.headers.get("Deprecation")
         if end and not self._warned:
             self._warned = True
-            self._logger.warning(
-                "HubSpot is going to retire %s (%s): see the setting api_version.", request, shown(end, 100)
-            )
+            self._logger.warning("HubSpot will retire %s (%s): see the setting api_version.", request, shown(end, 100))
 
     def _keep_daily_reserve(self, response: Answer) -> None:
-        """Raise once less of the account's daily requests is left than the reserve (OAuth apps have no limit)."""
+        """Check that the account has more daily requests left than the reserve (OAuth apps have no limit).
+
+        Raises:
+            DailyLimitError: it has not.
+        """
         limit = header_number(response, "X-HubSpot-RateLimit-Daily")
         left = header_number(response, "X-HubSpot-RateLimit-Daily-Remaining")
         if limit is not None:
@@ -273,7 +279,12 @@ class Client:
         budget: str,
         traffic: Traffic,
     ) -> None:
-        """Wait as HubSpot asks, or `wait_seconds` with jitter if that is longer; raise when waiting does not help."""
+        """Wait as long as HubSpot asks, or `wait_seconds` with jitter if that is longer.
+
+        Raises:
+            UnreachableError: HubSpot asks for a longer wait than a run should take.
+            DailyLimitError: the account's daily requests are used up.
+        """
         seconds = random.uniform(wait_seconds / 2, wait_seconds)  # noqa: S311  jitter is no secret
         throttled = response is not None and response.status_code == 429
         if response is not None:

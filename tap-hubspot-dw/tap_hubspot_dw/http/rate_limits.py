@@ -1,8 +1,8 @@
-"""HubSpot's request budgets: so many requests in a rolling window, each kept filled and not overrun.
+"""HubSpot's rate limits: the client uses each limit fully and does not exceed it.
 
 Source: HubSpot's usage guidelines (documented): 100 to 250 requests in ten seconds for objects, 5 a second for
-search, shared by the whole account, and 100 to 200 in ten seconds for associations. Replies about objects name
-their limit in headers (observed); search replies do not, and no header tells the associations' limit.
+search, shared by the whole account, and 100 to 200 in ten seconds for associations. Replies about objects state
+their limit in headers (observed). Search replies do not, and no header states the associations' limit.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from collections.abc import Callable
 
 OBJECTS, SEARCH, ASSOCIATIONS = BUDGETS = "objects", "search", "associations"
 
-_MARGIN_SECONDS = 0.02  # where answers take a millisecond, half of it says little about the way back
-_LOOK_SECONDS = 0.02  # how soon one looks again when all of a window's requests wait for their answers
+_MARGIN_SECONDS = 0.02  # where replies take a millisecond, half of that says little about the way back
+_LOOK_SECONDS = 0.02  # between two looks while all requests of a window still wait for their replies
 _SEARCH_LIMIT = 5
-_LEAST_LIMIT = 10  # a tenth of HubSpot's lowest
-_ASSOCIATIONS_BY_OBJECTS = {100: 100, 110: 100, 190: 150, 250: 200}  # the tiers' limits (documented)
+_LEAST_LIMIT = 10  # a tenth of HubSpot's lowest limit; a reply that states less is not believed
+_ASSOCIATIONS_BY_OBJECTS = {100: 100, 110: 100, 190: 150, 250: 200}  # associations' limit by objects' (documented)
 
 
 class Budget:
-    """At most `limit` requests (None: any number) reach HubSpot in any `window_seconds`; safe from several threads.
+    """At most `limit` requests (None: any number) reach HubSpot in any `window_seconds`. Thread-safe.
 
-    When a request reaches HubSpot nobody here knows: between its sending and its answer. It counts from the answer,
-    less half of the shortest time that one took, which is the least that the way back took. A margin by guess would
-    be too much when all is quiet, and too little when this machine is busy.
+    A request reaches HubSpot at an unknown time between sending and reply. It counts from the reply, less half of the
+    shortest round trip so far, which is the least time that the way back took. A fixed margin would waste requests on
+    a quiet machine and be too small on a busy one.
     """
 
     def __init__(self, limit: int | None, window_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,7 +40,7 @@ class Budget:
         self._lock = threading.Lock()
 
     def take(self) -> float:
-        """Take one request if there is one: return 0, or the seconds after which to ask again."""
+        """Take one request and return 0; if none is left, return the seconds after which to ask again."""
         with self._lock:
             now = self._clock()
             while self._counted and self._counted[0] <= now - self._window_seconds:
@@ -56,20 +56,20 @@ class Budget:
             return 0.0
 
     def answered(self, seconds: float) -> None:
-        """Say that a request which was taken has its answer, or is given up, so many seconds after its sending."""
+        """Report that a taken request was answered, or given up, `seconds` after it was sent."""
         with self._lock:
             self._under_way -= 1
             self._shortest = min(self._shortest, seconds)
             self._counted.append(self._clock() - self._shortest / 2)
 
     def close(self, seconds: float) -> None:
-        """Let nobody begin for a while: HubSpot said that the budget is used up, by us or by others."""
+        """Hold back all requests for a time: HubSpot said that the limit is reached, by us or by others."""
         with self._lock:
             self._closed_until = max(self._closed_until, self._clock() + seconds)
 
 
 class Budgets:
-    """The three budgets of one account; a request belongs to exactly one."""
+    """The three budgets of one account; each request counts against exactly one."""
 
     def __init__(self) -> None:
         self._by_name = {
@@ -84,11 +84,11 @@ class Budgets:
         return self._by_name[name]
 
     def learn(self, objects_limit: int | None) -> None:
-        """Take over the limit that a reply about objects named.
+        """Adopt the limit that a reply about objects states; None if it states none.
 
-        None: it names none, and so does one that names less than any account has. As long as no reply did, nothing
-        is known of the other limits either, and only 429s tell; what one has named stays, as some endpoints may be
-        exempt (documented for those of associations).
+        A limit below that of any account counts as none. While no reply has stated a limit, all three are unknown, and
+        only 429s slow the client down. A stated limit stays in force when later replies state none: some endpoints may
+        be exempt (documented for those of associations).
         """
         if objects_limit is not None and objects_limit < _LEAST_LIMIT:
             objects_limit = None

@@ -1,4 +1,4 @@
-"""What HubSpot's replies say: JSON, refusals and how long to wait. No request is made here."""
+"""Reading HubSpot's replies: JSON, refusals, waiting times. This module makes no requests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LONGEST_SECONDS = 1e9
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for a request. Header names are found in any case."""
+    """The answer to a request. Header names are case-insensitive."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -47,7 +47,7 @@ class Answer:
 
 
 def decode(content: bytes) -> Reply:
-    """Return a JSON reply; lone surrogates, which no database takes, become U+FFFD.
+    """Return a JSON reply; lone surrogates, which no database accepts, become U+FFFD.
 
     Raises:
         UnreadableReplyError: the body is not a JSON object.
@@ -70,13 +70,13 @@ def _repaired(content: bytes) -> Any:
 
 
 def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number in JSON")
+    raise ValueError(f"{text} is not a number in JSON")
 
 
 def error_reply(response: Answer) -> Reply:
-    """Return the JSON body of an error, its correlation id from the header if need be.
+    """Return the JSON body of an error, with the correlation id of the header if the body lacks one.
 
-    Proxies before HubSpot answer in HTML (observed): then nothing else is known.
+    Proxies in front of HubSpot answer in HTML (observed); then only the header's id is known.
     """
     try:
         reply = json.loads(response.content)
@@ -89,7 +89,7 @@ def error_reply(response: Answer) -> Reply:
 
 
 def refusal(response: Answer, request: str) -> HubSpotError:
-    """Return the error for a reply that no retry will change."""
+    """Return the error for a reply that a retry would not change."""
     reply = error_reply(response)
     status = response.status_code
     said = _said(response, reply)
@@ -102,33 +102,33 @@ def refusal(response: Answer, request: str) -> HubSpotError:
     if status == 403:
         scopes = _scopes(reply)
         if scopes or reply.get("category") == "MISSING_SCOPES":
-            named = f"the scope {' or '.join(scopes)}" if scopes else "a scope it does not name"
+            named = f"the scope {' or '.join(scopes)}" if scopes else "a scope that HubSpot does not name"
             return MissingScopesError(
                 f"HubSpot refuses {request}: the token lacks {named}; grant it to the app or key and run again. "
                 f"HubSpot says: {said}.",
                 reply=reply,
             )
         return ForbiddenError(
-            f"HubSpot refuses {request} (HTTP 403): {said}. If the account or the token is not to have this, take it "
-            "out of the settings.",
+            f"HubSpot refuses {request} (HTTP 403): {said}. If the account or the token has no right to this, remove "
+            "it from the settings.",
             reply=reply,
         )
     return RequestError(f"HubSpot refuses {request} (HTTP {status}): {said}.", status=status, reply=reply)
 
 
 def _said(response: Answer, reply: Reply) -> str:
-    """Return HubSpot's own message in quotes, or what comes nearest to one: the title of a web page."""
+    """Return HubSpot's own message in quotes, or else the title of a web page."""
     texts = [reply.get("message"), *(error.get("message") for error in _errors(reply))]
     title = _TITLE.search(response.content[:10_000])
     texts += [title[1].decode(errors="replace")] if title else []
-    said = next((each for each in texts if isinstance(each, str) and each.strip()), None)
+    said = next((text for text in texts if isinstance(text, str) and text.strip()), None)
     return f'"{shown(said, 300).strip().rstrip(".")}"' if said else "without a message"
 
 
 def gave_up(
     response: Answer | None, request: str, tries: int, trouble: str, *, was_ever_answered: bool
 ) -> HubSpotError:
-    """Return the error for a request that was tried in vain; without any response nothing else will work either."""
+    """Return the error for a request whose last try failed; without any response the run stops."""
     if response is None:
         return UnreachableError(
             f"No answer to {request} in {tries} tries (last: {trouble}): "
@@ -137,39 +137,39 @@ def gave_up(
     advice = "run again later" if was_ever_answered else "check the setting api_url, or run again later"
     return HubSpotError(
         f"No usable answer to {request} in {tries} tries (last: {trouble}): {advice}; "
-        "if it stays, tell HubSpot's support the correlation id.",
+        "if it keeps failing, give HubSpot's support the correlation id.",
         reply=error_reply(response),
     )
 
 
 def _errors(reply: Reply) -> list[Reply]:
-    """Return the errors in a reply, which are objects mostly, and texts at times (observed)."""
-    found = reply.get("errors") or []
+    """Return the errors in a reply: mostly objects, sometimes texts (observed)."""
+    errors = reply.get("errors") or []
     return [
-        each if isinstance(each, dict) else {"message": str(each)}
-        for each in (found if isinstance(found, list) else [found])
+        error if isinstance(error, dict) else {"message": str(error)}
+        for error in (errors if isinstance(errors, list) else [errors])
     ]
 
 
 def _scopes(reply: Reply) -> list[str]:
-    """Return the scopes that a refusal names: it comes in several shapes (observed)."""
+    """Return the scopes that a refusal names; refusals have several shapes (observed)."""
     scopes: list[str] = []
     for holder in [reply, *_errors(reply)]:
         context = holder.get("context")
         for name in ("requiredGranularScopes", "requiredScopes"):
             named = context.get(name) if isinstance(context, dict) else None
-            scopes += [each for each in (named if isinstance(named, list) else [named]) if isinstance(each, str)]
-    return [shown(each, 100) for each in dict.fromkeys(scopes)][:_MOST_SCOPES]
+            scopes += [scope for scope in (named if isinstance(named, list) else [named]) if isinstance(scope, str)]
+    return [shown(scope, 100) for scope in dict.fromkeys(scopes)][:_MOST_SCOPES]
 
 
 def header_number(response: Answer, name: str) -> int | None:
-    """Return the whole number in a header, or None: HubSpot promises none of them."""
+    """Return the whole number in a header, or None: HubSpot promises no header."""
     text = response.headers.get(name, "").strip()
     return int(text) if _SHORT_NUMBER.fullmatch(text) else None
 
 
 def header_date(response: Answer) -> datetime | None:
-    """Return HubSpot's clock when it replied; None where the header says none."""
+    """Return the time of HubSpot's reply, from the Date header; None if it has no time with an offset."""
     try:
         timestamp = parsedate_to_datetime(response.headers.get("Date", ""))
     except (ValueError, OverflowError):
@@ -178,16 +178,16 @@ def header_date(response: Answer) -> datetime | None:
 
 
 def retry_after_seconds(response: Answer) -> float:
-    """Return what a Retry-After in seconds asks for; 0 without one, and for anything else."""
+    """Return the seconds of the Retry-After header; 0 without one and for any other format."""
     text = response.headers.get("Retry-After", "").strip()
     return min(float(text), _LONGEST_SECONDS) if text.isascii() and text.isdigit() else 0.0
 
 
 def throttle_seconds(reply: Reply) -> float:
-    """Return how long a 429 asks to wait: HubSpot's have no Retry-After (observed); the policy tells.
+    """Return the seconds to wait after a 429, by its policy: HubSpot sends no Retry-After (observed).
 
     Raises:
-        DailyLimitError: the day's requests are used up; waiting would take hours.
+        DailyLimitError: the daily requests are used up; waiting would take hours.
     """
     policy, message = str(reply.get("policyName")), str(reply.get("message")).lower()
     if policy == "DAILY" or "daily limit" in message:
@@ -198,14 +198,14 @@ def throttle_seconds(reply: Reply) -> float:
         )
     if policy == "SECONDLY" or "secondly limit" in message.replace("ten_secondly", ""):
         return 1.0
-    return 2.0  # of a rolling ten-second window: the oldest requests leave it continuously
+    return 2.0  # the window of ten seconds rolls: its oldest requests leave it continuously
 
 
 def check_batch_errors(reply: Reply, name: str) -> None:
-    """Check that a batch read's reply names no other errors than records that are gone.
+    """Check that the errors of a batch read are only about missing records.
 
     Raises:
-        ReplyError: it does.
+        ReplyError: there is another error.
     """
     for error in _errors(reply):
         if error.get("category") != "OBJECT_NOT_FOUND":
@@ -213,17 +213,17 @@ def check_batch_errors(reply: Reply, name: str) -> None:
 
 
 def check_association_errors(reply: Reply, from_name: str, to_name: str) -> None:
-    """Check that a reply names no other errors than records without associations, or that are gone.
+    """Check that a reply's errors are only about missing records and records without associations.
 
-    HubSpot writes `OBJECT_NOT_FOUND`, with the sub-category `crm.associations.NO_ASSOCIATIONS_FOUND` or without one
+    HubSpot writes `OBJECT_NOT_FOUND`, with or without the sub-category `crm.associations.NO_ASSOCIATIONS_FOUND`
     (observed).
 
     Raises:
-        ReplyError: it does.
+        ReplyError: there is another error.
     """
     for error in _errors(reply):
         categories = str(error.get("category")), str(error.get("subCategory"))
-        if not (categories[0] == "OBJECT_NOT_FOUND" or any(each.endswith(_NO_ASSOCIATIONS) for each in categories)):
+        if not (categories[0] == "OBJECT_NOT_FOUND" or any(name.endswith(_NO_ASSOCIATIONS) for name in categories)):
             raise ReplyError(
                 f"HubSpot could not read associations from {from_name} to {to_name}: "
                 f'"{shown(error.get("message"), 300)}".',
@@ -232,12 +232,12 @@ def check_association_errors(reply: Reply, from_name: str, to_name: str) -> None
 
 
 def named_ids(reply: Reply) -> set[str]:
-    """Return the ids that a reply's errors name: in their context, or else all numbers in their message."""
+    """Return the ids that a reply's errors name in their context, or else all numbers in their message."""
     named: set[str] = set()
     for error in _errors(reply):
         context = error.get("context")
         values = context.values() if isinstance(context, dict) else ()
-        texts = {str(each) for some in values for each in (some if isinstance(some, list) else [some])}
+        texts = {str(item) for value in values for item in (value if isinstance(value, list) else [value])}
         ids = {text for text in texts if text.isdecimal()}
         named |= ids or set(_NUMBER.findall(str(error.get("message"))))
     return named

@@ -1,6 +1,6 @@
-"""The shapes of HubSpot's replies, as far as the tap relies on them; a reply of another one is refused.
+"""The parts of HubSpot's replies that the tap relies on; a reply of another shape is rejected.
 
-Source: HubSpot's specifications of 2026-09. What is not named here may be missing, or anything.
+Source: HubSpot's specifications of 2026-09. Fields not named here may be missing or hold anything.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Paging(TypedDict, total=False):
 
 
 class _Envelope(TypedDict):
-    """What stands around the results, of any shape."""
+    """A reply with results of any shape."""
 
     results: Any
     paging: NotRequired[_Paging | None]
@@ -47,7 +47,7 @@ class _Rows(_Envelope):
 
 
 class _Counted(TypedDict):
-    """A search's answer where only the count matters."""
+    """The reply to a search of which only the count matters."""
 
     total: Annotated[int, msgspec.Meta(ge=0)]
 
@@ -83,7 +83,7 @@ class _From(TypedDict):
 
 _Associated: Any = TypedDict(
     "_Associated", {"from": _From, "to": list[_Edge], "paging": NotRequired[_Paging | None]}
-)  # `from` is a word of Python's
+)  # `from` is a Python keyword
 
 
 class _Associations(_Envelope):
@@ -106,7 +106,7 @@ class _Schema(TypedDict):
 
 
 def _of(shape: Any) -> Decode:
-    """Return what decodes a reply straight into a shape, leaving out what that does not name."""
+    """Return a decoder of replies of a shape; it drops the fields that the shape does not name."""
     decoder = msgspec.json.Decoder(shape)
 
     def decoded(content: bytes) -> Reply:
@@ -120,15 +120,15 @@ def _of(shape: Any) -> Decode:
 
 
 def _rows_of(row: Any) -> Decode:
-    """Return what decodes a reply, whose results have at least this shape, with everything that it has."""
+    """Return a decoder of replies whose results have at least the shape `row`; it keeps all their fields."""
     decoder = _of(_Rows)
 
     def decoded(content: bytes) -> Reply:
         reply = decoder(content)
         _checked(reply["results"], list[row])
-        for each in reply["results"]:
-            stages = each.get("stages")
-            _check_timestamps(each, ("createdAt", "updatedAt"))
+        for result in reply["results"]:
+            stages = result.get("stages")
+            _check_timestamps(result, ("createdAt", "updatedAt"))
             for stage in stages if isinstance(stages, list) else ():
                 _check_timestamps(stage, ("createdAt", "updatedAt"))
         return reply
@@ -150,21 +150,21 @@ envelope = _of(_Envelope)
 owners = _rows_of(_WithId)
 DESCRIPTIONS: Mapping[str, Decode] = {
     "schemas": _rows_of(_Schema),
-    "properties": rows,  # one without a usable name is passed over: see `Portal.properties`
+    "properties": rows,  # `Portal.properties` skips those without a usable name
     "pipelines": _rows_of(_Pipeline),
 }
 
 
 def cursor(reply: Mapping[str, Any]) -> str | None:
-    """Return what asks for the page that follows; None if none does."""
+    """Return the cursor of the next page; None on the last page."""
     following = (reply.get("paging") or {}).get("next")
     return str(following["after"]) if following else None
 
 
-class Circle:
-    """Finds out that a row of cursors goes round in circles, however large, in the memory of one of them.
+class CycleDetector:
+    """Detects that a sequence of cursors repeats, for cycles of any length and in constant memory.
 
-    Every cursor is compared with one before; which one moves on at twice the distance each time (Brent's algorithm).
+    Each cursor is compared with one kept cursor, which is replaced at distances that double (Brent's algorithm).
     """
 
     def __init__(self) -> None:
@@ -172,8 +172,8 @@ class Circle:
         self._count = 0
         self._next = 1
 
-    def closes(self, cursor: object) -> bool:
-        """Take the next cursor; whether it has been there before."""
+    def repeats(self, cursor: object) -> bool:
+        """Take the next cursor; return whether it closes a cycle."""
         if cursor == self._kept:
             return True
         self._count += 1
@@ -183,28 +183,28 @@ class Circle:
 
 
 def objects(content: bytes) -> Reply:
-    """Return a reply with objects whose `properties` may have values that are no text.
+    """Return a reply with objects, whose `properties` may have values other than text.
 
     Raises:
-        UnreadableReplyError: it is none.
+        UnreadableReplyError: it is not such a reply.
     """
     reply: Reply = _checked(decode(content), _Objects)
-    for each in reply["results"]:
-        each["id"] = str(each["id"])
+    for result in reply["results"]:
+        result["id"] = str(result["id"])
     return reply
 
 
 def check_objects(objects: Iterable[Mapping[str, Any]]) -> None:
-    """Check what decoding into texts does not: that ids are numbers, and moments of archiving are moments.
+    """Check what decoding into texts does not: ids are numbers and `archivedAt` is a timestamp.
 
     Raises:
         MisshapenReplyError: they are not.
     """
-    for each in objects:
-        id_ = each["id"]
+    for hubspot_object in objects:
+        id_ = hubspot_object["id"]
         if not (id_.isascii() and id_.isdigit()):
-            raise MisshapenReplyError("HubSpot sent a record whose id is no number: run again later.")
-        _check_timestamps(each, ("archivedAt",))
+            raise MisshapenReplyError("HubSpot sent a record whose id is not a number: run again later.")
+        _check_timestamps(hubspot_object, ("archivedAt",))
 
 
 def _check_timestamps(row: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -213,4 +213,4 @@ def _check_timestamps(row: Mapping[str, Any], names: Iterable[str]) -> None:
             try:
                 parse_timestamp(row[name])
             except (ValueError, TypeError) as error:
-                raise MisshapenReplyError(f"HubSpot sent a {name} that is no moment: run again later.") from error
+                raise MisshapenReplyError(f"HubSpot sent a {name} that is not a timestamp: run again later.") from error

@@ -1,8 +1,8 @@
 """HTTP itself: one request out, one whole answer in, bounded in time and in memory.
 
-Proxies and certificates come from the environment as everywhere (HTTPS_PROXY, REQUESTS_CA_BUNDLE). Logins do not: by
-default requests would put what ~/.netrc has for the host in place of the token. Redirects are not followed: HubSpot
-documents none, and a token goes to one host only.
+Proxies and certificates come from the environment as usual (HTTPS_PROXY, REQUESTS_CA_BUNDLE). Logins do not: by
+default `requests` would replace the token by the host's entry in ~/.netrc. Redirects are not followed: HubSpot
+documents none, and the token must go to one host only.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from tap_hubspot_dw.errors import HubSpotError
 from tap_hubspot_dw.http.replies import Answer
 from tap_hubspot_dw.shown import shown
 
-MOST_BYTES = 128_000_000  # of a reply; that of 1,000 ids with 500 associations each (documented) has less
+MOST_BYTES = 128_000_000  # of a reply; 1,000 ids with 500 associations each (documented) are smaller
 _LONGEST_CONNECT_SECONDS = 10.0
-_SILENCES = 5  # a reply may take so many times as long as it may be silent
+_SILENCES = 5  # the whole reply may take this many times the timeout of one silence
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
 class NoAnswerError(Exception):
-    """No whole answer came; another try may help."""
+    """No complete answer arrived; a retry may help."""
 
 
 class RedirectedError(HubSpotError):
-    """The answer is to be found elsewhere, where the tap does not go."""
+    """The answer is a redirect, which the tap does not follow."""
 
 
 class Transport:
-    """Sends requests, each with the credentials it is given; safe to use from several threads."""
+    """Sends requests, each with the credentials it is given. Thread-safe."""
 
     def __init__(self, *, timeout_seconds: float, user_agent: str) -> None:
         self._timeout = (min(_LONGEST_CONNECT_SECONDS, timeout_seconds), timeout_seconds)
@@ -58,12 +58,12 @@ class Transport:
         content_type: str | None = None,
         head_came: Callable[[], None] = lambda: None,
     ) -> Answer:
-        """Return what comes back, with its body decompressed; `head_came` is called before the body is read.
+        """Return the answer with its body decompressed; `head_came` is called before the body is read.
 
         Raises:
-            NoAnswerError: nothing came, not all of it, or it took too long.
-            RedirectedError: it is a redirect.
-            HubSpotError: it is larger than any reply should be.
+            NoAnswerError: no answer arrived, an incomplete one, or too slowly.
+            RedirectedError: the answer is a redirect.
+            HubSpotError: the answer is larger than `MOST_BYTES`.
         """
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if content_type:
@@ -78,7 +78,7 @@ class Transport:
             with reply:
                 content = _content(reply)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            if isinstance(error, ValueError):  # a URL or a header that cannot be sent: no other try will help
+            if isinstance(error, ValueError):  # a URL or a header that cannot be sent: a retry would not help
                 raise
             raise NoAnswerError(type(error).__name__) from error
         if 300 <= reply.status_code < 400:
@@ -89,23 +89,23 @@ class Transport:
         session = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = _Session()
-            session.auth = _as_it_is
+            session.auth = _unchanged
             session.headers["User-Agent"] = self._user_agent
-            session.headers["Accept-Encoding"] = "gzip"  # what `_content` can undo
+            session.headers["Accept-Encoding"] = "gzip"  # which `_content` can decompress
             for scheme in ("http://", "https://"):
                 session.mount(scheme, _Adapter())
         return cast("requests.Session", session)
 
 
 class _Session(requests.Session):
-    """Follows no redirect, nor looks where it leads: for that requests would read the whole body."""
+    """Does not follow redirects, nor look at their target: for that `requests` would read the whole body."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002  requests' signature
         return None
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Leave a request as it is: requests takes logins from ~/.netrc for those without any `auth`."""
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Return a request unchanged: without any `auth`, `requests` would take logins from ~/.netrc."""
     return request
 
 
@@ -114,10 +114,10 @@ def _redirected(method: str, url: str, reply: requests.Response) -> str:
     try:
         host = shown(urlsplit(urljoin(url, target)).netloc.rpartition("@")[2])
     except ValueError:
-        host = "an address that is none"
+        host = "an invalid address"
     return (
         f"{method} {asked.scheme}://{asked.netloc}{asked.path} was redirected to {host} (HTTP {reply.status_code}), "
-        "which the tap does not follow, for the token is HubSpot's only: check the setting api_url, and what stands "
+        "which the tap does not follow, as the token is for HubSpot only: check the setting api_url, and any proxy "
         "between this machine and HubSpot."
     )
 
@@ -125,7 +125,7 @@ def _redirected(method: str, url: str, reply: requests.Response) -> str:
 def _content(reply: requests.Response) -> bytes:
     """Return the decompressed body.
 
-    It is read in one piece, as far as a reply may go, and decompressed in one: requests would join a hundred.
+    It is read and decompressed in one piece, up to `MOST_BYTES`; `requests` would join a hundred small ones.
     """
     encoding = reply.headers.get("Content-Encoding", "identity").strip().lower()
     parts, size = [], 0
@@ -138,13 +138,13 @@ def _content(reply: requests.Response) -> bytes:
     if encoding in {"identity", ""} or not content:
         return content
     if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise NoAnswerError(f"a reply in the encoding {shown(encoding)[:40]}, which was not asked for")
+        raise NoAnswerError(f"a reply in the encoding {shown(encoding)[:40]}, which was not requested")
     return _decompressed(content, reply)
 
 
 def _decompressed(content: bytes, reply: requests.Response) -> bytes:
     parts, size = [], 0
-    while content:  # a gzip text may consist of several
+    while content:  # a gzip stream may have several members
         unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
         try:
             part = unpacker.decompress(content, MOST_BYTES + 1 - size)
@@ -164,16 +164,16 @@ def _too_large(reply: requests.Response) -> HubSpotError:
     parts = urlsplit(reply.url)
     return HubSpotError(
         f"The reply to {reply.request.method} {parts.scheme}://{parts.netloc}{parts.path} has more than "
-        f"{MOST_BYTES // 1_000_000} MB, so it was not read: lower page_size, and if it stays tell HubSpot's support.",
+        f"{MOST_BYTES // 1_000_000} MB, so it was not read: lower page_size, or contact HubSpot's support.",
         reply={"correlationId": reply.headers.get("X-HubSpot-Correlation-Id")},
     )
 
 
-# A reply that drips is never silent for long: how long all of it may take has to be looked at with every piece.
+# A reply that trickles in is never silent for long, so its total time is checked with every read.
 
 
 class _Timed(io.RawIOBase):
-    """What comes from a socket, for so many seconds; then it is as if it were silent."""
+    """The bytes of a socket until `seconds` have passed; then reading times out, as if the socket were silent."""
 
     def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
         self._raw = raw
@@ -184,7 +184,7 @@ class _Timed(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         if time.monotonic() > self._until:
-            raise TimeoutError("the reply takes too long")
+            raise TimeoutError("the reply took too long")
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -193,7 +193,7 @@ class _Timed(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """A reply, its head included, that is over in good time."""
+    """A reply, head included, with a limit on its total time."""
 
     def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
@@ -219,7 +219,7 @@ class _TLSPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Lets connections, also those by way of a proxy, be of the classes above."""
+    """Makes all connections, through proxies too, instances of the classes above."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)

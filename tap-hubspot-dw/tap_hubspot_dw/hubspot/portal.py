@@ -404,7 +404,7 @@ class Portal:
         the last page. Where they cannot, both are believed in the end. Some objects come twice.
         """
         limit, after, last = int(params["limit"]), None, 0
-        circle, waits = shapes.Circle(), iter(_SHORT_PAGE_WAITS)
+        cycle, waits = shapes.CycleDetector(), iter(_SHORT_PAGE_WAITS)
         while True:
             reply = self._get(where, {**params, "after": after} if after else params, decoded=decoded)
             page = reply["results"]
@@ -423,7 +423,7 @@ class Portal:
                 else:
                     limit = len(page) or limit  # so short are its pages
             waits = iter(_SHORT_PAGE_WAITS)
-            if circle.closes(following):
+            if cycle.repeats(following):
                 raise ReplyError(f"HubSpot's list at {where} does not advance beyond {last}: run again later.")
             after = following
 
@@ -448,14 +448,14 @@ class Portal:
 
     def _pages(self, where: str, params: dict[str, str], decoded: Decode = shapes.rows) -> Iterator[Reply]:
         """Yield replies until one has no `paging`; pages before that may be short or empty (observed)."""
-        after, circle = None, shapes.Circle()
+        after, cycle = None, shapes.CycleDetector()
         while True:
             reply = self._get(where, {**params, "after": after} if after else params, decoded=decoded)
             yield reply
             after = shapes.cursor(reply)
             if not after:
                 return
-            if circle.closes(after):
+            if cycle.repeats(after):
                 raise ReplyError(f"HubSpot's list at {where} does not advance beyond {after}: run again later.")
 
     def avoid_urls_of(self, object_type: ObjectType, decoder: PageDecoder) -> None:

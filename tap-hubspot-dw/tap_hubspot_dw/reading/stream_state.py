@@ -238,7 +238,7 @@ def _timestamp(key: str, value: Any) -> datetime | None:
         else:
             raise ValueError
     except (ValueError, OverflowError):
-        raise ValueError(f"{key} is {_type_name(value)} that names no timestamp") from None
+        raise ValueError(f"{key} is {_type_name(value)} that is not a timestamp") from None
     return max(timestamp, _EARLIEST)
 
 

@@ -60,7 +60,7 @@ REFUSALS = [
         MissingScopesError,
         r"the scope crm\.objects\.contacts\.read.*MISSING_SCOPES",
     ),
-    (403, {"category": "MISSING_SCOPES"}, MissingScopesError, "a scope it does not name"),
+    (403, {"category": "MISSING_SCOPES"}, MissingScopesError, "a scope that HubSpot does not name"),
     (400, {"message": "Unable to infer object type from: widgets"}, RequestError, "Unable to infer object type"),
     (404, {"category": "OBJECT_NOT_FOUND", "message": "resource not found"}, RequestError, "OBJECT_NOT_FOUND"),
     (414, HTML, RequestError, "HTTP 414"),

@@ -161,4 +161,4 @@ def test_a_path_that_hubspot_is_going_to_retire_is_told_once(portal, answer, cap
     answer({"results": [contact(1)]}, headers={"Sunset": "Tue, 30 Mar 2027 00:00:00 GMT"})
     for _ in range(2):
         list(portal.listed(CONTACTS, EMAIL))
-    assert caplog.text.count("going to retire GET /crm/objects/2026-09/0-1 (Tue, 30 Mar 2027") == 1
+    assert caplog.text.count("HubSpot will retire GET /crm/objects/2026-09/0-1 (Tue, 30 Mar 2027") == 1

@@ -45,12 +45,12 @@ NOT_A_STATE = {
 
 #: Values that a bookmark cannot have, each with what the sentence about it says.
 UNREADABLE: list[tuple[dict[str, object], str]] = [
-    ({"replication_key_value": "yesterday"}, "replication_key_value is a text that names no moment"),
-    ({"replication_key_value": [MOMENT]}, "replication_key_value is a list that names no moment"),
-    ({"replication_key_value": {"at": MOMENT}}, "replication_key_value is an object that names no moment"),
-    ({"replication_key_value": True}, "replication_key_value is true or false that names no moment"),
-    ({"replication_key_value": 10**30}, "replication_key_value is a number that names no moment"),
-    ({"replication_key_value": "9" * 40}, "replication_key_value is a text that names no moment"),
+    ({"replication_key_value": "yesterday"}, "replication_key_value is a text that is not a timestamp"),
+    ({"replication_key_value": [MOMENT]}, "replication_key_value is a list that is not a timestamp"),
+    ({"replication_key_value": {"at": MOMENT}}, "replication_key_value is an object that is not a timestamp"),
+    ({"replication_key_value": True}, "replication_key_value is true or false that is not a timestamp"),
+    ({"replication_key_value": 10**30}, "replication_key_value is a number that is not a timestamp"),
+    ({"replication_key_value": "9" * 40}, "replication_key_value is a text that is not a timestamp"),
     ({"replication_key_value": "9999-12-31T23:59:59-01:00"}, "replication_key_value is a text"),
     ({"replication_key_value": MOMENT, "version": "one"}, "version has a text where a whole number belongs"),
     ({"replication_key_value": MOMENT, "version": 1.5}, "version has a number"),
@@ -65,7 +65,7 @@ UNREADABLE: list[tuple[dict[str, object], str]] = [
     ({"full_pass": {"version": 9}}, "full_pass is not one that this tap began"),
     ({"full_pass": {"version": 9, "started_at": MOMENT, "ranges": ["0:5"]}}, "full_pass has a range that is not"),
     ({"pairs": [MOMENT]}, "pairs is a list, not an object"),
-    ({"pairs": {"deals:contacts": "x"}}, "pairs is a text that names no moment"),
+    ({"pairs": {"deals:contacts": "x"}}, "pairs is a text that is not a timestamp"),
     ({"pair_passes": {"deals:contacts": MOMENT}}, "pair_passes is a text, not an object"),
     (
         {"pair_passes": {"deals:contacts": {"at": MOMENT, "version": 1}}},

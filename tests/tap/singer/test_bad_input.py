@@ -16,7 +16,10 @@ MISTAKES = [
     ({**GOOD, "api_url": "api.hubapi.com"}, 'api_url is "api.hubapi.com"; it must look like'),
     ({**GOOD, "objects": []}, "The setting objects is empty"),
     ({**GOOD, "objects": ["deals", "deals"]}, "names deals more than once"),
-    ({**GOOD, "objects": ["deals", "owners"]}, "The setting objects has owners, which is a stream of the tap's own"),
+    (
+        {**GOOD, "objects": ["deals", "owners"]},
+        "The setting objects has owners, which is the name of one of the tap's own",
+    ),
     ({**GOOD, "association_pairs": ["contacts-deals"]}, 'association_pairs has "contacts-deals"'),
     ({**GOOD, "association_pairs": ["contacts:tickets"]}, 'association_pairs has "contacts:tickets"'),
     ({**GOOD, "object_type_ids": {"divisions": "division"}}, 'gives "division" for "divisions"'),

@@ -109,7 +109,7 @@ def test_what_changed_since_a_moment_comes_too(sandbox, chosen, tmp_path):
 
 @pytest.mark.parametrize(
     ("only", "sentence"),
-    [({"tickets": ["1"]}, "which is not one of the setting objects"), ({"deals": ["one"]}, "that are no numbers")],
+    [({"tickets": ["1"]}, "which is not one of the setting objects"), ({"deals": ["one"]}, "that are not numbers")],
 )
 def test_ids_that_cannot_be_asked_for_are_refused(chosen, tmp_path, only, sentence):
     run = run_tap(tmp_path, chosen | {"only_ids": only})
