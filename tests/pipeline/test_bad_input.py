@@ -148,7 +148,7 @@ def test_a_locked_file_is_told_by_meltano(loaded):
 def test_a_file_that_cannot_be_written_is_told_by_meltano(loaded):
     path = loaded.folder / "notes" / "w.duckdb"
     said = target_lines(failing_run(loaded, TARGET_WAREHOUSE_WAREHOUSE=f"duckdb:///{path}"))
-    assert f"Error: The folder of the DuckDB file {path} cannot be made: " in said
+    assert f"Error: The folder of the DuckDB file {path} cannot be created: " in said
     assert said.count("Error") == 1
     assert Path(path.parent).read_text() == "not a folder"
 
@@ -160,7 +160,7 @@ def test_a_wrong_database_password_is_told_by_meltano(loaded, postgres_url):
     told = failing_run(loaded, TARGET_WAREHOUSE_WAREHOUSE=wrong)
     said = target_lines(told)
     assert "password authentication failed" in said
-    assert "Check host, port, user, password and database, and that the server takes more connections." in said
+    assert "Check host, port, user, password and database, and that the server accepts more connections." in said
     assert said.count("Error") == 1
     assert WRONG_PASSWORD not in told
     with psycopg.connect(postgres_url) as connection:

@@ -1,4 +1,4 @@
-"""The databases behind the target; `open_engine` is the only place that knows which there are."""
+"""The databases that the target loads. Only `open_engine` knows which ones exist."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def open_engine(settings: Settings, *, read_only: bool = False) -> Engine:
-    """Open the warehouse that the settings name; with `dry_run`, a copy of it that is thrown away, unless only to read.
+    """Open the warehouse of the settings, or, to write with `dry_run`, a temporary copy of it.
 
     Raises:
         ConnectionFailedError: it cannot be opened; the message says why and what to do.
     """
-    # Imported here: each driver costs a quarter of a second to a second of start-up, and a run needs one.
+    # Imported here: a driver adds a quarter of a second to a second of start-up, and a run needs only one of them.
     if settings.postgres is not None:
         if settings.dry_run and not read_only:
             from target_warehouse.engines.postgres.dry_run import PostgresShadow

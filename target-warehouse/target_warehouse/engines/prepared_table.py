@@ -1,4 +1,4 @@
-"""A stream's table as the database has it: its names there, and the types its columns have. Pure but for the log."""
+"""A stream's table as the database has it: the names there, and the column types. Pure, except for logging."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def named(
     reserved: Collection[str] = (),
     barred: Callable[[str], Collection[str]] = lambda _: (),
 ) -> Table:
-    """The table with names that the database takes; what had to be renamed is logged.
+    """The table with names that the database accepts; every renamed table and column is logged.
 
-    `tables` are the names in the table's schema, `columns` gives the columns of a table and their types, `unusable` are
-    names that the database does not take for reasons of its own, `reserved` those that it does not take for columns;
-    `barred` gives columns of the table, by its name, that nobody can write.
-    The target's own columns keep their names; a property of such a name, in whatever case, gets another one.
+    `tables` are the names in the table's schema, and `columns` returns the columns of a table with their types.
+    `unusable` are names that the database refuses, `reserved` those that it refuses for columns only, and `barred`
+    returns the columns of a table that nobody can write.
+    The target's own columns keep their names; a property with such a name, in any case, gets another one.
     """
     limits: dict[str, Any] = {"most_bytes": most_bytes, "ignores_case": ignores_case}
     where = fitted_names.fit([table.name], tables, unusable=unusable, **limits)[table.name]
     if where != table.name:
-        logger.warning("The database does not take the table name %s: the table is %s.", table.name, where)
+        logger.warning("The database does not accept the table name %s: the table is %s.", table.name, where)
     there, unusable = columns(table.schema, where), {*unusable, *reserved}
     fitted = column_names(table, there, unusable=unusable, barred=barred(where), **limits)
     for name, column in fitted.items():
@@ -53,7 +53,7 @@ def named(
                 column,
                 "which differs in case only"
                 if name.casefold() == column.casefold()
-                else "as the database does not take its name or has another column of that name",
+                else "because the database does not accept its name or has another column of that name",
             )
     return replace(
         table,
@@ -71,10 +71,10 @@ def column_names(
     unusable: Collection[str] = (),
     barred: Collection[str] = (),
 ) -> dict[str, str]:
-    """The column of each property, in a table that has these columns, given with their types.
+    """The column name of each property, in a table that has these columns, given with their types.
 
-    A key whose column differs in case only is in that column, as rows would double otherwise; where the database does
-    not tell cases apart, any property is.
+    A key uses an existing column that differs in case only, because rows would be duplicated otherwise; where the
+    database ignores case, so does every property.
     """
     properties = [column.property for column in table.columns]
     return fitted_names.fit(
@@ -90,18 +90,18 @@ def column_names(
 
 
 def _own_names(table: Table, there: Mapping[str, str], *, ignores_case: bool) -> dict[str, str]:
-    """The names of the target's own columns in the table, by property, and of what a property cannot be called."""
+    """The names of the target's own columns, by property, and a name for a property called like the overflow."""
     taken = {name.casefold() if ignores_case else name for name in there}
-    found = {
+    own = {
         name: own_column(name, there) or (fitted_names.hashed(name) if name in taken else name)
         for name in (DELETED_AT, *METADATA)
         if name in table.by_property
     }
-    return {**found, OVERFLOW: fitted_names.hashed(OVERFLOW)}
+    return {**own, OVERFLOW: fitted_names.hashed(OVERFLOW)}
 
 
 def check_schema(table: Table, most_bytes: int | None, unusable: Collection[str] = ()) -> None:
-    """Check that the database takes the name of the table's schema; it is the user's choice, so it is not changed.
+    """Check that the database accepts the name of the table's schema; the user chose it, so it is not changed.
 
     Raises:
         LoadError: it does not.
@@ -110,8 +110,8 @@ def check_schema(table: Table, most_bytes: int | None, unusable: Collection[str]
         return
     limit = f"longer than {most_bytes} bytes or " if most_bytes else ""
     msg = (
-        f"The schema {storable(table.schema)} cannot be made: its name is {limit}not Unicode, or has a NUL or another "
-        "character that the database does not store. Change the setting default_target_schema; if it is empty, the "
+        f"The schema {storable(table.schema)} cannot be created: its name is {limit}not Unicode, or has a NUL or a "
+        "character that the database cannot store. Change the setting default_target_schema; if it is empty, the "
         "stream's name, whose first part is the schema."
     )
     raise LoadError(msg)
@@ -123,10 +123,10 @@ def stored_as(table: Table, types: Mapping[str, str]) -> Table:
 
 
 def report_wider(table: Table, column: str, existing: str, wider: str) -> None:
-    """Log that a column gets another type."""
+    """Log that a column gets a wider type."""
     logger.warning(
-        "The column %s of the table %s was of type %s and becomes %s, as the stream sends values that the old type "
-        "does not hold. Nothing is lost; a query that needs the old type can cast.",
+        "The column %s of the table %s was of type %s and becomes %s, because the stream sends values that the old "
+        "type does not hold. Nothing is lost; a query that needs the old type can cast.",
         column,
         table.name,
         existing.lower(),
@@ -135,15 +135,16 @@ def report_wider(table: Table, column: str, existing: str, wider: str) -> None:
 
 
 def is_to_make(view: View, comment: str | None, schema: str) -> bool:
-    """Whether a view has to be made or replaced; `comment` is that of what has its name there, None if nothing has.
+    """Whether a view must be created or replaced; `comment` is that of the existing object of its name, None if none.
 
-    What somebody else made is left alone, with a warning.
+    An object that another program created is left alone, with a warning.
     """
     if comment == view.comment:
         return False
     if comment is not None and not comment.startswith(view.mark):
-        told = "The view %s.%s is not made: something else has its name. Rename that."
-        logger.warning(told, schema, view.name)
+        logger.warning(
+            "The view %s.%s is not created: another object has its name. Rename that object.", schema, view.name
+        )
         return False
     return True
 
@@ -151,7 +152,7 @@ def is_to_make(view: View, comment: str | None, schema: str) -> bool:
 def report_not_made(view: View, schema: str, reason: str) -> None:
     """Warn that the database refused a view."""
     logger.warning(
-        "The view %s.%s cannot be made or changed: %s. All rows are loaded, and the next run tries again.",
+        "The view %s.%s cannot be created or changed: %s. All rows are loaded, and the next run tries again.",
         schema,
         view.name,
         reason,

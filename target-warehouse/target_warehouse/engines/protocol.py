@@ -1,7 +1,7 @@
-"""What a database has to offer to be a warehouse.
+"""The interface of a database that can be a warehouse.
 
-Arrow is the one form of a batch. An engine prepares tables, and writes batches inside transactions: everything
-done in one `transaction()` block becomes visible together, or not at all when the block raises.
+Every batch is an Arrow table. An engine prepares tables, and writes batches in transactions: all writes of one
+`transaction()` block become visible together, or none of them when the block raises.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
     from target_warehouse.tables.table import Table
 
-#: The tables of the history of loads, and of the records that could not be loaded.
+#: The names of the tables of load history and of rejected records.
 HISTORY, REJECTS = "_load_history", "_rejected_records"
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows as the database counted them.
+    """Row counts, as the database reports them.
 
-    inserted: rows that did not exist (a delete record of an unknown key inserts a marked row);
-    updated: existing rows that were overwritten; deleted: live rows that were marked or removed.
-    changed: of the updated ones those whose values differ, metadata left out; None if that was not looked at.
+    inserted: rows that did not exist (a delete record with an unknown key inserts a marked row);
+    updated: existing rows that were overwritten; deleted: live rows that were marked or removed;
+    changed: updated rows whose values differ, metadata ignored; None if they were not compared.
     """
 
     inserted: int = 0
@@ -45,7 +45,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class TableChange:
-    """What a run would do to a table: its columns' types before, none if there is no such table, and after."""
+    """What a run would do to a table: its column types before (empty if the table is new) and after."""
 
     schema: str | None
     name: str
@@ -55,13 +55,13 @@ class TableChange:
 
 
 def shadow_columns(types: Mapping[str, str], needed: set[str]) -> set[str]:
-    """The columns whose values decide what becomes of a record; at least one, so that rows can be counted."""
+    """The columns whose values decide how a record is written; at least one, so that rows can be counted."""
     kept = types.keys() & {*needed, own_column(DELETED_AT, types), own_column(TABLE_VERSION, types)}
     return kept or set(list(types)[:1])
 
 
 class Transaction(Protocol):
-    """Writes of one transaction. Tables must have been prepared."""
+    """The writes of one transaction. Tables must be prepared first."""
 
     def append(self, table: Table, rows: pa.Table) -> Counts:
         """Insert every row."""
@@ -73,9 +73,9 @@ class Transaction(Protocol):
         """
 
     def put(self, table: Table, row: pa.Table) -> None:
-        """Have this one row instead of the one with its key, if any: other columns become null, other writers go on.
+        """Replace the row with this key, if any, by this row; other columns become null, and nothing is locked.
 
-        It is for rows that only this run writes, and costs a fraction of what staging a batch does.
+        For rows that only this run writes. It costs a fraction of staging a batch.
         """
 
     def remove(self, table: Table, rows: pa.Table) -> Counts:
@@ -87,67 +87,67 @@ class Transaction(Protocol):
     def activate_version(
         self, table: Table, version: int, *, hard_delete: bool, scope: pa.Table | None = None
     ) -> Counts:
-        """Delete or mark what is older than this version or has none, unless a newer version is there.
+        """Delete or mark rows with an older version or none, unless the table has a newer version.
 
-        With a scope, some columns of the table and values of theirs, the rows of each row of it by themselves.
+        `scope` holds values of some columns of the table: each of its rows selects one group of rows, and each group
+        is handled by itself.
         """
 
-    def mark_interrupted(self, history: Table, is_alive: str, error: str) -> None:
-        """Give the rows of the history that are `running`, of runs that are not alive, their status and this error."""
+    def mark_interrupted(self, history: Table, alive_condition: str, error: str) -> None:
+        """Mark the `running` rows of load history as interrupted, with this error, where the run is not alive."""
 
 
 class Engine(Protocol):
     """An open warehouse."""
 
-    #: Whether text may hold the character NUL.
+    #: Whether text may contain the character NUL.
     stores_nul: bool
-    #: Whether text may hold every other character; where not, `lacking` says which it does not.
+    #: Whether text may contain every other character; if not, `lacking` finds the characters that it may not.
     stores_unicode: bool
-    #: How many rows the chunks of a batch should have on average; smaller ones take longer than putting them together.
+    #: The average number of rows per chunk of a batch below which merging the chunks is faster than writing them.
     least_chunk: int
-    #: The condition, over the column `run_id` of the history, that the process of this run has the database open.
-    is_alive: str
+    #: A SQL condition on the column `run_id` of load history: the process of that run has the database open.
+    alive_condition: str
 
-    def hold(self, run_id: str) -> None:
-        """Have `is_alive` be true of this run until the engine is closed, or its process or connection has ended.
+    def announce_run(self, run_id: str) -> None:
+        """Make `alive_condition` true for this run until the engine is closed, or its process or connection ends.
 
         Raises:
             LoadError: the database refused.
         """
 
-    #: The longest name that the database takes, in bytes; None: any.
+    #: The longest name that the database accepts, in bytes; None if there is no limit.
     most_name_bytes: int | None
-    #: Whether names that differ in case only are one name to it.
+    #: Whether the database treats names that differ in case only as the same name.
     ignores_case: bool
 
     def lacking(self, texts: Iterable[str]) -> frozenset[str]:
         """The characters of these texts that the database's encoding does not have."""
 
     def escaped(self, text: str) -> str:
-        """A text of our own with JSON's escapes for characters that the encoding is not known to have."""
+        """The text with JSON escapes for characters that the encoding is not known to have."""
 
     def unusable_columns(self, names: Iterable[str]) -> frozenset[str]:
-        """Of these names those that no column can have, besides names that are too long or differ in case only."""
+        """The names among these that no column can have; long names and names that differ in case are not checked."""
 
     def place(self, schema: str | None, name: str) -> tuple[str, str]:
-        """Where a table of this schema and name is, or would be: two tables are one if it is the same place."""
+        """Where a table of this schema and name is, or would be; two names with the same place are one table."""
 
     def prepare(self, table: Table) -> Table:
-        """Create the schema and the table, or add the columns the table lacks; gives the table as it is then.
+        """Create the schema and the table, or add the missing columns; returns the table as the database has it.
 
-        Names that the database does not take are replaced, columns beyond what it takes are put together in one,
-        and a column whose type does not hold what the stream sends becomes wider, in place and without loss.
-        Each of these is logged. The titles and descriptions of the schema become comments, where the role may write
-        them; what the schema says nothing about keeps its comment.
+        Names that the database refuses are replaced, columns beyond its limits share one JSON column, and a column
+        whose type does not hold what the stream sends is widened, in place and without loss. Each of these is logged.
+        The titles and descriptions of the schema become comments, where the role may write them; other comments stay.
 
         Raises:
             LoadError: the database refused.
         """
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
-        """Have the columns of these properties hold this kind too: `integer`, `number`, `json` or `text`.
+        """Make the columns of these properties hold another type too: `integer`, `number`, `json` or `text`.
 
-        Gives the table as it is then.
+        Returns the table as the database has it.
 
         Raises:
             LoadError: the database refused.
@@ -157,28 +157,28 @@ class Engine(Protocol):
         """A transaction: committed when the block ends, rolled back when it raises.
 
         Raises:
-            LoadError: the database refused; nothing of the block was kept. It is a `RefusedDataError` if some
-                record of it is to blame, and an `AgainError`, twice for a block at most, if it is to be done
-                again.
-            ConnectionFailedError: the warehouse had to be opened again and could not be; the block was not entered.
+            LoadError: the database refused, and kept nothing of the block. The error is a `RefusedDataError` if a
+                record is to blame, and a `RetryTransactionError`, at most twice for a block, if it must be retried.
+            ConnectionFailedError: the warehouse had to be reopened and could not be; the block was not entered.
         """
 
     def table_exists(self, schema: str | None, name: str) -> bool:
-        """Whether there is such a table."""
+        """Whether the table exists."""
 
     def table_names(self, schema: str | None) -> list[str]:
         """The tables of a schema."""
 
     def column_types(self, schema: str | None, name: str) -> dict[str, str]:
-        """The columns of a table in order, with the database's own names of their types; none without a table."""
+        """The columns of a table in order, with the database's names of their types; empty if there is no table."""
 
     def key_names(self, schema: str | None, name: str) -> list[str]:
-        """The columns whose values tell the rows of a table apart; none if the database does not know."""
+        """The columns of a table's key; none if the database does not know it."""
 
-    def comparable(self, column: str, kind: str, *, as_text: bool) -> str:
-        """The expression that a quoted column of a type is compared by, if need be as text that says its value.
+    def comparable(self, column: str, column_type: str, *, as_text: bool) -> str:
+        """The expression by which a quoted column of this type is compared.
 
-        That text is the same whatever type the value has: `1.5`, `true`, `2026-01-31 08:00:00.000000`.
+        With `as_text` it is a text that is the same for equal values of different types: `1.5`, `true`,
+        `2026-01-31 08:00:00.000000`.
         """
 
     def read(
@@ -190,27 +190,27 @@ class Engine(Protocol):
         live_only: bool,
         ids: Sequence[str] | None = None,
     ) -> AbstractContextManager[pa.RecordBatchReader]:
-        """Every row of a table, or every one that is not marked as deleted or has one of these `id`s, exactly.
+        """The rows of a table; with `live_only` those not marked as deleted, with `ids` those with these `id`s.
 
-        Arrow types that hold every value of a column are used, and text otherwise: numbers by their digits, without
-        zeros at the end, JSON as it is written.
+        Values are exact: a column has the Arrow type that holds all its values, or else text. In text a number has no
+        trailing zeros, and JSON is as stored.
         """
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
 
-    def changes(self) -> list[TableChange] | None:
-        """In a dry run, what the run would do to the tables that it prepared, in that order; None in a real one."""
+    def planned_changes(self) -> list[TableChange] | None:
+        """In a dry run, what the run would do to the tables it prepared, in that order; None in a real run."""
 
     def make_views(self, schema: str, views_schema: str) -> None:
-        """Have a view of the live rows of every table of `schema` in `views_schema`, none if that is empty.
+        """Create a view of the live rows of every table of `schema` in `views_schema`; none if that is empty.
 
-        `target_warehouse.tables.views` says what is in them. Views that are as they should be, and views that somebody
-        else made, are not touched. One that cannot be made is logged.
+        `target_warehouse.tables.views` defines them. Views that are up to date, and objects that another program
+        created, are not touched. A view that cannot be created is logged.
         """
 
-    def tidy(self) -> None:
-        """Do what makes later runs cheaper and may take seconds; everything is committed."""
+    def compact(self) -> None:
+        """Make the database smaller, and later runs faster; may take seconds. Everything must be committed."""
 
     def close(self) -> None:
-        """Let go of the database; nothing uncommitted is kept."""
+        """Close the database; nothing uncommitted is kept."""

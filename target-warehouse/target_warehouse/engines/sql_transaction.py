@@ -1,9 +1,9 @@
 """A transaction in SQL, the same for every engine that has UPDATE … FROM and DELETE … USING.
 
-A batch is staged, then merged by one of two ways. *Replace* deletes the rows whose key is in the batch and inserts
-the batch: each row is written once, which is the faster way by far. *Overlay* updates the columns of the batch and
-inserts what is missing: it is for batches that do not have all columns of the table, whose other values must stay,
-and for tables that something else hangs on.
+A batch is staged, then merged in one of two ways. *Replace* deletes the rows whose key is in the batch and inserts
+the batch; it writes each row once and is by far the faster way. *Overlay* updates the columns of the batch and inserts
+the missing rows; it is for batches without some of the table's columns, whose values must stay, and for tables with
+triggers or foreign keys.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 METADATA = "_sdc_"
-#: Values of a batch that are compared with the table's: a second's work, where a batch of so many takes several.
+#: The most values of a batch that are compared with the table: comparing them takes a second, loading them several.
 MOST_COMPARED = 1_000_000
 
 
 def marks_deleted(table: Table, rows: pa.Table) -> bool:
-    """Whether some of the rows are deleted ones."""
+    """Whether some of the rows are marked as deleted."""
     return table.mark in rows.schema.names and rows[table.mark].null_count < rows.num_rows
 
 
 def differing(updated: int, same: int | None) -> int | None:
-    """How many of the rows that were overwritten have other values now, if it is known how many were the same."""
+    """How many overwritten rows have new values; None if it is not known how many stayed the same."""
     if not updated:
         return 0
     return None if same is None else max(updated - same, 0)
@@ -44,7 +44,7 @@ def differing(updated: int, same: int | None) -> int | None:
 class SqlTransaction(ABC):
     """The writes of a transaction, in terms of a staged relation and statements that count rows."""
 
-    #: The clause by which an INSERT writes columns that the database numbers by itself.
+    #: The clause that lets an INSERT write identity columns.
     overriding = ""
 
     def append(self, table: Table, rows: pa.Table) -> Counts:
@@ -78,13 +78,13 @@ class SqlTransaction(ABC):
         return Counts(inserted, (overwritten := max(matched - deleted, 0)), deleted, differing(overwritten, same))
 
     def compares(self, table: Table, rows: pa.Table) -> bool:  # noqa: ARG002 - an engine may look at the table
-        """Whether it is cheap to compare the batch with the rows that it overwrites."""
+        """Whether comparing the batch with the rows that it overwrites is cheap."""
         return int(rows.num_rows) * len(rows.schema.names) <= MOST_COMPARED
 
     def same(self, table: Table, rows: pa.Table, stage: str) -> int | None:
-        """How many rows of the table have the values of the staged batch already, metadata left out.
+        """How many rows of the table already have the values of the staged batch, metadata ignored.
 
-        None if there are too many values to compare them.
+        None if there are too many values to compare.
         """
         if not self.compares(table, rows):
             return None
@@ -95,7 +95,7 @@ class SqlTransaction(ABC):
             return self.count(statements.count_same(self.table_name(table), stage, table.key_names, values, compared))
 
     def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:  # noqa: ARG002 - by its type
-        """The expressions by which a column's value is compared with this one."""
+        """The expressions by which a column's value is compared with a new one."""
         return f"t.{statements.identifier(name)}", new
 
     def put(self, table: Table, row: pa.Table) -> None:
@@ -133,10 +133,10 @@ class SqlTransaction(ABC):
             values = self.values(table, scope.schema)
             return Counts(deleted=self.execute(statement(stage=stage, scope=values)))
 
-    def mark_interrupted(self, history: Table, is_alive: str, error: str) -> None:
-        """Close the rows of runs that ended without a word; see the protocol."""
+    def mark_interrupted(self, history: Table, alive_condition: str, error: str) -> None:
+        """Mark the rows of runs that died; see the protocol."""
         self.lock(history)
-        self.execute(statements.mark_interrupted(self.table_name(history), is_alive, error))
+        self.execute(statements.mark_interrupted(self.table_name(history), alive_condition, error))
 
     @abstractmethod
     def table_name(self, table: Table) -> str:
@@ -144,31 +144,31 @@ class SqlTransaction(ABC):
 
     @abstractmethod
     def staged(self, rows: pa.Table) -> AbstractContextManager[str]:
-        """Make the rows a relation for the length of the block; gives its quoted name."""
+        """Make the rows a relation for the length of the block; yields its quoted name."""
 
     @abstractmethod
     def examine(self, table: Table, stage: str, rows: pa.Table) -> None:
-        """Refuse staged rows with a value that the table's columns would not keep as it is.
+        """Refuse staged rows with a value that the table's columns would change.
 
         Raises:
-            RefusedDataError: there is one.
+            RefusedDataError: there is such a value.
         """
 
     @abstractmethod
     def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
-        """For each staged column the expression, over `s`, of the value in the table's own type."""
+        """For each staged column, the expression over `s` that converts it to the type of the table's column."""
 
     @abstractmethod
     def types(self, table: Table) -> Mapping[str, str]:
-        """The types of the table's columns, in the database's own words."""
+        """The types of the table's columns, as the database names them."""
 
     @abstractmethod
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """Run a statement; gives the number of rows it touched."""
+        """Run a statement; returns the number of rows it affected."""
 
     @abstractmethod
     def count(self, sql: str) -> int:
-        """The single number that a SELECT gives."""
+        """The number that a SELECT of one value returns."""
 
     @abstractmethod
     def can_replace(self, table: Table, columns: list[str]) -> bool:
@@ -180,4 +180,4 @@ class SqlTransaction(ABC):
 
     @abstractmethod
     def by_key(self, table: Table) -> AbstractContextManager[None]:
-        """Have the statements of the block find rows by the key's index, if there is one."""
+        """Make the statements of the block find rows by the index of the key, if there is one."""

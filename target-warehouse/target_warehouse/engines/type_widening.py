@@ -1,4 +1,4 @@
-"""Which column types hold which others without loss, as a table of facts, and what a column becomes when it must.
+"""Which column types hold which others without loss, as a table, and the type that a narrow column becomes.
 
 Pure: standard library only. Types are written as the database writes them, in lower case.
 """
@@ -11,7 +11,7 @@ _INTEGERS = ("smallint", "integer", "bigint")
 _DECIMAL = "decimal(38,18)"
 _SMALL = ("tinyint", "smallint", "integer", "utinyint", "usmallint", "uinteger")
 _NESTED = ("struct(", "map(", "union(", "variant")
-#: Of types, by how they begin, the family; of a family the kinds of values that find a row whose key has become text.
+#: The family of a type, by the beginning of its name.
 _FAMILIES = {
     "number": (
         *("tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint"),
@@ -21,14 +21,15 @@ _FAMILIES = {
     "date-time": ("timestamp",),
     **{kind: (kind,) for kind in ("boolean", "date", "time", "uuid", "json")},
 }
-_FOUND_AS_TEXT = {
+#: For each family, the schema types whose values still match a key of that family after the key has become text.
+_MATCH_AS_TEXT = {
     "number": ("integer", "number", "string", "text"),
     "boolean": ("string", "text"),
     "date": ("string", "text"),
     "json": ("json", "string", "text", "integer", "number", "boolean"),
 }
 
-#: (what is to be held, what holds it) pairs that lose nothing, besides equal types and plain text.
+#: Pairs (narrow, wide) in which `wide` holds every value of `narrow`, besides equal types and plain text.
 _HOLDS = {
     *((narrow, wide) for i, narrow in enumerate(_INTEGERS) for wide in (*_INTEGERS[i + 1 :], "numeric", _DECIMAL)),
     ("bigint", "hugeint"),
@@ -39,7 +40,7 @@ _HOLDS = {
     ("timestamp", "timestamp with time zone"),
     ("date", "timestamp without time zone"),
     ("date", "timestamp"),
-    # DuckDB's, in tables that others made. A double or a UUID holds a value if it is one, which is seen when it comes.
+    # DuckDB's, in tables of other programs. Whether a double or a UUID holds a value is checked per value, on loading.
     *((narrow, wide) for narrow in _SMALL for wide in ("bigint", "hugeint", _DECIMAL)),
     ("ubigint", "hugeint"),
     ("ubigint", _DECIMAL),
@@ -78,33 +79,37 @@ def holds(existing: str, wanted: str) -> bool:
     return bool(places) and existing == "numeric"
 
 
-def family(kind: str) -> str:
-    """What values a type has: numbers, texts, or those of one kind; empty for others."""
-    kind = kind.lower()
-    if kind.endswith("]"):
+def family(column_type: str) -> str:
+    """The family of a type: number, text, or a family of one type; empty for other types."""
+    column_type = column_type.lower()
+    if column_type.endswith("]"):
         return ""
-    return next((name for name, begins in _FAMILIES.items() if kind.startswith(begins)), "")
+    return next((name for name, begins in _FAMILIES.items() if column_type.startswith(begins)), "")
 
 
-def is_found_as_text(existing: str, kind: str, *, is_loose: bool) -> bool:
-    """Whether a key of this type has but one spelling as a text, which values of the kind have that are equal to it.
+def has_one_spelling(existing: str, sent: str, *, is_loose: bool) -> bool:
+    """Whether keys of the column type `existing`, turned into text, are spelled like the values of the type `sent`.
 
-    A moment has many, and a text that a source sends is not changed; of a loose kind the moments are.
+    A timestamp has many spellings, and text from the source is stored unchanged; loose columns normalise timestamps.
     """
-    found = family(existing)
-    return found == "text" or kind in _FOUND_AS_TEXT.get(found, ()) or (is_loose and kind == found)
+    existing_family = family(existing)
+    return (
+        existing_family == "text"
+        or sent in _MATCH_AS_TEXT.get(existing_family, ())
+        or (is_loose and sent == existing_family)
+    )
 
 
-def is_nested(kind: str) -> bool:
-    """Whether a type of DuckDB's, in lower case, has values inside."""
-    return kind.startswith(_NESTED) or kind.endswith("]")
+def is_nested(column_type: str) -> bool:
+    """Whether a DuckDB type, in lower case, is a list, struct, map, union or variant."""
+    return column_type.startswith(_NESTED) or column_type.endswith("]")
 
 
 def widened(existing: str, wanted: str, *, number: str, json: str, text: str) -> str:
-    """The type that holds what the column holds now and what the stream wants to add.
+    """The type that holds both the column's values and the stream's.
 
-    It is the existing type or the wanted one if either holds the other, else the database's widest number or JSON
-    type if that holds both, else text, which holds everything.
+    It is the existing or the wanted type if it holds the other, else the database's widest number or JSON type if that
+    holds both, else text.
     """
     existing, wanted = existing.lower(), wanted.lower()
     for candidate in (existing, wanted, number, json):

@@ -156,9 +156,9 @@ class LoadHistory:
     def begun(cls, engine: Engine, run_id: str, default_schema: str, configuration: str) -> LoadHistory:
         """Make the run known as alive, and close the rows of those that ended without a word."""
         table = engine.prepare(history_table(default_schema))
-        engine.hold(run_id)
+        engine.announce_run(run_id)
         with engine.transaction() as transaction:
-            transaction.mark_interrupted(table, engine.is_alive, KILLED)
+            transaction.mark_interrupted(table, engine.alive_condition, KILLED)
         return cls(table, run_id, configuration, engine.escaped, _loaded(engine, table))
 
     def write(

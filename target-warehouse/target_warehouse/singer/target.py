@@ -322,7 +322,7 @@ class TargetWarehouse(UnderstandingTarget):
         self.commit_all()
         for sink in self._sinks_active.values():
             sink.clean_up()
-        if (changes := self.engine.changes()) is not None:
+        if (changes := self.engine.planned_changes()) is not None:
             self.logger.info("%s", announcement(self.loads.values(), changes))
         else:
             self.engine.make_views(self.settings.default_target_schema, self.settings.views_schema)
@@ -421,7 +421,7 @@ class TargetWarehouse(UnderstandingTarget):
             self.logger.warning("The failure could not be written to %s: %s", self._history.table.name, refused)
         finally:
             if not self._signals.has_come:  # who stops the run does not want to wait
-                self._engine.tidy()
+                self._engine.compact()
             self._engine.close()
             self._engine = None
 

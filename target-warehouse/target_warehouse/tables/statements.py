@@ -115,11 +115,11 @@ def delete_all(table: str) -> str:
     return f"DELETE FROM {table}"  # noqa: S608 - quoted
 
 
-def mark_interrupted(history: str, is_alive: str, error: str) -> str:
+def mark_interrupted(history: str, alive_condition: str, error: str) -> str:
     """Close the rows of the history whose run is over without having said so; `error` is a text of our own."""
     return (
         f"UPDATE {history} SET status = 'interrupted', error = '{error}' "  # noqa: S608 - quoted
-        f"WHERE status = 'running' AND NOT ({is_alive})"
+        f"WHERE status = 'running' AND NOT ({alive_condition})"
     )
 
 

@@ -33,11 +33,11 @@ CASES: dict[str, tuple[list[tuple[list[str], list[Row]]], list[Row] | str]] = {
     ),
     "more keys, new to the table": (
         [(["id"], [{"id": 1, "v": "a"}]), (["id", "lang"], [{"id": 1, "lang": "en", "v": "c"}])],
-        "is id and lang now and was id before, and rows of the table have none",
+        "is id and lang now and was id before, and rows of the table have no value for it",
     ),
     "more keys, null in a row": (
         [(["id"], [{"id": 1, "lang": None}]), (["id", "lang"], [{"id": 1, "lang": "en"}])],
-        "rows of the table have none",
+        "rows of the table have no value for it",
     ),
     "more keys, of an empty table": (
         [(["id"], []), (["id", "lang"], [{"id": 1, "lang": "en"}, {"id": 1, "lang": "de"}])],
@@ -59,11 +59,11 @@ CASES: dict[str, tuple[list[tuple[list[str], list[Row]]], list[Row] | str]] = {
             (["id", "lang"], [{"id": 1, "lang": "en"}, {"id": 1, "lang": "de"}]),
             (["id"], [{"id": 1, "lang": "en"}]),
         ],
-        "is id now and was id and lang before, and rows of the table have the same",
+        "is id now and was id and lang before, and rows of the table share a value of it",
     ),
     "no key any more": (
         [(["id"], [{"id": 1, "v": "a"}]), ([], [{"id": 1, "v": "b"}])],
-        "has no key now, and the rows of its table t have the key id",
+        "has no key now, but its table t has the key id",
     ),
     "no key any more, of an empty table": (
         [(["id"], []), ([], [{"id": 1, "v": "a"}, {"id": 1, "v": "b"}, {"id": None, "v": "c"}])],
@@ -75,15 +75,15 @@ CASES: dict[str, tuple[list[tuple[list[str], list[Row]]], list[Row] | str]] = {
     ),
     "a key at last, which rows share": (
         [([], [{"id": 1, "v": "a"}, {"id": 1, "v": "b"}]), (["id"], [{"id": 1, "v": "c"}])],
-        "is id now and was not known before, and rows of the table have the same",
+        "is id now and was not known before, and rows of the table share a value of it",
     ),
     "a key at last, null in a row": (
         [([], [{"id": None, "v": "a"}]), (["id"], [{"id": 1, "v": "c"}])],
-        "rows of the table have none",
+        "rows of the table have no value for it",
     ),
     "renamed, new to the table": (
         [(["id"], [{"id": 1}]), (["uid"], [{"uid": 1}])],
-        "is uid now and was id before, and rows of the table have none",
+        "is uid now and was id before, and rows of the table have no value for it",
     ),
     "renamed, to another that all rows have": (
         [
@@ -176,7 +176,7 @@ def test_a_key_that_changes_within_a_run_is_judged_by_the_rows_so_far(warehouse:
         {"type": "SCHEMA", "stream": "t", "key_properties": ["id", "lang"], "schema": schema},
         {"type": "RECORD", "stream": "t", "record": {"id": 1, "lang": "en"}},
     ]
-    with pytest.raises(LoadError, match="rows of the table have none"):
+    with pytest.raises(LoadError, match="rows of the table have no value for it"):
         TargetWarehouse(config={"warehouse": warehouse.url}).run(
             io.StringIO("".join(json.dumps(line) + "\n" for line in lines))
         )

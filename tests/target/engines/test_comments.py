@@ -93,7 +93,7 @@ def test_a_role_that_may_not_comment_is_told_and_loads(postgres_url: str, caplog
         _run(warehouse, "People", url=f"postgresql://{role}:choose-one@{postgres_url.split('@')[1]}", first=SAYS)
         warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
         assert warnings == [
-            "The comments on the table t cannot be written: must be owner of table t. Its rows are loaded all the same."
+            "The comments on the table t cannot be written: must be owner of table t. Its rows are loaded anyway."
         ]
         connection.execute(f"DROP OWNED BY {role}")
         connection.execute(f"DROP ROLE {role}")

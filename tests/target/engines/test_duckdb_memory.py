@@ -1,4 +1,4 @@
-"""What DuckDB keeps in memory and in its file: no more than a load needs, and every row as it was."""
+"""DuckDB's memory and file stay as small as a load allows, and no row changes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("limit", [28, 52])
-def test_a_batch_that_finds_too_little_memory_is_written_again_and_no_value_gets_into_another_row(
+def test_a_batch_that_lacks_memory_is_retried_and_no_value_gets_into_another_row(
     limit: int, file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when a column has become wider since, which takes more memory for itself alone."""
+    """Also after a column was widened, which takes more memory than any batch."""
     monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", f"'{limit}MB'")
-    monkeypatch.setattr(duckdb_engine, "MEMORY", limit)
+    monkeypatch.setattr(duckdb_engine, "MEMORY_MB", limit)
     total, names, dice = 4_000, [f"p{number}" for number in range(250)], random.Random(1)
     columns = {"id": {"type": "integer"}, **{name: {"type": ["string", "null"]} for name in names}}
     lines = []
@@ -50,21 +50,21 @@ def test_a_batch_that_finds_too_little_memory_is_written_again_and_no_value_gets
 
 
 def _limits_at_the_end(monkeypatch: pytest.MonkeyPatch, megabytes: int) -> list[str]:
-    """What DuckDB may take at the end of each run that begins with so much."""
+    """Collect DuckDB's memory limit at the end of each run; each begins with this limit."""
     monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", f"'{megabytes}MB'")
-    monkeypatch.setattr(duckdb_engine, "MEMORY", megabytes)
+    monkeypatch.setattr(duckdb_engine, "MEMORY_MB", megabytes)
     limits: list[str] = []
     close = DuckDBEngine.close
 
-    def noted(engine: DuckDBEngine) -> None:
+    def close_and_note(engine: DuckDBEngine) -> None:
         limits.append(engine.query("SELECT current_setting('memory_limit')")[0][0])
         close(engine)
 
-    monkeypatch.setattr(DuckDBEngine, "close", noted)
+    monkeypatch.setattr(DuckDBEngine, "close", close_and_note)
     return limits
 
 
-def test_changes_all_over_a_large_table_take_the_memory_that_marks_of_its_rows_need_and_no_more(
+def test_many_changes_in_a_large_table_raise_the_memory_limit_only_for_deletion_marks(
     file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     total, limits = 3_000_000, _limits_at_the_end(monkeypatch, 24)
@@ -84,23 +84,23 @@ def test_changes_all_over_a_large_table_take_the_memory_that_marks_of_its_rows_n
 
 
 def _row_groups(file: DuckDBWarehouse, table: str) -> list[int]:
-    """How many rows each row group of the table holds, the dead ones too."""
+    """The number of rows in each row group of the table, dead rows included."""
     sql = f"SELECT max(count) FROM pragma_storage_info('{table}') GROUP BY row_group_id ORDER BY row_group_id"
     with duckdb.connect(str(file.path), read_only=True) as connection:
         return [count for (count,) in connection.execute(sql).fetchall()]
 
 
-def _load_and_delete(file: DuckDBWarehouse, parts_dead: int) -> None:
-    """Leave three row groups, of which so many quarters are dead."""
+def _load_and_delete(file: DuckDBWarehouse, quarters: int) -> None:
+    """Leave three row groups in which this many quarters of the rows are dead."""
     load(file, numbers(100))
     with duckdb.connect(str(file.path), config={"max_vacuum_tasks": 0}) as connection:
         for first, last in ((100, 60_000), (60_000, 150_000)):
             connection.execute(f"INSERT INTO melty.numbers (id, v) SELECT i, 'v' || i FROM range({first}, {last}) t(i)")
             connection.execute("CHECKPOINT")
-        connection.execute(f"DELETE FROM melty.numbers WHERE id >= 100 AND id % 4 < {parts_dead}")
+        connection.execute(f"DELETE FROM melty.numbers WHERE id >= 100 AND id % 4 < {quarters}")
 
 
-def test_who_stops_a_run_does_not_wait_for_compaction(file: DuckDBWarehouse, start_target: StartTarget) -> None:
+def test_a_run_that_is_stopped_does_not_compact(file: DuckDBWarehouse, start_target: StartTarget) -> None:
     _load_and_delete(file, 3)
     process = start_target(warehouse=file.url, commit_interval_seconds=0.05)
     assert process.stdin is not None
@@ -116,12 +116,12 @@ def test_who_stops_a_run_does_not_wait_for_compaction(file: DuckDBWarehouse, sta
     assert len(_row_groups(file, "melty.numbers")) == 1
 
 
-@pytest.mark.parametrize(("parts_dead", "groups"), [(3, 1), (1, 3)])
-def test_a_file_of_more_dead_rows_than_live_ones_is_compacted(
-    parts_dead: int, groups: int, file: DuckDBWarehouse
+@pytest.mark.parametrize(("quarters_dead", "groups"), [(3, 1), (1, 3)])
+def test_a_file_with_more_dead_rows_than_live_rows_is_compacted(
+    quarters_dead: int, groups: int, file: DuckDBWarehouse
 ) -> None:
-    """At the end of the next run; with fewer the run leaves the old row groups alone."""
-    _load_and_delete(file, parts_dead)
+    """At the end of the next run; with fewer dead rows the run leaves the old row groups alone."""
+    _load_and_delete(file, quarters_dead)
     alive = file.query("SELECT id, v FROM melty.numbers ORDER BY id")
     load(file, numbers(100))
     assert len(_row_groups(file, "melty.numbers")) == groups
@@ -144,14 +144,16 @@ def test_a_file_is_compacted_with_the_memory_of_a_load_if_that_is_enough(
     alive = [file.query(sql) for sql in queries]
     limits = _limits_at_the_end(monkeypatch, limit)
     load(file, numbers(100))
-    assert [limit.endswith("MiB") for limit in limits] == [is_enough]  # without one it is most of the machine's
+    assert [limit.endswith("MiB") for limit in limits] == [
+        is_enough
+    ]  # without a limit of ours it is most of the machine's memory
     assert len(_row_groups(file, "melty.numbers")) == 1
     assert [file.query(sql) for sql in queries] == alive
 
 
 @pytest.mark.slow
-def test_a_file_of_many_small_pieces_is_compacted(file: DuckDBWarehouse) -> None:
-    """Every run leaves a row group; that of a wide table needs a directory of hundreds of entries."""
+def test_a_file_of_many_small_row_groups_is_compacted(file: DuckDBWarehouse) -> None:
+    """Every run leaves a row group, and that of a wide table has a directory of hundreds of entries."""
     columns = ", ".join(f"c{i} VARCHAR" for i in range(300))
     with duckdb.connect(str(file.path), config={"max_vacuum_tasks": 0}) as connection:
         connection.execute(f"CREATE TABLE wide ({columns})")

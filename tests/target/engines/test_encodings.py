@@ -106,7 +106,7 @@ def test_names_that_the_encoding_lacks_are_fitted_names_in_every_run(
     assert [row[name] for name in row if row[name] in ("a", "b", "c")] == ["c", "a", "b"]
     assert f"the property {emoji} is in the column gre _" in caplog.text
     assert len(_rows(database, "_load_history")) == 2
-    with pytest.raises(LoadError, match=r"The schema .* cannot be made"):
+    with pytest.raises(LoadError, match=r"The schema .* cannot be created"):
         TargetWarehouse(config={"warehouse": database.url, "default_target_schema": "s😀"}).run(
             io.StringIO(_lines({"k": "1"}))
         )

@@ -216,7 +216,7 @@ def test_of_keys_that_the_database_takes_for_equal_the_last_record_counts(
         _run(warehouse, _lines("t", {"k": TEXT, "v": TEXT}, records, "k"))
         rows = sorted((row["k"], row["v"]) for row in warehouse.rows("t"))
         assert rows == [("BOB", "3"), ("eve", "1")]
-    assert "keys that PostgreSQL takes for equal are one row" in caplog.text
+    assert "keys that PostgreSQL considers equal share one row" in caplog.text
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

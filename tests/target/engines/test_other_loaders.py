@@ -182,7 +182,7 @@ def test_columns_of_every_type_keep_what_they_hold_and_take_what_comes(file: Duc
     assert told == {name: column[4:] for name, column in COLUMNS.items()}
 
 
-#: Of a key's column its type and the values that are there; what the stream says and sends for each of them.
+#: The type of a key column, its existing values, and the schema and value that the stream sends for each of them.
 KEYS: dict[str, tuple[str, list[str], dict[str, Any], list[Any]]] = {
     "double": ("DOUBLE", ["1", "2.5"], NUMBER, [1, 2.5]),
     "double and integers": ("DOUBLE", ["1", "2"], INTEGER, [1, 2]),
@@ -241,7 +241,7 @@ def test_a_key_finds_its_row_whatever_its_type_and_case(
     )
     records = [[{"id": value, "v": text} for value in sent] for text in ("first", "second")]
     if constraint and name in NO_KEYS:
-        with pytest.raises(LoadError, match="index or a key is on the table"):
+        with pytest.raises(LoadError, match="because the table has an index or a key"):
             load(file, ["id"], {"id": schema, "v": TEXT}, *records[0])
         assert [row["v"] for row in file.rows("t")] == ["old", "old"]
         return
@@ -252,7 +252,7 @@ def test_a_key_finds_its_row_whatever_its_type_and_case(
 
 def test_an_integer_that_a_key_of_somebody_else_does_not_hold_is_rejected(file: DuckDBWarehouse) -> None:
     make(file, "CREATE TABLE melty.t (id UTINYINT PRIMARY KEY, v VARCHAR)")
-    with pytest.raises(RejectedRecordsError, match="DuckDB refuses a value of it"):
+    with pytest.raises(RejectedRecordsError, match="DuckDB refuses one of its values"):
         load(file, ["id"], {"id": INTEGER, "v": TEXT}, {"id": 1, "v": "a"}, {"id": 256, "v": "b"})
     assert [row["v"] for row in file.rows("t")] == ["a"]
 

@@ -41,13 +41,13 @@ def database(postgres_url: str) -> PostgresWarehouse:
 
 #: What a trigger says in another language, by its SQLSTATE, and what the user is told.
 ADVICE = {
-    "25006": "name the primary server in the setting warehouse",
-    "40001": "another session was in the way; run again",
-    "40P01": "another session was in the way; run again",
-    "42501": "has the grants that the role needs",
+    "25006": "set the URL of the primary server",
+    "40001": "another session interfered; run again",
+    "40P01": "another session interfered; run again",
+    "42501": "lists the grants that the role needs",
     "53100": "make room on the server's disk",
     "53200": "give the server more memory",
-    "55P03": "another session holds a lock on the table",
+    "55P03": "another session held a lock on the table",
     "57014": "statement_timeout",
     "0A000": "drop the view, run again, and create it again",
     "55000": "REPLICA IDENTITY FULL",
@@ -104,7 +104,7 @@ def test_a_publication_without_replica_identity_is_a_sentence(hard_delete: bool,
 
 
 SETTINGS = {
-    "read only": ("default_transaction_read_only", "on", "the server takes no writes: name the primary"),
+    "read only": ("default_transaction_read_only", "on", "the server accepts no writes: set the URL of the primary"),
     "statement timeout": ("statement_timeout", "1", "statement_timeout ran out"),
 }
 
@@ -134,7 +134,7 @@ def test_too_few_connections_and_rights_are_sentences(few: str, database: Postgr
         _load(few, {"id": 2})
     role = few.partition("//")[2].partition(":")[0]
     database.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
-    with pytest.raises(LoadError, match=r"has the grants that the role needs \(SQLSTATE 42501\)"):
+    with pytest.raises(LoadError, match=r"lists the grants that the role needs \(SQLSTATE 42501\)"):
         _load(few, {"id": 2})
 
 
@@ -146,6 +146,8 @@ def test_a_replica_is_refused_to_write_before_the_first_row_and_can_be_read() ->
         server.own("standby.signal", "")
         server.start()
         for dry_run in (False, True):
-            with pytest.raises(LoadError, match="name the primary server in the setting warehouse, not a replica"):
+            with pytest.raises(
+                LoadError, match="set the URL of the primary server, not of a replica, in the setting warehouse"
+            ):
                 _load(database.url, {"id": 2}, dry_run=dry_run)
         assert database.rows("t") == [{"id": 1, "n": 1}]

@@ -107,8 +107,8 @@ PARAMETERS = {
     "prepare_threshold": ({"prepare_threshold": "0"}, None),
     "libpq's own": ({"application_name": "meltano", "keepalives": "1", "connect_timeout": "10"}, None),
     "unknown": ({"statement_cache_size": "0", "pgbouncer": "true"}, "know: pgbouncer, statement_cache_size. Take"),
-    "of psycopg": ({"autocommit": "true"}, "know: autocommit. Take them out"),
-    "odd": ({"hunter2@ho st": "x"}, "know: one with an odd name. Take"),
+    "of psycopg": ({"autocommit": "true"}, "know: autocommit. Remove them"),
+    "odd": ({"hunter2@ho st": "x"}, "know: one whose name is not a word. Remove"),
 }
 
 
@@ -150,7 +150,7 @@ def test_a_session_that_the_server_ends_when_idle_is_opened_again(
     process.communicate(timeout=30)
     said = (tmp_path / "stderr").read_text()
     assert process.returncode == 0, said
-    assert ("it is open again" in said) is (timeout == "idle_session_timeout")
+    assert ("it was reopened" in said) is (timeout == "idle_session_timeout")
     assert assert_consistent(warehouse, 300) == 300
     assert {row["status"] for row in warehouse.rows("_load_history")} == {"success"}
 

@@ -160,7 +160,7 @@ def test_a_warehouse_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cases = {
         f"duckdb:///{tmp_path}/notes.duckdb": "notes.duckdb is not a DuckDB database",
-        f"duckdb:///{tmp_path}/file/w.duckdb": "folder of the DuckDB file .*file/w.duckdb cannot be made",
+        f"duckdb:///{tmp_path}/file/w.duckdb": "folder of the DuckDB file .*file/w.duckdb cannot be created",
         f"duckdb:///{tmp_path}": "cannot be opened",
         "postgresql://me:hunter2@127.0.0.1:1/db": "127.0.0.1:1/db cannot be reached",
     }

@@ -159,7 +159,7 @@ def test_what_somebody_else_made_is_left_alone(warehouse: Warehouse, caplog: pyt
     _do(warehouse, "CREATE SCHEMA live", "CREATE VIEW live.things AS SELECT 42 AS mine")
     _run(warehouse, _things({"id": "a"}))
     assert warehouse.rows("live.things") == [{"mine": 42}]
-    assert "The view live.things is not made: something else has its name" in caplog.text
+    assert "The view live.things is not created: another object has its name" in caplog.text
 
 
 def test_a_users_view_on_ours_is_never_destroyed(warehouse: Warehouse) -> None:
@@ -170,7 +170,7 @@ def test_a_users_view_on_ours_is_never_destroyed(warehouse: Warehouse) -> None:
     assert "more" in warehouse.rows("live.things")[0]
     widened = _things({"id": "c", "n": "three"}, n=TEXT, more=TEXT)
     if warehouse.engine == "postgres":
-        with pytest.raises(LoadError, match="other objects depend on it; drop what was built on it, run again"):
+        with pytest.raises(LoadError, match="other objects depend on it; drop the dependent objects, run again"):
             _run(warehouse, widened)
         assert len(warehouse.rows("live.mine")) == 2
         _do(warehouse, "DROP VIEW live.mine")
@@ -217,7 +217,7 @@ def test_views_that_may_not_be_made_are_told_and_the_rows_are_there(
     url = f"postgresql://{role}:choose-one@{postgres_url.split('@')[1]}"
     _run(warehouse, _things({"id": "a"}), url=url)
     assert len(warehouse.rows("crm.things")) == 1
-    assert "The view live.things cannot be made or changed: permission denied" in caplog.text
+    assert "The view live.things cannot be created or changed: permission denied" in caplog.text
     _do(warehouse, f"CREATE SCHEMA live AUTHORIZATION {role}")
     _run(warehouse, _things({"id": "a"}), url=url)
     assert len(warehouse.rows("live.things")) == 1

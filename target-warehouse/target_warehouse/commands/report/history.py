@@ -247,7 +247,7 @@ def _history(
     Columns that the table of an older release lacks are None. A run that is not alive any more is not running.
     """
     there = engine.column_types(schema, table)
-    is_dead = f"status = '{RUNNING}' AND NOT ({engine.is_alive})"
+    is_dead = f"status = '{RUNNING}' AND NOT ({engine.alive_condition})"
     special = {
         "status": f"CASE WHEN {is_dead} THEN '{INTERRUPTED}' ELSE status END",
         "error": f"CASE WHEN {is_dead} THEN '{KILLED}' ELSE error END",

@@ -1,4 +1,4 @@
-"""What a column of a DuckDB table becomes when it has to hold what a stream sends, whoever made it, and how."""
+"""How a column of a DuckDB table, whichever program created it, is widened to hold what a stream sends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ COLUMN_TYPES = {
     "uuid": "UUID",
     "date-time": "TIMESTAMP",
 }
-#: These may be a key of somebody else's table, of which DuckDB cannot change the type: what does not fit is rejected.
+#: Types that a key of another program's table may have. DuckDB cannot change a key's type: values out of range are
+#: rejected.
 _NARROW_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _DECIMAL = "decimal(38,18)"
 _EXACT = ("hugeint", "uhugeint", "ubigint", "bignum", "decimal")
@@ -48,9 +49,10 @@ def alter(
     *,
     is_needed: bool,
 ) -> None:
-    """Have a column, given with its type, of the table with this quoted name hold another type too, without loss.
+    """Widen a column, given as (name, type), of the table with this quoted name to hold the type `wanted` too.
 
-    Unless a value that it does not hold is there (`is_needed`), a UUID stays one, and an integer that is a key.
+    Nothing is lost. A UUID column, and an integer column that is a key, change only if `is_needed`: a value came that
+    they do not hold.
 
     Raises:
         LoadError: DuckDB cannot change the column.
@@ -65,10 +67,10 @@ def alter(
         wider = "varchar"
     if wider == existing.lower():
         return
-    told = f"The column {column[0]} of the table {table.name} is of type {existing}"
+    subject = f"The column {column[0]} of the table {table.name} is of type {existing}"
     value = converted(name, existing, wider)
-    if is_nested(existing.lower()) and has(is_no_json(value)):
-        msg = f"{told} and would become JSON, but holds NaN or Infinity, which JSON does not have: replace them."
+    if is_nested(existing.lower()) and has(is_invalid_json(value)):
+        msg = f"{subject} and would become JSON, but holds NaN or Infinity, which JSON does not have: replace them."
         raise LoadError(msg)
     if wider == "varchar":
         check_as_texts(
@@ -85,23 +87,23 @@ def alter(
         if not is_needed and wanted == "BIGINT" and existing in _NARROW_INTEGERS:
             return
         msg = (
-            f"{told}, which does not hold what the stream sends, and cannot become {wider}, as an index or a key is on "
-            "the table: drop that, or load into another table."
+            f"{subject}, which does not hold what the stream sends, and cannot become {wider} because the table has an "
+            "index or a key: drop it, or load into another table."
         )
         raise LoadError(msg) from error
     report_wider(table, column[0], existing, wider)
 
 
 def wider_type(existing: str, wanted: str, has: Callable[[str], bool], name: str) -> str:
-    """The type, in lower case, of the quoted column `name` that holds what is there and what the stream wants to add.
+    """The type, in lower case, that holds both the values of the quoted column `name` and the stream's.
 
-    `has` says whether the table has a row for which a condition is true: exact numbers become decimals if all fit.
+    `has` says whether a row of the table meets a condition: exact numbers become decimals if every value fits.
     """
-    kind, numbers = existing.lower(), ("bigint", _DECIMAL)
-    if kind == "float" and wanted.lower() in numbers:
+    existing_type, numbers = existing.lower(), ("bigint", _DECIMAL)
+    if existing_type == "float" and wanted.lower() in numbers:
         return "double"
     wider = widened(existing, wanted, number=_DECIMAL, json="json", text="varchar")
-    if wider == "varchar" and wanted.lower() in numbers and kind.startswith(_EXACT):
+    if wider == "varchar" and wanted.lower() in numbers and existing_type.startswith(_EXACT):
         tried = f"TRY_CAST({name} AS {_DECIMAL})"
         if not has(f"{name} IS NOT NULL AND ({tried} IS NULL OR CAST({tried} AS {existing}) <> {name})"):
             return _DECIMAL
@@ -109,21 +111,21 @@ def wider_type(existing: str, wanted: str, has: Callable[[str], bool], name: str
 
 
 def converted(name: str, existing: str, wider: str) -> str:
-    """The expression of a quoted column in its new type: exactly the same values, and equal ones as equal texts."""
-    kind = existing.lower()
-    if wider == "varchar" and (kind == "json" or is_nested(kind)):
+    """The expression that converts a quoted column to its new type exactly; equal values become equal texts."""
+    existing = existing.lower()
+    if wider == "varchar" and (existing == "json" or is_nested(existing)):
         return _json_as_text(f"to_json({name})")
-    if is_nested(kind):
+    if is_nested(existing):
         return f"CAST(to_json({name}) AS {wider})"
     if wider == "varchar":
-        return _as_text(name, kind)
-    if kind == "float":  # by its digits: 0.1 stays 0.1
+        return _as_text(name, existing)
+    if existing == "float":  # by its digits: 0.1 stays 0.1
         return f"CAST(CAST({name} AS VARCHAR) AS {wider})"
     return f"CAST({name} AS {wider})"
 
 
 def _json_as_text(value: str) -> str:
-    """The expression of a JSON as the text that a column of text has of it: of a text what is in its quotes."""
+    """The expression that converts JSON to the text that the target writes: strings without their quotes."""
     text = f"CAST({value} AS VARCHAR)"
     return (
         f"CASE WHEN json_type({value}) = 'VARCHAR' THEN {value} ->> '$'"
@@ -132,24 +134,24 @@ def _json_as_text(value: str) -> str:
     )
 
 
-def _as_text(name: str, kind: str) -> str:
-    """The expression of a column's values as the target writes them into a column of text."""
+def _as_text(name: str, column_type: str) -> str:
+    """The expression that converts a column to the text that the target writes."""
     text = f"CAST({name} AS VARCHAR)"
-    if kind.startswith("decimal"):
-        return comparable(name, kind, as_text=True)
-    if kind in ("double", "float"):
+    if column_type.startswith("decimal"):
+        return comparable(name, column_type, as_text=True)
+    if column_type in ("double", "float"):
         return f"CASE WHEN isfinite({name}) THEN {_plain_digits(name)} ELSE {text} END"
-    if kind.endswith("with time zone"):  # the session's is UTC
+    if column_type.endswith("with time zone"):  # the session's time zone is UTC
         return f"regexp_replace({text}, '[+]00$', '')"
-    return f"lower(hex({name}))" if kind == "blob" else text
+    return f"lower(hex({name}))" if column_type == "blob" else text
 
 
 def _plain_digits(name: str) -> str:
-    """The expression of a finite double, whose text is such as 5.0 or 1.5e+16, in digits without an exponent."""
+    """The expression that writes a finite double, in text 5.0 or 1.5e+16, in digits without an exponent."""
     text = f"CAST({name} AS VARCHAR)"
     whole, exponent = f"regexp_extract({text}, '[0-9]+')", f"regexp_extract({text}, 'e(.+)$', 1)"
     digits = f"({whole} || regexp_extract({text}, '[.]([0-9]+)', 1))"
-    point = f"(length({whole}) + coalesce(TRY_CAST({exponent} AS INTEGER), 0))"  # so many digits are before it
+    point = f"(length({whole}) + coalesce(TRY_CAST({exponent} AS INTEGER), 0))"  # the number of digits before it
     before, after = f"repeat('0', 1 - {point})", f"repeat('0', {point} - length({digits}))"
     padded, place = f"({before} || {digits} || {after})", f"greatest({point}, 1)"
     plain = f"left({padded}, {place}) || '.' || substr({padded}, {place} + 1)"
@@ -158,46 +160,46 @@ def _plain_digits(name: str) -> str:
 
 
 def check_objects(connection: duckdb.DuckDBPyConnection, where: str, table: Table) -> None:
-    """Check that the keys of the table with this quoted name that are objects or lists are spelled as the target does.
+    """Check that keys that are objects or lists, in the table with this quoted name, are spelled as the target does.
 
     Raises:
-        LoadError: others or an older release wrote one in another way; to DuckDB that is another key.
+        LoadError: another program or an older release spelled one differently; to DuckDB that is another key.
     """
     for column in table.key_columns:
         if column.kind != "json":
             continue
         text = f"CAST({identifier(column.name)} AS VARCHAR)"
-        found = connection.execute(f"SELECT DISTINCT {text} FROM {where} WHERE trim({text})[1] IN ('{{', '[')")  # noqa: S608
-        if any(_is_spelled_in_another_way(text) for (text,) in found.fetchall()):
+        keys = connection.execute(f"SELECT DISTINCT {text} FROM {where} WHERE trim({text})[1] IN ('{{', '[')")  # noqa: S608
+        if any(_is_respelled(text) for (text,) in keys.fetchall()):
             msg = (
-                f"The key {column.name} of the table {table.name} is an object or a list, and a row has it in another "
-                "spelling than the target's, with sorted members and no blanks: rows would be doubled. Spell the "
-                "column so, or rename or empty the table and load everything again."
+                f"The key {column.name} of the table {table.name} is an object or a list, and a row does not spell it "
+                "as the target does, with sorted members and no blanks: rows would be duplicated. Change the spelling "
+                "of the values, or rename or empty the table and load everything again."
             )
             raise LoadError(msg)
 
 
-def _is_spelled_in_another_way(text: str) -> bool:
+def _is_respelled(text: str) -> bool:
     try:
         value = json.loads(text, parse_float=Decimal, parse_int=Decimal)
     except ValueError:
-        return False  # a text that is no JSON is no object
+        return False  # text that is not JSON is not an object
     return bool(CONVERTERS["json of a key"](value) != text)
 
 
-def is_no_json(value: str) -> str:
-    """The condition that a JSON of DuckDB's is none: it writes NaN and Infinity as they are (observed, 2.0.0)."""
+def is_invalid_json(value: str) -> str:
+    """The condition that DuckDB's JSON is invalid: it writes NaN and Infinity as such (observed, 2.0.0)."""
     without_texts = f"""regexp_replace(CAST({value} AS VARCHAR), '"(\\\\.|[^"\\\\])*"', '', 'g')"""
     return f"regexp_matches({without_texts}, '[NI]')"
 
 
-def comparable(column: str, kind: str, *, as_text: bool) -> str:
-    """The expression that a column of a type of DuckDB's or Arrow's is compared by; see the protocol."""
+def comparable(column: str, column_type: str, *, as_text: bool) -> str:
+    """The expression by which a column of a DuckDB or Arrow type is compared; see the protocol."""
     if not as_text:
         return column
-    kind, text = kind.lower(), f"CAST({column} AS VARCHAR)"
-    if kind.startswith("decimal"):  # 1.500000000000000000 is 1.5
+    column_type, text = column_type.lower(), f"CAST({column} AS VARCHAR)"
+    if column_type.startswith("decimal"):  # 1.500000000000000000 is 1.5
         return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
-    if kind.startswith("timestamp"):
+    if column_type.startswith("timestamp"):
         return f"strftime(CAST({column} AS TIMESTAMP), '%Y-%m-%d %H:%M:%S.%f')"
     return text

@@ -1,11 +1,11 @@
-"""When a DuckDB file is to be compacted: its row groups merged, without the rows that were overwritten or deleted.
+"""When to compact a DuckDB file, that is, to merge its row groups without overwritten and deleted rows.
 
-DuckDB would do some of it at every checkpoint; each merge reads and writes up to 122,880 rows again, of 250 columns in
-four seconds and 300 MB. So it is done at the end of a run only, and only when one of these is so:
+By default DuckDB does some of this at every checkpoint. A merge rewrites up to 122,880 rows, which takes four seconds
+and 300 MB at 250 columns. So a file is compacted at the end of a run only, and only if one of these is true:
 
-* more of the rows that the file holds are dead than alive. A row group without a live row costs nothing: it is
-  dropped at the next checkpoint;
-* the directories of the row groups have become a good part of the file: many small runs leave many small groups.
+* the file holds more dead rows than live rows (a row group without live rows costs nothing: the next checkpoint drops
+  it);
+* the directories of the row groups take a large share of the file, because many small runs leave many small groups.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     import duckdb
 
-#: Dead rows, and blocks of directories, that are not worth a merge.
+#: Numbers of dead rows and of directory blocks up to which a merge is not worth it.
 _FEW_ROWS, _FEW_BLOCKS = 20_000, 16
 _MOST_DIRECTORIES = 1 / 16
-_PIECES = 64  # of a block: directories are written in these
+_PIECES = 64  # per block: DuckDB writes directories in pieces of this size
 
 
 def is_due(connection: duckdb.DuckDBPyConnection, catalog: str, tables: Iterable[tuple[str | None, str]]) -> bool:
-    """Whether the file attached by this name is to be compacted, judged by these tables, each a schema and a name."""
+    """Whether to compact the file of this name; judged by these tables, each (schema, name)."""
     stored = alive = 0
     for schema, name in tables:
         stored += stored_rows(connection, catalog, schema, name)
@@ -39,7 +39,7 @@ def is_due(connection: duckdb.DuckDBPyConnection, catalog: str, tables: Iterable
 
 
 def stored_rows(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str) -> int:
-    """The rows of a table that the file holds, dead ones among them."""
+    """The number of rows of a table in the file, dead rows included."""
     return _number(
         connection,
         "SELECT estimated_size FROM duckdb_tables() "

@@ -1,7 +1,7 @@
-"""A DuckDB warehouse to try a run on: the file itself is only read, and a throw-away file takes what is written.
+"""A DuckDB warehouse for dry runs: it only reads the real file, and writes to a temporary file.
 
-A table that a stream needs is copied with all its columns, but only the values that decide what becomes of a record:
-keys, what may not be null, the mark of a deletion and the version.
+Each table that a stream needs is copied with all its columns, but only with the values that decide how a record is
+written: keys, columns that are NOT NULL, the deletion mark and the version.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _REAL = "target_warehouse_real"  # the name under which the file itself is attac
 
 
 class DuckDBShadow(DuckDBEngine):
-    """The engine on a throw-away file beside the warehouse's own, which need not exist."""
+    """The engine on a temporary file; the warehouse's own file need not exist."""
 
     def __init__(self, path: str, lock_timeout_seconds: float) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="warehouse-dry-run-")
@@ -39,7 +39,7 @@ class DuckDBShadow(DuckDBEngine):
         self._copied: dict[tuple[str | None, str], dict[str, str]] = {}
 
     def prepare(self, table: Table) -> Table:
-        """Copy the table, if it is there, and do to the copy what is to be done to the table."""
+        """Copy the table, if it exists, and prepare the copy."""
         name = fit([table.name], self.table_names(table.schema), most_bytes=None, ignores_case=True)[table.name]
         if (table.schema, name) not in self._copied:
             with self._errors(f"the table {name} cannot be copied"):
@@ -47,12 +47,12 @@ class DuckDBShadow(DuckDBEngine):
         return super().prepare(table)
 
     def table_names(self, schema: str | None) -> list[str]:
-        """The tables of a schema, those that this run would make as well."""
+        """The tables of a schema, including those that this run would create."""
         own = super().table_names(schema)
         real = tables_of(self._connection, _REAL, schema) if self._has_file else []
         return [*own, *(name for name in real if name not in own)]
 
-    def changes(self) -> list[TableChange]:
+    def planned_changes(self) -> list[TableChange]:
         """What the run would do to the tables that it prepared."""
         schemas = {
             schema
@@ -64,11 +64,11 @@ class DuckDBShadow(DuckDBEngine):
             for (schema, name), before in self._copied.items()
         ]
 
-    def tidy(self) -> None:
-        """Nothing to do: the file goes away."""
+    def compact(self) -> None:
+        """Do nothing: the file is temporary."""
 
     def close(self) -> None:
-        """Let go of the warehouse, and remove the throw-away file."""
+        """Close the warehouse and remove the temporary file."""
         super().close()
         self._folder.cleanup()
 
@@ -78,16 +78,16 @@ class DuckDBShadow(DuckDBEngine):
         if types:
             needed = {
                 column
-                for kind, column in constraints_of(self._connection, _REAL, schema, name)
-                if kind in ("NOT NULL", "PRIMARY KEY")
+                for constraint, column in constraints_of(self._connection, _REAL, schema, name)
+                if constraint in ("NOT NULL", "PRIMARY KEY")
             }
             fitted = column_names(table, types, most_bytes=None, ignores_case=True)
-            is_history = name == HISTORY  # it says which stream was loaded into which table
+            is_history = name == HISTORY  # copied whole: it says which stream was loaded into which table
             kept = set(types) if is_history else shadow_columns(types, {*(fitted[key] for key in table.keys), *needed})
             columns = ", ".join(
-                f"{column if each in kept else f'CAST(NULL AS {kind})'} AS {column}"
-                for each, kind in types.items()
-                for column in [identifier(each)]
+                f"{quoted if column in kept else f'CAST(NULL AS {column_type})'} AS {quoted}"
+                for column, column_type in types.items()
+                for quoted in [identifier(column)]
             )
             where = identifier(schema or "main", name)
             if schema:

@@ -1,9 +1,9 @@
 """The DuckDB engine: one file, one writer.
 
-Files are created in the storage format of DuckDB 1.5, so that tools with an older DuckDB than ours open them. There
-is no primary key in the tables: DuckDB's key index lives in memory, slows loading, and refuses to delete and insert
-a key in one transaction; the merge keeps keys unique, and a file has a single writer. While a writer has the file
-open no other process can even read it: opening waits for `lock_timeout_seconds`, then says so.
+Files are created in the storage format of DuckDB 1.5, so that tools with an older DuckDB than ours open them. Tables
+have no primary key: DuckDB's key index is kept in memory, slows loading, and does not allow a key to be deleted and
+inserted in one transaction. The merge keeps keys unique, and a file has a single writer. While a writer has the file
+open, no other process can even read it: opening waits for `lock_timeout_seconds`, then fails.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from target_warehouse.engines.duckdb.columns import COLUMN_TYPES, alter, check_o
 from target_warehouse.engines.duckdb.compaction import is_due, stored_rows
 from target_warehouse.engines.duckdb.file import (
     CATALOG,
-    LOG,
-    MEMORY,
-    NO_LOG,
+    MEMORY_MB,
+    NO_WAL,
     REMEDY,
+    WAL_LIMIT,
     attach,
     check_no_view,
     columns_of,
     constraints_of,
     generated_of,
     open_file,
+    reason_without_value,
     tables_of,
-    told_of_data,
 )
 from target_warehouse.engines.duckdb.transaction import STAGE, DuckDBTransaction
 from target_warehouse.engines.duckdb.views import Comments, comment_on, make_views
@@ -50,17 +50,23 @@ if TYPE_CHECKING:
     from target_warehouse.tables.table import Table
 
 logger = logging.getLogger("target-warehouse")
-_MANY_ROWS = 20_000  # compress as well as a row group of DuckDB's own size
-_MUCH = 12_000_000  # bytes of Arrow; to compress so much better, with more of it, takes DuckDB a quarter longer
-#: DuckDB keeps what it knows of every column of every row group that it has written, a kilobyte or more and beyond its
-#: limit, until the file is detached; so that is done after commits of so many columns, some ten megabytes.
+#: A batch of this many rows, or of this many bytes in Arrow, is written straight into the file, not through the log.
+#: This many rows compress as well as a row group of DuckDB's default size. A higher limit in bytes would compress
+#: better, but load a quarter slower.
+_DIRECT_WRITE_ROWS = 20_000
+_DIRECT_WRITE_BYTES = 12_000_000
+#: For every column of every row group that it has written, DuckDB keeps a kilobyte or more in memory, beyond its limit,
+#: until the file is detached. So the file is detached and attached again after commits of this many columns, which is
+#: some ten megabytes.
 _MOST_COLUMNS_COMMITTED = 20_000
 
-#: What DuckDB keeps in memory, until a commit, for a row of a table in which some of every 2,048 rows are deleted.
+#: The memory that DuckDB needs until a commit, for each row of a table in which some of every 2,048 rows are deleted.
 _BYTES_OF_A_MARK = 11
-_MEMORY_BESIDE_MARKS = 18  # megabytes; with less, such a batch of narrow rows fails, with more DuckDB keeps the file
+#: The memory for the rest, in megabytes. With less, such a batch of narrow rows fails; with more, DuckDB keeps the file
+#: in memory.
+_MEMORY_BESIDE_MARKS = 18
 
-#: What a commit says that found no room to work the log into the file; nothing of it is kept then (observed).
+#: The error of a commit that has no room to checkpoint the log into the file; nothing of it is kept (observed).
 _CHECKPOINT_FAILED = "Checkpoint failed"
 
 _ABOUT_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ConversionException)
@@ -74,41 +80,41 @@ class DuckDBEngine:
     stores_unicode = True
     most_name_bytes: int | None = None
     ignores_case = True
-    least_chunk = 2_048  # what DuckDB deals with at a time
-    is_alive = "false"  # a file has one writer at most: who has opened it knows that nobody else is there
+    least_chunk = 2_048  # the number of rows that DuckDB processes at a time
+    alive_condition = "false"  # a file has at most one writer: while this process has it open, no other run is alive
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
         if not read_only:
             import pyarrow as pa
 
-            pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 25 MB that it does not use
+            pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own pool keeps some 25 MB that it does not use
         self._path = path
         self._lock_timeout_seconds = lock_timeout_seconds
         self._connection = open_file(path, lock_timeout_seconds, read_only=read_only)
         self._comments: Comments = {}
         self._types: dict[tuple[str | None, str], dict[str, str]] = {}
-        self._memory: int | None = MEMORY  # megabytes; None: as much as DuckDB wants
+        self._memory_mb: int | None = MEMORY_MB  # None: no limit of ours
         self._is_faulty = False
         self._columns_committed = 0  # since the file was attached
-        self._log = LOG
+        self._wal_limit = WAL_LIMIT
 
-    def hold(self, run_id: str) -> None:
-        """Nothing to do: no other process can open the file."""
+    def announce_run(self, run_id: str) -> None:
+        """Do nothing: no other process can open the file."""
 
     def lacking(self, texts: Iterable[str]) -> frozenset[str]:  # noqa: ARG002 - as the protocol has it
-        """None: text is UTF-8."""
+        """Return no character: text is UTF-8."""
         return frozenset()
 
     def escaped(self, text: str) -> str:
-        """The text: every character is stored."""
+        """Return the text unchanged: every character can be stored."""
         return text
 
     def unusable_columns(self, names: Iterable[str]) -> frozenset[str]:  # noqa: ARG002 - as the protocol has it
-        """None: DuckDB keeps no name for itself."""
+        """Return no name: DuckDB reserves none."""
         return frozenset()
 
     def place(self, schema: str | None, name: str) -> tuple[str, str]:
-        """Schema and table, as DuckDB folds them; see the protocol."""
+        """Schema and table in lower case; see the protocol."""
         where = fit([name], self.table_names(schema), most_bytes=None, ignores_case=True)[name]
         return (schema or "main").lower(), where.lower()
 
@@ -128,7 +134,7 @@ class DuckDBEngine:
             )
             check_no_view(self._connection, CATALOG, table.schema, table.name)
             existing = self.column_types(table.schema, table.name)
-            wanted = {column.name: COLUMN_TYPES[column.kind] for column in table.columns}
+            wanted_types = {column.name: COLUMN_TYPES[column.kind] for column in table.columns}
             name = self._name(table)
             known = self._known_key(table, existing)
             is_rekeyed = has_another_key(table, name, existing, known, lambda sql: bool(self.query(sql)))
@@ -136,31 +142,31 @@ class DuckDBEngine:
                 table, name, existing, lambda sql: bool(self.query(sql)), "regexp_matches({text}, {pattern})"
             )
             if not existing:
-                parts = [
-                    f"{identifier(column)} {kind}" + (" NOT NULL" if column in table.key_names else "")
-                    for column, kind in wanted.items()
+                definitions = [
+                    f"{identifier(column)} {wanted}" + (" NOT NULL" if column in table.key_names else "")
+                    for column, wanted in wanted_types.items()
                 ]
-                self._connection.execute(f"CREATE TABLE {name} ({', '.join(parts)})")
-            for column, kind in wanted.items():
+                self._connection.execute(f"CREATE TABLE {name} ({', '.join(definitions)})")
+            for column, wanted in wanted_types.items():
                 if existing and column not in existing:
-                    self._connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {kind}")
+                    self._connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {wanted}")
                 elif existing:
-                    self._alter(table, column, existing[column], kind)
+                    self._alter(table, column, existing[column], wanted)
             if is_rekeyed and is_of_a_target(existing) and not self._has_primary_key(table):
                 self._change_key(table, known)
             comment_on(self._connection, CATALOG, table, self._comments)
             check_objects(self._connection, name, table)
-            return self._as_it_is(table)
+            return self._as_stored(table)
 
     def _known_key(self, table: Table, types: Mapping[str, str]) -> list[str]:
-        """The primary key; in a target's table the columns that may not be null, which in ours are the key."""
+        """The primary key, or in a target's table the NOT NULL columns, which are the key in our tables."""
         if is_of_a_target(types) or self._has_primary_key(table):
             return self.key_names(table.schema, table.name)
         return []
 
     def _has_primary_key(self, table: Table) -> bool:
-        found = constraints_of(self._connection, CATALOG, table.schema, table.name)
-        return any(kind == "PRIMARY KEY" for kind, _ in found)
+        constraints = constraints_of(self._connection, CATALOG, table.schema, table.name)
+        return any(constraint == "PRIMARY KEY" for constraint, _ in constraints)
 
     def _change_key(self, table: Table, known: Sequence[str]) -> None:
         alter = f"ALTER TABLE {self._name(table)} ALTER COLUMN"
@@ -176,34 +182,34 @@ class DuckDBEngine:
                 column = table.by_property[name]
                 existing = self.column_types(table.schema, table.name)[column.name]
                 self._alter(table, column.name, existing, COLUMN_TYPES[kind], is_needed=True)
-            return self._as_it_is(table)
+            return self._as_stored(table)
 
     @contextmanager
     def transaction(self) -> Iterator[DuckDBTransaction]:
         """A transaction; see the protocol."""
         if self._columns_committed >= _MOST_COLUMNS_COMMITTED and not self._has_log():
-            with self._errors("it cannot be attached anew"):
+            with self._errors("it cannot be attached again"):
                 self._attach_again()
         with self._errors("a batch cannot be written"), self._enough_memory():
             self._connection.execute("BEGIN")
             try:
                 transaction = DuckDBTransaction(self._connection, self._types)
                 yield transaction
-                self._choose_log(transaction.rows_appended, transaction.bytes_appended)
+                self._choose_wal_limit(transaction.rows_appended, transaction.bytes_appended)
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._roll_back()
-                self._connection.unregister(STAGE)  # not before: a transaction that failed takes no command
+                self._connection.unregister(STAGE)  # only now: a failed transaction accepts no statement
                 raise
-        # Of the widest table: which one was written is not known here.
+        # Counts the columns of the widest table, because the table that was written is not known here.
         self._columns_committed += max(map(len, self._types.values()), default=0)
 
-    def _choose_log(self, rows: int, size: int) -> None:
-        """Let a commit of enough for a row group of its own go into the file, and not through the log."""
-        wanted = NO_LOG if rows >= _MANY_ROWS or size >= _MUCH else LOG
-        if wanted != self._log:
-            self._connection.execute(f"SET checkpoint_threshold = '{wanted}'")
-            self._log = wanted
+    def _choose_wal_limit(self, rows: int, size: int) -> None:
+        """Write a commit that is large enough for its own row group straight into the file."""
+        limit = NO_WAL if rows >= _DIRECT_WRITE_ROWS or size >= _DIRECT_WRITE_BYTES else WAL_LIMIT
+        if limit != self._wal_limit:
+            self._connection.execute(f"SET checkpoint_threshold = '{limit}'")
+            self._wal_limit = limit
 
     @contextmanager
     def _enough_memory(self) -> Iterator[None]:
@@ -212,36 +218,36 @@ class DuckDBEngine:
         except (duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
             if not _lacks_memory(error):
                 raise
-            self._connection.execute("RESET memory_limit")  # a log is read again when the file is attached
-            self._attach_again()  # also if nothing helps: the history is still to be written
-            if self._memory is None:
+            self._connection.execute("RESET memory_limit")  # attaching the file replays its log
+            self._attach_again()  # even without a retry: load history must still be written
+            if self._memory_mb is None:
                 raise
-            msg = f"DuckDB file {self._path}: a batch needs more memory than {self._memory} MB."
+            msg = f"DuckDB file {self._path}: a batch needs more memory than {self._memory_mb} MB."
             marked = max((stored_rows(self._connection, CATALOG, *place) for place in self._types), default=0)
             needed = _MEMORY_BESIDE_MARKS + marked * _BYTES_OF_A_MARK // 1_000_000
-            self._memory = needed if needed > self._memory else None
+            self._memory_mb = needed if needed > self._memory_mb else None
             self._limit_memory()
             raise RetryTransactionError(msg) from error
 
     def _limit_memory(self) -> None:
-        if self._memory is not None:
-            self._connection.execute(f"SET memory_limit = '{self._memory}MB'")
+        if self._memory_mb is not None:
+            self._connection.execute(f"SET memory_limit = '{self._memory_mb}MB'")
 
     def _attach_again(self) -> None:
-        """Forget what DuckDB has in memory of the file, and have it as the last commit left it.
+        """Detach and attach the file, so that DuckDB has it in memory as the last commit left it.
 
-        An append that finds no room leaves the first columns longer than the others, also when it is rolled back: the
-        values of the rows that follow would get into each other's rows (observed, 2.0.0). Nothing may be uncommitted.
+        After an append that ran out of memory the first columns are longer than the others, even after a rollback:
+        later rows would get values of other rows (observed, 2.0.0). Nothing may be uncommitted.
 
         Raises:
-            ConnectionFailedError: another process has taken the file in between, and keeps it.
-            LoadError: another process took it and has changed our tables.
+            ConnectionFailedError: another process opened the file in between, and still has it open.
+            LoadError: another process opened the file and changed our tables.
         """
         self._connection.execute("USE memory")
         self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         self._connection.execute(f"DETACH {identifier(CATALOG)}")
         self._connection.execute("PRAGMA enable_checkpoint_on_shutdown")
-        self._is_faulty = True  # until it is attached: there is nothing to write to, or to compact
+        self._is_faulty = True  # until the file is attached there is nothing to write to or compact
         attach(self._connection, self._path, CATALOG, self._lock_timeout_seconds, read_only=False)
         self._is_faulty = False
         self._columns_committed = 0
@@ -251,23 +257,23 @@ class DuckDBEngine:
             raise LoadError(msg)
 
     def _has_log(self) -> bool:
-        """Whether there are commits that are not worked into the file, which would be read again to attach it."""
+        """Whether the log holds commits that are not yet in the file; attaching the file would replay them."""
         log = Path(f"{self._path}.wal")
         return log.exists() and log.stat().st_size > 0
 
     def table_exists(self, schema: str | None, name: str) -> bool:
-        """Whether there is such a table."""
+        """Whether the table exists."""
         return bool(self.column_types(schema, name))
 
     def key_names(self, schema: str | None, name: str) -> list[str]:
-        """The primary key, or the columns that may not be null: in the tables of this target these are the keys."""
-        found = constraints_of(self._connection, CATALOG, schema, name)
-        primary = [column for kind, column in found if kind == "PRIMARY KEY"]
-        return primary or [column for kind, column in found if kind == "NOT NULL"]
+        """The primary key, or else the NOT NULL columns, which are the key in the tables of this target."""
+        constraints = constraints_of(self._connection, CATALOG, schema, name)
+        primary = [column for constraint, column in constraints if constraint == "PRIMARY KEY"]
+        return primary or [column for constraint, column in constraints if constraint == "NOT NULL"]
 
-    def comparable(self, column: str, kind: str, *, as_text: bool) -> str:
-        """The expression that a column is compared by; see the protocol."""
-        return comparable(column, kind, as_text=as_text)
+    def comparable(self, column: str, column_type: str, *, as_text: bool) -> str:
+        """The expression by which a column is compared; see the protocol."""
+        return comparable(column, column_type, as_text=as_text)
 
     @contextmanager
     def read(
@@ -288,43 +294,43 @@ class DuckDBEngine:
             ).to_arrow_reader()
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a SELECT; unqualified schemas are the file's."""
+        """The rows of a SELECT; schemas without a database are the file's."""
         with self._errors("a query failed"):
             self._connection.execute(f"USE {identifier(CATALOG)}")
             try:
                 return self._connection.execute(sql).fetchall()
-            finally:  # the file may have to be attached anew, which is not possible while it is in use
+            finally:  # the file cannot be detached while it is the current database
                 self._connection.execute("USE memory")
 
     def close(self) -> None:
-        """Let go of the file; one that could not be read or written is left as it is."""
+        """Close the file; after a read or write error it is left as it is."""
         with suppress(duckdb.Error):
             if self._is_faulty:
                 self._connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         self._connection.close()
 
-    def changes(self) -> list[TableChange] | None:
-        """None: what is done here is done."""
+    def planned_changes(self) -> list[TableChange] | None:
+        """Return None: this is no dry run."""
         return None
 
     def make_views(self, schema: str, views_schema: str) -> None:
-        """Views of live rows; see the protocol."""
+        """Create views of live rows; see the protocol."""
         if views_schema:
             make_views(self._connection, CATALOG, schema, views_schema)
 
-    def tidy(self) -> None:
-        """Compact the file if most of its rows are dead ones, or if it is in small pieces."""
+    def compact(self) -> None:
+        """Compact the file if most of its rows are dead, or if its row groups are small."""
         if self._is_faulty or not self._types:
             return
         try:
             if is_due(self._connection, CATALOG, self._types):
                 self._connection.execute("RESET max_vacuum_tasks")
-                self._compact()
+                self._checkpoint()
         except (duckdb.Error, WarehouseError) as error:
             reason = str(error).splitlines()[0].rstrip(".")
             logger.warning("DuckDB file %s: it cannot be compacted: %s. Nothing is lost.", self._path, reason)
 
-    def _compact(self) -> None:
+    def _checkpoint(self) -> None:
         checkpoint = f"CHECKPOINT {identifier(CATALOG)}"
         try:
             self._connection.execute(checkpoint)
@@ -343,7 +349,7 @@ class DuckDBEngine:
         alter(self._connection, self._name(table), table, (column, existing), wanted, is_needed=is_needed)
         self._limit_memory()
 
-    def _as_it_is(self, table: Table) -> Table:
+    def _as_stored(self, table: Table) -> Table:
         types = self.column_types(table.schema, table.name)
         self._types[table.schema, table.name] = types
         return stored_as(table, types)
@@ -367,12 +373,12 @@ class DuckDBEngine:
         try:
             yield
         except duckdb.Error as error:
-            # Conversion and constraint errors quote values; only errors of the file and the machine are passed on.
+            # Conversion and constraint errors quote values; only errors about the file or the machine are passed on.
             is_about_data = isinstance(error, _ABOUT_DATA)
-            reason = told_of_data(error) if is_about_data else str(error).splitlines()[0].rstrip(".")
+            reason = reason_without_value(error) if is_about_data else str(error).splitlines()[0].rstrip(".")
             msg = f"DuckDB file {self._path}: {what}: {reason}. Nothing of this batch was kept."
             if is_about_data:
-                raise RefusedDataError(msg, f"DuckDB refuses a value of it ({reason})") from error
+                raise RefusedDataError(msg, f"DuckDB refuses one of its values ({reason})") from error
             if isinstance(error, _ABOUT_FILE):
                 self._is_faulty = True
                 msg = f"{msg} {REMEDY}"
@@ -381,5 +387,5 @@ class DuckDBEngine:
 
 def _lacks_memory(error: duckdb.Error) -> bool:
     text = str(error)
-    told = "increasing the memory limit" in text.lower() or _CHECKPOINT_FAILED in text
-    return told or isinstance(error, duckdb.OutOfMemoryException)
+    is_named = "increasing the memory limit" in text.lower() or _CHECKPOINT_FAILED in text
+    return is_named or isinstance(error, duckdb.OutOfMemoryException)

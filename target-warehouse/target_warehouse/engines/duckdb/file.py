@@ -1,4 +1,4 @@
-"""Opening DuckDB files, with a sentence for whatever is in the way, and looking into their catalogs."""
+"""Open DuckDB files, with a clear error when that fails, and read their catalogs."""
 
 from __future__ import annotations
 
@@ -12,31 +12,33 @@ from target_warehouse.errors import ConnectionFailedError, LoadError
 from target_warehouse.tables.statements import identifier
 
 STORAGE_VERSION = "v1.5.0"
-#: The name under which the file is attached; users never see it. A schema of this name could not be told from it.
+#: The name under which the file is attached; users never see it. A schema of the same name would be ambiguous.
 CATALOG = "target_warehouse_file"
 _RETRY_SECONDS = 0.2
-#: What DuckDB may keep in memory, in megabytes; by default it takes most of the machine's. What needs more, gets more.
-MEMORY = 96
-#: How long the log may become before it is worked into the file. What is only in the log is in memory as well,
-#: uncompressed, and goes to temporary files where there is no room; a shorter log makes row groups too small for
-#: compression. The batch that makes it longer is not written to it at all.
-LOG = "48MB"
-NO_LOG = "1KB"
-#: Rows in a row group at most, half of what is usual. A batch of so many is written to the file as it is inserted, and
-#: not a second time when it is committed (observed, 2.0.0); one of 28 MB has more of them if they are narrow.
+#: DuckDB's memory limit in megabytes; by default it takes most of the machine's memory. A batch that fails for lack of
+#: memory is retried with a higher limit.
+MEMORY_MB = 96
+#: The size at which DuckDB checkpoints the write-ahead log (WAL) into the file. Data that is only in the log is also in
+#: memory, uncompressed, or in temporary files. A smaller limit makes row groups too small to compress well. The batch
+#: that exceeds the limit goes straight into the file.
+WAL_LIMIT = "48MB"
+#: A limit that every batch exceeds.
+NO_WAL = "1KB"
+#: The most rows in a row group, half of DuckDB's default. A batch of a full row group is written to the file as it is
+#: inserted, and not again when it is committed (observed, 2.0.0). A batch of 28 MB of narrow rows is larger than that.
 ROW_GROUP = 61_440
 WHILE_LOADING = {
-    "memory_limit": f"'{MEMORY}MB'",
-    "checkpoint_threshold": f"'{LOG}'",
-    # Every thread costs memory, and DuckDB inserts batches of our size in half the time with one.
+    "memory_limit": f"'{MEMORY_MB}MB'",
+    "checkpoint_threshold": f"'{WAL_LIMIT}'",
+    # Every thread costs memory, and one thread inserts batches of our size in half the time.
     "threads": "1",
-    # Working the log in would merge row groups too: each is read and written again, at 250 columns for 300 MB more.
+    # A checkpoint would also merge row groups, rewriting each, which takes 300 MB more at 250 columns.
     "max_vacuum_tasks": "0",
 }
-_WHILE_READING = {"memory_limit": "'1GB'"}  # reports and comparisons; what needs more goes to temporary files
+_WHILE_READING = {"memory_limit": "'1GB'"}  # for reports and comparisons; DuckDB spills the rest to temporary files
 
 _CONSTRAINT = re.compile(r"NOT NULL constraint failed: \S+|CHECK constraint failed on table .*")
-#: What to do about a file that cannot be read or written.
+#: Advice for a file that cannot be read or written.
 REMEDY = (
     "Make room if the disk is full; if the file is damaged, restore a backup or name another file in the setting "
     "warehouse."
@@ -44,7 +46,7 @@ REMEDY = (
 
 
 def open_file(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    """A connection with the file attached as `CATALOG`, and DuckDB set up for loading or for reading.
+    """Return a connection with the file attached as `CATALOG`, and DuckDB set up for loading or for reading.
 
     Raises:
         ConnectionFailedError: it cannot be opened.
@@ -57,7 +59,7 @@ def open_file(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duc
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            msg = f"The folder of the DuckDB file {path} cannot be made: {error.strerror}."
+            msg = f"The folder of the DuckDB file {path} cannot be created: {error.strerror}."
             raise ConnectionFailedError(msg) from error
     connection = duckdb.connect()
     attach(connection, str(file), CATALOG, lock_timeout_seconds, read_only=read_only)
@@ -70,7 +72,7 @@ def open_file(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duc
 def attach(
     connection: duckdb.DuckDBPyConnection, path: str, catalog: str, lock_timeout_seconds: float, *, read_only: bool
 ) -> None:
-    """Attach a file by this name, waiting for a process that has it open.
+    """Attach a file under this name; wait while another process has it open.
 
     Raises:
         ConnectionFailedError: it cannot be opened; the connection is closed.
@@ -78,7 +80,7 @@ def attach(
     options = "READ_ONLY"
     if not read_only:
         options = f"ROW_GROUP_SIZE {ROW_GROUP}"
-        if not Path(path).exists():  # an existing file keeps its format, which may be newer
+        if not Path(path).exists():  # an existing file keeps its storage version, which may be newer
             options += f", STORAGE_VERSION '{STORAGE_VERSION}'"
     literal = path.replace("'", "''")
     deadline = time.monotonic() + lock_timeout_seconds
@@ -117,7 +119,7 @@ def columns_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str 
 def constraints_of(
     connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str
 ) -> list[tuple[str, str]]:
-    """The kinds of constraints of a table of an attached file, each with a column that it is about."""
+    """The constraints of a table of an attached file, each as (type, column)."""
     return connection.execute(
         "SELECT constraint_type, unnest(constraint_column_names) FROM duckdb_constraints() "
         "WHERE database_name = ? AND lower(schema_name) = lower(?) AND table_name = ?",
@@ -126,7 +128,7 @@ def constraints_of(
 
 
 def generated_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str) -> list[str]:
-    """The columns of a table that DuckDB computes."""
+    """The generated columns of a table."""
     rows = connection.execute(
         "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND lower(schema_name) = lower(?) "
         "AND table_name = ? AND is_generated",
@@ -139,23 +141,23 @@ def check_no_view(connection: duckdb.DuckDBPyConnection, catalog: str, schema: s
     """Check that no view has this name.
 
     Raises:
-        LoadError: one has.
+        LoadError: a view has it.
     """
-    found = connection.execute(
+    view = connection.execute(
         "SELECT 1 FROM duckdb_views() WHERE database_name = ? AND lower(schema_name) = lower(?) "
         "AND lower(view_name) = lower(?)",
         [catalog, schema or "main", name],
     ).fetchone()
-    if found:
+    if view:
         msg = (
-            f"The table {name} of the DuckDB file cannot be made, as {name} is a view: rename it, or give the stream "
-            "another name by the setting stream_maps."
+            f"The table {name} of the DuckDB file cannot be created because {name} is a view: rename the view, or give "
+            "the stream another name in the setting stream_maps."
         )
         raise LoadError(msg)
 
 
-def told_of_data(error: duckdb.Error) -> str:
-    """What an error about a value says without the value: the constraint, or its kind alone."""
+def reason_without_value(error: duckdb.Error) -> str:
+    """The reason for an error about a value, without the value: the constraint, or the class of the error."""
     text = str(error).splitlines()[0]
     constraint = _CONSTRAINT.search(text)
     return constraint[0] if constraint else type(error).__name__
@@ -164,14 +166,14 @@ def told_of_data(error: duckdb.Error) -> str:
 def _why_not(path: str, error: duckdb.Error, *, is_locked: bool) -> str:
     if is_locked:
         return (
-            f"The DuckDB file {path} is locked by another process: while one process has it open for writing no "
+            f"The DuckDB file {path} is locked by another process: while one process has it open for writing, no "
             "other can read or write it. Close that process (a database browser, another run) and run again."
         )
     if "not a valid DuckDB" in str(error):
-        return f"The file {path} is not a DuckDB database: name another file in the setting warehouse."
+        return f"The file {path} is not a DuckDB database: set another file in the setting warehouse."
     if "Permission denied" in str(error):
         return (
-            f"The DuckDB file {path} may not be opened by this user: give it the right to read and write the file and "
-            "its folder, or name another file in the setting warehouse."
+            f"The DuckDB file {path} may not be opened by this user: grant the user read and write access to the file "
+            "and its folder, or set another file in the setting warehouse."
         )
     return f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0].rstrip('.')}. {REMEDY}"

@@ -1,4 +1,4 @@
-"""How a batch gets into a DuckDB table: by a scan of its Arrow table, after the rows with its keys are deleted."""
+"""How a batch is written to a DuckDB table: delete the rows with its keys, then insert a scan of its Arrow table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from target_warehouse.tables.table import Table
 
 STAGE = "stage"
-_MOST_READ = 50_000_000  # values of a table: 0.2 s, of 200,000 rows and 250 columns
+_MOST_READ = 50_000_000  # values of a table, as of 200,000 rows and 250 columns: reading them takes 0.2 s
 
 
 class DuckDBTransaction(SqlTransaction):
@@ -34,21 +34,21 @@ class DuckDBTransaction(SqlTransaction):
         self.rows_appended = self.bytes_appended = 0
 
     def table_name(self, table: Table) -> str:
-        """The table's name with the attached file's."""
+        """The table's full name, with the attached file."""
         return identifier(CATALOG, table.schema or "main", table.name)
 
     @contextmanager
     def staged(self, rows: pa.Table) -> Iterator[str]:
-        """DuckDB scans the Arrow table where it is."""
+        """Register the Arrow table, which DuckDB scans in place."""
         self._connection.register(STAGE, rows)
         yield identifier(STAGE)
         self._connection.unregister(STAGE)
 
     def examine(self, table: Table, stage: str, rows: pa.Table) -> None:
-        """Nothing: what DuckDB would have to round does not come here."""
+        """Do nothing: values that DuckDB would round are rejected earlier."""
 
     def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
-        """Casts to the column's own type; hexadecimal text becomes bytes."""
+        """Casts to the column's type; hexadecimal text becomes bytes."""
         types = self.types(table)
         return {
             name: f"unhex(s.{identifier(name)})"
@@ -68,7 +68,7 @@ class DuckDBTransaction(SqlTransaction):
         """Insert or overwrite by key; see the protocol."""
         if marks_deleted(table, rows) or not self.can_replace(table, rows.schema.names):
             return super().upsert(table, rows)
-        # A scan of an Arrow table converts all its columns, so the delete is given those of the key alone.
+        # A scan of an Arrow table converts all its columns, so the delete gets only the key columns.
         same = None
         if self.compares(table, rows):
             with self.staged(rows) as stage:
@@ -78,23 +78,23 @@ class DuckDBTransaction(SqlTransaction):
         return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, same))
 
     def compares(self, table: Table, rows: pa.Table) -> bool:
-        """Whether it is cheap, which it is not in a large table: its columns are read from end to end."""
+        """Whether comparing is cheap, which it is not for a large table: DuckDB reads whole columns."""
         where = "database_name = ? AND schema_name = ? AND table_name = ?"
         sql = f"SELECT coalesce(max(estimated_size), 0) FROM duckdb_tables() WHERE {where}"  # noqa: S608 - no value
         size = self.count(sql, [CATALOG, table.schema or "main", table.name])
         return super().compares(table, rows) and size * len(rows.schema.names) <= _MOST_READ
 
     def types(self, table: Table) -> Mapping[str, str]:
-        """As the engine found them."""
+        """The types, as the engine read them."""
         return self._types[table.schema, table.name]
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """Run a statement; DuckDB answers with the number of rows."""
+        """Run a statement; DuckDB returns the number of rows."""
         return self.count(sql, parameters)
 
     def count(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """The single number of the answer."""
-        rows = self._connection.execute(sql, parameters).fetchall()  # to the end, or DuckDB takes nothing else
+        """The number that a SELECT of one value returns."""
+        rows = self._connection.execute(sql, parameters).fetchall()  # all rows, or DuckDB accepts no other statement
         return int(rows[0][0]) if rows else 0
 
     def can_replace(self, table: Table, columns: list[str]) -> bool:
@@ -102,8 +102,8 @@ class DuckDBTransaction(SqlTransaction):
         return set(columns).issuperset(self.types(table))
 
     def lock(self, table: Table) -> None:
-        """Nothing to do: the file has a single writer."""
+        """Do nothing: the file has a single writer."""
 
     def by_key(self, table: Table) -> AbstractContextManager[None]:  # noqa: ARG002 - there is no index to use
-        """Nothing to do: a hash join over the columns is what DuckDB does best."""
+        """Do nothing: DuckDB is fastest with a hash join over the columns."""
         return nullcontext()

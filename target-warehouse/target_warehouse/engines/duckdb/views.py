@@ -1,6 +1,6 @@
-"""Views and comments in a DuckDB file. DuckDB binds a view when it is read, so a view outlives changes of its table.
+"""Views and comments in a DuckDB file. DuckDB binds a view when it is read, so a view survives changes of its table.
 
-Views name tables by their schema alone, so that they hold under whatever name the file is opened.
+Views name tables by schema only, so they work under any name that the file is attached by.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from target_warehouse.tables.views import views_of
 if TYPE_CHECKING:
     from target_warehouse.tables.table import Table
 
-#: By schema and table: the comments of the columns by name, and under None the table's own.
+#: By (schema, table): the comments of the columns by name, and the table's own comment under None.
 Comments = dict[tuple[str, str], dict[str | None, str | None]]
 
 
 def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str, views_schema: str) -> None:
-    """Make the views that are not as they should be; see the protocol."""
+    """Create or replace the views that are not up to date; see the protocol."""
     tables: dict[str, dict[str, str]] = {}
-    for table, column, kind in connection.execute(
+    for table, column, column_type in connection.execute(
         "SELECT c.table_name, c.column_name, c.data_type FROM duckdb_columns() c JOIN duckdb_tables() t "
         "USING (database_name, schema_name, table_name) WHERE database_name = ? AND lower(schema_name) = lower(?) "
         "ORDER BY c.table_name, c.column_index",
         [catalog, schema],
     ).fetchall():
-        tables.setdefault(table, {})[column] = kind
-    there = dict(
+        tables.setdefault(table, {})[column] = column_type
+    existing = dict(
         connection.execute(
             "SELECT lower(view_name), coalesce(comment, '') FROM duckdb_views() WHERE database_name = ? AND "
             "lower(schema_name) = lower(?) UNION ALL SELECT lower(table_name), '' FROM duckdb_tables() "
@@ -42,7 +42,7 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
     )
     made = []
     for view in views_of(schema, tables):
-        if not is_to_make(view, there.get(view.name.lower()), views_schema):
+        if not is_to_make(view, existing.get(view.name.lower()), views_schema):
             continue
         name = identifier(views_schema, view.name)
         connection.execute(f"USE {identifier(catalog)}")
@@ -53,7 +53,7 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
             connection.execute(f"COMMENT ON VIEW {name} IS {literal(view.comment)}")
             connection.execute("COMMIT")
         except duckdb.Error as error:
-            with suppress(duckdb.Error):  # DuckDB has already ended a transaction whose COMMIT failed
+            with suppress(duckdb.Error):  # DuckDB has already ended a transaction whose COMMIT failed.
                 connection.execute("ROLLBACK")
             report_not_made(view, views_schema, str(error).splitlines()[0].rstrip("."))
             continue
@@ -62,10 +62,10 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
 
 
 def comment_on(connection: duckdb.DuckDBPyConnection, catalog: str, table: Table, known: Comments) -> None:
-    """Write what the schema says of a table and its columns, where it is not there yet.
+    """Write the schema's titles and descriptions as comments of the table and its columns, where they changed.
 
-    `known` is empty at first and filled by the first call, with all comments in the file: a look at the catalog takes
-    as long for one table as for all, and nobody else writes while the file is attached.
+    The first call fills the empty `known` with all comments in the file: reading the catalog takes as long for one
+    table as for all, and no other process writes while the file is attached.
     """
     if not changed_comments(table, {}):
         return
@@ -78,18 +78,18 @@ def comment_on(connection: duckdb.DuckDBPyConnection, catalog: str, table: Table
         ).fetchall()
         for schema, name, column, comment in rows:
             known.setdefault((schema, name), {})[column] = comment
-    found = known.setdefault(place, {})
-    changed = changed_comments(table, found)
+    comments = known.setdefault(place, {})
+    changed = changed_comments(table, comments)
     if not changed:
         return
     connection.execute("BEGIN")
     try:
         for column, text in changed.items():
-            what = "TABLE" if column is None else "COLUMN"
-            connection.execute(f"COMMENT ON {what} {identifier(catalog, *place, column)} IS {literal(text)}")
+            target = "TABLE" if column is None else "COLUMN"
+            connection.execute(f"COMMENT ON {target} {identifier(catalog, *place, column)} IS {literal(text)}")
         connection.execute("COMMIT")
     except duckdb.Error:
         with suppress(duckdb.Error):
             connection.execute("ROLLBACK")
         raise
-    found |= changed
+    comments |= changed

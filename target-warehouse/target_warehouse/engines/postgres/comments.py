@@ -27,15 +27,15 @@ WHERE c.relname = :name AND c.relkind IN ('r', 'p')
 
 
 def comment_on(table: Table, connection: sqlalchemy.Connection, encoding: Encoding) -> None:
-    """Write what the schema says of the table and its columns; a role that may not is told in a warning."""
+    """Write the schema's titles and descriptions as comments; a warning says so if the role may not."""
     if not changed_comments(table, {}):
         return
     rows = connection.execute(sqlalchemy.text(_COMMENTS), {"schema": table.schema, "name": table.name}).all()
     changed = changed_comments(table, {row[0]: row[1] for row in rows})
     if lacking := encoding.lacking(connection, changed.values()):
         logger.info(
-            "Comments of the table %s have characters that the database's encoding, %s, does not have; each is a "
-            "question mark.",
+            "Comments of the table %s have characters that the database's encoding, %s, does not have; each is "
+            "replaced by a question mark.",
             table.name,
             encoding.name,
         )
@@ -54,7 +54,7 @@ def comment_on(table: Table, connection: sqlalchemy.Connection, encoding: Encodi
             connection.exec_driver_sql(statements.replace("%", "%%"), ())
     except sqlalchemy.exc.DBAPIError as error:
         logger.warning(
-            "The comments on the table %s cannot be written: %s. Its rows are loaded all the same.",
+            "The comments on the table %s cannot be written: %s. Its rows are loaded anyway.",
             table.name,
             answer_of(error.orig).message,
         )

@@ -1,9 +1,8 @@
-"""How to reach PostgreSQL, by target-postgres' connector.
+"""The connection to PostgreSQL, made by target-postgres' connector.
 
-It takes the setting `warehouse`, and the settings for certificates and keys do what their descriptions say. What
-differs from target-postgres 0.8.1: the folder for certificates given as text is made, for its owner alone; a path may
-begin with `~`; an authority that is not asked for need not exist; `private_key_password` opens the key. No message of
-this module repeats a setting's value.
+It also accepts the setting `warehouse`. Differences from target-postgres 0.8.1: the folder for certificates given as
+text is created, readable by its owner only; a path may begin with `~`; a certificate authority that `ssl_mode` does
+not use need not exist; `private_key_password` opens the key. No message of this module repeats a setting's value.
 """
 
 from __future__ import annotations
@@ -67,36 +66,37 @@ class WarehouseConnector(PostgresConnector):  # type: ignore[misc]  # it has no 
 
     def guess_key_type(self, key_data: str) -> paramiko.PKey:
         """The tunnel's private key."""
-        for kind in _KEYS:
+        for key_class in _KEYS:
             for password in {self._key_password, None}:
                 try:
-                    return kind.from_private_key(io.StringIO(key_data), password)
+                    return key_class.from_private_key(io.StringIO(key_data), password)
                 except (paramiko.SSHException, ValueError, TypeError, IndexError):
                     continue
         msg = (
             "The setting ssh_tunnel.private_key is not an RSA, ECDSA or Ed25519 key that "
-            "ssh_tunnel.private_key_password opens: give the key file's whole text, and its password if it has one."
+            "ssh_tunnel.private_key_password opens: set it to the whole text of the key file, and set the password if "
+            "the key has one."
         )
         raise SettingsError(msg)
 
 
 def _url(text: str, setting: str) -> URL:
-    """The URL of a setting; one that its own password breaks apart is refused, as errors name host and database."""
+    """The URL of a setting; refused if its password breaks it apart, because errors quote host and database."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
         url = None
     if url is None or url.get_backend_name() not in ("postgresql", "postgres") or "@" in f"{url.host}{url.database}":
         msg = (
-            f"The setting {setting} is not a URL such as postgresql://user:password@host:5432/database: in user and "
-            "password each of the characters @ : / ? # % must be written by its code, @ as %40."
+            f"The setting {setting} is not a URL such as postgresql://user:password@host:5432/database: percent-encode "
+            "each of the characters @ : / ? # % in user and password, for example @ as %40."
         )
         raise SettingsError(msg) from None
     return url
 
 
 def _parameters(url: URL) -> dict[str, Any]:
-    """The URL's parameters for libpq, with text in UTF-8 whatever they, role, database and environment say.
+    """The URL's parameters for libpq; text is in UTF-8, whatever URL, role, database and environment say.
 
     Raises:
         SettingsError: libpq has no such parameter.
@@ -104,8 +104,8 @@ def _parameters(url: URL) -> dict[str, Any]:
     query = {name: value for name, value in url.query.items() if name != "prepare_threshold"}  # nothing is prepared
     unknown = sorted(name for name in query if name not in _PARAMETERS)
     if unknown:
-        named = ", ".join(name for name in unknown if name.isidentifier()) or "one with an odd name"
-        msg = f"The URL of PostgreSQL has parameters that its client library does not know: {named}. Take them out."
+        named = ", ".join(name for name in unknown if name.isidentifier()) or "one whose name is not a word"
+        msg = f"The URL of PostgreSQL has parameters that its client library does not know: {named}. Remove them."
         raise SettingsError(msg)
     return {**query, "client_encoding": "UTF8"}
 
@@ -124,7 +124,7 @@ def _file(setting: str, value: str, otherwise: str) -> str:
         raise SettingsError(msg)
     file = Path(otherwise)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)  # one of an earlier run may be readable for others
+    file.unlink(missing_ok=True)  # the file of an earlier run may be readable by others
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
         opened.write(value)
     return str(file)

@@ -1,7 +1,7 @@
-"""Arrow columns in the very types of PostgreSQL's columns, which a binary COPY writes as they are, and their order.
+"""Arrow columns in the exact types of PostgreSQL's columns, for a binary COPY, and in the order of the key.
 
-COPY converts nothing: eight bytes are not an `integer`. What has no exact twin here (arrays, `real`, `numeric` with a
-precision, text of a fixed width) is staged and cast by the server instead.
+COPY converts nothing: eight bytes are not an `integer`. Types without an exact Arrow counterpart here (arrays, `real`,
+`numeric` with a precision, text of a fixed width) are staged and cast by the server instead.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _TEXT_UP_TO = re.compile(r"character varying(\(\d+\))?")
 
 
 def as_stored(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray | None:
-    """The values as a column of this type takes them; None if it takes none as they are."""
-    column = without_places(column)  # what would be rounded is refused before
+    """The values in the Arrow type that COPY writes to a column of this type; None if there is none."""
+    column = without_places(column)  # values that would be rounded are refused earlier
     if column == "numeric":
         return values if pa.types.is_decimal(values.type) else None
     twin = pa.string() if _TEXT_UP_TO.fullmatch(column) else _TWINS.get(column)
@@ -46,17 +46,17 @@ def as_stored(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray | None:
     if values.type == pa.int64() and pa.types.is_integer(twin):
         try:
             return values.cast(twin)
-        except pa.ArrowInvalid:  # too large: the server says so when it casts, and which record is to blame is found
+        except pa.ArrowInvalid:  # too large: the server refuses it when it casts, and the record is then identified
             return None
     return None
 
 
 def in_order(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """The rows by key, so that those which are neighbours in the table and its index are looked up together.
+    """The rows in the order of the key, so that neighbours in the table and its index are looked up together.
 
-    Rows whose first keys ascend stay as they are, and so do those with a key that Arrow cannot compare.
+    Rows whose first key column ascends already, or with a key that Arrow cannot compare, stay in their order.
     """
-    from pyarrow import compute  # some 20 ms at the start of every run, and most runs have no such batch
+    from pyarrow import compute  # imported here: it takes some 20 ms, and most runs have no such batch
 
     if any(not _is_ordered(rows.schema.field(key).type) for key in keys):
         return rows
@@ -66,5 +66,5 @@ def in_order(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     return rows.sort_by([(key, "ascending") for key in keys])
 
 
-def _is_ordered(kind: pa.DataType) -> bool:
-    return any(is_of(kind) for is_of in _ORDERED)
+def _is_ordered(data_type: pa.DataType) -> bool:
+    return any(is_of(data_type) for is_of in _ORDERED)

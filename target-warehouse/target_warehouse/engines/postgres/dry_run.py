@@ -1,9 +1,9 @@
-"""A PostgreSQL warehouse to try a run on: its tables are only read, and temporary tables take what is written.
+"""A PostgreSQL warehouse for dry runs: it only reads the real tables, and writes to temporary tables.
 
-A table that a stream needs is copied with all its columns, but only the values that decide what becomes of a record:
-keys, what may not be null, the mark of a deletion and the version. Temporary tables belong to one session and end
-with it, however it ends; so one session does everything here, and COPY takes rows as text. Nobody waits for a lock
-of this session: the tables themselves are read once, and left alone. What the role may do to them is asked.
+Each table that a stream needs is copied with all its columns, but only with the values that decide how a record is
+written: keys, columns that are NOT NULL, the deletion mark and the version. Temporary tables belong to one session and
+end with it, however it ends; so one session does everything, and COPY sends rows as text. No other session waits for a
+lock of this one: the real tables are read once and not touched again. The role's rights on them are only looked up.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from target_warehouse.tables.table import Table
 
 _STAGE = "target_warehouse_stage"
-#: What a staged column is before it is cast; the same as ADBC makes.
+#: The type of a staged column before it is cast, the same as ADBC creates.
 _STAGED_TYPES = (
     (pa.types.is_boolean, "boolean"),
     (pa.types.is_integer, "bigint"),
@@ -54,20 +54,20 @@ class PostgresShadow(PostgresEngine):
         if self._is_pooled:
             super().close()
             msg = (
-                f"A dry run needs a session of its own, and PostgreSQL at {self._where} is behind a connection pool: "
-                "name the server itself in the setting warehouse, or run without dry_run."
+                f"A dry run needs a session of its own, but PostgreSQL at {self._where} is behind a connection pool: "
+                "set the URL of the server itself in the setting warehouse, or run without dry_run."
             )
             raise ConnectionFailedError(msg)
         self._copies = self._engine.connect()
-        with self._definition("a session cannot be made ready") as session:
+        with self._definition("a session cannot be prepared") as session:
             session.exec_driver_sql("CREATE TEMPORARY TABLE target_warehouse_first ()")
-            found = "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
-            self._schema = str(session.exec_driver_sql(found).scalar_one())
+            temporary_schema = "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
+            self._schema = str(session.exec_driver_sql(temporary_schema).scalar_one())
         #: For each table of the warehouse, the name of its copy and its columns before the run.
         self._copied: dict[tuple[str | None, str], tuple[str, dict[str, str]]] = {}
 
     def prepare(self, table: Table) -> Table:
-        """Copy the table, if it is there, and do to the copy what is to be done to the table."""
+        """Copy the table, if it exists, and prepare the copy."""
         unusable = self.unusable_columns([table.name]) - self._encoding.system_columns
         name = fit([table.name], (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)[table.name]
         if (table.schema, name) not in self._copied:
@@ -94,10 +94,10 @@ class PostgresShadow(PostgresEngine):
             msg = f"PostgreSQL at {self._where}: a batch cannot be written"
             raise refusal(msg, error) from error
 
-    def changes(self) -> list[TableChange]:
+    def planned_changes(self) -> list[TableChange]:
         """What the run would do to the tables that it prepared."""
         schemas: list[str] = list(self._copies.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars())
-        found = [
+        changes = [
             TableChange(
                 schema,
                 name,
@@ -108,17 +108,17 @@ class PostgresShadow(PostgresEngine):
             for (schema, name), (copy, before) in self._copied.items()
         ]
         self._copies.rollback()
-        return found
+        return changes
 
     def close(self) -> None:
-        """End the session, and the copies with it."""
+        """End the session, which drops the copies."""
         with ExitStack() as closing:
             closing.callback(super().close)
             closing.callback(self._copies.close)
 
     @contextmanager
     def _definition(self, what: str) -> Iterator[sqlalchemy.Connection]:
-        """A transaction of the one session; the copies are nobody else's, so nobody has to wait."""
+        """A transaction of the one session; no other session sees the copies, so none has to wait."""
         try:
             with self._copies.begin():
                 yield self._copies
@@ -129,22 +129,22 @@ class PostgresShadow(PostgresEngine):
         schema = table.schema
         copies = {copy for copy, _ in self._copied.values()}
         copy = name if name not in copies else f"{len(copies)} {name}"[:NAME_BYTES]  # of another schema
-        found = existing_table(session, schema, name)
-        if found.types:
+        existing = existing_table(session, schema, name)
+        if existing.types:
             real, temporary = identifier(schema, name), identifier(self._schema, copy)
             like = f"CREATE TABLE {temporary} (LIKE {real} INCLUDING ALL)"
             session.exec_driver_sql(like.replace("%", "%%"), ())
             unusable = self.unusable_columns(table.by_property)
-            fitted = column_names(table, found.types, most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)
-            needed = {*(fitted[key] for key in table.keys), *found.key, *_never_null(session, real)}
-            kept = column_list(shadow_columns(found.types, needed))
+            fitted = column_names(table, existing.types, most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)
+            needed = {*(fitted[key] for key in table.keys), *existing.key, *_never_null(session, real)}
+            kept = column_list(shadow_columns(existing.types, needed))
             insert = f"INSERT INTO {temporary} ({kept}) OVERRIDING SYSTEM VALUE SELECT {kept} FROM {real}"  # noqa: S608
             session.exec_driver_sql(insert.replace("%", "%%"), ())
-        return copy, found.types
+        return copy, existing.types
 
     def _allowed(self, made: Table, schema: str | None, name: str) -> Table:
-        """The copy as it is made, if the role may do the same to the table itself."""
-        with self._definition(f"the rights on the table {name} cannot be seen") as session:
+        """Return the copy if the role may do the same to the real table."""
+        with self._definition(f"the rights on the table {name} cannot be read") as session:
             after = self._tables[made.schema, made.name].types
             check_rights(session, schema, name, self._copied[schema, name][1], after)
         return made
@@ -153,13 +153,13 @@ class PostgresShadow(PostgresEngine):
         return replace(table, schema=self._schema, name=self._copied[table.schema, table.name][0])
 
     def _outside(self, table: Table, schema: str | None, name: str) -> Table:
-        """The table under the name that it has in the warehouse."""
+        """The table under its name in the warehouse."""
         self._tables[schema, name] = self._tables[table.schema, table.name]
         return replace(table, schema=schema, name=name)
 
 
 class ShadowTransaction(PostgresTransaction):
-    """Writes to the copies: every batch is staged, by a COPY of text, and merged."""
+    """Writes to the copies: every batch is staged by a COPY of text, and merged."""
 
     def __init__(
         self,
@@ -192,12 +192,12 @@ class ShadowTransaction(PostgresTransaction):
 
 
 def _never_null(session: sqlalchemy.Connection, table: str) -> set[str]:
-    found = (
+    columns = (
         "SELECT attname FROM pg_attribute WHERE attrelid = CAST(:name AS regclass) AND attnum > 0 "
         "AND attnotnull AND attgenerated = '' AND NOT attisdropped"
     )
-    return set(session.execute(sqlalchemy.text(found), {"name": table}).scalars())
+    return set(session.execute(sqlalchemy.text(columns), {"name": table}).scalars())
 
 
-def _staged_type(kind: pa.DataType) -> str:
-    return next((name for is_kind, name in _STAGED_TYPES if is_kind(kind)), "text")
+def _staged_type(data_type: pa.DataType) -> str:
+    return next((name for is_type, name in _STAGED_TYPES if is_type(data_type)), "text")

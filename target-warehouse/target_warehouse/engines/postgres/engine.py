@@ -1,7 +1,7 @@
 """The PostgreSQL engine.
 
-Connection, TLS, SSH tunnel and the mapping of JSON schemas to column types are meltanolabs-target-postgres' own
-connector, so an existing warehouse of that target carries on. Rows travel by ADBC, in one transaction per batch.
+Connection, TLS, SSH tunnel and the mapping of JSON schemas to column types come from meltanolabs-target-postgres'
+connector, so an existing warehouse of that target keeps working. Rows are sent by ADBC, in one transaction per batch.
 """
 
 from __future__ import annotations
@@ -42,23 +42,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-warehouse")
 
-#: Types that ADBC brings as they are.
+#: Types that ADBC reads without loss.
 _ARROW_TYPES = (
     *("smallint", "integer", "bigint", "double precision", "real", "boolean", "text", "character", "character varying"),
     *("date", "timestamp without time zone", "timestamp with time zone", "bytea"),
 )
 _WIDER_TYPES = {"integer": "bigint", "number": "numeric", "json": "jsonb", "text": "text"}
-_DDL_LOCK = 7_346_120_551  # an arbitrary key: two runs must not create the same table at once
-#: With it ADBC, when it connects, does not know the types by their names; pools refuse options, so only where needed.
+_DDL_LOCK = 7_346_120_551  # an arbitrary lock key, so that two runs do not create the same table at once
+#: If this setting is on, ADBC does not recognise types by name when it connects, so it is switched off by a connection
+#: option. Pools refuse options, so the option is given only where it is needed.
 _QUOTES_TYPES = "SELECT reset_val FROM pg_settings WHERE name = 'quote_all_identifiers'"
-_RUN_LOCK = 734_612_056  # another one: with the first 32 bits of its id, a run that is alive
-_IS_ALIVE = (
+_RUN_LOCK = 734_612_056  # another arbitrary key; together with the first 32 bits of a run's id it marks a live run
+_ALIVE_CONDITION = (
     "left(run_id, 8) IN (SELECT lpad(to_hex(CAST(l.objid AS bigint)), 8, '0') FROM pg_catalog.pg_locks AS l "  # noqa: S608
     "JOIN pg_catalog.pg_database AS d ON d.oid = l.database AND d.datname = current_database() "
     f"WHERE l.locktype = 'advisory' AND l.classid = {_RUN_LOCK} AND l.objsubid = 2)"
 )
-#: Behind a pool no lock says which runs are alive; a run writes its row again with every commit.
-_WRITTEN_LATELY = "({} OR finished_at > CAST(now() AT TIME ZONE 'UTC' AS timestamp) - interval '1 day')"
+#: Behind a pool no lock shows which runs are alive; but a run rewrites its row with every commit.
+_RECENT_CONDITION = "({} OR finished_at > CAST(now() AT TIME ZONE 'UTC' AS timestamp) - interval '1 day')"
 
 
 class PostgresEngine:
@@ -78,10 +79,10 @@ class PostgresEngine:
         url = make_url(self._connector.sqlalchemy_url)
         self._where = f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
         self._engine = self._connector.create_engine()
-        self._lock_timeout = max(round(config["lock_timeout_seconds"] * 1000), 1)  # to PostgreSQL 0 is for ever
+        self._lock_timeout = max(round(config["lock_timeout_seconds"] * 1000), 1)  # 0 would mean no timeout
         make_ready(self._engine, self._lock_timeout)
         try:
-            # Not as a URL: libpq reads spaces and plus signs in one differently, and repeats what it cannot read.
+            # Not as a URL: libpq decodes spaces and plus signs differently, and quotes a URL that it cannot parse.
             _, parameters = self._engine.dialect.create_connect_args(url)
             parameters.pop("context", None)  # psycopg's own
             self._session, self._is_pooled = self._opened(parameters)
@@ -91,48 +92,51 @@ class PostgresEngine:
             if not isinstance(error, (sqlalchemy.exc.DBAPIError, psycopg.Error, adbc_driver_manager.Error)):
                 raise
             cause = answer_of(getattr(error, "orig", None) or error)
-            what = f"PostgreSQL at {self._where} cannot be reached or refuses the login: {cause.message}"
-            check = "Check host, port, user, password and database, and that the server takes more connections"
+            problem = f"PostgreSQL at {self._where} cannot be reached or refuses the login: {cause.message}"
+            check = "Check host, port, user, password and database, and that the server accepts more connections"
             advice = advice_on(cause.sqlstate)
-            msg = f"{what}; {advice}." if advice else f"{what}. {check}."
+            msg = f"{problem}; {advice}." if advice else f"{problem}. {check}."
             raise ConnectionFailedError(msg) from error
         self.stores_unicode = self._encoding.is_full
-        self.is_alive = _WRITTEN_LATELY.format(_IS_ALIVE) if self._is_pooled else _IS_ALIVE
+        self.alive_condition = _RECENT_CONDITION.format(_ALIVE_CONDITION) if self._is_pooled else _ALIVE_CONDITION
         self._tables: dict[tuple[str | None, str], Existing] = {}
 
-    def hold(self, run_id: str) -> None:
-        """Take a lock that nobody waits for; PostgreSQL lets go of it with the session, whatever ends that.
+    def announce_run(self, run_id: str) -> None:
+        """Take a shared lock, for which nobody waits; PostgreSQL releases it when the session ends, however it ends.
 
-        Behind a pool sessions go from client to client, and the lock would stay with one of them.
+        Not behind a pool, where sessions pass from client to client and the lock would stay with one of them.
         """
         if self._encoding.name == NO_ENCODING:
-            told = "PostgreSQL at %s has a database without an encoding (SQL_ASCII); texts are stored as UTF-8."
-            logger.warning(told, self._where)
+            logger.warning(
+                "PostgreSQL at %s has a database without an encoding (SQL_ASCII); text is stored as UTF-8.", self._where
+            )
         if self._is_pooled:
-            told = "PostgreSQL at %s is behind a connection pool: a run that is killed stays `running` for a day."
-            logger.info(told, self._where)
+            logger.info(
+                "PostgreSQL at %s is behind a connection pool: a run that is killed stays `running` for a day.",
+                self._where,
+            )
             return
         key = int.from_bytes(bytes.fromhex(run_id[:8]), signed=True)
         try:
-            self._session.hold(f"SELECT pg_advisory_lock_shared({_RUN_LOCK}, {key})")
+            self._session.hold_lock(f"SELECT pg_advisory_lock_shared({_RUN_LOCK}, {key})")
         except adbc_driver_manager.Error as error:
-            raise refusal(f"PostgreSQL at {self._where}: the run cannot be made known", error) from error
+            raise refusal(f"PostgreSQL at {self._where}: the run cannot be announced", error) from error
 
     def lacking(self, texts: Iterable[str]) -> frozenset[str]:
-        """What the server refuses to convert; see the protocol."""
+        """The characters that the server refuses to convert; see the protocol."""
         if self.stores_unicode:
             return frozenset()
-        with self._reading("characters cannot be looked at") as connection:
+        with self._reading("characters cannot be checked") as connection:
             return self._encoding.lacking(connection, texts)
 
     def escaped(self, text: str) -> str:
-        """Without asking the server; see the protocol."""
+        """The text with escapes, without a query; see the protocol."""
         return self._encoding.escaped(text)
 
     def unusable_columns(self, names: Iterable[str]) -> frozenset[str]:
-        """PostgreSQL's own, and those that its encoding lacks; see the protocol."""
+        """The names of system columns, and names that the encoding lacks; see the protocol."""
         names = list(names)
-        with self._reading("names cannot be looked at") as connection:
+        with self._reading("names cannot be checked") as connection:
             return self._encoding.unusable_names(connection, names) | self._encoding.system_columns.intersection(names)
 
     def place(self, schema: str | None, name: str) -> tuple[str, str]:
@@ -148,7 +152,7 @@ class PostgresEngine:
         with self._definition(f"the table {table.name} cannot be prepared") as connection:
             table, existing = prepare(table, self._connector, connection, self._encoding)
             comment_on(table, connection, self._encoding)
-        return self._as_it_is(table, existing)
+        return self._as_stored(table, existing)
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
         """Change the columns' types in place; see the protocol."""
@@ -159,7 +163,7 @@ class PostgresEngine:
                 wanted = None if kind == "places" else _WIDER_TYPES[kind]
                 widen(table, column.name, existing, wanted, connection, is_needed=True)
             existing = existing_table(connection, table.schema, table.name)
-        return self._as_it_is(table, existing)
+        return self._as_stored(table, existing)
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresTransaction]:
@@ -171,7 +175,7 @@ class PostgresEngine:
             raise refusal(f"PostgreSQL at {self._where}: a batch cannot be written", error) from error
 
     def table_exists(self, schema: str | None, name: str) -> bool:
-        """Whether there is such a table."""
+        """Whether the table exists."""
         return bool(self.column_types(schema, name))
 
     def table_names(self, schema: str | None) -> list[str]:
@@ -181,23 +185,23 @@ class PostgresEngine:
 
     def column_types(self, schema: str | None, name: str) -> dict[str, str]:
         """The columns of a table and their types; see the protocol."""
-        with self._reading(f"the table {name} cannot be looked at") as connection:
+        with self._reading(f"the columns of the table {name} cannot be read") as connection:
             return existing_table(connection, schema, name).types
 
     def key_names(self, schema: str | None, name: str) -> list[str]:
         """The primary key."""
-        with self._reading(f"the table {name} cannot be looked at") as connection:
+        with self._reading(f"the key of the table {name} cannot be read") as connection:
             return sorted(existing_table(connection, schema, name).key)
 
-    def comparable(self, column: str, kind: str, *, as_text: bool) -> str:
-        """The expression that a column is compared by; see the protocol."""
-        if as_text and kind.endswith("[]"):
+    def comparable(self, column: str, column_type: str, *, as_text: bool) -> str:
+        """The expression by which a column is compared; see the protocol."""
+        if as_text and column_type.endswith("[]"):
             return f"CAST(to_jsonb({column}) AS text)"
-        if as_text and plain(kind).startswith("timestamp "):
+        if as_text and plain(column_type).startswith("timestamp "):
             return f"to_char({column}, 'YYYY-MM-DD HH24:MI:SS.US')"
-        if as_text and plain(kind) == "numeric":
+        if as_text and plain(column_type) == "numeric":
             return f"CAST(trim_scale({column}) AS text)"
-        is_exact = plain(kind) in (*_ARROW_TYPES, "numeric", "jsonb") and not as_text
+        is_exact = plain(column_type) in (*_ARROW_TYPES, "numeric", "jsonb") and not as_text
         return column if is_exact else f"CAST({column} AS text)"
 
     @contextmanager
@@ -227,20 +231,20 @@ class PostgresEngine:
         with self._reading("a query failed") as connection:
             return [tuple(row) for row in connection.exec_driver_sql(sql.replace("%", "%%"), ())]
 
-    def changes(self) -> list[TableChange] | None:
-        """None: what is done here is done."""
+    def planned_changes(self) -> list[TableChange] | None:
+        """Return None: this is no dry run."""
         return None
 
     def make_views(self, schema: str, views_schema: str) -> None:
-        """Views of live rows; see the protocol."""
+        """Create views of live rows; see the protocol."""
         if views_schema:
             make_views(self._defining, self._engine, schema, views_schema)
 
-    def tidy(self) -> None:
-        """Nothing to do: PostgreSQL looks after dead rows by itself."""
+    def compact(self) -> None:
+        """Do nothing: PostgreSQL vacuums dead rows by itself."""
 
     def close(self) -> None:
-        """Close the connections and the tunnel; each of them, even if closing another fails."""
+        """Close the connections and the tunnel, each even if closing another fails."""
         with ExitStack() as closing:
             closing.callback(self._connector.clean_up)
             closing.callback(self._engine.dispose)
@@ -256,7 +260,7 @@ class PostgresEngine:
 
     @contextmanager
     def _definition(self, what: str) -> Iterator[sqlalchemy.Connection]:
-        """A transaction that changes tables; one run at a time."""
+        """A transaction that changes tables, one run at a time."""
         try:
             with self._defining() as connection:
                 yield connection
@@ -269,20 +273,20 @@ class PostgresEngine:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_DDL_LOCK})")
             yield connection
 
-    def _as_it_is(self, table: Table, existing: Existing) -> Table:
+    def _as_stored(self, table: Table, existing: Existing) -> Table:
         self._tables[table.schema, table.name] = existing
         return stored_as(table, {name: existing.taken_as(name) for name in existing.types})
 
     def _opened(self, parameters: dict[str, Any]) -> tuple[Session, bool]:
-        """The session, and whether a pool such as pgbouncer is between.
+        """Return a session, and whether it goes through a connection pool such as pgbouncer.
 
-        A pool makes up the process ids that it tells clients, or has two clients share a session.
+        A pool reports invented process ids to its clients, or gives two clients the same session.
         """
         statement = "SELECT pg_backend_pid()"
         with self._engine.connect() as connection:
             pid = connection.exec_driver_sql(statement).scalar()
             driver: Any = connection.connection.driver_connection
-            is_made_up = driver.info.backend_pid != pid
+            is_invented = driver.info.backend_pid != pid
             self._encoding = Encoding(connection, NAME_BYTES)
             if connection.exec_driver_sql(_QUOTES_TYPES).scalar() == "on":
                 options = parameters.get("options", "")
@@ -291,16 +295,16 @@ class PostgresEngine:
         try:
             with session.transaction() as cursor:
                 cursor.execute(statement)
-                return session, is_made_up or cursor.fetchall()[0][0] == pid
+                return session, is_invented or cursor.fetchall()[0][0] == pid
         except BaseException:
             session.close()
             raise
 
 
-def _exact(column: str, kind: str) -> str:
-    """The expression by which a column arrives as Arrow without loss."""
-    if kind.endswith("[]"):
+def _exact(column: str, column_type: str) -> str:
+    """The expression that reads a column into Arrow without loss."""
+    if column_type.endswith("[]"):
         return f"CAST(to_jsonb({column}) AS text)"
-    if plain(kind) == "numeric":
+    if plain(column_type) == "numeric":
         return f"CAST(trim_scale({column}) AS text)"
-    return column if plain(kind) in _ARROW_TYPES else f"CAST({column} AS text)"
+    return column if plain(column_type) in _ARROW_TYPES else f"CAST({column} AS text)"

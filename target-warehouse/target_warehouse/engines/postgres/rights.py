@@ -1,4 +1,4 @@
-"""What a role may not do that a run would have to: asked of PostgreSQL, not tried, so nobody waits for a lock."""
+"""The rights that a run needs and a role lacks: looked up, not tried, so no session waits for a lock."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TABLE = sqlalchemy.text(
-    "SELECT (SELECT string_agg(each, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS each"
-    "   WHERE NOT has_table_privilege(c.oid, each)),"
+    "SELECT (SELECT string_agg(p, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p"
+    "   WHERE NOT has_table_privilege(c.oid, p)),"
     " pg_has_role(c.relowner, 'USAGE')"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relname = :name AND n.nspname = coalesce(CAST(:schema AS text), current_schema())"
@@ -32,10 +32,10 @@ def check_rights(
     before: Mapping[str, str],
     after: Mapping[str, str],
 ) -> None:
-    """Check that a run may write the table's rows, and give it the columns `after` for those `before`; none: no table.
+    """Check that a run may write the table's rows, and change its columns from `before` (empty: no table) to `after`.
 
     Raises:
-        LoadError: it may not; the message says what the role lacks.
+        LoadError: it may not; the message says which right the role lacks.
     """
     lacks = ""
     if not before:
@@ -46,10 +46,10 @@ def check_rights(
         if rights:
             lacks = f"{rights} on it"
         elif before != after and not is_owner:
-            lacks = "the ownership, without which PostgreSQL lets nobody add or widen columns"
+            lacks = "its ownership, without which PostgreSQL lets no role add or widen columns"
     if lacks:
         msg = (
-            f"A run could not load the table {name}: the role lacks {lacks}. The README of target-warehouse has the "
+            f"A run could not load the table {name}: the role lacks {lacks}. The README of target-warehouse lists the "
             "grants that it needs."
         )
         raise LoadError(msg)

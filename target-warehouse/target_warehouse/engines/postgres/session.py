@@ -1,8 +1,8 @@
-"""The sessions with PostgreSQL: what each transaction sets for itself, and the one that rows travel by.
+"""The sessions with PostgreSQL: the settings of each transaction, and the session that writes rows.
 
-Nothing outlives a transaction: behind a pool such as pgbouncer the next one may be another session's. So settings are
-a transaction's own, nothing is prepared under a name, and a session that was lost between two transactions is opened
-again. The one thing that needs a session, the lock that says which run is alive, is not taken behind a pool.
+Nothing outlives a transaction, because behind a pool such as pgbouncer the next transaction may run in another session.
+So settings are made per transaction, no statement is prepared by name, and a session that was lost between two
+transactions is reopened. Only the lock that marks a live run needs a session; it is not taken behind a pool.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-warehouse")
 
-# ADBC takes SIGINT for itself while a call is under way: it cancels the statement, or, if that had just ended, nothing
-# happens at all and Python never hears of the signal. Called plainly, its functions leave signals to the target.
+# During a call ADBC handles SIGINT itself: it cancels the statement, or, if that has just ended, the signal is lost.
+# Called directly, its functions leave signals to the target.
 adbc_driver_manager.dbapi._blocking_call = (  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
     lambda call, args, kwargs, _cancel: call(*args, **kwargs)  # type: ignore[assignment]
 )
 
-#: What texts, names and literals look like must not depend on the settings of a server, a database or a role.
+#: Text, names and literals must not depend on the settings of a server, a database or a role.
 _SETTINGS = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
     "extra_float_digits": "3",  # every digit, in every version
-    "quote_all_identifiers": "off",  # with it types are called "text" and "date"
+    "quote_all_identifiers": "off",  # if on, type names are quoted: "text", "date"
     "standard_conforming_strings": "on",
 }
-#: The server ended the session because it was idle.
+#: SQLSTATEs of a session that the server ended because it was idle.
 _TIMED_OUT = ("57P05", "25P03")
 
 
 def settings_of_transaction(lock_timeout: int) -> str:
-    """The statement that every transaction begins with."""
+    """The first statement of every transaction."""
     values = {**_SETTINGS, "lock_timeout": str(lock_timeout)}
     calls = ", ".join(f"set_config({literal(name)}, {literal(value)}, true)" for name, value in values.items())
     return f"SELECT {calls}"
 
 
 def make_ready(engine: sqlalchemy.Engine, lock_timeout: int) -> None:
-    """Have every connection prepare no statement by name, and every transaction set its settings."""
+    """Make connections prepare no statement by name, and transactions begin with their settings."""
     settings = settings_of_transaction(lock_timeout)
 
     @sqlalchemy.event.listens_for(engine, "connect")
@@ -64,7 +64,7 @@ def make_ready(engine: sqlalchemy.Engine, lock_timeout: int) -> None:
 
 
 class Session:
-    """A connection of ADBC; between transactions it is idle, and a lost one is opened again."""
+    """An ADBC connection that is idle between transactions, and reopened if it was lost."""
 
     def __init__(self, conninfo: str, lock_timeout: int, where: str) -> None:
         self._conninfo = conninfo
@@ -78,7 +78,7 @@ class Session:
         """A transaction: committed when the block ends, rolled back when it raises.
 
         Raises:
-            ConnectionFailedError: the connection was lost before, and cannot be opened again.
+            ConnectionFailedError: the connection was lost before, and cannot be reopened.
         """
         cursor = self._begun()
         try:
@@ -89,8 +89,8 @@ class Session:
             self._roll_back()
             raise
 
-    def hold(self, lock: str) -> None:
-        """Run a statement that takes a lock of the session, now and whenever it is opened again."""
+    def hold_lock(self, lock: str) -> None:
+        """Run a statement that takes a lock of the session, now and whenever the session is reopened."""
         self._lock = lock
         with self.transaction() as cursor:
             cursor.execute(lock)
@@ -117,11 +117,11 @@ class Session:
             cursor = self._first()
         except adbc_driver_manager.Error as error:
             msg = (
-                f"PostgreSQL at {self._where} has closed the connection between two batches, and it cannot be opened "
-                "again. What was committed stays; run again."
+                f"PostgreSQL at {self._where} closed the connection between two batches, and it cannot be reopened. "
+                "Committed batches are kept; run again."
             )
             raise ConnectionFailedError(msg) from error
-        logger.info("PostgreSQL at %s had closed the idle connection; it is open again.", self._where)
+        logger.info("PostgreSQL at %s had closed the idle connection; it was reopened.", self._where)
         return cursor
 
     def _first(self) -> adbc_driver_postgresql.dbapi.Cursor:

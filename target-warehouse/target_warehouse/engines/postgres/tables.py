@@ -1,7 +1,7 @@
-"""Tables in PostgreSQL: made as target-postgres makes them, extended, widened, and looked up in the catalog.
+"""Tables in PostgreSQL: created as target-postgres creates them, extended, widened, and read from the catalog.
 
-PostgreSQL takes 1,600 columns, and rows whose values besides long texts fit a page of 8 kB. Properties beyond either
-limit have no column of their own: they are together in one JSONB column, by name.
+PostgreSQL allows 1,600 columns, and rows whose values, long texts aside, fit a page of 8 kB. Properties beyond either
+limit share one JSONB column, as members by name.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-warehouse")
 
-NAME_BYTES = 63  # PostgreSQL's NAMEDATALEN - 1: a longer name would be cut silently
+NAME_BYTES = 63  # PostgreSQL's NAMEDATALEN - 1: it truncates a longer name silently
 _MOST_COLUMNS = 1_600
-#: A page of 8,192 bytes, less its header, a row's header and a bit for each of 1,600 columns.
+#: A page of 8,192 bytes, less its header, the row's header and one bit for each of 1,600 columns.
 _ROW_BYTES = 7_900
-#: Bytes in the row; integers travel as 8, numbers of 20 digits and UUIDs as text.
+#: Bytes in a row; the target sends integers as 8 bytes, and numbers of 20 digits and UUIDs as text.
 _WIDTHS = {"smallint": 8, "integer": 8, "bigint": 8, "numeric": 22, "date": 4, "boolean": 1, "uuid": 37}
-_TIME_BYTES, _TEXT_BYTES = 8, 2  # a long text may leave the row; what stays is counted as if short
-#: From this many columns on, rows are kept in line up to a page: by default PostgreSQL moves or compresses dozens
-#: of small values of every row above 2 kB, which made loading 250 columns three times slower.
+_TIME_BYTES, _TEXT_BYTES = 8, 2  # a long text is stored outside the row, so every text counts as short
+#: From this many columns on, rows of up to a page are stored inline. By default PostgreSQL moves or compresses dozens
+#: of small values of every row above 2 kB, which made loading 250 columns three times slower (observed).
 _WIDE_TABLE_COLUMNS = 50
 _WIDE_TABLE_TOAST = 8160
 _OVERFLOW_SCHEMA = {"type": ["object", "null"]}
@@ -66,12 +66,12 @@ ORDER BY a.attnum
 
 
 class Existing:
-    """What is known of a table in the database: column types, primary key, and whether anything hangs on it.
+    """A table as the database has it: column types, primary key, and whether triggers or foreign keys depend on it.
 
-    `used` counts columns that were ever there: PostgreSQL counts dropped ones, too. `has_only_new_keys` says that so
-    far no batch of this run had a key that was there before it, and is None until the first batch. `bases` are the
-    types with domains resolved, `inputs` those without what is in brackets, as a text is read by them. `computed` are
-    columns that only the database writes, `numbered` those that it numbers by itself unless it is overridden.
+    `used` counts all columns that the table ever had, because PostgreSQL counts dropped ones too. `has_only_new_keys`
+    says that no batch of this run has had an existing key so far; it is None until the first batch. `bases` are the
+    types with domains resolved, `inputs` the same without lengths and precisions, for casts from text. `computed` are
+    generated columns, `numbered` identity columns that are GENERATED ALWAYS.
     """
 
     def __init__(self, rows: Sequence[Any], *, used: int, has_dependents: bool) -> None:
@@ -86,13 +86,13 @@ class Existing:
         self.has_only_new_keys: bool | None = None
 
     def taken_as(self, column: str) -> str:
-        """The type by which values of a column are made: its own, or text, which every other type is read from."""
-        kind = self.types[column]
-        return kind if kind == self.bases[column] and is_ours(kind) else "text"
+        """The type in which values of a column are sent: its own if it is ours, else text, which the server casts."""
+        column_type = self.types[column]
+        return column_type if column_type == self.bases[column] and is_ours(column_type) else "text"
 
 
 def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: str) -> Existing:
-    """The table as it is; no types when there is none."""
+    """The table as the database has it; without types if there is no such table."""
     rows = connection.execute(_COLUMNS, {"name": name, "schema": schema}).all()
     return Existing(rows, used=rows[0].used if rows else 0, has_dependents=any(row.has_dependents for row in rows))
 
@@ -100,54 +100,54 @@ def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: 
 def prepare(
     table: Table, connector: PostgresConnector, connection: sqlalchemy.Connection, encoding: Encoding
 ) -> tuple[Table, Existing]:
-    """Create the table, add its missing columns, widen its narrow ones; gives it with its names, and what is there."""
+    """Create the table, or add missing columns and widen narrow ones; returns it with its names, and as it exists."""
     unusable = encoding.unusable_names(connection, _names(table))
     check_schema(table, NAME_BYTES, unusable)
     limits: dict[str, Any] = {"most_bytes": NAME_BYTES, "ignores_case": False, "unusable": unusable}
-    found = existing_table(connection, table.schema, fit([table.name], (), **limits)[table.name])
-    reserved = encoding.system_columns | _not_written(found, table.keys)
-    open_to_us = {name: kind for name, kind in found.types.items() if name not in reserved}
-    table = named(table, (), lambda *_: open_to_us, reserved=reserved, **limits)
+    existing = existing_table(connection, table.schema, fit([table.name], (), **limits)[table.name])
+    reserved = encoding.system_columns | _not_written(existing, table.keys)
+    writable = {name: column_type for name, column_type in existing.types.items() if name not in reserved}
+    table = named(table, (), lambda *_: writable, reserved=reserved, **limits)
     dialect = connection.dialect
     wanted = {
         column.name: _full_name(connector.to_sql_type(dict(column.schema)).compile(dialect)) for column in table.columns
     }
-    table = _with_overflow(table, wanted, found)
-    if not found.types:
+    table = _with_overflow(table, wanted, existing)
+    if not existing.types:
         _create(table, connector, connection)
         return table, existing_table(connection, table.schema, table.name)
     is_rekeyed = has_another_key(
         table,
         identifier(table.schema, table.name),
-        found.types,
-        found.key or unique_columns(connection, table),
+        existing.types,
+        existing.key or unique_columns(connection, table),
         _finds_in(connection),
     )
     where = identifier(table.schema, table.name)
-    check_spellings(table, where, found.bases, _finds_in(connection), "CAST({text} AS text) ~ {pattern}")
-    is_rekeyed = is_rekeyed and bool(found.key) and not _is_made_there(connection, table, found.key)
+    check_spellings(table, where, existing.bases, _finds_in(connection), "CAST({text} AS text) ~ {pattern}")
+    is_rekeyed = is_rekeyed and bool(existing.key) and not _is_generated_key(connection, table, existing.key)
     if is_rekeyed:
-        _forget_key(table, connection, found.key)
+        _forget_key(table, connection, existing.key)
     wanted[OVERFLOW] = "jsonb"
     for column in table.columns:
-        if column.name not in found.types:
+        if column.name not in existing.types:
             _alter(table, connection, f"ADD COLUMN {identifier(column.name)} {wanted[column.name]}")
         else:
-            widen(table, column.name, found, wanted[column.name], connection)
+            widen(table, column.name, existing, wanted[column.name], connection)
     if is_rekeyed and table.keys:
         _alter(table, connection, f"ADD PRIMARY KEY ({column_list(table.key_names)})")
-    _report_loose_keys(table, found)
+    _report_loose_keys(table, existing)
     return table, existing_table(connection, table.schema, table.name)
 
 
 def _finds_in(connection: sqlalchemy.Connection) -> Callable[[str], bool]:
-    """What says whether a SELECT has a row."""
+    """A function that says whether a SELECT returns a row."""
     return lambda sql: connection.exec_driver_sql(sql.replace("%", "%%"), ()).first() is not None
 
 
 def unique_columns(connection: sqlalchemy.Connection, table: Table) -> frozenset[str]:
-    """The stream's keys if an index other than that of a primary key keeps them unique and none is null, else none."""
-    found = connection.execute(
+    """The stream's key columns if a unique index has exactly them and all are NOT NULL, else none."""
+    index = connection.execute(
         sqlalchemy.text(
             "SELECT 1 FROM pg_index i WHERE i.indrelid = CAST(:name AS regclass) AND i.indisunique AND i.indisvalid"
             " AND i.indpred IS NULL AND i.indexprs IS NULL AND (SELECT count(*) = cardinality(CAST(:keys AS text[]))"
@@ -156,11 +156,11 @@ def unique_columns(connection: sqlalchemy.Connection, table: Table) -> frozenset
         ),
         {"name": identifier(table.schema, table.name), "keys": table.key_names},
     ).first()
-    return frozenset(table.key_names) if found and table.keys else frozenset()
+    return frozenset(table.key_names) if index and table.keys else frozenset()
 
 
-def _is_made_there(connection: sqlalchemy.Connection, table: Table, key: frozenset[str]) -> bool:
-    """Whether the database itself gives a column of the key its values, and not the stream."""
+def _is_generated_key(connection: sqlalchemy.Connection, table: Table, key: frozenset[str]) -> bool:
+    """Whether the database, and not the stream, provides the values of a column of the key."""
     columns = sorted(key - {column.name for column in table.columns})
     return bool(
         connection.execute(
@@ -174,7 +174,7 @@ def _is_made_there(connection: sqlalchemy.Connection, table: Table, key: frozens
 
 
 def _forget_key(table: Table, connection: sqlalchemy.Connection, key: frozenset[str]) -> None:
-    """Drop the primary key; its columns may be null then, if they may be in the stream."""
+    """Drop the primary key, and NOT NULL of its columns that may be null in the stream."""
     constraint = connection.execute(
         sqlalchemy.text("SELECT conname FROM pg_constraint WHERE conrelid = CAST(:name AS regclass) AND contype = 'p'"),
         {"name": identifier(table.schema, table.name)},
@@ -184,22 +184,22 @@ def _forget_key(table: Table, connection: sqlalchemy.Connection, key: frozenset[
         _alter(table, connection, f"ALTER COLUMN {identifier(column)} DROP NOT NULL")
 
 
-def _report_loose_keys(table: Table, found: Existing) -> None:
+def _report_loose_keys(table: Table, existing: Existing) -> None:
     for key in table.key_names:
-        if plain(found.bases.get(key, "")) in LOOSE:
+        if plain(existing.bases.get(key, "")) in LOOSE:
             logger.warning(
-                "The key %s of the table %s is of type %s: keys that PostgreSQL takes for equal are one row, and the "
-                "last record counts.",
+                "The key %s of the table %s is of type %s: keys that PostgreSQL considers equal share one row, and the "
+                "last record wins.",
                 key,
                 table.name,
-                found.types[key],
+                existing.types[key],
             )
 
 
-def _not_written(found: Existing, keys: Iterable[str]) -> frozenset[str]:
-    """The columns that only the database writes; a key's that it would number takes the stream's numbers."""
+def _not_written(existing: Existing, keys: Iterable[str]) -> frozenset[str]:
+    """The columns that only the database writes; an identity column that is a key takes the stream's values."""
     names = {key.casefold() for key in keys}
-    return found.computed | {name for name in found.numbered if name.casefold() not in names}
+    return existing.computed | {name for name in existing.numbered if name.casefold() not in names}
 
 
 def _names(table: Table) -> list[str]:
@@ -210,21 +210,21 @@ def _names(table: Table) -> list[str]:
 def widen(
     table: Table,
     column: str,
-    found: Existing,
+    existing: Existing,
     wanted: str | None,
     connection: sqlalchemy.Connection,
     *,
     is_needed: bool = False,
 ) -> None:
-    """Give a column a type that also holds `wanted`, in place; nothing if its type does already.
+    """Widen a column in place to hold the type `wanted` too; do nothing if it already does.
 
-    Without `wanted` it is the type that keeps every digit of a second. Unless a value that it does not hold is there
-    (`is_needed`), a UUID stays one.
+    Without `wanted`, the column is widened to keep every digit of a second. A UUID column changes only if `is_needed`:
+    a value came that it does not hold.
 
     Raises:
-        LoadError: it is a key, and the rows that are there would not be found by it.
+        LoadError: the column is a key, and its existing rows would not match the stream's keys any more.
     """
-    stored, base = found.types[column], found.bases[column]
+    stored, base = existing.types[column], existing.bases[column]
     new = wider(stored, base, wanted) if wanted else without_places(stored)
     if is_needed and wanted and stored == "uuid":
         new = wanted
@@ -239,7 +239,7 @@ def widen(
 
 
 def _converted(name: str, base: str, new: str) -> str:
-    """The expression that turns the values of a column of this type into a new one, exactly."""
+    """The expression that converts a column of the type `base` to a new type exactly."""
     if base.endswith("[]") and not new.endswith("[]"):
         return f"CAST(to_jsonb({name}) AS {new})"
     text = f"CAST({name} AS text)"
@@ -251,34 +251,34 @@ def _converted(name: str, base: str, new: str) -> str:
 
 
 def _as_text(name: str, base: str) -> str:
-    """The expression of a column's values as the target writes them into a column of text."""
-    text, kind = f"CAST({name} AS text)", plain(base)
-    if kind in ("json", "jsonb"):  # of a text what is in its quotes, and equal numbers as equal texts
+    """The expression that converts a column to the text that the target writes."""
+    text, base = f"CAST({name} AS text)", plain(base)
+    if base in ("json", "jsonb"):  # strings without their quotes, and equal numbers as equal texts
         number = f"CAST(trim_scale(CAST({text} AS numeric)) AS text)"
-        kinds = f"WHEN 'string' THEN {name} #>> '{{}}' WHEN 'number' THEN {number}"
-        return f"CASE {kind}_typeof({name}) {kinds} ELSE {text} END"
-    if kind in ("numeric", "money"):
+        cases = f"WHEN 'string' THEN {name} #>> '{{}}' WHEN 'number' THEN {number}"
+        return f"CASE {base}_typeof({name}) {cases} ELSE {text} END"
+    if base in ("numeric", "money"):
         return f"CAST(trim_scale(CAST({name} AS numeric)) AS text)"
-    if kind in ("real", "double precision"):
+    if base in ("real", "double precision"):
         digits = f"CAST(trim_scale(CAST({text} AS numeric)) AS text)"
         return f"CASE WHEN {text} IN ('NaN', 'Infinity', '-Infinity') THEN {text} ELSE {digits} END"
-    if kind == "timestamp with time zone":
+    if base == "timestamp with time zone":
         return f"CAST({name} AT TIME ZONE 'UTC' AS text)"
-    if kind == "time with time zone":
+    if base == "time with time zone":
         return f"regexp_replace({text}, '[+]00$', '')"
-    return f"encode({name}, 'hex')" if kind == "bytea" else text
+    return f"encode({name}, 'hex')" if base == "bytea" else text
 
 
-def _with_overflow(table: Table, wanted: Mapping[str, str], found: Existing) -> Table:
-    """The table with the columns that PostgreSQL takes; the others' properties become members of one column."""
-    first = [column for column in table.columns if column.name in found.types or column.property in table.keys]
+def _with_overflow(table: Table, wanted: Mapping[str, str], existing: Existing) -> Table:
+    """The table with the columns that PostgreSQL allows; other properties become members of one JSON column."""
+    first = [column for column in table.columns if column.name in existing.types or column.property in table.keys]
     there = {column.name for column in first}
     rest = [column for column in table.columns if column.name not in there]
-    rest.sort(key=lambda column: not column.name.startswith("_sdc_"))  # our own columns are needed as columns
-    # One place is kept for the overflow itself; tables that are full already cannot have it, nor new columns.
-    places = _MOST_COLUMNS - 1 - max(found.used, len(first)) + (OVERFLOW in found.types)
+    rest.sort(key=lambda column: not column.name.startswith("_sdc_"))  # our own columns must be columns
+    # One place is reserved for the overflow column; tables that are already full can have neither it nor new columns.
+    places = _MOST_COLUMNS - 1 - max(existing.used, len(first)) + (OVERFLOW in existing.types)
     used = 0
-    for sql_type in found.types.values() or (wanted[column.name] for column in first):
+    for sql_type in existing.types.values() or (wanted[column.name] for column in first):
         used = _end(used, sql_type)
     kept, over = set(there), []
     for column in rest:
@@ -291,8 +291,8 @@ def _with_overflow(table: Table, wanted: Mapping[str, str], found: Existing) -> 
     if not over:
         return table
     logger.warning(
-        "The table %s cannot have a column for each of its %d properties, as PostgreSQL takes 1,600 columns and rows "
-        "of 8 kB: %d of them, from %s to %s, are in its column %s, a JSON object.",
+        "The table %s cannot have a column for each of its %d properties, because PostgreSQL allows 1,600 columns and "
+        "rows of 8 kB: %d of them, from %s to %s, are in its column %s, a JSON object.",
         table.name,
         len(table.columns),
         len(over),
@@ -312,7 +312,7 @@ def _with_overflow(table: Table, wanted: Mapping[str, str], found: Existing) -> 
 
 
 def _end(start: int, sql_type: str) -> int:
-    """Where a value ends in the row that begins at or after `start`; eight bytes begin at a multiple of eight."""
+    """The offset in the row at which a value ends that begins at or after `start`, aligned to its width of 4 or 8."""
     width = _TIME_BYTES if sql_type.startswith("time") else _WIDTHS.get(sql_type, _TEXT_BYTES)
     return (-(-start // width) * width if width in (4, 8) else start) + width
 
@@ -339,5 +339,5 @@ def _alter(table: Table, connection: sqlalchemy.Connection, change: str) -> None
 
 
 def _full_name(sql_type: str) -> str:
-    """SQLAlchemy's name of a type, written as PostgreSQL's format_type writes it."""
+    """SQLAlchemy's name of a type as PostgreSQL's format_type writes it."""
     return sql_type.lower().replace("decimal", "numeric").replace("varchar", "character varying").replace(", ", ",")

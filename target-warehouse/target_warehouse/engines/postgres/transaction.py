@@ -1,7 +1,7 @@
-"""How a batch gets into a PostgreSQL table.
+"""How a batch is written to a PostgreSQL table.
 
-The keys go to a temporary table, the rows they name are deleted, and a binary COPY writes the batch straight into its
-table, each row once. A batch that COPY cannot take as it is goes to a temporary table as a whole, to be merged.
+Its keys go to a temporary table, the rows with these keys are deleted, and a binary COPY writes the batch straight into
+its table, each row once. A batch that COPY cannot write as it is goes to a temporary table as a whole and is merged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from target_warehouse.engines.postgres.copy import as_stored, in_order
 from target_warehouse.engines.postgres.errors import refusal
-from target_warehouse.engines.postgres.values import changed, is_odd, value
+from target_warehouse.engines.postgres.values import changed, may_change, value
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.engines.sql_transaction import SqlTransaction, differing, marks_deleted
 from target_warehouse.errors import RefusedDataError, RetryTransactionError
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from target_warehouse.engines.postgres.tables import Existing
     from target_warehouse.tables.table import Table
 
-_COPY_ROWS = 8192  # small record batches let encoding here and writing there overlap
+_COPY_ROWS = 8192  # small record batches let encoding in this process and writing in the server overlap
 _STAGE = "target_warehouse_stage"
 _WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
 _UNIQUE_VIOLATION = "23505"
-_MANY_ROWS = 1_000  # fewer are looked up by key in no time
-_NARROW_BYTES = 1_000  # a longer row takes longer to be moved to its place than the database loses without it
+_MANY_ROWS = 1_000  # for smaller batches the lookup by key takes no measurable time
+_NARROW_BYTES = 1_000  # sorting longer rows takes longer than the database saves by it
 
 
 class PostgresTransaction(SqlTransaction):
@@ -91,9 +91,9 @@ class PostgresTransaction(SqlTransaction):
         return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, same))
 
     def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:
-        """As text, where the column's type has no equality."""
-        column, kind = f"t.{identifier(name)}", self.types(table)[name].removesuffix("[]")
-        if kind in _WITHOUT_EQUALITY:
+        """Compare as text where the column's type has no equality."""
+        column, element = f"t.{identifier(name)}", self.types(table)[name].removesuffix("[]")
+        if element in _WITHOUT_EQUALITY:
             return f"CAST({column} AS text)", f"CAST({new} AS text)"
         return column, new
 
@@ -104,26 +104,26 @@ class PostgresTransaction(SqlTransaction):
         return counts
 
     def _is_unique(self, table: Table) -> bool:
-        """Whether the key is the table's own; that of a table which somebody else made need not be."""
+        """Whether the stream's key is the table's primary key; in a table of another program it may not be."""
         return self._tables[table.schema, table.name].key == frozenset(table.key_names)
 
     def _copy_new(self, table: Table, rows: pa.Table) -> None:
-        """Copy rows whose keys are thought to be new, as all of this run were so far."""
+        """Copy rows on the assumption that their keys are new, as all keys of this run were so far."""
         try:
             self._copy(table, rows)
         except adbc_driver_manager.Error as error:
             if error.sqlstate != _UNIQUE_VIOLATION:
                 raise
             self._tables[table.schema, table.name].has_only_new_keys = False
-            msg = f"The keys of a batch were thought to be new in the table {table.name}, and are not."
-            raise RetryTransactionError(msg) from error  # ADBC cannot go on from a savepoint
+            msg = f"The keys of a batch were expected to be new in the table {table.name}, but are not."
+            raise RetryTransactionError(msg) from error  # ADBC cannot continue from a savepoint
 
     def _copy(self, table: Table, rows: pa.Table) -> None:
         reader = rows.to_reader(max_chunksize=_COPY_ROWS)
         self._cursor.adbc_ingest(table.name, reader, mode="append", db_schema_name=table.schema)
 
     def _as_stored(self, table: Table, rows: pa.Table) -> pa.Table | None:
-        """The rows in the very types of their columns, as a binary COPY needs them; None if it cannot be."""
+        """The rows in the exact types of their columns, as a binary COPY needs them; None if that is impossible."""
         existing = self.types(table)
         columns = [as_stored(rows[name], existing[name]) for name in rows.schema.names]
         if any(column is None for column in columns):
@@ -131,39 +131,39 @@ class PostgresTransaction(SqlTransaction):
         return pa.table(columns, names=rows.schema.names)
 
     def table_name(self, table: Table) -> str:
-        """Schema and table."""
+        """The quoted schema and table."""
         return identifier(table.schema, table.name)
 
     @contextmanager
     def staged(self, rows: pa.Table) -> Iterator[str]:
-        """A temporary table, filled by binary COPY."""
+        """Fill a temporary table by binary COPY."""
         reader = rows.to_reader(max_chunksize=_COPY_ROWS)
         self._cursor.adbc_ingest(_STAGE, reader, mode="create", temporary=True)
         yield identifier("pg_temp", _STAGE)
         self._cursor.execute(f"DROP TABLE {identifier('pg_temp', _STAGE)}")
 
     def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
-        """Explicit casts where PostgreSQL would not convert text by itself, and arrays from their JSON text."""
+        """Casts where PostgreSQL would not convert text implicitly; arrays are built from their JSON text."""
         existing = self._tables[table.schema, table.name]
         return {field.name: value(field.name, field.type, existing) for field in schema}
 
     def examine(self, table: Table, stage: str, rows: pa.Table) -> None:
-        """Ask the server about columns whose types are not ours, or that round; see the base class.
+        """Let the server check columns whose types are not ours, or that round; see the base class.
 
-        Of a batch of one row the column is named, so of every record that is rejected.
+        For a batch of one row, and so for every rejected record, the error names the column.
         """
         existing = self._tables[table.schema, table.name]
         for field in rows.schema:
-            if not is_odd(field.name, existing):
+            if not may_change(field.name, existing):
                 continue
-            kind, condition = existing.types[field.name], changed(field.name, field.type, existing)
+            column_type, condition = existing.types[field.name], changed(field.name, field.type, existing)
             reason = (
-                f"its property {_property(table, field.name)} is not what its column, of type {kind}, takes as it is"
+                f"its property {_property(table, field.name)} does not fit its column, of type {column_type}, unchanged"
             )
             try:
                 if rows.num_rows == 1:
                     read = value(field.name, field.type, existing)
-                    self.count(f"SELECT count(CAST({read} AS {kind})) FROM {stage} AS s")  # noqa: S608 - quoted
+                    self.count(f"SELECT count(CAST({read} AS {column_type})) FROM {stage} AS s")  # noqa: S608 - quoted
                 if condition and self.count(f"SELECT count(*) FROM {stage} AS s WHERE {condition}"):  # noqa: S608
                     raise RefusedDataError(f"The column {field.name} would round a value.", reason)
             except (adbc_driver_manager.Error, psycopg.Error) as error:
@@ -172,35 +172,34 @@ class PostgresTransaction(SqlTransaction):
                 raise
 
     def types(self, table: Table) -> Mapping[str, str]:
-        """As the engine found them."""
+        """The types, as the engine read them."""
         return self._tables[table.schema, table.name].types
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """Run a statement; gives the number of rows it touched."""
+        """Run a statement; returns the number of rows it affected."""
         self._cursor.execute(sql, parameters or None)
         return int(self._cursor.rowcount)
 
     def count(self, sql: str) -> int:
-        """The single number of the answer."""
+        """The number that a SELECT of one value returns."""
         self._cursor.execute(sql)
         row = self._cursor.fetchone()
         return int(row[0]) if row else 0
 
     def can_replace(self, table: Table, columns: list[str]) -> bool:
-        """Whether the batch has every column, and nothing else hangs on the table's rows."""
+        """Whether the batch has every column, and no trigger or foreign key depends on the table's rows."""
         existing = self._tables[table.schema, table.name]
         is_complete = set(columns).issuperset(existing.types)
         return is_complete and not existing.has_dependents and self._is_as_prepared(table)
 
     def lock(self, table: Table) -> None:
-        """Readers go on; a second writer waits until this transaction ends, instead of failing on a key."""
+        """Make a second writer wait until this transaction ends, instead of failing on a key; readers continue."""
         self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN SHARE ROW EXCLUSIVE MODE")
 
     def _is_as_prepared(self, table: Table) -> bool:
-        """Whether no other run has added columns, or changed their types, since; asked under the table's lock.
+        """Whether the table still has the columns and types it was prepared with; read under the table's lock.
 
-        A binary COPY into a column of another type is refused at best: at worst PostgreSQL takes the bytes for
-        another value.
+        PostgreSQL refuses a binary COPY into a column of another type at best; at worst it stores a wrong value.
         """
         name = self.table_name(table).replace("'", "''")
         self._cursor.execute(
@@ -211,7 +210,7 @@ class PostgresTransaction(SqlTransaction):
 
     @contextmanager
     def by_key(self, table: Table) -> Iterator[None]:
-        """Look rows up in the key's index, so that a batch costs the same however large the table is."""
+        """Look rows up in the key's index, so that a batch takes the same time however large the table is."""
         has_index = self._is_unique(table)
         for setting in ("enable_hashjoin", "enable_mergejoin"):
             if has_index:
@@ -223,7 +222,7 @@ class PostgresTransaction(SqlTransaction):
 
 
 def _check_places(table: Table, rows: pa.Table) -> None:
-    """Refuse times of which a column would round the seconds; record by record, it becomes wider first."""
+    """Refuse times whose seconds a column would round; the column is then widened, and the batch retried by record."""
     for column in too_exact(rows, table.columns):
         reason = f"its property {column.property} has more digits of a second than its column keeps"
         raise RefusedDataError(f"The column {column.name} of the table {table.name} rounds seconds.", reason)

@@ -1,8 +1,8 @@
-"""The expressions by which staged values become those of their columns, and those that would not stay what they are.
+"""The expressions that convert staged values to the types of their columns, and that find values which would change.
 
-PostgreSQL converts by itself where nothing is lost; what is written here is the rest. A type that is not ours reads
-every value as text, as it would what a user types, and without the length or exactness of the column: a cast to those
-cuts and rounds, an assignment refuses what is too long, but rounds as well.
+PostgreSQL converts implicitly where nothing is lost; the expressions here cover the rest. A value for a type that is
+not ours is cast from text, and to the type without length or precision: a cast with them truncates and rounds, while
+an assignment refuses values that are too long, but rounds too.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _STAGED = (
 )
 
 
-#: Types, as a text is read by them, that a cast to fewer digits or letters rounds or cuts.
+#: Input types whose values a cast to fewer digits rounds, or to a shorter length truncates.
 _CUT = ("interval", '"bit"', "bit varying")
 
 
 def value(column: str, arrow: pa.DataType, existing: Existing) -> str:
-    """The value of this column of the relation `s` in the type of the table's column."""
-    staged, kind, base = f"s.{identifier(column)}", existing.types[column], existing.bases[column]
+    """The expression that converts this column of the relation `s` to the type of the table's column."""
+    staged, column_type, base = f"s.{identifier(column)}", existing.types[column], existing.bases[column]
     if base.endswith("[]"):
         inner = element(base)
         unpack = "jsonb_array_elements" if inner in ("jsonb", "json") else "jsonb_array_elements_text"
@@ -41,35 +41,39 @@ def value(column: str, arrow: pa.DataType, existing: Existing) -> str:
         return f"CASE WHEN {staged} IS NOT NULL THEN ARRAY({items}) END"
     if base == "bytea":
         return f"decode({staged}, 'hex')"
-    if kind != base or not is_ours(kind):
+    if column_type != base or not is_ours(column_type):
         text = f"trim_scale({staged})" if pa.types.is_decimal(arrow) else staged
         return f"CAST({text if arrow == pa.string() else f'CAST({text} AS text)'} AS {existing.inputs[column]})"
-    if pa.types.is_decimal(arrow) and kind == "numeric":
+    if pa.types.is_decimal(arrow) and column_type == "numeric":
         return f"trim_scale({staged})"
-    if arrow == pa.string() and not is_text(kind):
-        return f"CAST({staged} AS {kind})"
-    if arrow != pa.string() and is_text(kind):
+    if arrow == pa.string() and not is_text(column_type):
+        return f"CAST({staged} AS {column_type})"
+    if arrow != pa.string() and is_text(column_type):
         return f"CAST({staged} AS text)"
     return staged
 
 
-def is_odd(column: str, existing: Existing) -> bool:
-    """Whether the column can refuse or round what its stream's schema allows."""
-    kind, base = existing.types[column], existing.bases[column]
-    return kind != base or not is_ours(kind) or (plain(kind) == "numeric" and kind != "numeric")
+def may_change(column: str, existing: Existing) -> bool:
+    """Whether the column can refuse or round values that the stream's schema allows."""
+    column_type, base = existing.types[column], existing.bases[column]
+    return (
+        column_type != base
+        or not is_ours(column_type)
+        or (plain(column_type) == "numeric" and column_type != "numeric")
+    )
 
 
 def changed(column: str, arrow: pa.DataType, existing: Existing) -> str | None:
-    """The condition that an odd column would keep another value than this one of `s`; None where it never does."""
-    staged, kind, base = f"s.{identifier(column)}", existing.types[column], existing.bases[column]
-    stored = f"CAST({value(column, arrow, existing)} AS {kind})"
+    """The condition that a column with `may_change` would store another value than the one in `s`; None if never."""
+    staged, column_type, base = f"s.{identifier(column)}", existing.types[column], existing.bases[column]
+    stored = f"CAST({value(column, arrow, existing)} AS {column_type})"
     if arrow == pa.string():
         if is_number(base):
             return f"CAST({stored} AS numeric) <> CAST({staged} AS numeric)"
         read = existing.inputs[column]
-        is_cut = kind != read and (is_text(read) or read in _CUT)
+        is_cut = column_type != read and (is_text(read) or read in _CUT)
         return f"{stored} <> CAST({staged} AS {read})" if is_cut else None
-    sent = next((name for is_kind, name in _STAGED if is_kind(arrow)), "")
+    sent = next((name for is_type, name in _STAGED if is_type(arrow)), "")
     if not are_alike(base, sent):
         return None
     return f"CAST({stored} AS {'numeric' if is_number(base) else sent}) <> {staged}"

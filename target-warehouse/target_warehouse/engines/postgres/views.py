@@ -1,7 +1,7 @@
-"""Views in PostgreSQL: made once, replaced when their definition changes, and out of the way while a column changes.
+"""Views in PostgreSQL: created once, replaced when their definition changes, and dropped while a column changes.
 
-PostgreSQL lets no column change its type that a view uses. Our own views are dropped for it and made again in the
-same transaction, with their grants. Views that somebody else made are never dropped, ours under one of them neither.
+PostgreSQL does not let the type of a column change that a view uses. Our own views are dropped for it and created again
+in the same transaction, with their grants. Views of other programs, and our views that they use, are never dropped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-_CANNOT_REPLACE = "42P16"  # a column would go, or have another type
+_CANNOT_REPLACE = "42P16"  # the new view lacks a column, or gives it another type
 
 _RELATIONS = """
 SELECT n.nspname, c.relname, c.relkind, d.description,
@@ -51,15 +51,15 @@ WHERE n.nspname = coalesce(CAST(:schema AS text), current_schema()) AND c.relnam
 """
 
 
-class _Found:
-    """The tables of a schema with their types, and what already has a name in the schema of the views."""
+class _Relations:
+    """The tables of a schema with their column types, and the existing relations in the schema of the views."""
 
     def __init__(self, connection: sqlalchemy.Connection, schema: str, views_schema: str) -> None:
         rows = connection.execute(sqlalchemy.text(_RELATIONS), {"schema": schema, "views": views_schema}).all()
         self.tables = {
             row[1]: dict(zip(row[4], row[5], strict=True)) for row in rows if row[0] == schema and row[2] in ("r", "p")
         }
-        self.there: dict[str, tuple[str, list[str]]] = {
+        self.in_views_schema: dict[str, tuple[str, list[str]]] = {
             row[1]: (row[3] or "", row[4]) for row in rows if row[0] == views_schema
         }
 
@@ -70,12 +70,12 @@ def make_views(
     schema: str,
     views_schema: str,
 ) -> None:
-    """Make the views that are not as they should be, each in a transaction of `definition`; see the protocol."""
+    """Create or replace the views that are not up to date, each in a transaction of `definition`; see the protocol."""
     with engine.connect() as reader:
-        found = _Found(reader, schema, views_schema)
+        relations = _Relations(reader, schema, views_schema)
     made = []
-    for view in views_of(schema, found.tables):
-        comment, columns = found.there.get(view.name, (None, []))
+    for view in views_of(schema, relations.tables):
+        comment, columns = relations.in_views_schema.get(view.name, (None, []))
         if not is_to_make(view, comment, views_schema):
             continue
         try:
@@ -90,7 +90,7 @@ def make_views(
 
 @contextmanager
 def out_of_the_way(connection: sqlalchemy.Connection, schema: str | None, table: str, column: str) -> Iterator[None]:
-    """Drop our views that use this column for the length of the block; then they are as before, with their grants."""
+    """Drop our views that use this column; after the block, create them again, with their grants."""
     users = connection.execute(
         sqlalchemy.text(_USERS_OF_COLUMN),
         {"schema": schema, "name": table, "column": column, "mark": f"Live rows of %, {MADE_BY} %"},
@@ -98,15 +98,15 @@ def out_of_the_way(connection: sqlalchemy.Connection, schema: str | None, table:
     grants = [_drop(connection, views_schema, name) for _, views_schema, name in users]
     yield
     for (tables_schema, views_schema, name), granted in zip(users, grants, strict=True):
-        found = _Found(connection, tables_schema, views_schema)
-        for view in views_of(tables_schema, found.tables):
+        relations = _Relations(connection, tables_schema, views_schema)
+        for view in views_of(tables_schema, relations.tables):
             if view.name == name:
                 _make(connection, view, views_schema, [])
                 _run(connection, granted)
 
 
 def _make(connection: sqlalchemy.Connection, view: View, views_schema: str, columns: list[str]) -> None:
-    """Make a view, or replace it; one that cannot be replaced is dropped first."""
+    """Create or replace a view; a view that cannot be replaced is dropped first."""
     if views_schema not in connection.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars().all():
         connection.execute(sqlalchemy.schema.CreateSchema(views_schema))
     name = identifier(views_schema, view.name)
@@ -127,7 +127,7 @@ def _make(connection: sqlalchemy.Connection, view: View, views_schema: str, colu
 
 
 def _drop(connection: sqlalchemy.Connection, schema: str, name: str) -> str | None:
-    """Drop a view that nothing is built on; gives the statements that grant again what was granted on it."""
+    """Drop a view without dependents; returns the statements that restore its grants."""
     granted: Any = connection.execute(sqlalchemy.text(_GRANTS), {"schema": schema, "name": name}).scalar()
     _run(connection, f"DROP VIEW {identifier(schema, name)}")
     return granted if isinstance(granted, str) else None
