@@ -1,6 +1,6 @@
-"""A local HubSpot CRM: the read API on 127.0.0.1 over a seeded portal of any size, with limits, faults and oddities.
+"""A local HubSpot CRM: the read API on 127.0.0.1 over a seeded portal of any size, with limits, faults and quirks.
 
-The package is an independent reading of HubSpot's documents: it shares no code with the clients tested against it.
+It follows HubSpot's documents independently: it shares no code with the clients tested against it.
 """
 
 from __future__ import annotations

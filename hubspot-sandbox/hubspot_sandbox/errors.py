@@ -1,4 +1,4 @@
-"""HubSpot's error replies: a status and a body of the keys HubSpot uses. The correlation id is added when sent."""
+"""HubSpot's error replies: a status and a body with HubSpot's keys. The sender adds the correlation id."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def unknown_type(text: str) -> HubSpotError:
 
 
 def no_credentials() -> HubSpotError:
-    """401 when the Authorization header is missing or is no Bearer header."""
+    """401 for a missing Authorization header, or one that is not a Bearer header."""
     message = (
         "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more "
         "details at https://developers.hubspot.com/docs/methods/auth/oauth-overview"
@@ -56,7 +56,7 @@ def no_credentials() -> HubSpotError:
 
 
 def expired_token(seconds: int, expired_at: str) -> HubSpotError:
-    """401 for an OAuth token past its life; unknown tokens get it too, with a large number of days (observed)."""
+    """401 for an expired OAuth token; unknown tokens get it too, with a large number of days (observed)."""
     ago = f"{seconds} second(s)" if seconds < 86_400 else f"{seconds // 86_400} day(s)"
     return HubSpotError(
         401,
@@ -70,7 +70,7 @@ def expired_token(seconds: int, expired_at: str) -> HubSpotError:
 
 
 def missing_scopes(scopes: list[str]) -> HubSpotError:
-    """403 with the scopes, one of which is required."""
+    """403 with a list of scopes, any one of which is enough."""
     return HubSpotError(
         403,
         {
@@ -90,7 +90,7 @@ def missing_scopes(scopes: list[str]) -> HubSpotError:
 
 
 def invalid_json(detail: str) -> HubSpotError:
-    """400 for a body that is not JSON or not the shape the endpoint takes."""
+    """400 for a body that is not JSON or does not have the form that the endpoint takes."""
     return HubSpotError(
         400,
         {
@@ -108,7 +108,7 @@ HTML_414 = (
 
 
 def cloudflare_html(status: int) -> str:
-    """The page Cloudflare puts in front of a HubSpot that does not answer."""
+    """The page that Cloudflare sends when HubSpot does not answer."""
     reason = {
         502: "Bad gateway",
         503: "Service temporarily unavailable",

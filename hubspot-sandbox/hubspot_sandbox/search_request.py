@@ -1,6 +1,7 @@
-"""What a search asks for: the body read, checked against HubSpot's limits, and made plain values.
+"""Search requests: parses a body and checks it against HubSpot's limits.
 
-Limits are documented: 5 groups, 6 filters a group, 18 in all, one sort, 200 a page, 10,000 rows in all.
+The limits are documented: 5 groups, 6 filters in a group, 18 filters in all, one sort, 200 rows a page, 10,000 rows
+in all.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ OPERATORS = frozenset(
 )
 
 
-class TooFar(HubSpotError):  # noqa: N818 - it is a reply first
-    """400 for more rows than a search gives; the body's shape is an open point, so it can be told from others."""
+class TooFar(HubSpotError):  # noqa: N818 - a reply rather than an error of the program
+    """400 for more rows than a search gives. A class of its own, as the quirk `error-bodies` changes its body."""
 
     def __init__(self, message: str) -> None:
         super().__init__(400, validation(message).body)
@@ -42,7 +43,7 @@ class TooFar(HubSpotError):  # noqa: N818 - it is a reply first
 
 @dataclass(frozen=True)
 class Filter:
-    """One condition; `value`, `high` and `values` are texts as sent."""
+    """One condition; `value`, `high` and `values` are texts as the client sent them."""
 
     name: str
     operator: str
@@ -53,7 +54,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """A checked search: groups are alternatives, the filters of a group all hold."""
+    """A checked search: a record matches if all filters of at least one group match."""
 
     groups: tuple[tuple[Filter, ...], ...]
     sort: tuple[str, bool] | None
@@ -64,14 +65,18 @@ class SearchRequest:
 
 
 def text_of(value: Any) -> str:
-    """JSON values as HubSpot compares them: numbers and booleans are texts too."""
+    """A JSON value as the text that HubSpot compares; numbers and booleans become texts."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
 
 
 def parse_filter(raw: Any, known: frozenset[str] | set[str]) -> Filter:
-    """One filter of the body; VALIDATION_ERROR for an unknown operator or property."""
+    """Parse one filter of the body.
+
+    Raises:
+        HubSpotError: a VALIDATION_ERROR for an unknown operator or property, or a missing value.
+    """
     if not isinstance(raw, dict) or not isinstance(raw.get("propertyName"), str):
         raise validation("Every filter needs a propertyName and an operator.")
     operator = raw.get("operator")
@@ -97,13 +102,13 @@ def parse_filter(raw: Any, known: frozenset[str] | set[str]) -> Filter:
 
 
 def list_in(body: dict[str, Any], key: str) -> list[Any]:
-    """The list under a key, empty when absent; VALIDATION_ERROR when it is something else."""
-    found = body.get(key)
-    if found is None:
+    """The list under a key, empty when absent; raises a VALIDATION_ERROR for any other value."""
+    value = body.get(key)
+    if value is None:
         return []
-    if not isinstance(found, list):
-        raise validation(f"{key} must be a list.", context={key: [text_of(found)[:40]]})
-    return found
+    if not isinstance(value, list):
+        raise validation(f"{key} must be a list.", context={key: [text_of(value)[:40]]})
+    return value
 
 
 def _groups(body: dict[str, Any], known: set[str]) -> tuple[tuple[Filter, ...], ...]:
@@ -150,7 +155,7 @@ def _count(body: dict[str, Any], key: str, default: int) -> int:
 
 
 def parse_search(body: dict[str, Any], known: set[str], *, max_limit: int = MAX_LIMIT) -> SearchRequest:
-    """The body of a search; `known` are the type's property names. Raises HubSpot's 400s."""
+    """Parse the body of a search; `known` are the type's property names. Raises HubSpot's 400 replies."""
     limit, offset = _count(body, "limit", 10), _count(body, "after", 0)
     if limit > max_limit:
         raise TooFar(f"limit must be at most {max_limit}, got {limit}.")

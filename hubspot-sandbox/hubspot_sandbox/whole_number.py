@@ -1,11 +1,11 @@
-"""Whole numbers in what was sent: `isdigit` takes `²` for one, and `int` refuses it, as it does thousands of digits."""
+"""Whole numbers in requests. `str.isdigit` accepts `²`, on which `int` raises, as it does on thousands of digits."""
 
 from __future__ import annotations
 
-#: As many as fit into the 64 bits of HubSpot's ids and moments.
+#: HubSpot's ids and timestamps have 64 bits; 18 digits always fit.
 _MOST_DIGITS = 18
 
 
 def whole_number(text: str) -> int | None:
-    """The number that a few ASCII digits write; None for anything else."""
+    """The number in a text of at most 18 ASCII digits; None for any other text."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None

@@ -1,1 +1,1 @@
-"""HubSpot's endpoints, a module a family."""
+"""HubSpot's endpoints, one module per family."""

@@ -1,4 +1,4 @@
-"""From a request to a reply, in this order: length, path, scripted fault, token, limits, scopes, handler."""
+"""The way from a request to its reply: length, path, fault rule, token, rate limits, scopes, handler, in this order."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MAX_BODY_BYTES = 3_000_000
 
 
 def error_reply(error: HubSpotError, correlation_id: str) -> Reply:
-    """HubSpot's JSON error; the correlation id is the header's."""
+    """HubSpot's JSON error with the correlation id that is also in the header."""
     body = {**error.body, "correlationId": correlation_id}
     return Reply(error.status, msgspec.json.encode(body), headers=error.headers)
 
 
 def new_correlation_id() -> str:
-    """A fresh id for one reply; no secret, so not asked of the kernel, which takes as long for it as ten records."""
+    """A new id for one reply. It is no secret, so it does not need the system's random source, which is slow."""
     return str(uuid.UUID(int=random.getrandbits(128), version=4))
 
 
@@ -38,14 +38,14 @@ def _too_large(size: int) -> HubSpotError:
 
 
 def _endpoint(call: Call, route: Route) -> str:
-    """`list contacts`, `list contacts archived`, `associations batch read deals→contacts`: in the log and in faults."""
+    """The endpoint's name for the log and for faults, such as `list contacts archived` or `search deals`."""
     named = [call.sandbox.portal.resolve(call.params[key]) for key in ("type", "from", "to") if key in call.params]
     archived = "archived" if route.endpoint in {"list", "owners"} and call.flag("archived") else ""
     return " ".join(filter(None, (route.endpoint, "→".join(t.plural for t in named if t), archived)))
 
 
 def _admit(sandbox: Sandbox, call: Call, route: Route, request_id: str) -> None:
-    """Token, then limits, then scopes; raises HubSpot's replies."""
+    """Check the token, then the rate limits, then the scopes; raise HubSpot's error replies."""
     if route.budget == limits.OPEN:
         return
     call.token = sandbox.tokens.check(call.headers.get("authorization", ""))
@@ -58,7 +58,7 @@ def _admit(sandbox: Sandbox, call: Call, route: Route, request_id: str) -> None:
 
 
 def _handled(sandbox: Sandbox, call: Call, route: Route, fault: Fault | None, request_id: str) -> Reply:
-    """The reply of a known path: the fault's, an error's or the handler's."""
+    """Return the reply of a known path: from the fault, from an error, or from the handler."""
     try:
         if fault is not None and fault.status is not None and fault.has_error_status:
             if fault.status in HTML_STATUSES:
@@ -81,10 +81,10 @@ def _unrouted(call: Call, *, exists: bool) -> HubSpotError:
 
 
 def answer(sandbox: Sandbox, call: Call) -> Reply:
-    """The whole reply, errors included, counted in the log; it may ask the sender to stall or to cut it."""
+    """Return the reply to any request and count it in the log; the reply may ask the sender to stall or to cut it."""
     request_id = new_correlation_id()
     headers = {"x-hubspot-correlation-id": request_id}
-    # Longer ones are answered by nginx, not by HubSpot (observed, two measurements).
+    # nginx, not HubSpot, answers longer URLs (observed, two measurements).
     if len(call.path) + len(call.raw_query) + 1 > sandbox.quirks.longest_url:
         sandbox.log.add("too long", 414)
         return Reply(414, HTML_414.encode(), "text/html", headers)

@@ -1,4 +1,4 @@
-"""The association endpoints: batch read, one record's, labels, the legacy v3 batch read, and inline associations."""
+"""The association endpoints: batch read, of one record, labels, the legacy v3 batch read; and inline associations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from hubspot_sandbox.api.call import Call, Reply, json_reply
 from hubspot_sandbox.errors import not_found, unknown_type, validation
-from hubspot_sandbox.moments import iso
 from hubspot_sandbox.portal.association_types import LABELS
 from hubspot_sandbox.portal.object_types import ObjectType
 from hubspot_sandbox.portal.property_plan import encode
 from hubspot_sandbox.portal.records import LIVE
 from hubspot_sandbox.search_request import text_of
+from hubspot_sandbox.timestamps import iso
 from hubspot_sandbox.whole_number import whole_number
 
 BATCH_MAX = 1_000
@@ -22,12 +22,12 @@ INLINE_PAGE = 100
 
 
 def write_cursor(type_id: str, last_id: int) -> str:
-    """An opaque cursor; percent-encoded base64 as HubSpot's looks, to be sent back unchanged."""
+    """Return an opaque cursor: percent-encoded base64, as HubSpot's; clients send it back unchanged."""
     return base64.b64encode(f"0-{type_id}-{last_id}".encode()).decode().replace("=", "%3D")
 
 
 def read_cursor(cursor: str) -> int | None:
-    """The id after which the next page starts, None for a text that is no cursor."""
+    """Return the id after which the next page starts, None if the text is not a cursor."""
     text = cursor.replace("%3D", "=").replace("%3d", "=")
     try:
         return int(base64.b64decode(text.encode(), validate=True).decode().rsplit("-", 1)[1])
@@ -55,7 +55,7 @@ def _one_edge(call: Call, from_type: str, to_type: str, to_id: int, ids: tuple[i
 def _page(
     call: Call, from_type: str, number: int, to_type: str, after: str, size: int
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """One page of a record's edges and the cursor of the next one."""
+    """Return one page of a record's edges and the cursor of the next page."""
     portal = call.sandbox.portal
     edges = list(portal.associations.of(from_type, number, to_type).items())
     to_records = portal.records[to_type]
@@ -64,10 +64,10 @@ def _page(
         if last is None:
             raise validation(f"The after cursor is not valid: {after[:40]}.", context={"after": [after[:40]]})
         edges = [(other, ids) for other, ids in edges if to_records.id_of(other) > last]
-    found = [_one_edge(call, from_type, to_type, to_records.id_of(other), ids) for other, ids in edges[:size]]
+    page = [_one_edge(call, from_type, to_type, to_records.id_of(other), ids) for other, ids in edges[:size]]
     if len(edges) <= size:
-        return found, None
-    return found, write_cursor(from_type, to_records.id_of(edges[size - 1][0]))
+        return page, None
+    return page, write_cursor(from_type, to_records.id_of(edges[size - 1][0]))
 
 
 def _number(call: Call, from_type: str, raw: str) -> int | None:
@@ -111,13 +111,13 @@ def _batch_reply(call: Call, results: list[dict[str, Any]], errors: list[dict[st
 
 
 def batch_read(call: Call) -> Reply:
-    """POST …/{from}/{to}/batch/read: 500 edges an id, a cursor for more, 207 when some ids have none."""
+    """POST …/{from}/{to}/batch/read: up to 500 edges per id and a cursor for more; 207 if some ids have no edges."""
     source, target = call.object_type("from"), call.object_type("to")
     started = iso(call.sandbox.clock.now_ms())
     results: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
-    for one in _inputs(call):
-        raw = text_of(one["id"])
+    for item in _inputs(call):
+        raw = text_of(item["id"])
         number = _number(call, source.type_id, raw)
         if number is None:
             if call.sandbox.quirks.dead_id_breaks_batch:
@@ -129,7 +129,7 @@ def batch_read(call: Call) -> Reply:
             source.type_id,
             number,
             target.type_id,
-            text_of(one.get("after")),
+            text_of(item.get("after")),
             call.sandbox.quirks.association_page,
         )
         if not edges:
@@ -143,13 +143,13 @@ def batch_read(call: Call) -> Reply:
 
 
 def legacy_batch_read(call: Call) -> Reply:
-    """POST /crm/v3/associations/{from}/{to}/batch/read: `to` has id and a type name, once for each HubSpot type."""
+    """POST /crm/v3/associations/{from}/{to}/batch/read: `to` has ids and type names, a row per association type."""
     source, target = call.object_type("from"), call.object_type("to")
     started = iso(call.sandbox.clock.now_ms())
     results: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
-    for one in _inputs(call):
-        raw = text_of(one["id"])
+    for item in _inputs(call):
+        raw = text_of(item["id"])
         number = _number(call, source.type_id, raw)
         names = [] if number is None else _named_edges(call, source, number, target)
         if names:
@@ -165,45 +165,45 @@ def _named_edges(call: Call, source: ObjectType, number: int, target: ObjectType
     base = f"{source.singular}_to_{target.singular}"
     named = []
     for other, ids in call.sandbox.portal.associations.of(source.type_id, number, target.type_id).items():
-        for one in ids:
-            label = table[one].label
+        for type_id in ids:
+            label = table[type_id].label
             name = base if label is None else f"{base}_{label.lower().replace(' ', '_')}"
             named.append({"id": str(to_records.id_of(other)), "type": name})
     return named
 
 
-def inline_associations(call: Call, source: ObjectType, number: int, wanted: tuple[str, ...]) -> bytes:
-    """`,"associations":{…}` of a listed record: at most 100 a type, no type ids; impossible types are ignored."""
-    found: dict[str, Any] = {}
-    for text in wanted:
+def inline_associations(call: Call, source: ObjectType, number: int, types: tuple[str, ...]) -> bytes:
+    """`,"associations":{…}` of a listed record: at most 100 per type, no type ids; types without edges are left out."""
+    associations: dict[str, Any] = {}
+    for text in types:
         target = call.sandbox.portal.resolve(text)
         if target is None or (target.custom and text.lower() in (target.plural, target.singular)):
-            # Observed: custom objects must be given by their type id here.
+            # Observed: here custom objects must be given by their type id.
             raise unknown_type(text)
         names = _named_edges(call, source, number, target)
         if not names:
             continue
         key = text if target.custom else target.plural
-        found[key] = {"results": names[:INLINE_PAGE]}
+        associations[key] = {"results": names[:INLINE_PAGE]}
         if len(names) > INLINE_PAGE:
             after = write_cursor(source.type_id, int(names[INLINE_PAGE - 1]["id"]))
             record_id = call.sandbox.portal.records[source.type_id].id_of(number)
             link = f"{call.base_url}/crm/v3/objects/{source.plural}/{record_id}/associations/{text}?after={after}"
-            found[key]["paging"] = {"next": {"after": after, "link": link}}
-    return b',"associations":' + encode(found) if found else b""
+            associations[key]["paging"] = {"next": {"after": after, "link": link}}
+    return b',"associations":' + encode(associations) if associations else b""
 
 
 def read_one(call: Call) -> Reply:
-    """GET …/{t}/{id}/associations/{to}: up to 500 a page."""
+    """GET …/{t}/{id}/associations/{to}: up to 500 edges a page."""
     source, target = call.object_type(), call.object_type("to")
     number = _number(call, source.type_id, call.params["id"])
     if number is None:
         raise not_found()
-    raw_limit = call.one("limit") or str(PAGE)
+    raw_limit = call.parameter("limit") or str(PAGE)
     limit = whole_number(raw_limit)
     if limit is None or not 1 <= limit <= PAGE:
         raise validation(f"limit must be between 1 and {PAGE}, got {raw_limit[:40]}.")
-    after = call.one("after").replace(" ", "+")
+    after = call.parameter("after").replace(" ", "+")
     edges, following = _page(call, source.type_id, number, target.type_id, after, limit)
     body: dict[str, Any] = {"results": edges}
     if following:
@@ -213,7 +213,7 @@ def read_one(call: Call) -> Reply:
 
 
 def labels(call: Call) -> Reply:
-    """GET …/{from}/{to}/labels: every association type of the pair as seen from the first one."""
+    """GET …/{from}/{to}/labels: every association type of the pair, from the side of the first type."""
     source, target = call.object_type("from"), call.object_type("to")
     table = LABELS.get((source.type_id, target.type_id), {})
     return json_reply(

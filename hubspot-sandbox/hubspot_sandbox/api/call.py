@@ -1,4 +1,4 @@
-"""One request on its way to a handler, and the reply on its way back; no sockets here."""
+"""Requests and replies as values, without sockets."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reply:
-    """Status, body and more headers; the correlation id and rate-limit headers are added when it is sent."""
+    """A reply: status, body and its own headers, to which `answering` adds the correlation id and the rate limits."""
 
     status: int
     body: bytes
     content_type: str = "application/json;charset=utf-8"
     headers: dict[str, str] = field(default_factory=dict)
-    #: `before` or `body`: where the sender shall cut the connection (scripted faults, as what follows)
+    #: `before` or `body`: where the sender cuts the connection (for faults, as the fields below)
     cut: str | None = None
     stall_seconds: float = 0.0
-    #: between one byte and the next
+    #: the pause between two bytes
     drip_seconds: float = 0.0
-    #: `head` or `body`: what shall go on until the client leaves
+    #: `head` or `body`: what the sender continues until the client disconnects
     endless: str | None = None
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:
-    """A reply of one JSON value."""
+    """Return a reply whose body is this JSON value."""
     return Reply(status, msgspec.json.encode(value))
 
 
 @dataclass
 class Call:
-    """A request; `params` are the named parts of its path, once it is routed."""
+    """A request; after routing, `params` has the named parts of its path."""
 
     sandbox: Sandbox
     method: str
@@ -53,19 +53,19 @@ class Call:
 
     @cached_property
     def query(self) -> dict[str, list[str]]:
-        """Query parameters, every value of each; blank ones count as given."""
+        """All values of every query parameter, empty ones too."""
         return parse_qs(self.raw_query, keep_blank_values=True)
 
-    def one(self, name: str) -> str:
-        """The last value of a query parameter; empty if it is not given."""
+    def parameter(self, name: str) -> str:
+        """The last value of a query parameter; empty if there is none."""
         return self.query.get(name, [""])[-1]
 
     def flag(self, name: str) -> bool:
-        """Whether a query parameter says true."""
-        return self.one(name).lower() == "true"
+        """Whether a query parameter is `true`."""
+        return self.parameter(name).lower() == "true"
 
     def names(self, name: str) -> tuple[str, ...]:
-        """A list parameter: comma separated, repeated, or both."""
+        """The values of a list parameter, which is comma separated, repeated, or both."""
         return tuple(part.strip() for value in self.query.get(name, ()) for part in value.split(",") if part.strip())
 
     @property
@@ -75,20 +75,20 @@ class Call:
 
     @property
     def base_url(self) -> str:
-        """What absolute links start with: the host the client called; only real host names speak TLS here."""
+        """The start of absolute links: the host that the client called; host names other than loopback use TLS."""
         host = self.headers.get("host", "api.hubapi.com")
         loopback = host.split(":")[0] in ("127.0.0.1", "localhost") or host.startswith("[::1]")
         return f"{'http' if loopback else 'https'}://{host}"
 
     def object_type(self, key: str = "type") -> ObjectType:
-        """The object type that the path names; HubSpot's 400 otherwise."""
-        found = self.sandbox.portal.resolve(self.params[key])
-        if found is None:
+        """Return the object type that the path names; raise HubSpot's 400 if there is none."""
+        object_type = self.sandbox.portal.resolve(self.params[key])
+        if object_type is None:
             raise unknown_type(self.params[key])
-        return found
+        return object_type
 
     def json_object(self) -> dict[str, Any]:
-        """The body as a JSON object; HubSpot's 400 for anything else."""
+        """Return the body as a JSON object; raise HubSpot's 400 for any other body."""
         try:
             value = msgspec.json.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -98,9 +98,9 @@ class Call:
         return value
 
     def inputs(self, maximum: int, limit: str) -> list[dict[str, Any]]:
-        """The `inputs` of a batch request; HubSpot's 400 for more than `maximum`, which `limit` says in words."""
+        """Return the `inputs` of a batch request; more than `maximum` are HubSpot's 400 with the message `limit`."""
         inputs = self.json_object().get("inputs")
-        if not isinstance(inputs, list) or not all(isinstance(each, dict) and "id" in each for each in inputs):
+        if not isinstance(inputs, list) or not all(isinstance(item, dict) and "id" in item for item in inputs):
             raise invalid_json("inputs must be a list of objects with an id.")
         if len(inputs) > maximum:
             raise validation(f"{limit}, got {len(inputs)}.", code="TOO_MANY_INPUTS")

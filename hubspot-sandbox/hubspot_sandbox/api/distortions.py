@@ -1,7 +1,7 @@
-"""What a scripted fault does to a reply that was made: other text, other fields, other headers, other lengths.
+"""Distortions: how a fault changes a finished reply, that is its text, fields, headers and length.
 
-`edit` and `remove` name places in the JSON of a body by paths such as `paging.next.after`, `results.*.id` (of each)
-or `results.-1` (the last).
+`edit` and `remove` take paths into the JSON of a body, such as `paging.next.after`, `results.*.id` (of all results) or
+`results.-1` (the last one).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MEGABYTE = b" " * 1_000_000
 
 
 def distorted(reply: Reply, fault: Fault) -> Reply:
-    """The reply as the fault leaves it."""
+    """Return the reply with the effects of the fault."""
     body, content_type = reply.body, reply.content_type
     if fault.edit or fault.remove or (fault.is_less and reply.status in (200, 207)):
         body = _edited(body, fault)
@@ -54,7 +54,7 @@ def distorted(reply: Reply, fault: Fault) -> Reply:
 
 
 def _compressed(body: bytes, megabytes: int) -> bytes:
-    """The body as gzip, with so many megabytes of spaces before it: a thousandth of that on the wire."""
+    """The body as gzip after this many megabytes of spaces, which take a thousandth of that on the wire."""
     packer = zlib.compressobj(1, wbits=_GZIP)
     parts = [packer.compress(_MEGABYTE) for _ in range(megabytes)]
     return b"".join([*parts, packer.compress(body), packer.flush()])
@@ -66,7 +66,7 @@ def _edited(body: bytes, fault: Fault) -> bytes:
     except msgspec.DecodeError:  # an HTML page has no fields
         return body
     if isinstance(value, dict) and isinstance(value.get("results"), list):
-        _lessen(value, fault)
+        _shorten(value, fault)
     holder = {"": value}
     for path, new in fault.edit.items():
         _at(holder, ["", *path.split(".")], _setter(new))
@@ -75,8 +75,8 @@ def _edited(body: bytes, fault: Fault) -> bytes:
     return msgspec.json.encode(holder[""])
 
 
-def _lessen(page: dict[str, Any], fault: Fault) -> None:
-    """Take away the rows, the paging or the right total."""
+def _shorten(page: dict[str, Any], fault: Fault) -> None:
+    """Remove rows or the paging, or change the total."""
     page["results"] = page["results"][: fault.rows]
     if not fault.paging:
         page.pop("paging", None)
@@ -97,7 +97,7 @@ def _drop(holder: Any, key: Any) -> None:
 
 
 def _at(value: Any, steps: Sequence[str], change: Callable[[Any, Any], None]) -> None:
-    """Do it at every place that the path leads to; a place that is not there is passed over."""
+    """Apply the change at every place that the path leads to; skip places that do not exist."""
     step, rest = steps[0], steps[1:]
     keys: list[Any] = []
     if isinstance(value, list):

@@ -1,8 +1,8 @@
-"""HubSpot's v1 and v2 endpoints that other people's clients still call: properties, pipelines, deals, companies.
+"""HubSpot's v1 and v2 endpoints that third-party clients still call: properties, pipelines, deals, companies.
 
-Values are objects with their versions, date-times are epoch milliseconds, empty properties are left out (observed in
-those clients). What this portal has none of (campaigns, forms, workflows, lists, e-mail events, engagements) answers
-empty.
+Values are objects with their versions, date-times are epoch milliseconds, and empty properties are left out (observed
+in those clients). The endpoints of objects that this portal does not have (campaigns, forms, workflows, lists, e-mail
+events, engagements) return empty lists.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 from hubspot_sandbox.api.call import Call, Reply, json_reply
 from hubspot_sandbox.api.objects import limit_of
 from hubspot_sandbox.errors import not_found, validation
-from hubspot_sandbox.moments import parse_moment
 from hubspot_sandbox.portal.records import LIVE, Records
 from hubspot_sandbox.portal.reference import PIPELINES
+from hubspot_sandbox.timestamps import parse_timestamp
 from hubspot_sandbox.whole_number import whole_number
 
 _PAGE, _PAGE_MAX = 100, 250
 
-#: endpoint in the request log → what it answers: a portal without marketing
+#: endpoint in the request log → its empty reply: the portal has no marketing
 NOTHING: dict[str, Any] = {
     "campaigns (v1)": {"campaigns": [], "hasMore": False, "offset": ""},
     "email events (v1)": {"events": [], "hasMore": False, "offset": ""},
@@ -33,7 +33,7 @@ NOTHING: dict[str, Any] = {
 
 
 def nothing(endpoint: str) -> Callable[[Call], Reply]:
-    """The handler of an endpoint of `NOTHING`."""
+    """Return the handler of an endpoint in `NOTHING`."""
 
     def handler(_call: Call) -> Reply:
         return json_reply(NOTHING[endpoint])
@@ -42,7 +42,7 @@ def nothing(endpoint: str) -> Callable[[Call], Reply]:
 
 
 def properties(call: Call) -> Reply:
-    """GET /properties/v1|v2/{t}/properties: a bare list, with the older field names."""
+    """GET /properties/v1|v2/{t}/properties: a bare list, with the old field names."""
     records = call.sandbox.portal.records[call.object_type().type_id]
     return json_reply(
         [
@@ -62,7 +62,7 @@ def properties(call: Call) -> Reply:
 
 
 def pipelines(call: Call) -> Reply:
-    """GET /crm-pipelines/v1/pipelines/{t}: the older field names, times in epoch milliseconds."""
+    """GET /crm-pipelines/v1/pipelines/{t}: the old field names, times in epoch milliseconds."""
     object_type = call.object_type()
     rows = [
         {
@@ -73,8 +73,8 @@ def pipelines(call: Call) -> Reply:
             "default": row["displayOrder"] == 0,
             "objectType": object_type.singular.upper(),
             "objectTypeId": object_type.type_id,
-            "createdAt": parse_moment(row["createdAt"]),
-            "updatedAt": parse_moment(row["updatedAt"]),
+            "createdAt": parse_timestamp(row["createdAt"]),
+            "updatedAt": parse_timestamp(row["updatedAt"]),
             "stages": [
                 {
                     "stageId": stage["id"],
@@ -82,8 +82,8 @@ def pipelines(call: Call) -> Reply:
                     "displayOrder": stage["displayOrder"],
                     "metadata": stage["metadata"],
                     "active": True,
-                    "createdAt": parse_moment(stage["createdAt"]),
-                    "updatedAt": parse_moment(stage["updatedAt"]),
+                    "createdAt": parse_timestamp(stage["createdAt"]),
+                    "updatedAt": parse_timestamp(stage["updatedAt"]),
                 }
                 for stage in row["stages"]
             ],
@@ -94,7 +94,7 @@ def pipelines(call: Call) -> Reply:
 
 
 def deal_pipelines(_call: Call) -> Reply:
-    """GET /deals/v1/pipelines: a bare list; stages say whether they are won, and how likely."""
+    """GET /deals/v1/pipelines: a bare list; stages have `closedWon` and `probability`."""
     return json_reply(
         [
             {
@@ -122,7 +122,7 @@ def deal_pipelines(_call: Call) -> Reply:
 
 def _value(records: Records, name: str, text: str, stamp: int) -> dict[str, Any]:
     if records.definitions[name].type in ("date", "datetime"):
-        text = str(parse_moment(text) or text)
+        text = str(parse_timestamp(text) or text)
     version = {"name": name, "value": text, "timestamp": stamp, "source": "CRM_UI", "sourceVid": []}
     return {"value": text, "timestamp": stamp, "source": "CRM_UI", "sourceId": None, "versions": [version]}
 
@@ -139,8 +139,8 @@ def _record(call: Call, records: Records, number: int, names: list[str], id_key:
 
 
 def _page(call: Call, records: Records) -> tuple[list[int], dict[str, Any]]:
-    """Live record numbers from `offset` on, and the offset of what follows."""
-    raw = call.one("offset") or "0"
+    """Return the live record numbers from `offset` on, and the next offset."""
+    raw = call.parameter("offset") or "0"
     offset = whole_number(raw)
     if offset is None:
         raise validation(f"offset must be a number, got {raw[:40]}.")
@@ -165,7 +165,7 @@ def _live(call: Call, records: Records) -> int:
 
 
 def companies(call: Call) -> Reply:
-    """GET /companies/v2/companies/paged: up to 250, only the properties asked for."""
+    """GET /companies/v2/companies/paged: up to 250, only the requested properties."""
     records = call.sandbox.portal.records["0-2"]
     page, following = _page(call, records)
     names = _asked(call, records)
@@ -205,8 +205,8 @@ def _deal(call: Call, records: Records, number: int, names: list[str], *, edges:
     portal = call.sandbox.portal
 
     def ids(type_id: str) -> list[int]:
-        found = portal.associations.of("0-3", number, type_id) if edges else ()
-        return [portal.records[type_id].id_of(other) for other in found]
+        others = portal.associations.of("0-3", number, type_id) if edges else ()
+        return [portal.records[type_id].id_of(other) for other in others]
 
     associations = {"associatedVids": ids("0-1"), "associatedCompanyIds": ids("0-2"), "associatedDealIds": []}
     return _record(call, records, number, names, "dealId") | {"associations": associations, "imports": []}

@@ -1,4 +1,4 @@
-"""OAuth: refreshing tokens and looking into them. No Authorization header is needed here."""
+"""OAuth: token refresh and introspection; these endpoints need no Authorization header."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def token(call: Call) -> Reply:
 
 def introspect(call: Call) -> Reply:
     """POST /oauth/{v}/token/introspect."""
-    given = _form(call).get("token", "")
+    access_token = _form(call).get("token", "")
     tokens = call.sandbox.tokens
-    left = (tokens.issued.get(given, 0) - call.sandbox.clock.now_ms()) // 1000
+    left = (tokens.issued.get(access_token, 0) - call.sandbox.clock.now_ms()) // 1000
     return json_reply(
         {
             "active": left > 0,

@@ -1,4 +1,4 @@
-"""The object endpoints: list, read, batch read, search. Replies are joined from ready-made JSON fragments."""
+"""The object endpoints: list, read, batch read, search. Replies are built from ready-made JSON fragments."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from urllib.parse import parse_qsl, urlencode
 from hubspot_sandbox.api.associations import inline_associations
 from hubspot_sandbox.api.call import Call, Reply
 from hubspot_sandbox.errors import HubSpotError, not_found, validation
-from hubspot_sandbox.moments import iso
 from hubspot_sandbox.portal.property_plan import encode
 from hubspot_sandbox.portal.records import ARCHIVED, DELETED, LIVE, MERGED, Records
 from hubspot_sandbox.search_request import MAX_LIMIT, TooFar, list_in, parse_search, text_of
+from hubspot_sandbox.timestamps import iso
 from hubspot_sandbox.whole_number import whole_number
 
 LIST_MAX, LIST_MAX_WITH_HISTORY, BATCH_MAX = 100, 50, 100
 
 
 def limit_of(call: Call, default: int, maximum: int) -> int:
-    """The `limit` parameter, checked."""
-    raw = call.one("limit") or str(default)
+    """Return the `limit` parameter; raise HubSpot's 400 if it is not valid."""
+    raw = call.parameter("limit") or str(default)
     asked = whole_number(raw)
     if asked is None or asked < 1:
         raise validation(f"limit must be a positive integer, got {raw[:40]}.", context={"limit": [raw[:40]]})
@@ -31,7 +31,7 @@ def limit_of(call: Call, default: int, maximum: int) -> int:
 
 
 def next_link(call: Call, after: str) -> str:
-    """The absolute link of the next page: this request with another `after`."""
+    """Return the absolute link of the next page: this request with another `after`."""
     pairs = [(k, v) for k, v in parse_qsl(call.raw_query, keep_blank_values=True) if k != "after"]
     return f"{call.base_url}{call.path}?{urlencode([*pairs, ('after', after)], safe=',')}"
 
@@ -41,7 +41,7 @@ def _asked(records: Records, names: tuple[str, ...] | list[str]) -> tuple[str, .
 
 
 def _history(records: Records, number: int, names: tuple[str, ...]) -> bytes:
-    """`propertiesWithHistory`: this portal remembers one version, the present one."""
+    """`propertiesWithHistory`: this portal keeps only the current version."""
     stamp = iso(records.modified[number])
     history = {
         name: [{"value": value, "timestamp": stamp, "sourceType": "CRM_UI"}] if value is not None else []
@@ -53,7 +53,7 @@ def _history(records: Records, number: int, names: tuple[str, ...]) -> bytes:
 
 
 def _after(call: Call, records: Records) -> int:
-    raw = call.one("after")
+    raw = call.parameter("after")
     if not raw:
         return 0
     cursor = call.sandbox.quirks.read_cursor(raw)
@@ -97,7 +97,7 @@ def list_objects(call: Call) -> Reply:
 
 
 def _joined(head: bytes, parts: list[bytes], tail: bytes) -> bytes:
-    """The parts between commas, copied once, for a page has a megabyte; `parts` is used up."""
+    """Join the parts with commas in one copy, because a page has a megabyte; this changes `parts`."""
     if not parts:
         return head + tail
     parts[0] = head + parts[0]
@@ -112,7 +112,7 @@ def _surviving(records: Records, number: int) -> int:
 
 
 def _find(records: Records, raw: str, id_property: str, *, archived: bool) -> int | None:
-    """The record an id stands for; merged-away ids stand for the survivor."""
+    """Return the record number of an id; the id of a merged record leads to the survivor."""
     if archived:
         records.drop_expired_archive()
     if id_property and id_property != "hs_object_id":
@@ -130,7 +130,7 @@ def _find(records: Records, raw: str, id_property: str, *, archived: bool) -> in
 def read_object(call: Call) -> Reply:
     """GET /crm/objects/{v}/{t}/{id}."""
     records = call.sandbox.portal.records[call.object_type().type_id]
-    number = _find(records, call.params["id"], call.one("idProperty"), archived=call.flag("archived"))
+    number = _find(records, call.params["id"], call.parameter("idProperty"), archived=call.flag("archived"))
     if number is None:
         raise not_found()
     history = call.names("propertiesWithHistory")
@@ -142,7 +142,7 @@ def read_object(call: Call) -> Reply:
 
 
 def batch_read(call: Call) -> Reply:
-    """POST …/batch/read: 200 when all are found, else 207 with OBJECT_NOT_FOUND; replies follow no promised order."""
+    """POST …/batch/read: 200 if all records exist, else 207 with OBJECT_NOT_FOUND; the order is not specified."""
     records = call.sandbox.portal.records[call.object_type().type_id]
     started = iso(call.sandbox.clock.now_ms())
     body = call.json_object()
@@ -151,17 +151,17 @@ def batch_read(call: Call) -> Reply:
     inputs = call.inputs(maximum, f"Maximum inputs for this batch request is {maximum}")
     plan = records.plan(_asked(records, [text_of(n) for n in list_in(body, "properties")]))
     id_property = text_of(body.get("idProperty"))
-    found: dict[int, None] = {}
+    numbers: dict[int, None] = {}  # an ordered set
     missing: list[str] = []
-    for one in inputs:
-        number = _find(records, text_of(one["id"]), id_property, archived=call.flag("archived"))
+    for item in inputs:
+        number = _find(records, text_of(item["id"]), id_property, archived=call.flag("archived"))
         if number is None:
-            missing.append(text_of(one["id"]))
+            missing.append(text_of(item["id"]))
         else:
-            found[number] = None
+            numbers[number] = None
     parts = [
         records.record_json(n, plan, _history(records, n, history) if history else b"")
-        for n in call.sandbox.quirks.batch_order(list(found))
+        for n in call.sandbox.quirks.batch_order(list(numbers))
     ]
     tail: dict[str, Any] = {}
     if missing:
@@ -182,7 +182,7 @@ def batch_read(call: Call) -> Reply:
 
 
 def search(call: Call) -> Reply:
-    """POST …/search: filters, one sort, `total`, offset paging up to 10,000; only live records."""
+    """POST …/search: filters, one sort, `total`, offset paging up to 10,000 rows; only live records."""
     object_type = call.object_type()
     records = call.sandbox.portal.records[object_type.type_id]
     asked = call.json_object()
@@ -197,7 +197,7 @@ def search(call: Call) -> Reply:
         for group in request.groups
         for c in group
     ):
-        # Observed: a filter from the epoch breaks the search.
+        # Observed: a filter with the value 0 on a timestamp breaks the search.
         raise HubSpotError(500, {"status": "error", "message": "internal error"})
     call.sandbox.search_asked(records)
     total, page = call.sandbox.search_indexes[object_type.type_id].find(request)

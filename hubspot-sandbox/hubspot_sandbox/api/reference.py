@@ -1,4 +1,4 @@
-"""The small endpoints: properties, custom-object schemas, owners, pipelines, account details, usage, record counts."""
+"""The reference endpoints: properties, custom-object schemas, owners, pipelines, account details, usage, counts."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 from hubspot_sandbox.api.call import Call, Reply, json_reply
 from hubspot_sandbox.api.objects import limit_of, next_link
 from hubspot_sandbox.errors import not_found, validation
-from hubspot_sandbox.moments import iso
 from hubspot_sandbox.portal.association_types import PAIRS
 from hubspot_sandbox.portal.definition import NON_SENSITIVE
 from hubspot_sandbox.portal.object_types import OBJECT_TYPES, ObjectType
 from hubspot_sandbox.portal.property_plan import encode
 from hubspot_sandbox.portal.records import LIVE
 from hubspot_sandbox.portal.reference import ARCHIVED_OWNERS, CUSTOM_PIPELINE, OWNERS, PIPELINES
+from hubspot_sandbox.timestamps import iso
 from hubspot_sandbox.whole_number import whole_number
 
 _BORN = "2022-05-17T11:03:27.641Z"
 
 
 def properties(call: Call) -> Reply:
-    """GET /crm/properties/{v}/{t}: every property, no paging; the portal has no sensitive ones."""
+    """GET /crm/properties/{v}/{t}: every property, no paging; the portal has no sensitive properties."""
     records = call.sandbox.portal.records[call.object_type().type_id]
-    if call.flag("archived") or (call.one("dataSensitivity") or NON_SENSITIVE) != NON_SENSITIVE:
+    if call.flag("archived") or (call.parameter("dataSensitivity") or NON_SENSITIVE) != NON_SENSITIVE:
         return json_reply({"results": []})
-    found = [each for each in records.definitions.values() if call.sandbox.quirks.lists(each.name)]
-    return json_reply({"results": [each.as_json() for each in found]})
+    definitions = [d for d in records.definitions.values() if call.sandbox.quirks.lists(d.name)]
+    return json_reply({"results": [definition.as_json() for definition in definitions]})
 
 
 def one_property(call: Call) -> Reply:
@@ -73,8 +73,8 @@ def _schema(call: Call, object_type: ObjectType) -> dict[str, Any]:
 
 def schemas(call: Call) -> Reply:
     """GET /crm-object-schemas/{v}/schemas: custom objects only, no paging."""
-    found = [] if call.flag("archived") else [_schema(call, t) for t in OBJECT_TYPES if t.custom]
-    return json_reply({"results": found})
+    results = [] if call.flag("archived") else [_schema(call, t) for t in OBJECT_TYPES if t.custom]
+    return json_reply({"results": results})
 
 
 def one_schema(call: Call) -> Reply:
@@ -86,12 +86,12 @@ def one_schema(call: Call) -> Reply:
 
 
 def owners(call: Call) -> Reply:
-    """GET /crm/owners/{v}: 100 a page by default, up to 500; `after` is the place to go on from."""
+    """GET /crm/owners/{v}: 100 owners a page by default, up to 500; `after` is the position of the next page."""
     rows = list(ARCHIVED_OWNERS if call.flag("archived") else OWNERS)
-    if call.one("email"):
-        rows = [o for o in rows if o["email"] == call.one("email")]
+    if call.parameter("email"):
+        rows = [o for o in rows if o["email"] == call.parameter("email")]
     limit = limit_of(call, 100, 500)
-    raw = call.one("after") or "0"
+    raw = call.parameter("after") or "0"
     start = whole_number(raw)
     if start is None:
         raise validation(f"The after parameter is not valid: {raw[:40]}.")
@@ -111,7 +111,7 @@ def one_owner(call: Call) -> Reply:
 
 
 def pipelines(call: Call) -> Reply:
-    """GET /crm/pipelines/{v}/{t}: no paging; 404 for types that have none."""
+    """GET /crm/pipelines/{v}/{t}: no paging; 404 for types without pipelines."""
     object_type = call.object_type()
     if not object_type.has_pipelines and not object_type.custom:
         raise not_found(f"Object type {object_type.type_id} does not support pipelines")
@@ -180,7 +180,7 @@ def daily_usage(call: Call) -> Reply:
 
 
 def record_limits(call: Call) -> Reply:
-    """GET /crm/limits/{v}/records: how many records of each type there are, and may be."""
+    """GET /crm/limits/{v}/records: the number of records of every type, and its limit."""
 
     def row(object_type: ObjectType, limit: int) -> dict[str, Any]:
         usage = call.sandbox.portal.records[object_type.type_id].state.count(LIVE)

@@ -1,6 +1,6 @@
-"""Every HubSpot path that is answered, one row each: method, path, handler, budget, scope.
+"""The paths of HubSpot's API that the sandbox answers, one row each: method, path, handler, budget, scope.
 
-`budget` names the rate limit that a call counts against; `scope` says which granular scope it needs.
+`budget` names the rate limit that counts a call; `scope` says which granular scopes it needs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _V4 = r"(?P<version>v4)"
 
 @dataclass(frozen=True)
 class Route:
-    """One path pattern; `endpoint` names it in the request log."""
+    """One path pattern; `endpoint` is its name in the request log."""
 
     endpoint: str
     method: str
@@ -39,7 +39,7 @@ def _route(
     budget: str = GENERAL,
     scope: str = "records",
 ) -> Route:
-    """`{x}` in a path is one path element named x."""
+    """Make a route; `{x}` in its path is one path element with the name x."""
     pattern = re.sub(r"(?<!\\)\{(\w+)\}", r"(?P<\1>[^/]+)", path)
     return Route(endpoint, method, re.compile(f"^{pattern}/?$"), handler, budget, scope)
 
@@ -56,9 +56,9 @@ def _objects(base: str) -> list[Route]:
 
 def _families() -> list[Route]:
     associations = association_calls.batch_read
-    found = _objects(f"/crm/objects/{_DATED}") + _objects(f"/crm/{_V3}/objects") + _objects(f"/crm/{_V4}/objects")
+    routes = _objects(f"/crm/objects/{_DATED}") + _objects(f"/crm/{_V3}/objects") + _objects(f"/crm/{_V4}/objects")
     for base in (f"/crm/associations/{_DATED}", f"/crm/{_V4}/associations"):
-        found += [
+        routes += [
             _route(
                 "associations batch read",
                 "POST",
@@ -76,7 +76,7 @@ def _families() -> list[Route]:
                 "pair",
             ),
         ]
-    found.append(
+    routes.append(
         _route(
             "associations batch read",
             "POST",
@@ -87,29 +87,29 @@ def _families() -> list[Route]:
         )
     )
     for base in (f"/crm/properties/{_DATED}", f"/crm/{_V3}/properties"):
-        found += [
+        routes += [
             _route("properties", "GET", f"{base}/{{type}}", reference.properties, scope="schema"),
             _route("property", "GET", f"{base}/{{type}}/{{name}}", reference.one_property, scope="schema"),
         ]
     schema_bases = (f"/crm-object-schemas/{_DATED}", f"/crm-object-schemas/{_V3}", f"/crm/{_V3}")
     for base in schema_bases:
-        found += [
+        routes += [
             _route("schemas", "GET", f"{base}/schemas", reference.schemas, scope="custom schemas"),
             _route("schema", "GET", f"{base}/schemas/{{type}}", reference.one_schema, scope="custom schemas"),
         ]
     for base in (f"/crm/owners/{_DATED}", f"/crm/{_V3}/owners"):
-        found += [
+        routes += [
             _route("owners", "GET", base, reference.owners, scope="owners"),
             _route("owner", "GET", f"{base}/{{id}}", reference.one_owner, scope="owners"),
         ]
     for base in (f"/crm/pipelines/{_DATED}", f"/crm/{_V3}/pipelines"):
-        found += [
+        routes += [
             _route("pipelines", "GET", f"{base}/{{type}}", reference.pipelines),
             _route("pipeline", "GET", f"{base}/{{type}}/{{id}}", reference.one_pipeline),
             _route("pipeline stages", "GET", f"{base}/{{type}}/{{id}}/stages", reference.pipeline_stages),
         ]
     for version in (_DATED, _V3):
-        found += [
+        routes += [
             _route(
                 "account details",
                 "GET",
@@ -126,9 +126,9 @@ def _families() -> list[Route]:
             ),
         ]
     for base in (f"/crm/limits/{_DATED}", f"/crm/{_V3}/limits"):
-        found.append(_route("record limits", "GET", f"{base}/records", reference.record_limits, scope="none"))
+        routes.append(_route("record limits", "GET", f"{base}/records", reference.record_limits, scope="none"))
     for version in (_DATED, r"(?P<version>v1|v3)"):
-        found += [
+        routes += [
             _route("oauth token", "POST", f"/oauth/{version}/token", oauth.token, OPEN, "none"),
             _route(
                 "oauth introspect",
@@ -140,7 +140,7 @@ def _families() -> list[Route]:
             ),
         ]
     return [
-        *found,
+        *routes,
         _route(
             "oauth token info",
             "GET",
@@ -163,10 +163,10 @@ def _families() -> list[Route]:
 
 
 def _legacy() -> list[Route]:
-    """Version 1 and 2, as far as clients that we know call them; a literal type is caught as `type` for its scope."""
+    """The v1 and v2 paths of known clients; a literal object type in a path is captured as `type`, for its scope."""
     deals, companies = "/(?P<type>deals)/(?P<version>v1)", "/(?P<type>companies)/(?P<version>v2)"
     versions = "(?P<version>v1|v2)"
-    found = [
+    routes = [
         _route("properties (v1, v2)", "GET", path, legacy.properties, scope="schema")
         for path in (f"/properties/{versions}/{{type}}/properties", f"{companies}/properties")
     ]
@@ -180,7 +180,7 @@ def _legacy() -> list[Route]:
         ("lists search", "POST", "/crm/v3/lists/search"),
     )
     return [
-        *found,
+        *routes,
         _route("pipelines (v1)", "GET", "/crm-pipelines/(?P<version>v1)/pipelines/{type}", legacy.pipelines),
         _route("deal pipelines (v1)", "GET", f"{deals}/pipelines", legacy.deal_pipelines),
         _route("list (v1)", "GET", f"{deals}/deal/paged", legacy.deals),
@@ -195,7 +195,7 @@ ROUTES: tuple[Route, ...] = tuple(_families())
 
 
 def find(method: str, path: str) -> tuple[Route | None, dict[str, str], bool]:
-    """The route, its path parameters, and whether the path exists at all (under another method)."""
+    """Return the route, its path parameters, and whether the path exists with this or another method."""
     exists = False
     for route in ROUTES:
         match = route.pattern.match(path)
@@ -207,7 +207,7 @@ def find(method: str, path: str) -> tuple[Route | None, dict[str, str], bool]:
 
 
 def required_scopes(call: Call, route: Route) -> tuple[tuple[str, ...], ...]:
-    """What the token needs: every row, and of each row one of its granular scopes."""
+    """Return the scopes that the token needs: of every row one of the granular scopes."""
     if route.scope == "none":
         return ()
     if route.scope == "owners":

@@ -1,1 +1,1 @@
-"""How HubSpot behaves: limits, faults, oddities, tokens, the request log."""
+"""How HubSpot behaves: limits, faults, quirks, tokens, the request log."""

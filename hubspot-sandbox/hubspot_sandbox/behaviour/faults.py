@@ -1,11 +1,11 @@
-"""Scripted faults: which request gets which trouble. Rules are data (JSON or YAML); this module decides, others act.
+"""Fault rules: which request gets which fault. Rules are JSON or YAML; this module only decides, others act.
 
-A rule fires on requests whose endpoint starts with `match` (the names of the request log, such as `search`,
-`list contacts`, `oauth token`; empty for all). When: `nth` (that one), `every` (each n-th), `probability`
-(seeded), or else every time; never before request `from`, at most `times` times (`nth` fires once).
-What: `status`, `cut` (`before`, `body` or `short`), `stallSeconds`, `expireTokens`, and what `distortions` does to a
-reply: `rows` (only so many of its `results`), `paging: false` (nothing follows), `total` (another count), `body`,
-`edit`, `remove`, `headers`, `gzip`, `bombMegabytes`, `dripSeconds`, `endless`. They combine.
+A rule applies to requests whose endpoint starts with `match` (an endpoint's name in the request log, such as `search`,
+`list contacts`, `oauth token`; empty for all). It fires on the `nth` request, on `every` n-th, with a seeded
+`probability`, or on every request; never before request number `from`, and at most `times` times.
+Effects: `status`, `cut` (`before`, `body` or `short`), `stallSeconds`, `expireTokens`; and changes of the reply by
+`distortions`: `rows` (only that many `results`), `paging: false` (no next page), `total` (another count), `body`,
+`edit`, `remove`, `headers`, `gzip`, `bombMegabytes`, `dripSeconds`, `endless`. Effects combine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Fault:
-    """One rule, checked when made."""
+    """One rule; ValueError for a rule that is not valid."""
 
     match: str = ""
     nth: int | None = None
@@ -60,43 +60,43 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.status is not None and self.status not in STATUSES:
-            raise ValueError(f"A fault's status is a number from 200 to 599, not {self.status}.")
+            raise ValueError(f"A fault's status must be a number from 200 to 599, not {self.status}.")
         if self.cut not in (None, "before", "body", "short"):
-            raise ValueError(f"A fault cuts `before` the reply, its `body`, or it `short`, not {self.cut!r}.")
+            raise ValueError(f"A fault's cut must be `before`, `body` or `short`, not {self.cut!r}.")
         if self.endless not in (None, "head", "body"):
-            raise ValueError(f"A fault's endless part is the `head` or the `body`, not {self.endless!r}.")
-        if not all(isinstance(each, str | None) for each in self.headers.values()):
-            raise ValueError("A fault's headers are texts, or null for one to leave out.")
+            raise ValueError(f"A fault's endless must be `head` or `body`, not {self.endless!r}.")
+        if not all(isinstance(text, str | None) for text in self.headers.values()):
+            raise ValueError("A fault's headers must be texts, or null to leave a header out.")
         if self.policy not in (None, *POLICIES):
-            raise ValueError(f"A fault's policy is one of {', '.join(POLICIES)}, not {self.policy!r}.")
+            raise ValueError(f"A fault's policy must be one of {', '.join(POLICIES)}, not {self.policy!r}.")
         if self.rows is not None and self.rows < 0:
-            raise ValueError("A fault's rows are not negative.")
+            raise ValueError("A fault's rows cannot be negative.")
         changes = (self.body is not None, self.headers, self.edit, self.remove, self.gzip, self.bomb_megabytes)
         times = (self.stall_seconds, self.drip_seconds, self.endless, self.expire_tokens)
         if not (self.has_error_status or self.cut or self.is_less or any(changes) or any(times)):
-            raise ValueError("A fault needs something that goes wrong: a status from 300 on, cut, rows, body, edit, ….")
+            raise ValueError("A fault needs an effect: a status of 300 or more, cut, rows, body, edit, ….")
 
     @property
     def is_less(self) -> bool:
-        """Whether replies say less, or count something else, than they should."""
+        """Whether the reply loses rows or its next page, or has a wrong total."""
         return self.rows is not None or not self.paging or self.total is not None
 
     @property
     def has_error_status(self) -> bool:
-        """Whether the request is refused: nothing is read or counted for it."""
+        """Whether the request is refused; then no handler runs, and no rate limit counts it."""
         return self.status is not None and self.status >= 300
 
     @classmethod
     def from_json(cls, raw: Any) -> Fault:
-        """A rule as scripts write it; ValueError with one sentence."""
+        """Make a rule from JSON; ValueError with one sentence if it is not valid."""
         if not isinstance(raw, dict):
-            raise ValueError("A fault is an object.")
+            raise ValueError("A fault must be a JSON object.")
         raw = {str(name): value for name, value in raw.items()}
         for name, value in raw.items():
             if name not in _FIELDS:
                 raise ValueError(f"A fault has no field {name!r}; it has: {', '.join(_FIELDS)}.")
-            wanted = _FIELDS[name]
-            if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):  # type: ignore[arg-type]
+            type_ = _FIELDS[name]
+            if not isinstance(value, type_) or (isinstance(value, bool) and type_ is not bool):  # type: ignore[arg-type]
                 raise ValueError(f"The fault field {name} cannot be {value!r}.")
         renamed: dict[str, str] = {"from": "start", "retryAfter": "retry_after", "stallSeconds": "stall_seconds",
                    "expireTokens": "expire_tokens", "bombMegabytes": "bomb_megabytes",
@@ -105,20 +105,20 @@ class Fault:
 
 
 class Faults:
-    """The rules in force and how often each was met and fired; with several, the first that fires wins."""
+    """The active rules, and how often each rule was met and fired; if several fire, the first one wins."""
 
     def __init__(self, rules: tuple[Fault, ...] = ()) -> None:
         self.replace(rules)
 
     def replace(self, rules: tuple[Fault, ...]) -> None:
-        """New rules, counted from nought."""
+        """Replace the rules; their counts start at zero."""
         self.rules = rules
         self.met = [0] * len(rules)
         self.fired = [0] * len(rules)
         self._chance = [random.Random(rule.seed) for rule in rules]  # noqa: S311 - reproducible on purpose
 
     def take(self, endpoint: str) -> Fault | None:
-        """The fault of this request, if any; every matching rule counts the request."""
+        """Return the fault of this request, if any; every matching rule counts the request."""
         chosen: Fault | None = None
         for place, rule in enumerate(self.rules):
             if not endpoint.startswith(rule.match):
@@ -145,16 +145,16 @@ class Faults:
 
 
 def error_of(fault: Fault, budget: str, portal_id: int, request_id: str) -> HubSpotError:
-    """The reply of a fault with a status that HubSpot itself writes as JSON."""
+    """The JSON reply of a fault with an error status."""
     status = fault.status or 500
     headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
     if status == 429:
         policy = fault.policy or ("SECONDLY" if budget == limits.SEARCH else "TEN_SECONDLY_ROLLING")
-        made = {
+        error = {
             "SECONDLY": limits.secondly(), "DAILY": limits.daily(request_id),
             "TEN_SECONDLY_ROLLING": limits.ten_secondly(portal_id),
         }[policy]  # fmt: skip
-        return HubSpotError(429, made.body, headers)
+        return HubSpotError(429, error.body, headers)
     if status == 477:
         headers.setdefault("retry-after", "1")
     messages = {

@@ -1,8 +1,8 @@
-"""HubSpot's rate limits: three rolling budgets and the daily one, the headers that show them and the three 429 bodies.
+"""HubSpot's rate limits: three rolling budgets, the daily one, their headers and the three 429 bodies.
 
-Documented: requests per ten seconds and per day by tier, five searches a second per account, associations on their
-own. Observed: no `Retry-After` on 429, no interval headers on search replies, no daily headers for OAuth apps.
-A refused request takes nothing from its budget (a guess).
+Documented: requests per ten seconds and per day by tier, five searches a second per account, a budget of its own for
+associations. Observed: no `Retry-After` on 429, no interval headers on search replies, no daily headers for OAuth
+apps. A guess: a refused request does not count against its budget.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hubspot_sandbox.errors import HubSpotError
-from hubspot_sandbox.moments import DAY_MS
+from hubspot_sandbox.timestamps import DAY_MS
 
 INTERVAL_MS = 10_000
 SEARCHES_A_SECOND = 5
 OAUTH_GENERAL = 110
-#: The account's time zone (see account details) is this far from UTC; its midnight starts a new day.
+#: The UTC offset of the account's time zone (see account details); the day starts at its midnight.
 ACCOUNT_OFFSET_MS = -14_400_000
 GENERAL, SEARCH, ASSOCIATIONS, OPEN = "general", "search", "associations", "open"
 
 
 @dataclass(frozen=True)
 class Tier:
-    """Requests per ten seconds and per day; None is no limit."""
+    """Requests per ten seconds, per day and searches per second; None means no limit."""
 
     general: int | None
     associations: int | None
@@ -44,20 +44,20 @@ TIERS: dict[str, Tier] = {
 
 @dataclass
 class RollingWindow:
-    """At most `limit` requests in any stretch of `window_ms`."""
+    """At most `limit` requests within any `window_ms`."""
 
     limit: int
     window_ms: int
     taken: deque[int] = field(default_factory=deque)
 
     def remaining(self, now_ms: int) -> int:
-        """How many more fit now."""
+        """How many more requests fit now."""
         while self.taken and self.taken[0] <= now_ms - self.window_ms:
             self.taken.popleft()
         return self.limit - len(self.taken)
 
     def take(self, now_ms: int) -> bool:
-        """Take one if it fits."""
+        """Count a request and return True if it fits."""
         if self.remaining(now_ms) <= 0:
             return False
         self.taken.append(now_ms)
@@ -65,7 +65,7 @@ class RollingWindow:
 
 
 def ten_secondly(portal_id: int) -> HubSpotError:
-    """429 of the general and the association budget."""
+    """The 429 of the general and the association budget."""
     return HubSpotError(429, {
         "status": "error", "message": "You have reached your ten_secondly_rolling limit.", "errorType": "RATE_LIMIT",
         "policyName": "TEN_SECONDLY_ROLLING",
@@ -74,7 +74,7 @@ def ten_secondly(portal_id: int) -> HubSpotError:
 
 
 def daily(request_id: str) -> HubSpotError:
-    """429 of the day."""
+    """The 429 of the daily limit."""
     return HubSpotError(429, {
         "status": "error", "message": "You have reached your daily limit.", "errorType": "RATE_LIMIT",
         "policyName": "DAILY", "requestId": request_id,
@@ -82,20 +82,20 @@ def daily(request_id: str) -> HubSpotError:
 
 
 def secondly() -> HubSpotError:
-    """429 of search (recorded: no policyName, a category instead)."""
+    """The 429 of search (observed: a category instead of policyName)."""
     return HubSpotError(429, {
         "status": "error", "message": "You have reached your secondly limit.", "category": "RATE_LIMITS",
     })  # fmt: skip
 
 
 def daily_reset_ms(now_ms: int) -> int:
-    """The next midnight of the account's time zone."""
+    """The next midnight in the account's time zone."""
     local = now_ms + ACCOUNT_OFFSET_MS
     return local - local % DAY_MS + DAY_MS - ACCOUNT_OFFSET_MS
 
 
 class Limits:
-    """The budgets of one account; every app (the static token, or OAuth) has its own general window."""
+    """The budgets of one account; the static token and the OAuth app have a general window each."""
 
     def __init__(self, tier: str, portal_id: int, *, daily_limit: int | None = None, daily_used: int = 0) -> None:
         self.portal_id = portal_id
@@ -106,7 +106,7 @@ class Limits:
         self.set_tier(tier)
 
     def set_tier(self, name: str) -> None:
-        """Change the tier; the windows start empty."""
+        """Change the tier and empty the windows."""
         if name not in TIERS:
             raise ValueError(f"There is no tier {name!r}; there are: {', '.join(TIERS)}.")
         self.tier_name, self.tier = name, TIERS[name]
@@ -122,11 +122,11 @@ class Limits:
                 self._windows[budget] = RollingWindow(limit, window_ms)
 
     def take(self, budget: str, now_ms: int, *, oauth: bool, request_id: str) -> None:
-        """Count one request; raises the 429 of the first budget that is used up."""
+        """Count one request; raise the 429 of the first budget that is exhausted."""
         if budget == OPEN:
             return
         if now_ms >= self._day_ends_ms:
-            # The first request of a run belongs to the day that `daily_used` was given for.
+            # The first request after the start belongs to the day of the option `daily_used`.
             if self._day_ends_ms:
                 self.daily_used = self.associations_used = 0
             self._day_ends_ms = daily_reset_ms(now_ms)
@@ -139,9 +139,9 @@ class Limits:
         self.daily_used += 1
 
     def _check_day(self, budget: str, *, oauth: bool, request_id: str) -> None:
-        over_all = not oauth and self.daily_limit is not None and self.daily_used >= self.daily_limit
+        is_over_daily = not oauth and self.daily_limit is not None and self.daily_used >= self.daily_limit
         limit = self.tier.associations_daily
-        if over_all or (budget == ASSOCIATIONS and limit is not None and self.associations_used >= limit):
+        if is_over_daily or (budget == ASSOCIATIONS and limit is not None and self.associations_used >= limit):
             raise daily(request_id)
 
     @staticmethod
@@ -150,19 +150,19 @@ class Limits:
 
     def headers(self, budget: str, now_ms: int, *, oauth: bool) -> dict[str, str]:
         """The rate-limit headers of a reply."""
-        found: dict[str, str] = {}
+        headers: dict[str, str] = {}
         if not oauth and self.daily_limit is not None and budget != OPEN:
-            found["x-hubspot-ratelimit-daily"] = str(self.daily_limit)
-            found["x-hubspot-ratelimit-daily-remaining"] = str(max(0, self.daily_limit - self.daily_used))
+            headers["x-hubspot-ratelimit-daily"] = str(self.daily_limit)
+            headers["x-hubspot-ratelimit-daily-remaining"] = str(max(0, self.daily_limit - self.daily_used))
         window = self._windows.get(self._window_name(budget, oauth=oauth))
         if window is None or budget == SEARCH:
-            return found
+            return headers
         remaining = window.remaining(now_ms)
-        return found | {
+        return headers | {
             "x-hubspot-ratelimit-interval-milliseconds": str(window.window_ms),
             "x-hubspot-ratelimit-max": str(window.limit),
             "x-hubspot-ratelimit-remaining": str(remaining),
-            # deprecated, still sent
+            # deprecated, but HubSpot still sends them
             "x-hubspot-ratelimit-secondly": str(window.limit // 10),
             "x-hubspot-ratelimit-secondly-remaining": str(min(window.limit // 10, remaining)),
         }

@@ -1,6 +1,6 @@
-"""Switches for what HubSpot's documents leave open, one row each; the default is our best reading of the facts.
+"""Quirks: switches for what HubSpot's documents leave open, one row each. The defaults are the most likely answers.
 
-A client that is right under every setting needs none of the guesses.
+A client that is right under every setting does not depend on a guess.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hubspot_sandbox.whole_number import whole_number
 
 @dataclass(frozen=True)
 class Quirk:
-    """One switch: its default, what it takes (empty for a free text), what it means."""
+    """One switch: its default, its values (empty for free text), its meaning."""
 
     name: str
     default: str
@@ -36,44 +36,49 @@ QUIRKS: tuple[Quirk, ...] = (
         "arbitrary-after",
         "allow",
         ("allow", "reject"),
-        "a list `after` that was never handed out: works, or is 400",
+        "a list `after` that no reply contained: accepted, or 400",
     ),
     Quirk("batch-order", "asked", ("asked", "reversed", "id"), "the order of batch read results"),
-    Quirk("association-page", "500", (), "edges an id in one association batch reply"),
+    Quirk("association-page", "500", (), "edges per id in one association batch reply"),
     Quirk(
         "dead-id-in-association-batch",
         "207",
         ("207", "400"),
-        "an id that is no live record: one error of a 207, or the whole call is 400",
+        "an id without a live record: an error in a 207, or 400 for the whole call",
     ),
     Quirk(
         "association-errors",
         "full",
         ("full", "no-subcategory", "own-category", "message-only"),
-        "how an association batch reply names an id without any: category and subCategory, the category alone, "
-        "NO_ASSOCIATIONS_FOUND as the category, or with the id in the message alone",
+        "how an association batch reply names an id without associations: with category and subCategory, only with "
+        "the category, with NO_ASSOCIATIONS_FOUND as the category, or only with the id in the message",
     ),
     Quirk("custom-pipelines", "none", ("none", "one"), "pipelines of custom objects"),
-    Quirk("longest-url", "16200", (), "characters of a request's path and query, beyond which nginx answers 414"),
-    Quirk("deal-to-appointment-type", "945", (), "the association type id of deal to appointment"),
+    Quirk("longest-url", "16200", (), "the most characters of path and query; beyond it nginx answers 414"),
+    Quirk("deal-to-appointment-type", "945", (), "the association type id from deal to appointment"),
     Quirk(
         "error-bodies",
         "validation",
         ("validation", "plain"),
-        "400 for a limit too high or a search too far: a VALIDATION_ERROR, or a message without a category",
+        "the 400 for a limit or a search beyond the maximum: a VALIDATION_ERROR, or a message without a category",
     ),
-    Quirk("archived-unsupported", "", (), "type ids, comma separated, whose archived list answers 400"),
-    Quirk("over-limit", "400", ("400", "clamp"), "a `limit` over the maximum: 400, or silently the maximum"),
-    Quirk("restore-bumps", "true", ("true", "false"), "restoring a record sets its last-modified time"),
+    Quirk("archived-unsupported", "", (), "type ids, comma separated, whose archived records cannot be listed (400)"),
+    Quirk("over-limit", "400", ("400", "clamp"), "a `limit` above the maximum: 400, or the maximum without an error"),
+    Quirk("restore-bumps", "true", ("true", "false"), "whether a restored record gets a new modified time"),
     Quirk(
         "short-search-pages",
         "0",
         (),
-        "every n-th search page with a successor lacks its last row, over which `after` steps",
+        "every n-th search page that has a next page lacks its last row, and `after` skips that row",
     ),
-    Quirk("unlisted-properties", "", (), "property names, comma separated, that the lists of properties leave out"),
     Quirk(
-        "empty-search-pages", "0", (), "every n-th search page with a successor is empty; `after` steps over its rows"
+        "unlisted-properties", "", (), "property names, comma separated, that are missing from the lists of properties"
+    ),
+    Quirk(
+        "empty-search-pages",
+        "0",
+        (),
+        "every n-th search page that has a next page is empty, and `after` skips its rows",
     ),
 )
 _DEAL_TYPE = "deal-to-appointment-type"
@@ -94,7 +99,7 @@ def _checked(name: str, value: str) -> str:
 
 @dataclass
 class Quirks:
-    """The switches as set; unknown names and values are refused with the choices."""
+    """The settings of the switches; ValueError with the choices for an unknown name or value."""
 
     settings: dict[str, str] = field(default_factory=dict)
     _search_pages: int = 0
@@ -108,16 +113,16 @@ class Quirks:
         return self.settings.get(name, _BY_NAME[name].default)
 
     def set(self, name: str, value: str) -> None:
-        """Change a switch while running."""
+        """Change a switch while the sandbox runs."""
         self.settings[name] = _checked(name, value)
 
     def numeric_to_object_id(self, version: str) -> bool:
-        """Whether `toObjectId` is a JSON number under this API version."""
+        """Whether `toObjectId` is a JSON number in this API version."""
         setting = self["to-object-id"]
         return setting == "number" or (setting == "auto" and version in ("v3", "v4"))
 
     def write_cursor(self, next_id: int) -> str:
-        """The `after` of a list page."""
+        """Return the `after` for the list page that starts at this id."""
         text = str(next_id)
         if self["list-cursor"] == "opaque":
             text = base64.urlsafe_b64encode(f"o:{next_id}".encode()).decode().rstrip("=")
@@ -126,7 +131,7 @@ class Quirks:
         return text
 
     def read_cursor(self, text: str) -> int | None:
-        """The lowest id of the page that `after` asks for, None when it is not acceptable."""
+        """Return the lowest id of the page that `after` asks for, None if it is not accepted."""
         if self["arbitrary-after"] == "reject" and text not in self._handed_out:
             return None
         if self["list-cursor"] == "id":
@@ -141,16 +146,16 @@ class Quirks:
         return object_type.type_id not in self["archived-unsupported"].split(",")
 
     def lists(self, property_name: str) -> bool:
-        """Whether a property is in the lists of properties."""
+        """Whether the lists of properties contain this property."""
         return property_name not in self["unlisted-properties"].split(",")
 
     def batch_order(self, numbers: list[int]) -> list[int]:
-        """Batch results in the order of the switch."""
+        """Return batch results in the order that the quirk sets."""
         setting = self["batch-order"]
         return sorted(numbers) if setting == "id" else numbers[::-1] if setting == "reversed" else numbers
 
     def shown_type(self, from_type: str, to_type: str, type_id: int) -> int:
-        """The association type id that replies carry; inside, deal to appointment is always the default's."""
+        """Return the association type id for replies; internally deal to appointment always has the default's id."""
         return int(self[_DEAL_TYPE]) if (from_type, to_type, type_id) == _GUESSED_TYPE else type_id
 
     def known_type(self, from_type: str, to_type: str, shown: int) -> int:
@@ -159,32 +164,32 @@ class Quirks:
         return guessed if guessed is not None and shown == int(self[_DEAL_TYPE]) else shown
 
     def refusal(self, error: HubSpotError) -> HubSpotError:
-        """A 400 about a limit or a search's reach in the shape of the switch."""
+        """Return a 400 for a limit or a search beyond the maximum in the form that the quirk sets."""
         if self["error-bodies"] == "validation":
             return error
         return HubSpotError(error.status, {key: error.body[key] for key in ("status", "message")})
 
     @property
     def longest_url(self) -> int:
-        """The longest path and query that HubSpot's proxy takes."""
+        """The most characters of path and query that HubSpot's proxy accepts."""
         return int(self["longest-url"])
 
     @property
     def association_page(self) -> int:
-        """Edges an id in one association batch reply."""
+        """Edges per id in one association batch reply."""
         return int(self["association-page"])
 
     @property
     def dead_id_breaks_batch(self) -> bool:
-        """Whether one dead id makes the whole association batch a 400."""
+        """Whether one id without a live record makes the whole association batch a 400."""
         return self["dead-id-in-association-batch"] == "400"
 
     def checked_limit(self, limit: int, maximum: int) -> int | None:
-        """The limit to use; None when asking for so many is an error."""
+        """Return the limit to use, None if this limit is an error."""
         return limit if limit <= maximum else maximum if self["over-limit"] == "clamp" else None
 
     def short_search_page(self, page: list[int]) -> list[int]:
-        """A search page that has a successor, sometimes short or empty although more follows (observed)."""
+        """Shorten or empty some of the search pages that have a next page (observed)."""
         self._search_pages += 1
         empty, short = int(self["empty-search-pages"]), int(self["short-search-pages"])
         if empty and self._search_pages % empty == 0:

@@ -1,4 +1,4 @@
-"""How often each endpoint was asked and what it answered; for tests and for requests-per-record figures."""
+"""Request counts per endpoint and status, for tests and for figures of requests per record."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 
 class RequestLog:
-    """Counts per (endpoint, status); no contents, no tokens."""
+    """Counts per (endpoint, status), without contents or tokens."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, int]] = Counter()
 
     def add(self, endpoint: str, status: int) -> None:
-        """Count one answered request; status 0 stands for a connection that was cut instead."""
+        """Count one request; status 0 means that the connection was cut instead of a reply."""
         self.counts[endpoint, status] += 1
 
     @property
     def total(self) -> int:
-        """All requests to HubSpot's endpoints."""
+        """The number of requests to HubSpot's endpoints."""
         return self.counts.total()
 
     def as_json(self) -> dict[str, Any]:

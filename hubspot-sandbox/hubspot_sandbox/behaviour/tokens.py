@@ -1,12 +1,12 @@
-"""Who may call: one static token with every scope (or some), and OAuth tokens that expire and are refreshed."""
+"""Tokens: one static token with all scopes, or some, and OAuth tokens that expire and can be refreshed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from hubspot_sandbox.errors import HubSpotError, expired_token, no_credentials
-from hubspot_sandbox.moments import Clock, iso
 from hubspot_sandbox.portal.object_types import OBJECT_TYPES
+from hubspot_sandbox.timestamps import Clock, iso
 
 DEFAULT_TOKEN = "pat-sandbox-not-a-secret"  # noqa: S105 - public, opens nothing but this sandbox
 CLIENT_ID = "sandbox-client-id"
@@ -20,7 +20,7 @@ ALL_SCOPES = frozenset(
 
 @dataclass
 class Tokens:
-    """Checks tokens; `scopes` is what every token was granted."""
+    """The valid tokens; all of them have the same `scopes`."""
 
     clock: Clock
     static: str = DEFAULT_TOKEN
@@ -30,25 +30,25 @@ class Tokens:
     _count: int = 0
 
     def issue(self) -> str:
-        """A new OAuth access token; earlier ones stay good until their own end."""
+        """Return a new OAuth access token; earlier ones stay valid until they expire."""
         self._count += 1
         token = f"oauth-sandbox-{self._count}-not-a-secret"
         self.issued[token] = self.clock.now_ms() + self.life_seconds * 1000
         return token
 
     def expire_all(self) -> None:
-        """End the life of every OAuth token now."""
+        """Let all OAuth tokens expire now."""
         now = self.clock.now_ms()
         self.issued = {token: min(end, now - 1_000) for token, end in self.issued.items()}
 
     def is_oauth(self, token: str) -> bool:
-        """Whether the token came from the OAuth endpoint (other limits apply)."""
+        """Whether the token came from the OAuth endpoint; it has other rate limits."""
         return token in self.issued
 
     def check(self, authorization: str) -> str:
-        """The token of an Authorization header; HubSpot's 401s otherwise."""
-        kind, _, token = authorization.partition(" ")
-        if kind.lower() != "bearer" or not token:
+        """Return the token of an Authorization header, or raise one of HubSpot's 401 replies."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
             raise no_credentials()
         token = token.strip()
         if token == self.static:
@@ -72,5 +72,5 @@ class Tokens:
                     "category": "INVALID_AUTHENTICATION",
                 },
             )
-        # Observed: texts that are no tokens at all "expired 20705 day(s) ago", that is in 1970.
+        # Observed: a text that is no token at all "expired 20705 day(s) ago", that is in 1970.
         return expired_token(now // 1000, iso(0))

@@ -1,4 +1,4 @@
-"""Reading the fields of a mutation: types, ids and property values, each checked against the portal."""
+"""Reads the fields of a mutation (types, ids, property values) and checks them against the portal."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ Mutation = dict[str, Any]
 
 
 class MutationError(ValueError):
-    """A mutation that cannot be applied; the message says which and why."""
+    """A mutation cannot be applied; the message says which one and why."""
 
 
 def records_of(portal: Portal, mutation: Mutation, key: str = "type") -> Records:
-    """The records of the type that a field names."""
+    """Return the records of the object type that a field names."""
     name = text_of(mutation.get(key))
-    found = portal.resolve(name)
-    if found is None:
+    object_type = portal.resolve(name)
+    if object_type is None:
         raise MutationError(f"{mutation.get('kind')}: there is no object type {name!r}.")
-    return portal.records[found.type_id]
+    return portal.records[object_type.type_id]
 
 
 def number_of(records: Records, mutation: Mutation, key: str = "id", state: int = LIVE) -> int:
-    """The record number of the id in a field; it must be in that state."""
+    """Return the record number of the id in a field; the record must be in `state`."""
     raw = text_of(mutation.get(key))
     number = records.number_of(raw)
     if number is None or records.state[number] != state:
-        wanted = "live" if state == LIVE else "archived"
-        raise MutationError(f"{mutation.get('kind')}: {records.type.plural} has no {wanted} record {raw!r}.")
+        state_name = "live" if state == LIVE else "archived"
+        raise MutationError(f"{mutation.get('kind')}: {records.type.plural} has no {state_name} record {raw!r}.")
     return number
 
 
 def properties_of(records: Records, mutation: Mutation) -> dict[str, str | None]:
-    """The values given, as texts; every name must be a property of the type."""
+    """Return the property values of a mutation as texts; every name must be a property of the type."""
     given = mutation.get("properties") or {}
     if not isinstance(given, dict):
         raise MutationError(f"{mutation.get('kind')}: properties must be an object.")

@@ -1,7 +1,7 @@
-"""Changes to the portal, each a row of `KINDS`: what a person or an integration does in HubSpot.
+"""Mutations: changes of the portal that a user or an integration makes in HubSpot, one row of `ACTIONS` each.
 
-A mutation is a JSON object with `kind` and that kind's fields; object types are named as in paths, ids are texts.
-Applying one gives back what happened, with ids. What HubSpot touches last-modified for, touches it here.
+A mutation is a JSON object with `kind` and the fields of that kind. Object types are written as in paths, ids as texts.
+The result says what happened, with ids. The modified time changes where HubSpot changes it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from hubspot_sandbox.behaviour.quirks import Quirks
 from hubspot_sandbox.changes.mutation_fields import Mutation, MutationError, number_of, properties_of, records_of
-from hubspot_sandbox.moments import DAY_MS, iso
 from hubspot_sandbox.portal.association_types import LABELS
 from hubspot_sandbox.portal.definition import Definition, choices
 from hubspot_sandbox.portal.portal import Portal
@@ -18,8 +17,9 @@ from hubspot_sandbox.portal.property_definitions import group_of
 from hubspot_sandbox.portal.records import ARCHIVED, DELETED, LIVE, MERGED
 from hubspot_sandbox.portal.standing_changes import CHURN, EDIT, EDIT_SEARCHED, StandingChange
 from hubspot_sandbox.search_request import text_of
+from hubspot_sandbox.timestamps import DAY_MS, iso
 
-_MOST_DAYS_AGO = 36_500
+_MAX_DAYS_AGO = 36_500
 
 
 def _edit(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
@@ -50,8 +50,8 @@ def _archive(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
     records = records_of(portal, mutation)
     number = number_of(records, mutation)
     days_ago = float(mutation.get("daysAgo", 0))
-    if not 0 <= days_ago <= _MOST_DAYS_AGO:
-        raise MutationError(f"archive: daysAgo is a number of days from 0 to {_MOST_DAYS_AGO}.")
+    if not 0 <= days_ago <= _MAX_DAYS_AGO:
+        raise MutationError(f"archive: daysAgo must be a number of days from 0 to {_MAX_DAYS_AGO}.")
     records.before_change(number)
     records.state[number] = ARCHIVED
     records.archived_at[number] = portal.clock.now_ms() - round(days_ago * DAY_MS)
@@ -71,7 +71,7 @@ def _restore(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
 
 
 def _merge(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
-    """The survivor keeps its id and values and lists the loser; the loser's edges move to it."""
+    """The winner keeps its id and values and lists the loser's id; the loser's edges move to the winner."""
     records = records_of(portal, mutation)
     winner, loser = number_of(records, mutation, "winner"), number_of(records, mutation, "loser")
     if winner == loser:
@@ -93,7 +93,7 @@ def _merge(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
 
 
 def _gdpr_delete(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
-    """Gone for good, from the live list or from the archive; nothing remembers the values."""
+    """Delete a live or archived record for good, with its values."""
     records = records_of(portal, mutation)
     records.drop_expired_archive()
     raw = text_of(mutation.get("id"))
@@ -111,10 +111,10 @@ def _edge(portal: Portal, mutation: Mutation) -> tuple[str, int, str, int]:
     source, target = records_of(portal, mutation, "fromType"), records_of(portal, mutation, "toType")
     pair = (source.type.type_id, target.type.type_id)
     if pair not in LABELS:
-        raise MutationError(f"{mutation['kind']}: {source.type.plural} and {target.type.plural} are not associated.")
+        raise MutationError(f"{mutation['kind']}: {source.type.plural} and {target.type.plural} cannot be associated.")
     number, other = number_of(source, mutation, "fromId"), number_of(target, mutation, "toId")
     if source is target and number == other:
-        raise MutationError(f"{mutation['kind']}: a record is not associated with itself.")
+        raise MutationError(f"{mutation['kind']}: a record cannot be associated with itself.")
     return pair[0], number, pair[1], other
 
 
@@ -138,16 +138,16 @@ def _dissociate(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
     shown = mutation.get("typeId")
     type_id = quirks.known_type(from_type, to_type, int(shown)) if shown else None
     if not portal.associations.dissociate(from_type, number, to_type, other, type_id):
-        raise MutationError("dissociate: these two records are not associated that way.")
+        raise MutationError("dissociate: these two records do not have this association.")
     return {"fromId": text_of(mutation["fromId"]), "toId": text_of(mutation["toId"])}
 
 
 def _bulk_touch(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
-    """Stamp `count` live records (from `fromId` on) with one and the same millisecond, as HubSpot's bulk updates do."""
+    """Give `count` live records, from `fromId` on, the same modified time, as HubSpot's bulk updates do."""
     records = records_of(portal, mutation)
     count = int(mutation.get("count", 0))
     if count < 0:
-        raise MutationError("bulk-touch: count is not negative.")
+        raise MutationError("bulk-touch: count cannot be negative.")
     start = records.first_number_from(int(mutation.get("fromId", 0)))
     given = properties_of(records, mutation)
     now = portal.clock.now_ms()
@@ -162,7 +162,7 @@ def _bulk_touch(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation
 
 
 def _while_paging(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
-    """From now on, after every `every`-th page of the type (lists and searches), `times` times in all."""
+    """From now on, change after every `every`-th page or before every such search, `times` times in all."""
     records = records_of(portal, mutation)
     standing = StandingChange(
         str(mutation["kind"]),
@@ -172,16 +172,16 @@ def _while_paging(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutati
         id=str(records.id_of(number_of(records, mutation))) if mutation["kind"] == EDIT_SEARCHED else "",
     )
     standing.check(records)
-    portal.standing.append(standing)
+    portal.standing_changes.append(standing)
     return {"every": standing.every, "times": standing.times}
 
 
 def _define_property(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mutation:
-    """Add a property, or give an existing one another type (its values stay as they are)."""
+    """Add a property, or change the type of one; its values stay."""
     records = records_of(portal, mutation)
     name = text_of(mutation.get("name"))
     if not name:
-        raise MutationError("define-property: a name is needed.")
+        raise MutationError("define-property: name is missing.")
     type_ = text_of(mutation.get("propertyType")) or "string"
     records.define(
         Definition(
@@ -207,7 +207,8 @@ def _remove_property(portal: Portal, mutation: Mutation, _quirks: Quirks) -> Mut
     return {"name": name}
 
 
-KINDS: dict[str, Callable[[Portal, Mutation, Quirks], Mutation]] = {
+#: kind → the function that applies mutations of this kind
+ACTIONS: dict[str, Callable[[Portal, Mutation, Quirks], Mutation]] = {
     "edit": _edit,
     "recalculate": _recalculate,
     "create": _create,
@@ -227,15 +228,15 @@ KINDS: dict[str, Callable[[Portal, Mutation, Quirks], Mutation]] = {
 
 
 def apply(portal: Portal, mutation: Mutation, quirks: Quirks) -> Mutation:
-    """Apply one mutation; gives it back with what happened. MutationError when it cannot be."""
+    """Apply one mutation and return its result; MutationError if it cannot be applied."""
     kind = mutation.get("kind")
-    action = KINDS.get(kind) if isinstance(kind, str) else None
+    action = ACTIONS.get(kind) if isinstance(kind, str) else None
     if action is None:
-        raise MutationError(f"There is no mutation kind {kind!r}; there are: {', '.join(KINDS)}.")
+        raise MutationError(f"There is no mutation kind {kind!r}; there are: {', '.join(ACTIONS)}.")
     try:
-        happened = action(portal, mutation, quirks)
+        result = action(portal, mutation, quirks)
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, MutationError):
             raise
         raise MutationError(f"{kind}: {error}") from error
-    return {"kind": kind, "type": mutation.get("type"), **happened}
+    return {"kind": kind, "type": mutation.get("type"), **result}

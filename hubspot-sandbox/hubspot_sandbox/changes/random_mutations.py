@@ -1,4 +1,4 @@
-"""A deterministic script of mixed mutations: the same portal and seed give the same changes."""
+"""Random mutations: the same portal and seed give the same mutations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hubspot_sandbox.portal.association_types import LABELS
 from hubspot_sandbox.portal.portal import Portal
 from hubspot_sandbox.portal.records import ARCHIVED, LIVE, Records
 
-#: kind and its weight; edits dominate, as they do in life
+#: kind → weight; most changes are edits, as in real portals
 WEIGHTS = {
     "edit": 50,
     "create": 12,
@@ -27,7 +27,7 @@ _TRIES = 60
 
 
 def _pick(rng: random.Random, records: Records, state: int = LIVE) -> int | None:
-    """Some record in a state, or None."""
+    """Pick the number of a record in a state, None if there is none."""
     count = len(records.state)
     for _ in range(_TRIES if count else 0):
         number = rng.randrange(count)
@@ -39,11 +39,11 @@ def _pick(rng: random.Random, records: Records, state: int = LIVE) -> int | None
 def _some_values(
     rng: random.Random, records: Records, count: int, *, calculated: bool = False
 ) -> dict[str, str | None]:
-    """New values for a few properties, drawn as the seed draws them (nulls and oddities included)."""
+    """New values for some properties, picked from the pools of seeded values (nulls and irregular values included)."""
     names = [
         name
         for name, d in records.definitions.items()
-        if d.kind not in values.COMPUTED and d.kind != "nothing" and d.calculated == calculated
+        if d.generator not in values.COMPUTED and d.generator != "nothing" and d.calculated == calculated
     ]
     chosen = rng.sample(names, min(count, len(names)))
     return {name: rng.choice(records.pool(name)) for name in chosen}
@@ -106,9 +106,9 @@ def _on_edge(kind: str, portal: Portal, rng: random.Random) -> Mutation | None:
 
 
 def random_mutations(portal: Portal, count: int, seed: int) -> Iterator[Mutation]:
-    """`count` mutations of the kinds in `WEIGHTS`.
+    """Iterate over `count` mutations of the kinds in `WEIGHTS`.
 
-    Apply each before taking the next, which looks at the portal as it then is.
+    Apply each mutation before you take the next one, which depends on the state of the portal.
     """
     rng = random.Random(f"mutations/{seed}")  # noqa: S311 - made-up data, reproducible on purpose
     made = failed = 0

@@ -1,4 +1,4 @@
-"""Talking to a running sandbox's admin endpoints; used by the command line and by tests."""
+"""A client of the admin endpoints of a running sandbox, for the command line and for tests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _NO_SANDBOX = "{} is served by something that is not a sandbox."
 
 
 class AdminError(Exception):
-    """The sandbox could not be reached or refused; the message is one sentence."""
+    """The sandbox did not answer or refused; the message is one sentence."""
 
 
 class AdminClient:
-    """One running sandbox at `url`."""
+    """A client of the sandbox at `url`."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -53,29 +53,29 @@ class AdminClient:
                 raise AdminError(_NO_SANDBOX.format(self.url)) from None
 
     def get(self, path: str) -> Any:
-        """The JSON of an admin endpoint."""
+        """Return the JSON of an admin endpoint."""
         return self._json("GET", path)
 
     def post(self, path: str, body: Any = None) -> Any:
-        """The JSON answer to a JSON body."""
+        """Send a JSON body; return the JSON of the reply."""
         return self._json("POST", path, {} if body is None else body)
 
     def mutate(self, mutations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Apply mutations; what happened, with ids."""
-        found: list[dict[str, Any]] = self.post("mutations", mutations)["results"]
-        return found
+        """Apply mutations; return their results, with ids."""
+        results: list[dict[str, Any]] = self.post("mutations", mutations)["results"]
+        return results
 
     def random(self, count: int, seed: int = 1) -> list[dict[str, Any]]:
-        """Apply a deterministic script of mixed mutations."""
-        found: list[dict[str, Any]] = self.post("mutations", {"random": count, "seed": seed})["results"]
-        return found
+        """Apply random mutations, the same for the same portal and seed; return their results."""
+        results: list[dict[str, Any]] = self.post("mutations", {"random": count, "seed": seed})["results"]
+        return results
 
     def truth(self, object_type: str, state: str = "live") -> Iterator[dict[str, Any]]:
-        """Every record of a type in a state, with all raw values; merged: `id` and `survivorId`, deleted: `id`."""
+        """Iterate over the records of a type in a state, with all values (merged: `id` and `survivorId`)."""
         return self._lines(f"truth/objects/{object_type}?state={state}")
 
     def truth_associations(self) -> Iterator[dict[str, Any]]:
-        """Every live edge and type, once from each side."""
+        """Iterate over every live edge and association type, from both sides."""
         return self._lines("truth/associations")
 
     def _lines(self, path: str) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What `serve` and `up` take on the command line, and the values made of it."""
+"""The options of `serve` and `up` on the command line, and the values made from them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from hubspot_sandbox.server.server import DEFAULT_PORT, Listening
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that say what is served and where."""
+    """Add the options of `serve` and `up` to a parser."""
     where = parser.add_argument_group("where")
     where.add_argument("--host", default="127.0.0.1", help="loopback address to listen on (%(default)s)")
-    where.add_argument("--port", type=int, default=DEFAULT_PORT, help="port, 0 for any free one (%(default)s)")
-    where.add_argument("--allow-remote", action="store_true", help="really listen where other machines can reach it")
+    where.add_argument("--port", type=int, default=DEFAULT_PORT, help="port; 0: any free port (%(default)s)")
+    where.add_argument("--allow-remote", action="store_true", help="allow an address that other machines can reach")
     where.add_argument(
         "--proxy-port",
         type=int,
         metavar="PORT",
-        help="also be an HTTPS proxy behind which api.hubapi.com is this sandbox (0: any free port)",
+        help="also run an HTTPS proxy that sends api.hubapi.com to this sandbox (0: any free port)",
     )
     where.add_argument(
         "--ca-file",
         default=Listening.ca_file,
         metavar="FILE",
-        help="where the proxy's throw-away authority is written, for clients to trust (%(default)s)",
+        help="file for the proxy's temporary authority, which clients must trust (%(default)s)",
     )
     portal = parser.add_argument_group("the portal")
     portal.add_argument("--seed", type=int, default=1, help="the same seed and sizes give the same portal")
@@ -49,18 +49,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=300,
         metavar="N",
-        help="properties of contacts, HubSpot's own included (%(default)s)",
+        help="properties of contacts, including HubSpot's own (%(default)s)",
     )
     portal.add_argument("--portal-id", type=int, default=PortalOptions.portal_id, metavar="ID")
     portal.add_argument(
         "--no-oddities",
         action="store_true",
-        help="every value is what its property's type says (real portals are not like that)",
+        help="only values that fit the type of their property (real portals have others too)",
     )
     behaviour = parser.add_argument_group("behaviour")
-    behaviour.add_argument("--token", default=DEFAULT_TOKEN, help="the static token that is accepted (%(default)s)")
+    behaviour.add_argument("--token", default=DEFAULT_TOKEN, help="the accepted static token (%(default)s)")
     behaviour.add_argument(
-        "--token-seconds", type=int, default=1_800, metavar="S", help="life of OAuth tokens (%(default)s)"
+        "--token-seconds", type=int, default=1_800, metavar="S", help="lifetime of OAuth tokens (%(default)s)"
     )
     behaviour.add_argument(
         "--without-scope",
@@ -70,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="a scope that the token lacks; may be repeated",
     )
     behaviour.add_argument("--tier", choices=tuple(TIERS), default="pro", help="rate limits (%(default)s)")
-    behaviour.add_argument("--daily-limit", type=int, metavar="N", help="requests a day (default: the tier's)")
+    behaviour.add_argument("--daily-limit", type=int, metavar="N", help="requests per day (default: the tier's)")
     behaviour.add_argument("--daily-used", type=int, default=0, metavar="N", help="requests already made today")
     behaviour.add_argument("--faults", metavar="FILE", help="a JSON or YAML list of faults")
     behaviour.add_argument("--latency-ms", type=float, default=0.0, metavar="MS", help="added to every reply")
@@ -79,19 +79,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="S",
-        help="how far search's index is behind (%(default)s)",
+        help="lag of the search index (%(default)s)",
     )
     behaviour.add_argument(
         "--api-quirk",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="settle an open point of HubSpot's documents: " + ", ".join(q.name for q in QUIRKS),
+        help="choose an answer where HubSpot's documents leave one open: " + ", ".join(q.name for q in QUIRKS),
     )
 
 
 def sandbox_options(args: argparse.Namespace) -> SandboxOptions:
-    """The options given; ValueError with one sentence when they make no sense."""
+    """Return the options of the sandbox; ValueError with one sentence if they are not valid."""
     unknown = sorted(set(args.without_scope) - ALL_SCOPES)
     if unknown:
         raise ValueError(f"There is no scope {unknown[0]!r}; there are: {', '.join(sorted(ALL_SCOPES))}.")
@@ -129,5 +129,5 @@ def _faults(name: str | None) -> tuple[Fault, ...]:
 
 
 def listening(args: argparse.Namespace) -> Listening:
-    """Where to listen."""
+    """Return the addresses to listen on."""
     return Listening(args.host, args.port, args.idle_minutes, args.allow_remote, args.proxy_port, args.ca_file)

@@ -17,47 +17,49 @@ from hubspot_sandbox.sandbox.journal import Journal
 from hubspot_sandbox.sandbox.sandbox import Sandbox
 from hubspot_sandbox.server.server import DEFAULT_PORT, ListenError, Sockets, run
 
-_NEWCOMER = """\
-It answers, on dated (2026-03, 2026-09) and on v3/v4 paths: objects (list, read, batch read, search), associations,
-properties, custom-object schemas, owners, pipelines, account details, OAuth tokens. It has HubSpot's limits, errors
-and oddities; it has no writes over HubSpot's API (changes come by `mutate`), no exports, webhooks or marketing.
+_OVERVIEW = """\
+It answers on dated paths (2026-03, 2026-09) and on v3/v4 paths: objects (list, read, batch read, search), associations,
+properties, custom-object schemas, owners, pipelines, account details, OAuth tokens. It has HubSpot's rate limits,
+errors and quirks. It has no writes through HubSpot's API (use `mutate`), no exports, webhooks or marketing.
 
     hubspot-sandbox serve --contacts 500          then, in another terminal:
     curl -H "Authorization: Bearer pat-sandbox-not-a-secret" http://127.0.0.1:8642/crm/objects/2026-09/contacts
 
-Clients whose address cannot be set: serve --proxy-port 8643, and give them HTTPS_PROXY and the CA file it names."""
+Clients with a fixed address: serve --proxy-port 8643, then set HTTPS_PROXY and the CA file that it prints."""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hubspot-sandbox",
-        description="A local HubSpot CRM: the read API on 127.0.0.1, over a made-up portal of any size.",
-        epilog=_NEWCOMER,
+        description="A local HubSpot CRM: the read API on 127.0.0.1, over a generated portal of any size.",
+        epilog=_OVERVIEW,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('hubspot-sandbox')}")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="serve in the foreground until interrupted")
     add_options(serve)
-    serve.add_argument("--json", action="store_true", help="announce url, token, pid and portal id as one JSON line")
-    serve.add_argument("--idle-minutes", type=float, default=0.0, metavar="M", help="end after M minutes unasked")
+    serve.add_argument("--json", action="store_true", help="print url, token, pid and portal id as one JSON line")
     serve.add_argument(
-        "--journal", metavar="FILE", help="keep the mutations in FILE, and make those in it again at the start"
+        "--idle-minutes", type=float, default=0.0, metavar="M", help="stop after M minutes without a request"
+    )
+    serve.add_argument(
+        "--journal", metavar="FILE", help="record the mutations in FILE, and apply those in it at the start"
     )
     serve.add_argument("--state-file", metavar="FILE", help=argparse.SUPPRESS)
-    starting = commands.add_parser("up", help="have one running in the background, with the mutations made before")
+    starting = commands.add_parser("up", help="start a sandbox in the background, with the earlier mutations")
     add_options(starting)
     starting.add_argument(
         "--idle-minutes",
         type=float,
         default=30.0,
         metavar="M",
-        help="end after M minutes unasked (%(default)s)",
+        help="stop after M minutes without a request (%(default)s)",
     )
     starting.add_argument(
-        "--fresh", action="store_true", help="start clean: forget all mutations, replace a running one"
+        "--fresh", action="store_true", help="start clean: drop all mutations, replace a running sandbox"
     )
-    stopping = commands.add_parser("down", help="stop the one in the background")
+    stopping = commands.add_parser("down", help="stop the sandbox in the background")
     mutate = commands.add_parser(
         "mutate",
         help="change the portal of a running sandbox",
@@ -66,15 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     mutate.add_argument("--url", help="the sandbox (default: the one that `up` started)")
     mutate.add_argument("--script", metavar="FILE", help="a JSON or YAML list of mutations")
-    mutate.add_argument("--random", type=int, metavar="N", help="N mixed mutations of records and associations")
-    mutate.add_argument("--seed", type=int, default=1, help="of --random (%(default)s)")
-    mutate.add_argument("--json", action="store_true", help="print every change as JSON")
+    mutate.add_argument("--random", type=int, metavar="N", help="N random mutations of records and associations")
+    mutate.add_argument("--seed", type=int, default=1, help="the seed of --random (%(default)s)")
+    mutate.add_argument("--json", action="store_true", help="print all changes as JSON")
     mutate.add_argument("words", nargs="*", metavar="MUTATION", help="one mutation, see below")
     for command in (starting, stopping, mutate):
         command.add_argument(
             "--state-dir",
             metavar="DIR",
-            help=f"where `up` keeps its state (${STATE_DIR_VARIABLE}, else .hubspot-sandbox)",
+            help=f"the state directory of `up` (${STATE_DIR_VARIABLE}, else .hubspot-sandbox)",
         )
     return parser
 
@@ -119,7 +121,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _serve_arguments(arguments: list[str], idle_minutes: float) -> list[str]:
-    """The words of `up` that `serve` takes too."""
+    """Return the arguments of `up` that `serve` takes too."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--state-dir")
     parser.add_argument("--fresh", action="store_true")

@@ -1,6 +1,6 @@
-"""`up` and `down`: a detached server, found again through a small state file.
+"""`up` and `down`: a detached server and its state file.
 
-The server keeps no pipe of its parent: whoever waits for `up`'s output to end is not kept waiting by the server.
+The server inherits no pipe from `up`: a program that reads the output of `up` to its end does not wait for the server.
 """
 
 from __future__ import annotations
@@ -23,61 +23,61 @@ _STOP_SECONDS = 10
 
 
 class DaemonError(Exception):
-    """`up` or `down` cannot do it; the message is one sentence."""
+    """`up` or `down` failed; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class StateDirectory:
-    """Where the state file and the server's log are."""
+    """The directory of the state file, the journal and the server's log."""
 
     path: Path
 
     @classmethod
     def of(cls, given: str | None) -> StateDirectory:
-        """The directory given, else the environment's, else `.hubspot-sandbox` here."""
+        """Return the given directory, else that of the environment variable, else `.hubspot-sandbox`."""
         return cls(Path(given or os.environ.get(STATE_DIR_VARIABLE) or ".hubspot-sandbox"))
 
     @property
     def state_file(self) -> Path:
-        """What is known of the running server."""
+        """The facts about the running server."""
         return self.path / "sandbox.json"
 
     @property
     def log_file(self) -> Path:
-        """Output of the detached server."""
+        """The output of the detached server."""
         return self.path / "sandbox.log"
 
     @property
     def journal_file(self) -> Path:
-        """The mutations of the portal, made again by the next server."""
+        """The mutations of the portal, which the next server applies again."""
         return self.path / "journal.jsonl"
 
     def read(self) -> dict[str, Any] | None:
-        """The state, None when there is none that can be read."""
+        """Return the state, None if there is none or it is not valid."""
         try:
-            found = json.loads(self.state_file.read_text())
+            state = json.loads(self.state_file.read_text())
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) and {"url", "pid"} <= found.keys() else None
+        return state if isinstance(state, dict) and {"url", "pid"} <= state.keys() else None
 
 
 def status_at(url: str) -> dict[str, Any] | None:
-    """The status of a sandbox at `url`; None when nothing answers; DaemonError when something else does."""
+    """Return the status of the sandbox at `url`, None if nothing answers; DaemonError if it is not a sandbox."""
     try:
-        found = AdminClient(url).get("status")
+        status = AdminClient(url).get("status")
     except AdminError as error:
         if error.__cause__ is not None:
             return None
-        found = None
-    if not isinstance(found, dict) or found.get("name") != "hubspot-sandbox":
+        status = None
+    if not isinstance(status, dict) or status.get("name") != "hubspot-sandbox":
         raise DaemonError(f"{url} is served by something that is not a sandbox; choose another --port.")
-    return found
+    return status
 
 
 def up(directory: StateDirectory, serve_arguments: list[str], fingerprint: str, url: str | None, *, fresh: bool) -> str:
-    """Have a sandbox with these options running; a sentence about it. `url` is None for any free port."""
-    known = directory.read()
-    running_url = url or (str(known["url"]) if known else None)
+    """Start a sandbox unless one with these options runs; return a sentence about it. `url` None: any free port."""
+    state = directory.read()
+    running_url = url or (str(state["url"]) if state else None)
     running = status_at(running_url) if running_url else None
     if running is not None and running_url is not None:
         if fresh:
@@ -126,11 +126,11 @@ def _start(directory: StateDirectory, serve_arguments: list[str]) -> str:
 
 def _last_line(log_file: Path) -> str:
     lines = log_file.read_text(errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("Error: ") if lines else "The sandbox ended at once and said nothing."
+    return lines[-1].removeprefix("Error: ") if lines else "The sandbox ended at once without a message."
 
 
 def down(directory: StateDirectory) -> str:
-    """Stop the sandbox of the state file, if it still runs; a sentence about it."""
+    """Stop the sandbox of the state file, if it still runs; return a sentence about it."""
     state = directory.read()
     if state is None:
         return "No sandbox is running."
@@ -139,7 +139,7 @@ def down(directory: StateDirectory) -> str:
     except DaemonError:
         running = None
     directory.state_file.unlink(missing_ok=True)
-    # The process id is believed only if the server there says it is its own: ids are used again.
+    # Stop the process only if the server confirms its id: systems reuse process ids.
     if running is None or running["pid"] != state["pid"]:
         return "No sandbox is running."
     _stop(int(state["pid"]), str(state["url"]))

@@ -1,4 +1,4 @@
-"""The `mutate` command: words of the command line, a script file or a random script, sent to a running sandbox."""
+"""The command `mutate`: sends one mutation, a script or random mutations to a running sandbox."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from hubspot_sandbox.control.admin_client import AdminClient
 from hubspot_sandbox.control.scripts import read_script
 
-#: kind → its fields in the order of the command line; `properties` takes the remaining NAME=VALUE words
+#: kind → its fields in the order of the command line; `properties` takes the remaining NAME=VALUE arguments
 FIELDS: dict[str, tuple[str, ...]] = {
     "edit": ("type", "id", "properties"),
     "recalculate": ("type", "id", "properties"),
@@ -36,7 +36,7 @@ USAGE = "\n".join(
 
 
 def from_words(words: list[str]) -> dict[str, Any]:
-    """One mutation from command-line words; ValueError with one sentence. `NAME=` clears a property."""
+    """Make a mutation from command-line arguments; `NAME=` clears a property. ValueError if they are not valid."""
     kind, *rest = words
     if kind not in FIELDS:
         raise ValueError(f"There is no mutation {kind!r}; there are: {', '.join(FIELDS)}.")
@@ -46,7 +46,7 @@ def from_words(words: list[str]) -> dict[str, Any]:
             pairs = [word.partition("=") for word in rest]
             wrong = [key for key, equals, _ in pairs if not equals]
             if wrong:
-                raise ValueError(f"mutate {kind}: properties are given as NAME=VALUE, not {wrong[0]!r}.")
+                raise ValueError(f"mutate {kind}: properties must be NAME=VALUE, not {wrong[0]!r}.")
             mutation[name] = {key: value for key, _, value in pairs}
             rest = []
         elif rest:
@@ -54,12 +54,12 @@ def from_words(words: list[str]) -> dict[str, Any]:
         elif name not in OPTIONAL:
             raise ValueError(f"mutate {kind}: {name} is missing.")
     if rest:
-        raise ValueError(f"mutate {kind}: {rest[0]!r} is one word too many.")
+        raise ValueError(f"mutate {kind}: {rest[0]!r} is one argument too many.")
     return mutation
 
 
 def run(url: str, words: list[str], script: str | None, random: int | None, seed: int, *, as_json: bool) -> str:
-    """Send what was asked for; one line per kind of what changed."""
+    """Send the mutations; return a line per kind of change."""
     client = AdminClient(url)
     done: list[dict[str, Any]] = []
     if script:
@@ -71,7 +71,10 @@ def run(url: str, words: list[str], script: str | None, random: int | None, seed
     if as_json:
         return json.dumps(done)
     counts = Counter((row["kind"]) for row in done)
-    return "\n".join(_line(kind, count, done) for kind, count in sorted(counts.items())) or "Nothing was asked for."
+    return (
+        "\n".join(_line(kind, count, done) for kind, count in sorted(counts.items()))
+        or "Nothing to do: name a mutation, --script or --random."
+    )
 
 
 def _line(kind: str, count: int, done: list[dict[str, Any]]) -> str:

@@ -1,8 +1,8 @@
-"""pytest fixtures: `sandbox` (a server of its own for a test) and `sandbox_factory` (as many as wanted, per session).
+"""pytest fixtures: `sandbox` (one server for a test) and `sandbox_factory` (any number of servers for the session).
 
-Options are those of `hubspot-sandbox serve`, as keywords: `contacts=50, index_lag_seconds=2, no_oddities=True`,
-lists for options that repeat; `faults` (rules, or a file of them) and `clock_offset_seconds` besides. The server is a
-separate process on a free port; it ends with the test or the session.
+The options are those of `hubspot-sandbox serve` as keywords, such as `contacts=50, index_lag_seconds=2,
+no_oddities=True`, with lists for options that repeat; and `faults` (rules, or a file of rules) and
+`clock_offset_seconds`. A server is a separate process on a free port; it ends with the test or the session.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from hubspot_sandbox.control.admin_client import AdminClient, AdminError
 
 
 class SandboxDefectError(AssertionError):
-    """A request to the sandbox ended in an exception that nobody foresaw; its traceback is on standard error."""
+    """A request to the sandbox ended in an unexpected exception; its traceback is on standard error."""
 
 
 class SandboxClock:
-    """Moves and reads the now of one running sandbox."""
+    """The clock of one running sandbox."""
 
     def __init__(self, client: AdminClient) -> None:
         self._client = client
 
     def advance(self, seconds: float) -> str:
-        """Move the clock; gives the new now."""
+        """Move the clock forward; return its new time."""
         return str(self._client.post("clock", {"advanceSeconds": seconds})["now"])
 
     def now(self) -> str:
-        """The sandbox's now, ISO."""
+        """Return the sandbox's time, in ISO 8601."""
         return str(self._client.get("status")["now"])
 
 
@@ -52,25 +52,25 @@ class RunningSandbox(AdminClient):
         self.ca_file: str | None = facts.get("caFile")
 
     def log(self) -> dict[str, Any]:
-        """Requests so far: `total`, `byStatus`, `byEndpoint`."""
-        found: dict[str, Any] = self.get("log")
-        return found
+        """Return the request counts: `total`, `byStatus`, `byEndpoint`."""
+        log: dict[str, Any] = self.get("log")
+        return log
 
     def reset(self) -> None:
-        """A clean portal, empty counts."""
+        """Restore the clean portal and empty the counts."""
         self.post("reset")
 
     def faults(self, rules: list[dict[str, Any]]) -> None:
-        """Replace the fault rules; an empty list ends them."""
+        """Replace the fault rules; an empty list removes all."""
         self.post("faults", rules)
 
     def fault_counts(self) -> list[dict[str, int]]:
-        """How often each rule was met and fired."""
-        found: list[dict[str, int]] = self.get("faults")["rules"]
-        return found
+        """Return how often each rule was met and fired."""
+        counts: list[dict[str, int]] = self.get("faults")["rules"]
+        return counts
 
     def settings(self, **changes: Any) -> None:
-        """Change behaviour: `tier dailyUsed latencyMs indexLagSeconds quirks withoutScopes tokenSeconds`."""
+        """Change the behaviour: `tier dailyUsed latencyMs indexLagSeconds quirks withoutScopes tokenSeconds`."""
         self.post("settings", changes)
 
     @property
@@ -79,23 +79,25 @@ class RunningSandbox(AdminClient):
         return SandboxClock(self)
 
     def stop(self) -> None:
-        """End the process, harmless when it has ended; SandboxDefectError when a request met one of its defects."""
+        """End the process, if it still runs; SandboxDefectError if a request ended in an unexpected exception."""
         defects = self._defects()
         self.process.terminate()
         self.process.wait(10)
         if self.process.stdout:
             self.process.stdout.close()
         if defects:
-            raise SandboxDefectError(f"The sandbox met {len(defects)} unexpected exceptions, first {defects[0]}.")
+            raise SandboxDefectError(
+                f"The sandbox raised {len(defects)} unexpected exceptions; the first: {defects[0]}."
+            )
 
     def _defects(self) -> list[str]:
         if self.process.poll() is not None:
             return []
         try:
-            found: list[str] = self.get("status")["defects"]
+            defects: list[str] = self.get("status")["defects"]
         except AdminError:
-            return []  # it is ending already
-        return found
+            return []  # it is about to end
+        return defects
 
 
 def _words(options: dict[str, Any]) -> Iterator[str]:
@@ -104,16 +106,16 @@ def _words(options: dict[str, Any]) -> Iterator[str]:
         if value is True:
             yield flag
         elif value is not False and value is not None:
-            for one in value if isinstance(value, (list, tuple)) else (value,):
-                yield from (flag, str(one))
+            for item in value if isinstance(value, (list, tuple)) else (value,):
+                yield from (flag, str(item))
 
 
 def start_sandbox(
     *, faults: Sequence[dict[str, Any]] | Path | str | None = None, clock_offset_seconds: float = 0, **options: Any
 ) -> RunningSandbox:
-    """A new server process on a free port (or on `port`); the caller stops it.
+    """Start a server process on a free port, or on `port`; the caller stops it.
 
-    `faults` are rules, or the name of a file of rules; `clock_offset_seconds` moves its now from the start.
+    `faults` are rules, or the name of a file of rules; `clock_offset_seconds` moves its clock at the start.
     """
     rules = None if isinstance(faults, (str, Path)) else faults
     if rules is None:
@@ -125,7 +127,7 @@ def start_sandbox(
     line = process.stdout.readline()
     if not line:
         process.stdout.close()
-        raise RuntimeError(f"The sandbox ended with code {process.wait()} before it served; its error is above.")
+        raise RuntimeError(f"The sandbox ended with code {process.wait()} before it served; see its error above.")
     running = RunningSandbox(process, json.loads(line))
     if rules:
         running.faults(list(rules))
@@ -136,7 +138,7 @@ def start_sandbox(
 
 @pytest.fixture(scope="session")
 def sandbox_factory() -> Iterator[Callable[..., RunningSandbox]]:
-    """`sandbox_factory(**options)` starts a sandbox; all of them end with the session."""
+    """`sandbox_factory(**options)` starts a sandbox that runs until the end of the session."""
     with ExitStack() as started:
 
         def start(**options: Any) -> RunningSandbox:
@@ -149,7 +151,7 @@ def sandbox_factory() -> Iterator[Callable[..., RunningSandbox]]:
 
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest) -> Iterator[RunningSandbox]:
-    """A clean sandbox for one test; options by `@pytest.mark.sandbox(contacts=10, …)`."""
+    """A clean sandbox for one test, with the options of `@pytest.mark.sandbox(contacts=10, …)`."""
     marker = request.node.get_closest_marker("sandbox")
     running = start_sandbox(**(marker.kwargs if marker else {}))
     yield running
@@ -157,5 +159,5 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[RunningSandbox]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", "sandbox(**options): options of the sandbox fixture, as of `serve`")

@@ -1,4 +1,4 @@
-"""Script files: a JSON or YAML list of mutations, or of faults."""
+"""Script files: a JSON or YAML list of mutations or of faults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import yaml
 
 
 def read_script(name: str, what: str, of: str) -> list[Any]:
-    """The list in a file; ValueError with one sentence, which calls the file `what` and its rows `of`."""
+    """Return the list in a file; ValueError with a sentence that calls the file `what` and its items `of`."""
     try:
         script = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Which object types are associated, and every association type (label) between them, one row each.
+"""The pairs of object types that have associations, and their association types (labels), one row each.
 
 Type ids between standard objects are HubSpot's, documented or observed; deal to appointment (945) is a guess, which
-the switch `deal-to-appointment-type` changes. Those with the custom object, and all user-defined labels, are this
-portal's own.
+the quirk `deal-to-appointment-type` changes. The ids of the custom object's associations and all user-defined labels
+are this portal's own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HUBSPOT, USER = "HUBSPOT_DEFINED", "USER_DEFINED"
 
 @dataclass(frozen=True)
 class Label:
-    """One association type seen from one side, and the type id the other side sees."""
+    """One association type from one side, and its type id from the other side."""
 
     category: str
     type_id: int
@@ -26,15 +26,15 @@ class Label:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two types whose records are associated: `share` percent of all edges, one hub record with many, labels."""
+    """Two associated object types: their share of all edges and of hub edges in percent, and their labels."""
 
     left: str
     right: str
     share: int
     hub_percent: int
-    #: (category, type id from left, label from left, type id from right, label from right); the first is unlabelled
+    #: (category, type id from left, label from left, type id from right, label from right); row 0 is unlabelled
     labels: tuple[tuple[str, int, str | None, int, str | None], ...]
-    #: the row of `labels` that marks a left record's first edge, when the pair has a primary
+    #: the row of `labels` for a left record's first edge, if the pair has a primary association
     primary: int | None = None
 
 
@@ -127,5 +127,5 @@ def _label_table() -> dict[tuple[str, str], dict[int, Label]]:
     return table
 
 
-#: (from type, to type) → type id → label; a pair that is missing here cannot be associated
+#: (from type, to type) → type id → label; records of other pairs cannot be associated
 LABELS: dict[tuple[str, str], dict[int, Label]] = _label_table()

@@ -1,9 +1,9 @@
-"""Who is associated with whom: a pure function of the record numbers, and what was changed since.
+"""The associations between records: a pure function of the record numbers, plus the changes since.
 
 The edges of a pair run in layers: in layer L, left record `a` meets right record `(a·P + L·S) mod N_right`. P and S
-are coprime with N_right, so no edge comes twice, and the left records of a right record are found by arithmetic.
+are coprime with N_right, so no edge repeats, and arithmetic gives the left records of a right record.
 Left record 0 may be a hub, which meets right records 0 … H-1 instead. Only changed edges take memory.
-An edge counts while both its records are live.
+An edge is visible while both its records are live.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from math import gcd
 from hubspot_sandbox.portal.association_types import LABELS, PAIRS, Label, Pair
 from hubspot_sandbox.portal.records import LIVE, Records, mix
 
-#: No hub has more right records than this: enough for two pages of 500.
+#: The most edges of a hub: enough for two pages of 500.
 HUB_LIMIT = 650
 
 
@@ -28,7 +28,7 @@ def _coprime(start: int, modulus: int) -> int:
 
 @dataclass(frozen=True)
 class Edges:
-    """The seeded edges of one pair, `regular` in layers plus `hub`; numbers in, numbers out, both ways."""
+    """The seeded edges of one pair of types, `regular` ones in layers and `hub` ones; maps record numbers both ways."""
 
     pair: Pair
     left_count: int
@@ -38,7 +38,7 @@ class Edges:
 
     @classmethod
     def of(cls, pair: Pair, left_count: int, right_count: int, wanted: int) -> Edges:
-        """As many of the wanted edges as there are different pairs of records."""
+        """Make the wanted number of edges, or as many as there are different pairs of records."""
         if not left_count or not right_count:
             return cls(pair, left_count, right_count, 0, 0)
         hub = min(right_count, HUB_LIMIT, wanted * pair.hub_percent // 100) if left_count > 1 else 0
@@ -60,7 +60,7 @@ class Edges:
         )
 
     def rights_of(self, left: int) -> Iterator[tuple[int, int]]:
-        """(right, layer) of a seeded left record."""
+        """Iterate over (right, layer) of a seeded left record."""
         if self.hub and left == 0:
             yield from ((right, 0) for right in range(self.hub))
             return
@@ -71,7 +71,7 @@ class Edges:
             yield (left * along + layer * between) % self.right_count, layer
 
     def lefts_of(self, right: int) -> Iterator[tuple[int, int]]:
-        """(left, layer) of a seeded right record."""
+        """Iterate over (left, layer) of a seeded right record."""
         if right >= self.right_count:
             return
         if right < self.hub:
@@ -86,7 +86,7 @@ class Edges:
             yield from ((left, layer) for left in range(rest, end, self.right_count) if left >= self._first)
 
     def labels(self, left: int, right: int, layer: int) -> list[int]:
-        """Rows of the pair's label table that a seeded edge has; row 0 always."""
+        """The rows of the pair's label table that apply to a seeded edge; always row 0."""
         rows = [0]
         chance = mix(left * 31 + right * 7919, len(self.pair.left) + self.pair.share)
         for row in range(1, len(self.pair.labels)):
@@ -99,51 +99,51 @@ class Edges:
 
 
 class Associations:
-    """All edges of a portal; numbers are record numbers, type ids are what a side sees."""
+    """All edges of a portal, by record numbers. The two sides of an edge have different association type ids."""
 
     def __init__(self, records: dict[str, Records], wanted: int) -> None:
         self.records = records
-        left_over = wanted
+        remaining = wanted
         self.edges: list[Edges] = []
         for pair in PAIRS:
-            asked = left_over if pair is PAIRS[-1] else min(left_over, wanted * pair.share // 100)
-            edges = Edges.of(pair, records[pair.left].seeded, records[pair.right].seeded, asked)
-            left_over -= edges.regular + edges.hub
+            count = remaining if pair is PAIRS[-1] else min(remaining, wanted * pair.share // 100)
+            edges = Edges.of(pair, records[pair.left].seeded, records[pair.right].seeded, count)
+            remaining -= edges.regular + edges.hub
             self.edges.append(edges)
         self.changed: dict[tuple[str, int, str], dict[int, tuple[int, ...]]] = {}
 
     def _seeded(self, from_type: str, number: int, to_type: str) -> dict[int, set[int]]:
-        found: dict[int, set[int]] = {}
+        type_ids: dict[int, set[int]] = {}
         if number >= self.records[from_type].seeded:
-            return found
+            return type_ids
         for edges in self.edges:
             pair = edges.pair
             if (pair.left, pair.right) == (from_type, to_type):
                 for right, layer in edges.rights_of(number):
                     if not (right == number and from_type == to_type):
-                        found.setdefault(right, set()).update(
+                        type_ids.setdefault(right, set()).update(
                             pair.labels[row][1] for row in edges.labels(number, right, layer)
                         )
             if (pair.right, pair.left) == (from_type, to_type):
                 for left, layer in edges.lefts_of(number):
                     if not (left == number and from_type == to_type):
-                        found.setdefault(left, set()).update(
+                        type_ids.setdefault(left, set()).update(
                             pair.labels[row][3] for row in edges.labels(left, number, layer)
                         )
-        return found
+        return type_ids
 
     def all_of(self, from_type: str, number: int, to_type: str) -> dict[int, tuple[int, ...]]:
-        """Associated numbers and the type ids seen from here, whatever the other record's state; ascending."""
-        found = {other: tuple(sorted(ids)) for other, ids in self._seeded(from_type, number, to_type).items()}
+        """The associated record numbers, ascending, with their type ids from this side; in any state of the records."""
+        edges = {other: tuple(sorted(ids)) for other, ids in self._seeded(from_type, number, to_type).items()}
         for other, ids in self.changed.get((from_type, number, to_type), {}).items():
             if ids:
-                found[other] = ids
+                edges[other] = ids
             else:
-                found.pop(other, None)
-        return dict(sorted(found.items()))
+                edges.pop(other, None)
+        return dict(sorted(edges.items()))
 
     def of(self, from_type: str, number: int, to_type: str) -> dict[int, tuple[int, ...]]:
-        """Live associations of a record; empty when it is not live itself."""
+        """The associations of a record with live records; empty if it is not live itself."""
         if self.records[from_type].state[number] != LIVE:
             return {}
         state = self.records[to_type].state
@@ -153,7 +153,7 @@ class Associations:
         self.changed.setdefault((from_type, number, to_type), {})[other] = tuple(sorted(ids))
 
     def associate(self, from_type: str, number: int, to_type: str, other: int, type_id: int) -> Label:
-        """Add one association type to an edge (and the unlabelled one, as HubSpot does); KeyError if unknown."""
+        """Add one association type to an edge, and the unlabelled one as HubSpot does; KeyError for an unknown type."""
         table = LABELS[from_type, to_type]
         label = table[type_id]
         unlabelled = next(iter(table.values()))
@@ -164,7 +164,7 @@ class Associations:
         return label
 
     def dissociate(self, from_type: str, number: int, to_type: str, other: int, type_id: int | None = None) -> bool:
-        """Remove one association type, or all of them; False when there was nothing to remove."""
+        """Remove one association type, or all of them; return False if there was nothing to remove."""
         here = set(self.all_of(from_type, number, to_type).get(other, ()))
         if not here or (type_id is not None and type_id not in here):
             return False
@@ -179,7 +179,7 @@ class Associations:
         return True
 
     def move(self, type_id: str, loser: int, winner: int) -> int:
-        """Give a merged record's edges to the survivor; the number of edges moved."""
+        """Move the edges of a merged record to the survivor; return how many."""
         moved = 0
         for from_type, to_type in LABELS:
             if from_type != type_id:
@@ -189,6 +189,6 @@ class Associations:
                 if to_type == type_id and other == winner:
                     continue
                 moved += 1
-                for one in ids:
-                    self.associate(type_id, winner, to_type, other, one)
+                for association_type_id in ids:
+                    self.associate(type_id, winner, to_type, other, association_type_id)
         return moved

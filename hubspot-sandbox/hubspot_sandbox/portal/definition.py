@@ -1,24 +1,24 @@
-"""One property definition: HubSpot's description of it, and what its values look like (`values.py` draws them)."""
+"""Property definitions: HubSpot's description of a property, and the generator of its values (see `values.py`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-#: The portal has no other properties.
+#: The data sensitivity of every property of the portal.
 NON_SENSITIVE = "non_sensitive"
 Choices = tuple[tuple[str, str], ...]  # (value, label)
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One property: HubSpot's description of it, and the kind of values this portal keeps in it."""
+    """One property: HubSpot's description of it, and the name of the generator of its values."""
 
     name: str
     label: str
     type: str
     field_type: str
-    kind: str
+    generator: str
     group: str
     description: str = ""
     options: Choices = ()
@@ -31,7 +31,7 @@ class Definition:
     referenced_object_type: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The object that the properties API returns (keys as in HubSpot's replies)."""
+        """The definition as the properties API returns it."""
         body: dict[str, Any] = {
             "updatedAt": "2024-11-05T09:12:44.318Z",
             "createdAt": "2019-08-06T02:41:09.377Z",
@@ -67,12 +67,12 @@ class Definition:
 
 
 def choices(*values: str) -> Choices:
-    """Options whose label is the value in words."""
+    """Options; an option's label is its value in words."""
     return tuple((value, value.replace("_", " ").capitalize()) for value in values)
 
 
-TYPE_OF_KIND: dict[str, tuple[str, str]] = {
-    # kind: (HubSpot type, fieldType); the computed kinds are in `values.py`.
+TYPE_OF_GENERATOR: dict[str, tuple[str, str]] = {
+    # generator: (HubSpot type, fieldType); the rows that use a computed generator name their types themselves.
     "text": ("string", "text"),
     "textarea": ("string", "textarea"),
     "html": ("string", "html"),

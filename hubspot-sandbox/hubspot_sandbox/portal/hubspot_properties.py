@@ -1,32 +1,32 @@
-"""HubSpot's own properties, one row each: the system ones of every type, then those of each type."""
+"""HubSpot's own properties, one row each: the system properties of all types, then those of each type."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from hubspot_sandbox.portal import words
-from hubspot_sandbox.portal.definition import TYPE_OF_KIND, Choices, Definition, choices
+from hubspot_sandbox.portal.definition import TYPE_OF_GENERATOR, Choices, Definition, choices
 from hubspot_sandbox.portal.object_types import ObjectType
 
 
-def _of(name: str, label: str, kind: str, null: int = 40, options: Choices = (), **more: Any) -> Definition:
+def _of(name: str, label: str, generator: str, null: int = 40, options: Choices = (), **more: Any) -> Definition:
     """A HubSpot-defined property; `more` are Definition fields."""
-    type_, field_type = more.pop("types", None) or TYPE_OF_KIND[kind]
+    type_, field_type = more.pop("types", None) or TYPE_OF_GENERATOR[generator]
     group = more.pop("group", "")
-    if kind == "owner":
+    if generator == "owner":
         more.update(external_options=True, referenced_object_type="OWNER")
     return Definition(
-        name, label, type_, field_type, kind, group, f"{label}.", options, null, hubspot_defined=True, **more
+        name, label, type_, field_type, generator, group, f"{label}.", options, null, hubspot_defined=True, **more
     )
 
 
 def system_definitions(object_type: ObjectType) -> list[Definition]:
     """The properties that HubSpot gives every type."""
-    number, moment, string = ("number", "number"), ("datetime", "date"), ("string", "text")
-    found = [
+    number, timestamp, string = ("number", "number"), ("datetime", "date"), ("string", "text")
+    definitions = [
         _of("hs_object_id", "Record ID", "id", 0, types=number),
-        _of(object_type.created_property, "Create Date", "created", 0, types=moment),
-        _of(object_type.modified_property, "Last Modified Date", "modified", 0, types=moment),
+        _of(object_type.created_property, "Create Date", "created", 0, types=timestamp),
+        _of(object_type.modified_property, "Last Modified Date", "modified", 0, types=timestamp),
         _of(
             "hs_merged_object_ids",
             "Merged record IDs",
@@ -60,8 +60,8 @@ def system_definitions(object_type: ObjectType) -> list[Definition]:
         _of("hubspot_owner_assigneddate", "Owner Assigned Date", "datetime", 20),
     ]
     if object_type.created_property != "hs_createdate":
-        found.append(_of("hs_createdate", "Object create date", "nothing", 100, types=moment, hidden=True))
-    return found
+        definitions.append(_of("hs_createdate", "Object create date", "nothing", 100, types=timestamp, hidden=True))
+    return definitions
 
 
 _CONTACT = (
@@ -102,7 +102,7 @@ _CONTACT = (
         external_options=True,
         calculated=True,
     ),
-    # It exists, and searching contacts on it answers 200 with no rows (observed).
+    # The property exists, but a search of contacts by it returns 200 with no rows (observed).
     _of(
         "hs_lastmodifieddate",
         "Object last modified date",
@@ -244,7 +244,7 @@ _TICKET = (
         choices("PRODUCT_ISSUE", "BILLING_ISSUE", "GENERAL_INQUIRY"),
     ),
 )
-#: object type plural → HubSpot's own properties of it, besides the system ones
+#: object type plural → HubSpot's own properties of the type, without the system properties
 OWN: dict[str, tuple[Definition, ...]] = {
     "contacts": _CONTACT,
     "companies": _COMPANY,
@@ -253,7 +253,7 @@ OWN: dict[str, tuple[Definition, ...]] = {
     "appointments": _APPOINTMENT,
     "divisions": _DIVISION,
 }
-#: object type plural → the group that its properties are shown in
+#: object type plural → the property group of its properties
 GROUP = {
     "contacts": "contactinformation",
     "companies": "companyinformation",

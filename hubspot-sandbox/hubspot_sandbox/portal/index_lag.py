@@ -1,4 +1,4 @@
-"""What search's index does not know yet: how far it is behind, and what it still believes about changed records."""
+"""The lag of the search index: which changes it has not seen yet, and the old states that it still holds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from hubspot_sandbox.moments import Clock
+from hubspot_sandbox.timestamps import Clock
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What search's index still believes about a record until its lag has passed."""
+    """A record before a change; the search index holds it until the lag has passed."""
 
     at_ms: int
     state: int | None
@@ -20,7 +20,7 @@ class Snapshot:
 
 
 class IndexLag:
-    """The records of one type on which the index is behind, by `milliseconds`; numbers are record numbers."""
+    """The records of one type whose last changes, of the last `milliseconds`, the index has not seen."""
 
     def __init__(self, clock: Clock) -> None:
         self.milliseconds = 0
@@ -28,13 +28,13 @@ class IndexLag:
         self._waiting: dict[int, deque[Snapshot]] = {}
         self._queue: deque[tuple[int, int]] = deque()
 
-    def note(self, number: int, before: Snapshot) -> None:
-        """A record is about to change; until the lag has passed the index believes `before`."""
+    def add(self, number: int, before: Snapshot) -> None:
+        """Keep the state of a record that is about to change until the lag has passed."""
         self._waiting.setdefault(number, deque()).append(before)
         self._queue.append((before.at_ms, number))
 
     def caught_up(self) -> Iterator[int]:
-        """Take the records whose change is older than the lag; the index looks at them again."""
+        """Remove and yield the records whose change is older than the lag; the index must evaluate them again."""
         limit = self._clock.now_ms() - self.milliseconds
         while self._queue and self._queue[0][0] <= limit:
             _, number = self._queue.popleft()
@@ -44,11 +44,11 @@ class IndexLag:
                 del self._waiting[number]
             yield number
 
-    def believed(self, number: int) -> Snapshot | None:
-        """What the index believes about a record, None when it agrees with the live record."""
+    def snapshot(self, number: int) -> Snapshot | None:
+        """The state of a record that the index holds, None if it is the current one."""
         waiting = self._waiting.get(number)
         return waiting[0] if waiting else None
 
     def numbers(self) -> Iterable[int]:
-        """The records on which the index is behind."""
+        """The numbers of the records whose last changes the index has not seen."""
         return self._waiting

@@ -1,4 +1,4 @@
-"""The CRM object types of the portal, one row each; a new type is a new row.
+"""The object types of the portal, one row each; a new type is a new row.
 
 Type ids, modified and created properties and default property sets are HubSpot's (documented or observed);
 the custom object's type id, its counts and its ids are this portal's own.
@@ -13,7 +13,7 @@ DIVISION_TYPE_ID = "2-37778609"
 
 @dataclass(frozen=True)
 class ObjectType:
-    """One object type: how paths name it, which system properties it has, how its record ids run."""
+    """One object type: its names in paths, its system properties, its record ids and its number of properties."""
 
     type_id: str
     plural: str
@@ -31,17 +31,17 @@ class ObjectType:
 
     @property
     def read_scope(self) -> str:
-        """The granular scope HubSpot asks for to read records of this type."""
+        """The granular scope that HubSpot requires to read records of this type."""
         return "crm.objects.custom.read" if self.custom else f"crm.objects.{self.plural}.read"
 
     @property
     def schema_scope(self) -> str:
-        """The granular scope HubSpot asks for to read the properties of this type."""
+        """The granular scope that HubSpot requires to read the properties of this type."""
         return "crm.schemas.custom.read" if self.custom else f"crm.schemas.{self.plural}.read"
 
     @property
     def system_properties(self) -> tuple[str, ...]:
-        """Properties that every reply carries, asked for or not (observed)."""
+        """The properties that every reply carries, even if the client does not ask for them (observed)."""
         return tuple(sorted({self.created_property, self.modified_property, "hs_object_id"}))
 
 
@@ -72,7 +72,7 @@ _TICKET = (
 )
 
 OBJECT_TYPES: tuple[ObjectType, ...] = (
-    # Contact ids run from three digits up, so that comparing ids as text is a visible mistake.
+    # Contact ids start with two digits, so that a comparison of ids as text is wrong visibly.
     ObjectType(
         "0-1",
         "contacts",
@@ -155,7 +155,7 @@ OBJECT_TYPES: tuple[ObjectType, ...] = (
     ),
 )
 
-#: The rest of HubSpot's standard objects: they exist, with HubSpot's system properties, and are empty unless asked for.
+#: HubSpot's other standard objects: they exist with HubSpot's system properties; their default count is 0.
 _OTHERS: tuple[tuple[str, str, str], ...] = (
     ("0-7", "products", "product"),
     ("0-8", "line_items", "line_item"),
@@ -204,12 +204,12 @@ OBJECT_TYPES += tuple(_other(*row) for row in _OTHERS)
 
 
 def resolve(text: str, portal_id: int) -> ObjectType | None:
-    """The object type a path element names: type id, plural or singular in any case, `p{portal}_{name}`; else None."""
+    """The object type of a path element (type id, plural or singular in any case, `p{portal}_{name}`), else None."""
     wanted = text.strip().lower()
     for object_type in OBJECT_TYPES:
         names = {object_type.type_id, object_type.plural, object_type.singular}
         if object_type.custom:
-            # `p_{name}` without the portal's id is what singer-io's tap asks for (observed).
+            # singer-io's tap sends `p_{name}`, without the portal's id (observed).
             names |= {f"p{portal_id}_{object_type.singular}", f"p_{object_type.singular}"}
         if wanted in names:
             return object_type

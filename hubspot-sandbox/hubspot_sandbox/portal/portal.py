@@ -1,4 +1,4 @@
-"""The portal: its options, records of every type, associations, and the one clock they share."""
+"""The portal: its options, the records of every type, the associations, and the clock they share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass, field
 
-from hubspot_sandbox.moments import Clock
 from hubspot_sandbox.portal.associations import Associations
 from hubspot_sandbox.portal.object_types import OBJECT_TYPES, ObjectType, resolve
 from hubspot_sandbox.portal.records import Records
 from hubspot_sandbox.portal.standing_changes import StandingChange
+from hubspot_sandbox.timestamps import Clock
 
 DEFAULT_COUNTS = {
     "contacts": 2_000,
@@ -24,7 +24,7 @@ DEFAULT_COUNTS = {
 
 @dataclass(frozen=True)
 class PortalOptions:
-    """What a portal is made of; the same options give the same portal, value for value."""
+    """The options of a portal; equal options give the same portal, value for value."""
 
     seed: int = 1
     counts: dict[str, int] = field(default_factory=lambda: dict(DEFAULT_COUNTS))
@@ -37,17 +37,17 @@ class PortalOptions:
     def __post_init__(self) -> None:
         negative = [name for name, count in self.counts.items() if count < 0]
         if negative or self.associations < 0:
-            raise ValueError(f"A portal cannot have fewer than no {(*negative, 'associations')[0]}.")
+            raise ValueError(f"The number of {(*negative, 'associations')[0]} cannot be negative.")
 
     @property
     def fingerprint(self) -> str:
-        """Text that is equal for options that give the same portal; how late search is does not change it."""
+        """A text that is equal for options that give the same portal; the index lag is not part of it."""
         plain = dataclasses.asdict(self) | {"index_lag_seconds": 0, "counts": sorted(self.counts.items())}
         return hashlib.sha256(repr(plain).encode()).hexdigest()[:16]
 
 
 class Portal:
-    """Seeded records plus everything changed since; `records` is keyed by object type id."""
+    """Seeded records plus all changes since; the keys of `records` are object type ids."""
 
     def __init__(self, options: PortalOptions, clock: Clock) -> None:
         self.options = options
@@ -64,19 +64,19 @@ class Portal:
             )
             for t in OBJECT_TYPES
         }
-        # Drawing the values of 300 properties takes a moment; better now than in the first reply.
+        # Drawing the values of 300 properties takes time; doing it now keeps the first reply fast.
         contacts = self.records["0-1"]
         contacts.plan(contacts.definitions)
         self.associations = Associations(self.records, options.associations)
-        #: changes that wait for pages to be served
-        self.standing: list[StandingChange] = []
+        #: changes that happen when pages are served
+        self.standing_changes: list[StandingChange] = []
         self.set_index_lag(options.index_lag_seconds)
 
     def resolve(self, text: str) -> ObjectType | None:
-        """The object type that a path element or a mutation names."""
+        """Return the object type that a path element or a mutation names, None if there is none."""
         return resolve(text, self.options.portal_id)
 
     def set_index_lag(self, seconds: float) -> None:
-        """How long search's index stays behind; changes made from now on wait that long."""
+        """Set the lag of the search index; it applies to changes made from now on."""
         for records in self.records.values():
             records.lag.milliseconds = round(seconds * 1000)

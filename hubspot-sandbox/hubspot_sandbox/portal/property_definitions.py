@@ -1,13 +1,13 @@
-"""All properties of an object type: HubSpot's own first, then the portal's custom ones up to a count."""
+"""The properties of an object type: first HubSpot's own, then custom properties up to a count."""
 
 from __future__ import annotations
 
 from hubspot_sandbox.portal import words
-from hubspot_sandbox.portal.definition import TYPE_OF_KIND, Choices, Definition, choices
+from hubspot_sandbox.portal.definition import TYPE_OF_GENERATOR, Choices, Definition, choices
 from hubspot_sandbox.portal.hubspot_properties import GROUP, OWN, system_definitions
 from hubspot_sandbox.portal.object_types import ObjectType
 
-#: (kind, name pattern, label pattern, options) of custom properties, taken in turn.
+#: (generator, name pattern, label pattern, options) of custom properties, in rotation.
 _CUSTOM: tuple[tuple[str, str, str, Choices], ...] = (
     ("text", "{}_reference", "{} reference", ()),
     ("select", "{}_status", "{} status", choices("new", "in_review", "approved", "declined", "on_hold")),
@@ -27,41 +27,41 @@ _CUSTOM: tuple[tuple[str, str, str, Choices], ...] = (
 
 
 def _custom(number: int, group: str) -> Definition:
-    """The portal's own property number 0, 1, 2, …; names never repeat."""
-    kind, name, label, options = _CUSTOM[number % len(_CUSTOM)]
-    turn, place = divmod(number // len(_CUSTOM), len(words.PROPERTY_STEMS))
-    stem = words.PROPERTY_STEMS[place] + (f"_{turn + 1}" if turn else "")
-    type_, field_type = TYPE_OF_KIND[kind]
+    """The custom property number 0, 1, 2, …; names never repeat."""
+    generator, name, label, options = _CUSTOM[number % len(_CUSTOM)]
+    round_, place = divmod(number // len(_CUSTOM), len(words.PROPERTY_STEMS))
+    stem = words.PROPERTY_STEMS[place] + (f"_{round_ + 1}" if round_ else "")
+    type_, field_type = TYPE_OF_GENERATOR[generator]
     title = stem.replace("_", " ").capitalize()
     return Definition(
         name.format(stem),
         label.format(title),
         type_,
         field_type,
-        kind,
+        generator,
         group,
         f"{label.format(title)}, kept by the front desk.",
         options,
-        # 12 … 76 %, so that all properties together are about 40 % null
+        # 12 to 76 %, so that about 40 % of all values are null
         null_percent=12 + (number * 37) % 65,
-        calculated=kind == "calculation",
+        calculated=generator == "calculation",
     )
 
 
 def group_of(object_type: ObjectType) -> str:
-    """The group that all properties of a type are shown in."""
+    """The property group of all properties of a type."""
     return GROUP.get(object_type.plural, f"{object_type.singular}_information")
 
 
 def definitions_of(object_type: ObjectType, count: int) -> dict[str, Definition]:
-    """All definitions by name: HubSpot's own, then custom ones until there are `count` (never fewer than HubSpot's)."""
+    """All definitions by name: HubSpot's own, all of them, then custom ones until there are `count`."""
     group = group_of(object_type)
-    found: dict[str, Definition] = {}
+    definitions: dict[str, Definition] = {}
     for definition in (*system_definitions(object_type), *OWN.get(object_type.plural, ())):
-        found.setdefault(definition.name, Definition(**{**definition.__dict__, "group": group}))
+        definitions.setdefault(definition.name, Definition(**{**definition.__dict__, "group": group}))
     number = 0
-    while len(found) < count:
+    while len(definitions) < count:
         definition = _custom(number, group)
-        found.setdefault(definition.name, definition)
+        definitions.setdefault(definition.name, definition)
         number += 1
-    return found
+    return definitions

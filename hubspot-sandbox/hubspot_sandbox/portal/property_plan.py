@@ -1,4 +1,4 @@
-"""How the `properties` object of a fixed set of names is written quickly: ready-made fragments, and computed values."""
+"""Fast writing of the `properties` object for a fixed set of names: ready-made fragments and computed values."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ encode = msgspec.json.encode
 
 @lru_cache(maxsize=4_096)
 def fragments(key: bytes, pool: tuple[str | None, ...]) -> tuple[bytes, ...]:
-    """`"name":"value"` for every value of a pool, each once in memory; kept, so that a reset is quick.
+    """`"name":"value"` for every value of a pool; cached, so that a reset is fast.
 
-    A page picks thirty thousand of them; what takes the time is that they are not in the processor's cache.
+    Equal values share one fragment: a page picks thirty thousand fragments, and most of the time goes into misses of
+    the processor's cache.
     """
-    known = {value: key + encode(value) for value in pool}
-    return tuple(known[value] for value in pool)
+    fragment_of = {value: key + encode(value) for value in pool}
+    return tuple(fragment_of[value] for value in pool)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to write the `properties` object of one fixed set of names: fragments to pick, and computed ones."""
+    """The recipe for the `properties` object of one set of names: pools of fragments, and the computed properties."""
 
     place: dict[str, int]
     pick: Callable[[bytes], tuple[int, ...]]

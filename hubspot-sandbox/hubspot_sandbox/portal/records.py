@@ -1,8 +1,9 @@
-"""The records of one object type: a pure function of the seed, and what has been changed since.
+"""The records of one object type: a pure function of the seed, plus the changes since.
 
-Record number 0, 1, 2, … has an ascending, gapped id; numbers below `seeded` come from the seed, later ones were
-created in this run. Memory per untouched record: 13 bytes (modified time, jitter of its creation time, state).
-Changes are kept as texts over the seeded values. Whoever changes a record calls `before_change` first.
+Records are numbered 0, 1, 2, …; their ids ascend with the numbers and have gaps. Records with numbers below `seeded`
+come from the seed, the others were created in this run. An unchanged record takes 13 bytes of memory (modified time,
+jitter of the creation time, state). Changed values are texts that replace the seeded values. Call `before_change`
+before you change a record.
 """
 
 from __future__ import annotations
@@ -15,25 +16,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from operator import getitem, itemgetter
 
-from hubspot_sandbox.moments import DAY_MS, SEED_END_MS, SEED_START_MS, Clock, iso
 from hubspot_sandbox.portal import values
 from hubspot_sandbox.portal.definition import Definition
 from hubspot_sandbox.portal.index_lag import IndexLag, Snapshot
 from hubspot_sandbox.portal.object_types import ObjectType
 from hubspot_sandbox.portal.property_definitions import definitions_of
 from hubspot_sandbox.portal.property_plan import Plan, encode, fragments
+from hubspot_sandbox.timestamps import DAY_MS, SEED_END_MS, SEED_START_MS, Clock, iso
 
 LIVE, ARCHIVED, MERGED, DELETED = range(4)
 STATE_NAMES = {"live": LIVE, "archived": ARCHIVED, "merged": MERGED, "deleted": DELETED}
 #: HubSpot keeps archived records for 90 days (documented).
 ARCHIVE_DAYS = 90
-_PLANS_KEPT = 64
+_MAX_PLANS = 64
 _CHUNK = 65_536
 _MASK = 0xFFFFFFFF
 
 
 def mix(number: int, salt: int) -> int:
-    """A well-spread 32-bit number; pure, and quick enough for a million records at start."""
+    """A well-distributed 32-bit hash; pure, and fast enough for a million records at start."""
     x = (number * 0x9E3779B1 + salt) & _MASK
     x ^= x >> 15
     x = (x * 0x85EBCA77) & _MASK
@@ -41,7 +42,7 @@ def mix(number: int, salt: int) -> int:
 
 
 class Records:
-    """All records of one type; see the module's text. Numbers are positions, ids are what HubSpot shows."""
+    """All records of one type. Numbers are positions in the arrays; ids are what HubSpot shows."""
 
     def __init__(
         self,
@@ -76,18 +77,18 @@ class Records:
         self.overrides: dict[int, dict[str, str | None]] = {}
         self.archived_at: dict[int, int] = {}
         self.survivor: dict[int, int] = {}
-        #: numbers in the order in which search must look at them again
+        #: record numbers that the search index must evaluate again, in order
         self.changes: list[int] = []
 
     # --- the pure part -------------------------------------------------------------------------------------------
 
     def id_of(self, number: int) -> int:
-        """The id of a record number; ascending, with gaps."""
+        """The id of a record number; ids ascend, with gaps."""
         step = self.type.id_step
         return self.type.first_id + number * step + (mix(number, self._salt) % step if number else 0)
 
     def number_of(self, record_id: str | int) -> int | None:
-        """The record number of an id, None when no such record was ever made here."""
+        """The record number of an id, None if this portal never had such a record."""
         try:
             wanted = int(record_id)
         except ValueError:
@@ -103,41 +104,41 @@ class Records:
         return number
 
     def created_ms(self, number: int) -> int:
-        """When the record was created; grows with the id, but not strictly (HubSpot promises no order either)."""
+        """The creation time; it grows with the id, but not strictly (HubSpot promises no order either)."""
         if number >= self.seeded:
             return self.created_later[number - self.seeded]
         return SEED_START_MS + number * self._span + self._jitter[number] % (30 * DAY_MS)
 
     def _seeded_times(self, rng: random.Random) -> tuple[array[int], array[int]]:
-        """Jitter of the creation times and the modified times of all seeded records; a million take half a second."""
+        """The creation jitter and the modified time of every seeded record; takes half a second for a million."""
         count, span, jitter_ms = self.seeded, self._span, 30 * DAY_MS
-        jitter, share = array("I", rng.randbytes(4 * count)), array("I", rng.randbytes(4 * count))
+        jitter, fractions = array("I", rng.randbytes(4 * count)), array("I", rng.randbytes(4 * count))
         modified = array("q")
         for start in range(0, count, _CHUNK):
             created = [
-                SEED_START_MS + number * span + one % jitter_ms
-                for number, one in enumerate(jitter[start : start + _CHUNK], start)
+                SEED_START_MS + number * span + offset % jitter_ms
+                for number, offset in enumerate(jitter[start : start + _CHUNK], start)
             ]
-            parts = share[start : start + _CHUNK]
-            modified.extend([c + ((SEED_END_MS - c) * part >> 32) for c, part in zip(created, parts, strict=True)])
+            chunk = fractions[start : start + _CHUNK]
+            modified.extend([c + ((SEED_END_MS - c) * part >> 32) for c, part in zip(created, chunk, strict=True)])
         return jitter, modified
 
     def digest(self, number: int) -> bytes:
-        """The bytes that a seeded record's values are picked with."""
+        """The bytes that pick the values of a seeded record."""
         hasher = self._hash.copy()
         hasher.update(b"%d" % number)
         return hasher.digest(self._digest_length)
 
     def pool(self, name: str) -> tuple[str | None, ...]:
-        """The 256 values that seeded records have in a property that is not computed."""
-        found = self._pools.get(name)
-        if found is None:
-            found = values.pool(f"{self._key}/{name}", self.definitions[name], oddities=self.oddities)
-            self._pools[name] = found
-        return found
+        """The 256 values of a property that is not computed; seeded records pick from them."""
+        pool = self._pools.get(name)
+        if pool is None:
+            pool = values.pool(f"{self._key}/{name}", self.definitions[name], oddities=self.oddities)
+            self._pools[name] = pool
+        return pool
 
     def facts(self, number: int, digest: bytes) -> values.Facts:
-        """What computed kinds look at."""
+        """The input of the computed generators."""
         return values.Facts(
             self.type.plural,
             number,
@@ -148,44 +149,44 @@ class Records:
         )
 
     def value(self, number: int, name: str, changed: dict[str, str | None] | None = None) -> str | None:
-        """The live value of one property, or its value under other changes (`changed`)."""
+        """The current value of one property, or its value with the changes in `changed` instead of the current ones."""
         if changed is None:
             changed = self.overrides.get(number)
         if changed is not None and name in changed:
             return changed[name]
-        kind = self.definitions[name].kind
-        if number >= self.seeded and kind not in values.SYSTEM_KINDS:
+        generator = self.definitions[name].generator
+        if number >= self.seeded and generator not in values.SYSTEM_GENERATORS:
             return None
-        if kind in values.COMPUTED:
-            return values.COMPUTED[kind](self.facts(number, self.digest(number)))
+        if generator in values.COMPUTED:
+            return values.COMPUTED[generator](self.facts(number, self.digest(number)))
         place = self._seeded_names.get(name)
         return None if place is None else self.pool(name)[self.digest(number)[values.DIGEST_HEAD + place]]
 
     # --- writing JSON --------------------------------------------------------------------------------------------
 
     def plan(self, asked: Iterable[str]) -> Plan:
-        """The plan for the known names among `asked` plus the always-present ones, in alphabetical order."""
+        """The plan for the known names among `asked` plus the system properties, in alphabetical order."""
         names = tuple(sorted({n for n in asked if n in self.definitions}.union(self.type.system_properties)))
-        found = self._plans.get(names)
-        if found is None:
-            found = self._plans[names] = self._make_plan(names)
-            if len(self._plans) > _PLANS_KEPT:
+        plan = self._plans.get(names)
+        if plan is None:
+            plan = self._plans[names] = self._make_plan(names)
+            if len(self._plans) > _MAX_PLANS:
                 self._plans.popitem(last=False)
-        return found
+        return plan
 
     def _make_plan(self, names: tuple[str, ...]) -> Plan:
         keys = tuple(encode(name) + b":" for name in names)
         computed = tuple(
-            (place, self.definitions[name].kind)
+            (place, self.definitions[name].generator)
             for place, name in enumerate(names)
-            if self.definitions[name].kind in values.COMPUTED
+            if self.definitions[name].generator in values.COMPUTED
         )
-        taken = {place for place, _ in computed}
+        computed_places = {place for place, _ in computed}
         pools = tuple(
-            (b"",) * values.POOL_SIZE if place in taken else self._fragment_pool(name, key)
+            (b"",) * values.POOL_SIZE if place in computed_places else self._fragment_pool(name, key)
             for place, (name, key) in enumerate(zip(names, keys, strict=True))
         )
-        # Never fewer than three names, so itemgetter always gives a tuple.
+        # There are never fewer than three names, so itemgetter always returns a tuple.
         pick = itemgetter(*(values.DIGEST_HEAD + self._seeded_names.get(name, 0) for name in names))
         return Plan(
             {name: place for place, name in enumerate(names)},
@@ -199,10 +200,10 @@ class Records:
     def _fragment_pool(self, name: str, key: bytes) -> tuple[bytes, ...]:
         if name not in self._seeded_names:
             return (key + b"null",) * values.POOL_SIZE
-        found = self._fragments.get(name)
-        if found is None:
-            found = self._fragments[name] = fragments(key, self.pool(name))
-        return found
+        pool = self._fragments.get(name)
+        if pool is None:
+            pool = self._fragments[name] = fragments(key, self.pool(name))
+        return pool
 
     def properties_json(self, number: int, plan: Plan) -> bytes:
         """`"email":"a@b.c","hs_object_id":"51",…` in the plan's order."""
@@ -210,9 +211,9 @@ class Records:
         seeded = number < self.seeded
         parts = list(map(getitem, plan.pools, plan.pick(digest))) if seeded else list(plan.nulls)
         facts = self.facts(number, digest)
-        for place, kind in plan.computed:
-            if seeded or kind in values.SYSTEM_KINDS:
-                parts[place] = plan.keys[place] + encode(values.COMPUTED[kind](facts))
+        for place, generator in plan.computed:
+            if seeded or generator in values.SYSTEM_GENERATORS:
+                parts[place] = plan.keys[place] + encode(values.COMPUTED[generator](facts))
         changed = self.overrides.get(number)
         if changed:
             for name, value in changed.items():
@@ -221,7 +222,7 @@ class Records:
         return b",".join(parts)
 
     def record_json(self, number: int, plan: Plan, more: bytes = b"") -> bytes:
-        """One record as the object APIs write it; `more` is appended inside the object (`,"key":…`)."""
+        """One record as the object endpoints write it; `more` (`,"key":…`) is appended inside the object."""
         record_id = self.id_of(number)
         archived = self.state[number] == ARCHIVED
         tail = b'true,"archivedAt":"%s"' % iso(self.archived_at[number]).encode() if archived else b"false"
@@ -238,14 +239,14 @@ class Records:
     # --- state ---------------------------------------------------------------------------------------------------
 
     def numbers(self, state: int, start: int = 0) -> Iterator[int]:
-        """Record numbers in a state, ascending, from `start`; looks at the state as it is when asked on."""
+        """Iterate over the numbers of records in a state, ascending from `start`; changes made meanwhile are seen."""
         place = self.state.find(state, start)
         while place >= 0:
             yield place
             place = self.state.find(state, place + 1)
 
     def drop_expired_archive(self) -> None:
-        """Archived records older than HubSpot's 90 days are gone for good."""
+        """Delete for good what was archived more than 90 days ago, as HubSpot does."""
         limit = self.clock.now_ms() - ARCHIVE_DAYS * DAY_MS
         for number in [n for n, at in self.archived_at.items() if at < limit]:
             self.before_change(number)
@@ -253,7 +254,7 @@ class Records:
             self.state[number] = DELETED
 
     def before_change(self, number: int) -> None:
-        """Note that a record is about to change: search looks again, now and when the index has caught up."""
+        """Mark a record that is about to change, so that search evaluates it again, now and after the index lag."""
         self.changes.append(number)
         if self.lag.milliseconds > 0:
             known = number < len(self.state)
@@ -263,16 +264,16 @@ class Records:
                 self.modified[number] if known else 0,
                 dict(self.overrides.get(number, {})),
             )
-            self.lag.note(number, snapshot)
+            self.lag.add(number, snapshot)
 
     def catch_up_index(self) -> None:
-        """Let the index see changes older than its lag."""
+        """Hand the changes older than the index lag to the index."""
         self.changes.extend(self.lag.caught_up())
 
     # --- changing ------------------------------------------------------------------------------------------------
 
     def create(self, properties: dict[str, str | None]) -> int:
-        """A new live record, all properties empty but the given ones; gives its number."""
+        """Create a live record with only these properties set; return its number."""
         number = len(self.state)
         self.before_change(number)
         now = self.clock.now_ms()
@@ -283,7 +284,7 @@ class Records:
         return number
 
     def write(self, number: int, properties: dict[str, str | None], *, touch: bool = True) -> None:
-        """Set property values; last-modified becomes now unless `touch` is off (calculated properties)."""
+        """Set property values, and the modified time to now; `touch` is off for calculated properties."""
         self.before_change(number)
         if properties:
             self.overrides.setdefault(number, {}).update(properties)
@@ -291,18 +292,18 @@ class Records:
             self.modified[number] = self.clock.now_ms()
 
     def define(self, definition: Definition) -> None:
-        """Add a property (seeded records have no value in it) or describe one anew (its values stay as they are)."""
+        """Add a property, without values in seeded records, or replace the definition of one; its values stay."""
         old = self.definitions.get(definition.name)
-        self.definitions[definition.name] = replace(definition, kind=old.kind) if old else definition
+        self.definitions[definition.name] = replace(definition, generator=old.generator) if old else definition
         self._plans.clear()
 
     def undefine(self, name: str) -> None:
-        """Remove a property definition; values stay stored, replies no longer carry them."""
+        """Remove a property definition; its values stay in memory, but replies no longer have them."""
         self.definitions.pop(name, None)
         self._plans.clear()
 
     def truth_json(self, number: int) -> bytes:
-        """Every defined property of a record, raw, with its id and times; one JSON object."""
+        """A record with its id, timestamps and every defined property, unformatted, as one JSON object."""
         return b'{"id":"%d","createdAt":"%s","updatedAt":"%s","properties":{%s}}' % (
             self.id_of(number),
             iso(self.created_ms(number)).encode(),

@@ -1,4 +1,4 @@
-"""The portal's small tables: owners, teams, pipelines with stages. Plain data, the same in every portal."""
+"""Owners, teams and pipelines with their stages; the same in every portal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OWNER_IDS = tuple(str(41_629_779 + 613 * n) for n in range(24))
 
 
 def owner(number: int, *, archived: bool = False) -> dict[str, Any]:
-    """One owner as the owners API writes it; owner 0 is archived and keeps its id."""
+    """One owner as the owners API returns it; owner 0 is archived."""
     first, last = words.FIRST_NAMES[number * 2], words.LAST_NAMES[number * 2]
     user_id = 9_586_504 + number
     body: dict[str, Any] = {
@@ -125,10 +125,10 @@ PIPELINES: dict[str, list[dict[str, Any]]] = {
     plural: [_pipeline(order, row) for order, row in enumerate(rows)] for plural, rows in _STAGES.items()
 }
 
-#: what custom objects have where the quirk `custom-pipelines` says so
+#: the pipeline of custom objects under the quirk `custom-pipelines=one`
 CUSTOM_PIPELINE = _pipeline(0, ("default", "Default", (("open", "Open", {}), ("done", "Done", {}))))
 
-#: object type plural → every (pipeline id, stage id, metadata), which a record's values are drawn from
+#: object type plural → every (pipeline id, stage id, metadata) that a record may have
 STAGE_CHOICES: dict[str, tuple[tuple[str, str, dict[str, str]], ...]] = {
     plural: tuple((row[0], stage[0], stage[2]) for row in rows for stage in row[2]) for plural, rows in _STAGES.items()
 }

@@ -1,7 +1,4 @@
-"""Changes that happen while a client reads, until they have happened often enough.
-
-After every k-th page of a type, or before every k-th of its searches is answered.
-"""
+"""Changes that happen while a client reads: after every n-th page of a type, or before every n-th search of it."""
 
 from __future__ import annotations
 
@@ -16,21 +13,21 @@ STANDING = frozenset({EDIT, CHURN, EDIT_SEARCHED})
 
 
 def text_property(records: Records) -> str | None:
-    """A text property that a person could write, the roomiest kind first; None when the type has none."""
-    free = [
+    """A text property that a user could edit, if possible a multi-line one; None if the type has none."""
+    editable = [
         (d.field_type != "textarea", place, d.name)
         for place, d in enumerate(records.definitions.values())
         if d.type == "string" and not d.options and not d.calculated and not d.unique and not d.name.startswith("hs_")
     ]
-    return min(free)[2] if free else None
+    return min(editable)[2] if editable else None
 
 
 @dataclass
 class StandingChange:
-    """What happens after each `every`-th page, or before each such search, `times` times.
+    """A change after each `every`-th page, or before each `every`-th search, `times` times in all.
 
-    `edit-while-paging` edits the first record just served; `churn-while-paging` creates a record, archives the first
-    one just served and the one that comes after the page; `edit-while-searching` edits one and the same record, `id`.
+    `edit-while-paging` edits the first record of the page. `churn-while-paging` creates a record and archives two: the
+    first of the page and the first after the page. `edit-while-searching` always edits the record `id`.
     """
 
     kind: str
@@ -43,18 +40,18 @@ class StandingChange:
 
     def __post_init__(self) -> None:
         if self.every < 1 or self.times < 1:
-            raise ValueError(f"{self.kind}: every and times are at least 1.")
+            raise ValueError(f"{self.kind}: every and times must be at least 1.")
 
     def check(self, records: Records) -> None:
-        """ValueError with one sentence when this change cannot happen to records of the type."""
+        """Raise ValueError if records of this type cannot change this way."""
         if self.kind in {EDIT, EDIT_SEARCHED} and text_property(records) is None:
             raise ValueError(f"{self.kind}: {records.type.plural} have no text property that can be written.")
 
     def page_served(self, records: Records, page: list[int]) -> Iterator[dict[str, Any]]:
-        """Count a page of the type; the mutations that are due, each to be applied before the next is taken."""
+        """Count a page and yield the mutations that are due; apply each before taking the next."""
         if self.kind == EDIT_SEARCHED or not self._counts(records):
             return
-        # A page of the archive, or of a search whose index is behind, may hold records that are not live.
+        # A page of archived records, or of a search with an index lag, may have records that are not live.
         first = next((number for number in page if records.state[number] == LIVE), None)
         if first is None:
             return
@@ -72,7 +69,7 @@ class StandingChange:
                 yield self._on("archive", records, number)
 
     def search_asked(self, records: Records) -> Iterator[dict[str, Any]]:
-        """Count a search of the type; the edit that is due."""
+        """Count a search and yield the edit, if one is due."""
         number = records.number_of(self.id)
         if self.kind != EDIT_SEARCHED or not self._counts(records) or number is None or records.state[number] != LIVE:
             return
@@ -86,7 +83,7 @@ class StandingChange:
 
     def _edited(self, records: Records, number: int) -> dict[str, Any]:
         name = text_property(records)
-        # The last text property may have been removed since: then only the time of the change is written.
+        # If the last text property has been removed since, the edit sets only the modified time.
         values = {name: f"edited while paging, {self.done}"} if name else {}
         return self._on("edit", records, number) | {"properties": values}
 

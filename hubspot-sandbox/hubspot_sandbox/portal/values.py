@@ -1,8 +1,8 @@
-"""Values of records, as a pure function of (seed, type, record, property).
+"""Values of records: a pure function of seed, object type, record and property.
 
-Most properties have a pool of 256 values drawn once from the seed; one byte of a record's digest picks from it.
-Kinds in `COMPUTED` (ids, e-mail addresses, stages, appointment times …) are worked out from the record instead.
-All values are texts or None, as HubSpot's replies carry them.
+Every property names a generator. Most generators draw a pool of 256 values from the seed, and one byte of a record's
+digest picks from the pool. The generators in `COMPUTED` (ids, e-mail addresses, stages, appointment times …) compute
+the value from the record. All values are texts or None, as in HubSpot's replies.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import NamedTuple
 
-from hubspot_sandbox.moments import DAY_MS, SEED_END_MS, SEED_START_MS, iso, iso_date
 from hubspot_sandbox.portal import words
 from hubspot_sandbox.portal.definition import Definition
 from hubspot_sandbox.portal.reference import OWNER_IDS, STAGE_CHOICES
+from hubspot_sandbox.timestamps import DAY_MS, SEED_END_MS, SEED_START_MS, iso, iso_date
 
 POOL_SIZE = 256
-#: The first bytes of a digest belong to computed kinds; each property's own byte comes after them.
+#: The first bytes of a digest are for computed generators; after them, every property has one byte.
 DIGEST_HEAD = 16
 
 
 class Facts(NamedTuple):
-    """What a computed kind may look at: the record's number, id, digest and times (a tuple: one is made per record)."""
+    """The input of a computed generator; a tuple, because one is made for every record."""
 
     plural: str
     number: int
@@ -35,7 +35,7 @@ class Facts(NamedTuple):
     modified_ms: int
 
 
-def _moment(rng: random.Random) -> int:
+def _timestamp(rng: random.Random) -> int:
     return rng.randrange(SEED_START_MS, SEED_END_MS)
 
 
@@ -78,11 +78,11 @@ _DRAWN: dict[str, Callable[[Definition, random.Random], str | None]] = {
     "integer": lambda _d, r: str(r.randint(0, 10 ** r.randint(1, 6))),
     "decimal": lambda _d, r: f"{r.uniform(-20, 10 ** r.randint(2, 6)):.2f}".rstrip("0").rstrip("."),
     "calculation": lambda _d, r: r.choice((repr(round(r.random() * 100, r.randint(1, 9))), str(r.randint(0, 99)))),
-    # All digits of a double, and a product of such a one with an amount, as HubSpot writes them (observed).
+    # HubSpot writes all digits of a double, and of the product of a double and an amount (observed).
     "probability": lambda _d, r: _full(r.choice(_PROBABILITIES)),
     "projected": lambda _d, r: _product(r),
-    "date": lambda _d, r: iso_date(_moment(r)),
-    "datetime": lambda _d, r: iso(_moment(r)),
+    "date": lambda _d, r: iso_date(_timestamp(r)),
+    "datetime": lambda _d, r: iso(_timestamp(r)),
     "select": lambda d, r: r.choice(d.options)[0],
     "multi": _multi,
     "owner": lambda _d, r: r.choice(OWNER_IDS),
@@ -102,10 +102,10 @@ _DRAWN: dict[str, Callable[[Definition, random.Random], str | None]] = {
     "manager": lambda _d, r: f"{r.choice(words.FIRST_NAMES)} {r.choice(words.LAST_NAMES)}",
 }
 
-#: What real portals hold although the property's type says otherwise (observed), by kind; about 1 value in 100.
-_ODD: dict[str, tuple[Callable[[random.Random], str], ...]] = {
-    "date": (lambda r: str(_moment(r) // DAY_MS * DAY_MS), lambda _r: ""),
-    "datetime": (lambda r: str(_moment(r)), lambda _r: ""),
+#: By generator: values that real portals have although they do not fit the property's type (observed); 1 % of a pool.
+_IRREGULAR: dict[str, tuple[Callable[[random.Random], str], ...]] = {
+    "date": (lambda r: str(_timestamp(r) // DAY_MS * DAY_MS), lambda _r: ""),
+    "datetime": (lambda r: str(_timestamp(r)), lambda _r: ""),
     "integer": (lambda _r: "N/A", lambda _r: ""),
     "decimal": (lambda _r: "N/A", lambda _r: "1,250.00"),
     "select": (lambda _r: "removed_option", lambda _r: ""),
@@ -118,14 +118,14 @@ _ODD: dict[str, tuple[Callable[[random.Random], str], ...]] = {
 
 @lru_cache(maxsize=4_096)
 def pool(key: str, definition: Definition, *, oddities: bool) -> tuple[str | None, ...]:
-    """The 256 values of one property; `key` carries seed, type and name. Kept, so that a reset is quick."""
+    """The 256 values of one property; `key` has seed, type and name. Cached, so that a reset is fast."""
     rng = random.Random(key)  # noqa: S311 - made-up data, reproducible on purpose
-    draw = _DRAWN[definition.kind]
+    draw = _DRAWN[definition.generator]
     values = [None if rng.randrange(100) < definition.null_percent else draw(definition, rng) for _ in range(POOL_SIZE)]
-    odd = _ODD.get(definition.kind, ()) if not definition.calculated else ()
-    if oddities and odd:
+    irregular = _IRREGULAR.get(definition.generator, ()) if not definition.calculated else ()
+    if oddities and irregular:
         for place in rng.sample(range(POOL_SIZE), 3):
-            values[place] = rng.choice(odd)(rng)
+            values[place] = rng.choice(irregular)(rng)
     return tuple(values)
 
 
@@ -178,5 +178,5 @@ COMPUTED: dict[str, Callable[[Facts], str | None]] = {
     "division_name": lambda f: f"{words.CITIES[f.number % 32]} {words.REGIONS[f.number // 32 % 5]} {f.number + 1}",
     "division_code": lambda f: f"DIV-{f.number + 1:04d}",
 }
-#: Computed kinds that a record made later has too; its other properties start out empty.
-SYSTEM_KINDS = frozenset({"id", "created", "modified"})
+#: The generators that also apply to records created later; their other properties start empty.
+SYSTEM_GENERATORS = frozenset({"id", "created", "modified"})

@@ -1,4 +1,4 @@
-"""Words that make a portal look like somebody's business; data only."""
+"""Words that make a portal look like a real business; data only."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ SENTENCES = (
     "Backslash \\ and tab\there, both typed by a person",
     "😀 very happy customer",
 )
-#: Stems and kinds multiply to the names of the portal's own (not HubSpot-defined) properties.
+#: Every stem is combined with every row of `property_definitions._CUSTOM` for the names of custom properties.
 PROPERTY_STEMS = (
     "intake",
     "referral",

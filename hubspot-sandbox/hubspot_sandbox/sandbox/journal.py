@@ -1,8 +1,8 @@
-"""The journal: every mutation of a portal with its moment, one JSON line each, so that the portal can be made again.
+"""The journal: one JSON line per mutation with its timestamp, from which the portal can be restored.
 
-The first line names the portal (a fingerprint of its options); a journal of another portal is not used. A line says
-the switches too, for some decide what a mutation does. The last line of a process that was killed may be half
-written: it is dropped.
+The first line has the fingerprint of the portal's options; the journal of another portal is not used. Every line also
+has the settings of the quirks, because some of them decide what a mutation does. If the process is killed, the last
+line may be incomplete: it is dropped.
 """
 
 from __future__ import annotations
@@ -17,38 +17,39 @@ _FORMAT = 1
 
 
 class JournalError(ValueError):
-    """The journal cannot be used; the message is one sentence with the file and what to do."""
+    """The journal cannot be used; the message names the file and says what to do."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One mutation, when it was made (epoch milliseconds), and the switches that were set then."""
+    """One mutation, its time (epoch milliseconds), and the settings of the quirks at that time."""
 
     at_ms: int
     mutation: dict[str, Any]
     quirks: dict[str, str] = field(default_factory=dict)
 
     def as_line(self) -> bytes:
-        """The journal's line."""
+        """Return the line of the journal."""
         return json.dumps({"at": self.at_ms, "mutation": self.mutation, "quirks": self.quirks}).encode() + b"\n"
 
     @classmethod
     def of_line(cls, line: bytes) -> Entry:
-        """The entry of a line; ValueError, KeyError or TypeError for anything else."""
+        """Return the entry of a line; ValueError, KeyError or TypeError if it is not one."""
         raw = json.loads(line)
         return cls(int(raw["at"]), dict(raw["mutation"]), dict(raw["quirks"]))
 
 
 class Journal:
-    """The journal of one portal in one file: what was in it when opened, and a place for what comes.
+    """The journal of one portal in one file: its entries from before, and new ones.
 
-    `sentence` says what was found: nothing, changes to make again, or those of another portal, which are dropped.
+    `sentence` says what the file had: nothing (empty), entries to apply again, or entries of another portal, which are
+    dropped.
     """
 
     def __init__(self, path: Path, portal: str) -> None:
         self.path = path
         self._head = json.dumps({"journal": _FORMAT, "portal": portal}).encode() + b"\n"
-        self._found: list[bytes] = []
+        self._earlier_lines: list[bytes] = []
         self.sentence = ""
         self._read()
 
@@ -66,8 +67,8 @@ class Journal:
             )
             lines = []
         elif lines:
-            self.sentence = f"{len(lines)} earlier changes are made again; `up --fresh` starts clean."
-        self._found = lines
+            self.sentence = f"{len(lines)} earlier changes are applied again; `up --fresh` starts clean."
+        self._earlier_lines = lines
         self._write(self._head + b"".join(lines))
 
     def _write(self, content: bytes) -> None:
@@ -81,8 +82,8 @@ class Journal:
             raise JournalError(f"The journal {self.path} cannot be written: {error.strerror}.") from error
 
     def take_entries(self) -> Iterator[tuple[int, Entry]]:
-        """(line number, entry) of everything found when the journal was opened, once."""
-        lines, self._found = self._found, []
+        """Iterate once over (line number, entry) of the entries from before."""
+        lines, self._earlier_lines = self._earlier_lines, []
         for place, line in enumerate(lines, 2):
             try:
                 yield place, Entry.of_line(line)
@@ -90,18 +91,18 @@ class Journal:
                 raise self.broken_at(place, "is not a change") from None
 
     def broken_at(self, place: int, why: str) -> JournalError:
-        """The error of a line that cannot be made again."""
+        """Return the error of a line that cannot be applied."""
         return JournalError(f"Line {place} of the journal {self.path} {why}; `up --fresh` starts clean.")
 
     def add(self, entry: Entry) -> None:
-        """Append what was done; it outlives the process from here on."""
+        """Append an entry; from now on it survives the end of the process."""
         self._file.write(entry.as_line())
 
     def empty(self) -> None:
-        """Forget everything: the portal is clean again."""
+        """Remove all entries: the portal is clean again."""
         self._file.close()
         self._write(self._head)
 
     def close(self) -> None:
-        """Nothing more will be added."""
+        """Close the file."""
         self._file.close()

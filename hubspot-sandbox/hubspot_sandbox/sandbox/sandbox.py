@@ -1,4 +1,4 @@
-"""One running sandbox: options, the portal made from them, and everything that changes while it serves."""
+"""One running sandbox: its options, the portal made from them, and all state that changes while it serves."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hubspot_sandbox.behaviour.request_log import RequestLog
 from hubspot_sandbox.behaviour.tokens import ALL_SCOPES, DEFAULT_TOKEN, Tokens
 from hubspot_sandbox.changes import mutations
 from hubspot_sandbox.changes.mutation_fields import Mutation
-from hubspot_sandbox.moments import Clock
 from hubspot_sandbox.portal.object_types import OBJECT_TYPES
 from hubspot_sandbox.portal.portal import Portal, PortalOptions
 from hubspot_sandbox.portal.records import Records
 from hubspot_sandbox.portal.standing_changes import STANDING
 from hubspot_sandbox.sandbox.journal import Entry, Journal
 from hubspot_sandbox.search.index import SearchIndex
+from hubspot_sandbox.timestamps import Clock
 
 
 @dataclass(frozen=True)
 class SandboxOptions:
-    """Everything that `serve` can be told about how HubSpot behaves (not where it listens)."""
+    """All options of `serve` except those about where it listens."""
 
     portal: PortalOptions = field(default_factory=PortalOptions)
     token: str = DEFAULT_TOKEN
@@ -37,23 +37,23 @@ class SandboxOptions:
     latency_ms: float = 0.0
     faults: tuple[Fault, ...] = ()
     quirks: dict[str, str] = field(default_factory=dict)
-    #: whether api.hubapi.com is imitated behind a proxy too; here so that `up` sees the difference
+    #: whether the proxy for api.hubapi.com runs too; an option here, so that `up` compares it
     proxy: bool = False
 
     def __post_init__(self) -> None:
-        # Both refuse what they do not know.
+        # Both raise ValueError for what they do not know.
         Quirks(dict(self.quirks))
         Limits(self.tier, self.portal.portal_id)
 
 
 class Sandbox:
-    """The state behind the server; `reset` gives it back its first state."""
+    """The state behind the server; `reset` restores its first state."""
 
     def __init__(self, options: SandboxOptions, journal: Journal | None = None) -> None:
-        """JournalError when a change in the journal cannot be made again."""
+        """Raise JournalError if an entry of the journal cannot be applied again."""
         self.options = options
         self._journal: Journal | None = None
-        #: requests that ended in an unexpected exception, `METHOD path: Exception`; a reset does not forget them
+        #: requests that ended in an unexpected exception, `METHOD path: Exception`; a reset keeps them
         self.defects: list[str] = []
         self.reset()
         if journal is not None:
@@ -66,20 +66,20 @@ class Sandbox:
                 try:
                     mutations.apply(self.portal, entry.mutation, Quirks(entry.quirks))
                 except ValueError as error:
-                    raise journal.broken_at(place, f"cannot be made again ({error})") from error
+                    raise journal.broken_at(place, f"cannot be applied again ({error})") from error
 
     def change(self, mutation: Mutation) -> Mutation:
-        """Apply one mutation at one moment and note it in the journal; MutationError when it cannot be applied."""
+        """Apply a mutation with the clock stopped and add it to the journal; MutationError if it is not possible."""
         now = self.clock.now_ms()
         with self.clock.at(now):
             done = mutations.apply(self.portal, mutation, self.quirks)
-        # What waits for pages is noted when it happens.
+        # A standing change gets into the journal when it happens.
         if self._journal is not None and mutation["kind"] not in STANDING:
             self._journal.add(Entry(now, mutation, self.quirks.settings))
         return done
 
     def reset(self) -> None:
-        """A clean portal with the same options: mutations, counts, issued tokens and the clock's offset are gone."""
+        """Start a clean portal with the same options; drops mutations, counts, issued tokens and the clock's offset."""
         options = self.options
         if self._journal is not None:
             self._journal.empty()
@@ -95,47 +95,47 @@ class Sandbox:
         )
         self.faults = Faults(options.faults)
         self.latency_ms = options.latency_ms
-        #: what the `Date` header is ahead of the clock; None: there is none
+        #: by how much the `Date` header is ahead of the clock; None: replies have no `Date` header
         self.date_offset_seconds: float | None = 0.0
         self.tokens = Tokens(self.clock, options.token, options.token_seconds, options.scopes)
         self.search_indexes = {
             t.type_id: SearchIndex(
                 self.portal.records[t.type_id],
-                # Observed: contacts have the property, and searching them on it finds nothing.
-                blind=frozenset({"hs_lastmodifieddate"} if t.plural == "contacts" else ()),
+                # Observed: contacts have the property, but a search by it finds nothing.
+                unsearchable=frozenset({"hs_lastmodifieddate"} if t.plural == "contacts" else ()),
             )
             for t in OBJECT_TYPES
         }
 
     @property
     def fingerprint(self) -> str:
-        """Text that is equal for sandboxes started with equal options."""
+        """A text that is equal for sandboxes with equal options."""
         return self.fingerprint_of(self.options)
 
     @staticmethod
     def fingerprint_of(options: SandboxOptions) -> str:
-        """The fingerprint of a sandbox that would be started with these options."""
+        """Return the fingerprint of a sandbox with these options."""
         plain = dataclasses.asdict(options) | {"scopes": sorted(options.scopes)}
         return hashlib.sha256(repr(plain).encode()).hexdigest()[:16]
 
     def daily_usage(self) -> tuple[int, int, int]:
-        """(limit, used, when it starts anew in epoch milliseconds)."""
+        """Return (limit, used, time of the next reset in epoch milliseconds)."""
         return self.limits.daily_limit or 0, self.limits.daily_used, daily_reset_ms(self.clock.now_ms())
 
     def date_header(self) -> str | None:
-        """The `Date` of a reply, which a proxy may leave out or a clock get wrong."""
+        """Return the `Date` header of a reply; tests shift it or leave it out, as a wrong clock or a proxy does."""
         if self.date_offset_seconds is None:
             return None
         return formatdate(self.clock.now_ms() // 1000 + self.date_offset_seconds, usegmt=True)
 
     def search_asked(self, records: Records) -> None:
-        """Let the changes happen that wait for searches, before this one is answered."""
-        for standing in self.portal.standing:
+        """Apply the standing changes that are due before this search is answered."""
+        for standing in self.portal.standing_changes:
             for mutation in standing.search_asked(records):
                 self.change(mutation)
 
     def page_served(self, records: Records, page: list[int]) -> None:
-        """Let the changes happen that wait for pages."""
-        for standing in self.portal.standing:
+        """Apply the standing changes that are due after this page."""
+        for standing in self.portal.standing_changes:
             for mutation in standing.page_served(records, page):
                 self.change(mutation)

@@ -1,12 +1,12 @@
-"""Whether a property value matches a filter, by HubSpot's type of the property. Plain functions on texts."""
+"""Filters: whether a property value, a text, matches a condition under HubSpot's type of the property."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
-from hubspot_sandbox.moments import parse_moment
 from hubspot_sandbox.search_request import Filter
+from hubspot_sandbox.timestamps import parse_timestamp
 
 Comparable = float | str
 Test = Callable[[str | None], bool]
@@ -21,11 +21,11 @@ def _number(text: str) -> float | None:
 
 
 def comparable_as(property_type: str) -> Callable[[str], Comparable | None]:
-    """How texts of a property type compare: numbers and moments by size, everything else as lower-case text."""
+    """Return the conversion for comparisons: numbers and timestamps by size, everything else as lower-case text."""
     if property_type == "number":
         return _number
     if property_type in ("date", "datetime"):
-        return parse_moment
+        return parse_timestamp
     return str.lower
 
 
@@ -41,7 +41,7 @@ def _has_token(value: str, wanted: str) -> bool:
 
 
 def value_test(condition: Filter, property_type: str) -> Test:
-    """A test for values of one property. An empty or unreadable value matches nothing but the negations."""
+    """Return a test for the values of one property. An empty or unreadable value matches only negations."""
     convert = comparable_as(property_type)
     operator = condition.operator
     if operator == "HAS_PROPERTY":
@@ -87,17 +87,17 @@ def _comparison(
 
 
 def number_bounds(condition: Filter) -> tuple[float, float] | None:
-    """`[low, high]` (inclusive) of whole numbers that a range filter lets through, None if it is no range filter."""
+    """The inclusive range `[low, high]` of whole numbers that match a range filter, None for other filters."""
     low = _number(condition.value)
     if low is None:
-        low = parse_moment(condition.value)
+        low = parse_timestamp(condition.value)
     if low is None:
         return None
     top = float("inf")
     if condition.operator == "BETWEEN":
         high = _number(condition.high)
         if high is None:
-            high = parse_moment(condition.high)
+            high = parse_timestamp(condition.high)
         return None if high is None else (low, high)
     ranges: dict[str, tuple[float, float]] = {
         "GT": (low + 1, top),

@@ -1,7 +1,8 @@
-"""Search over one object type: matching record numbers in the asked order, quick enough to page a million records.
+"""The search index of one object type: sorted record numbers that match, fast enough to page a million records.
 
-Conditions on `hs_object_id` become a range of record numbers; the rest of a group is matched once and kept, then only
-records changed since are looked at again. The index may lag: it judges a changed record by what it was before.
+Conditions on `hs_object_id` become a range of record numbers. The other conditions of a group are evaluated once and
+cached; afterwards only changed records are evaluated again. The index may lag: it then uses the old state of a changed
+record.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from hubspot_sandbox.portal.records import LIVE, Records
 from hubspot_sandbox.search.filter import comparable_as, number_bounds, value_test
 from hubspot_sandbox.search_request import Filter, SearchRequest
 
-#: Kept match lists per type; a list of a million numbers is about 8 MB beyond the numbers themselves.
-_KEPT = 6
+#: Cached match lists per type; a list of a million numbers takes about 8 MB, without the numbers themselves.
+_MAX_CACHED = 6
 _REBUILD_AT = 200
 
 NumberTest = Callable[[int], bool]
@@ -29,21 +30,21 @@ class _Matches:
 
 
 class SearchIndex:
-    """Answers searches over `records`; `blind` names properties on which nothing is ever found."""
+    """Answers searches of `records`; a condition on one of the `unsearchable` properties matches no record."""
 
-    def __init__(self, records: Records, *, blind: frozenset[str] = frozenset()) -> None:
+    def __init__(self, records: Records, *, unsearchable: frozenset[str] = frozenset()) -> None:
         self.records = records
-        self.blind = blind
-        self._kept: OrderedDict[tuple[Filter, ...], _Matches] = OrderedDict()
+        self.unsearchable = unsearchable
+        self._cache: OrderedDict[tuple[Filter, ...], _Matches] = OrderedDict()
         self._sorted: tuple[object, list[int]] | None = None
 
     def find(self, request: SearchRequest) -> tuple[int, list[int]]:
-        """How many match, and the numbers of the page asked for."""
+        """Return the number of matches and the record numbers of the requested page."""
         self.records.catch_up_index()
         groups = request.groups or ((),)
         by_id = request.sort == ("hs_object_id", False)
         if by_id and len(groups) == 1 and not request.query:
-            # The way everyone pages far: nothing is copied but the page.
+            # Clients page through many records this way, so only the page is copied.
             numbers, start, end = self._range(groups[0])
             first = start + request.offset
             return end - start, numbers[first : min(end, first + request.limit)]
@@ -63,8 +64,8 @@ class SearchIndex:
         return numbers[start:end]
 
     def _range(self, group: tuple[Filter, ...]) -> tuple[list[int], int, int]:
-        """A kept list of numbers, and where in it the matches of the group begin and end."""
-        if any(condition.name in self.blind for condition in group):
+        """Return a cached list of numbers, and where in it the matches of the group begin and end."""
+        if any(condition.name in self.unsearchable for condition in group):
             return [], 0, 0
         ranges = [number_bounds(c) if c.name == "hs_object_id" else None for c in group]
         rest = tuple(c for c, bounds in zip(group, ranges, strict=True) if bounds is None)
@@ -79,35 +80,35 @@ class SearchIndex:
 
     def _matches(self, conditions: tuple[Filter, ...]) -> list[int]:
         test = self._test(conditions)
-        kept = self._kept.get(conditions)
+        cached = self._cache.get(conditions)
         changes = self.records.changes
-        if kept is None:
-            found = _Matches(self._first_look(conditions, test), len(changes))
-            self._kept[conditions] = found
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-            return found.numbers
-        self._kept.move_to_end(conditions)
-        if kept.seen_changes < len(changes):
-            kept.numbers = self._looked_again(kept.numbers, set(changes[kept.seen_changes :]), test)
-            kept.seen_changes = len(changes)
-        return kept.numbers
+        if cached is None:
+            matches = _Matches(self._evaluated(conditions, test), len(changes))
+            self._cache[conditions] = matches
+            if len(self._cache) > _MAX_CACHED:
+                self._cache.popitem(last=False)
+            return matches.numbers
+        self._cache.move_to_end(conditions)
+        if cached.seen_changes < len(changes):
+            cached.numbers = self._reevaluated(cached.numbers, set(changes[cached.seen_changes :]), test)
+            cached.seen_changes = len(changes)
+        return cached.numbers
 
-    def _looked_again(self, numbers: list[int], changed: set[int], test: NumberTest) -> list[int]:
+    def _reevaluated(self, numbers: list[int], changed: set[int], test: NumberTest) -> list[int]:
         if len(changed) > _REBUILD_AT:
             return sorted(set(numbers).difference(changed).union(n for n in changed if test(n)))
         for number in changed:
             place = bisect_left(numbers, number)
-            there = place < len(numbers) and numbers[place] == number
+            is_in_list = place < len(numbers) and numbers[place] == number
             if test(number):
-                if not there:
+                if not is_in_list:
                     numbers.insert(place, number)
-            elif there:
+            elif is_in_list:
                 del numbers[place]
         return numbers
 
-    def _first_look(self, conditions: tuple[Filter, ...], test: NumberTest) -> list[int]:
-        """All matches; a window on the modified time alone is read off the arrays, as it is what everyone pages by."""
+    def _evaluated(self, conditions: tuple[Filter, ...], test: NumberTest) -> list[int]:
+        """All matches; for a range of the modified time, the most frequent condition, only that array is read."""
         records, modified = self.records, self.records.type.modified_property
         bounds = [number_bounds(c) for c in conditions if c.name == modified]
         low = max((b[0] for b in bounds if b), default=-float("inf"))
@@ -124,22 +125,22 @@ class SearchIndex:
         modified = records.type.modified_property
         tests = [(c.name, value_test(c, records.definitions[c.name].type)) for c in conditions if c.name != modified]
         windows = [b for c in conditions if c.name == modified and (b := number_bounds(c))]
-        odd = [value_test(c, "datetime") for c in conditions if c.name == modified and not number_bounds(c)]
+        others = [value_test(c, "datetime") for c in conditions if c.name == modified and not number_bounds(c)]
 
         def test(number: int) -> bool:
-            snapshot = records.lag.believed(number)
+            snapshot = records.lag.snapshot(number)
             state = records.state[number] if snapshot is None else snapshot.state
             if state != LIVE:
                 return False
             at = records.modified[number] if snapshot is None else snapshot.modified_ms
-            if not all(low <= at <= high for low, high in windows) or not all(t(str(at)) for t in odd):
+            if not all(low <= at <= high for low, high in windows) or not all(t(str(at)) for t in others):
                 return False
             return all(t(self._value(number, name)) for name, t in tests)
 
         return test
 
     def _value(self, number: int, name: str) -> str | None:
-        snapshot = self.records.lag.believed(number)
+        snapshot = self.records.lag.snapshot(number)
         return self.records.value(number, name, None if snapshot is None else snapshot.overrides)
 
     def _has_words(self, number: int, query: str) -> bool:

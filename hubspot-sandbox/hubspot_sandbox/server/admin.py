@@ -1,6 +1,6 @@
-"""The `/sandbox/…` endpoints: change the portal, read the truth, the log and the status. No token, not counted.
+"""The `/sandbox/…` endpoints: change the portal; read the truth, the log and the status. No token, not in the log.
 
-Truth is streamed line by line, so that a portal of any size can be compared.
+The truth is all data of the portal. It is streamed line by line, so that tests can compare a portal of any size.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from hubspot_sandbox.behaviour.faults import Fault
 from hubspot_sandbox.changes.mutation_fields import Mutation, MutationError
 from hubspot_sandbox.changes.random_mutations import random_mutations
 from hubspot_sandbox.errors import HubSpotError
-from hubspot_sandbox.moments import iso
 from hubspot_sandbox.portal.association_types import LABELS
 from hubspot_sandbox.portal.property_plan import encode
 from hubspot_sandbox.portal.records import ARCHIVED, LIVE, MERGED, STATE_NAMES
 from hubspot_sandbox.server import settings_endpoint
+from hubspot_sandbox.timestamps import iso
 
 PREFIX = "/sandbox/"
 _LINES_A_CHUNK = 200
 
 
-class NotPossible(HubSpotError):  # noqa: N818 - it is a reply first
-    """400 with one sentence in plain words."""
+class NotPossible(HubSpotError):  # noqa: N818 - a reply rather than an error of the program
+    """400 with a message of one sentence."""
 
     def __init__(self, message: str) -> None:
         super().__init__(400, {"status": "error", "message": message})
@@ -44,31 +44,31 @@ def _body(call: Call) -> Any:
 
 
 def mutate(call: Call) -> Reply:
-    """POST mutations: a list of mutations, or `{"random": N, "seed": S}`; what came before an error stays."""
+    """POST mutations: a list of mutations, or `{"random": N, "seed": S}`; mutations before an error stay applied."""
     asked = _body(call)
     sandbox = call.sandbox
     if isinstance(asked, dict) and "random" in asked:
         count, seed = asked["random"], asked.get("seed", 1)
         if not isinstance(count, int) or not isinstance(seed, int):
-            raise NotPossible("random and seed are whole numbers.")
+            raise NotPossible("random and seed must be whole numbers.")
         script: Any = random_mutations(sandbox.portal, count, seed)
     elif isinstance(asked, list):
         script = asked
     else:
         raise NotPossible('Send a JSON list of mutations, or {"random": N, "seed": S}.')
-    done: list[Mutation] = []
+    results: list[Mutation] = []
     for place, mutation in enumerate(script):
         try:
             if not isinstance(mutation, dict):
-                raise MutationError("a mutation is a JSON object.")
-            done.append(sandbox.change(mutation))
+                raise MutationError("a mutation must be a JSON object.")
+            results.append(sandbox.change(mutation))
         except MutationError as error:
-            raise NotPossible(f"Mutation {place + 1} (after {len(done)} applied): {error}") from None
-    return json_reply({"results": done})
+            raise NotPossible(f"Mutation {place + 1} (after {len(results)} applied): {error}") from None
+    return json_reply({"results": results})
 
 
 def log(call: Call) -> Reply:
-    """GET log: requests per endpoint and status."""
+    """GET log: the number of requests per endpoint and status."""
     return json_reply(call.sandbox.log.as_json())
 
 
@@ -77,7 +77,7 @@ def faults(call: Call) -> Reply:
     if call.method == "POST":
         asked = _body(call)
         if not isinstance(asked, list):
-            raise NotPossible("Send a JSON list of faults (an empty one ends them).")
+            raise NotPossible("Send a JSON list of faults (an empty list removes all).")
         try:
             call.sandbox.faults.replace(tuple(Fault.from_json(raw) for raw in asked))
         except ValueError as error:
@@ -86,7 +86,7 @@ def faults(call: Call) -> Reply:
 
 
 def clock(call: Call) -> Reply:
-    """POST clock with `{"advanceSeconds": n}` or `{"offsetSeconds": n}`: move the sandbox's now."""
+    """POST clock with `{"advanceSeconds": n}` or `{"offsetSeconds": n}`: move the sandbox's clock."""
     asked = _body(call)
     try:
         if "offsetSeconds" in asked:
@@ -98,7 +98,7 @@ def clock(call: Call) -> Reply:
 
 
 def settings(call: Call) -> Reply:
-    """POST settings: change behaviour while running."""
+    """POST settings: change the behaviour of the running sandbox."""
     try:
         settings_endpoint.change(call.sandbox, _body(call))
     except ValueError as error:
@@ -107,13 +107,13 @@ def settings(call: Call) -> Reply:
 
 
 def reset(call: Call) -> Reply:
-    """POST reset: the clean portal again."""
+    """POST reset: restore the clean portal."""
     call.sandbox.reset()
     return json_reply({"status": "reset"})
 
 
 def status(call: Call) -> Reply:
-    """GET status: what is served; `options` is compared by `up`."""
+    """GET status: sizes, clock, limits and defects; `up` compares `options`."""
     sandbox = call.sandbox
     for records in sandbox.portal.records.values():
         records.drop_expired_archive()
@@ -134,7 +134,7 @@ def status(call: Call) -> Reply:
                 for r in sandbox.portal.records.values()
             },
             "limits": sandbox.limits.as_json(),
-            "pagesChangedWhilePaging": sum(s.done for s in sandbox.portal.standing),
+            "pagesChangedWhilePaging": sum(s.done for s in sandbox.portal.standing_changes),
             "requests": sandbox.log.total,
             "defects": sandbox.defects,
         }
@@ -153,12 +153,12 @@ def _lines(parts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def truth_objects(call: Call) -> Iterator[bytes]:
-    """GET truth/objects/{type}[?state=]: NDJSON of every record in that state, live and archived with all raw values.
+    """GET truth/objects/{type}[?state=]: NDJSON of every record in that state.
 
-    Merged ones give `id` and `survivorId`, deleted ones only `id`.
+    Live and archived records have all values, merged ones `id` and `survivorId`, deleted ones only `id`.
     """
     records = call.sandbox.portal.records[call.object_type().type_id]
-    name = call.one("state") or "live"
+    name = call.parameter("state") or "live"
     if name not in STATE_NAMES:
         raise NotPossible(f"There is no state {name[:40]!r}; there are: {', '.join(STATE_NAMES)}.")
     state = STATE_NAMES[name]
@@ -169,8 +169,8 @@ def truth_objects(call: Call) -> Iterator[bytes]:
             survivor = number
             while name == "merged" and records.state[survivor] == MERGED:
                 survivor = records.survivor[survivor]
-            known = {"id": str(records.id_of(number))}
-            return encode(known | {"survivorId": str(records.id_of(survivor))} if name == "merged" else known)
+            ids = {"id": str(records.id_of(number))}
+            return encode(ids | {"survivorId": str(records.id_of(survivor))} if name == "merged" else ids)
         text = records.truth_json(number)
         return (
             text if name == "live" else text[:-1] + b',"archivedAt":"%s"}' % iso(records.archived_at[number]).encode()
@@ -180,7 +180,7 @@ def truth_objects(call: Call) -> Iterator[bytes]:
 
 
 def truth_associations(call: Call) -> Iterator[bytes]:
-    """GET truth/associations: NDJSON of every live edge and type, once from each side."""
+    """GET truth/associations: NDJSON of every live edge and association type, from both sides."""
     portal = call.sandbox.portal
 
     def lines() -> Iterator[bytes]:
@@ -188,16 +188,16 @@ def truth_associations(call: Call) -> Iterator[bytes]:
             source, target = portal.records[from_type], portal.records[to_type]
             for number in source.numbers(LIVE):
                 for other, ids in portal.associations.of(from_type, number, to_type).items():
-                    for one in ids:
+                    for type_id in ids:
                         yield encode(
                             {
                                 "fromType": from_type,
                                 "fromId": str(source.id_of(number)),
                                 "toType": to_type,
                                 "toId": str(target.id_of(other)),
-                                "category": table[one].category,
-                                "typeId": call.sandbox.quirks.shown_type(from_type, to_type, one),
-                                "label": table[one].label,
+                                "category": table[type_id].category,
+                                "typeId": call.sandbox.quirks.shown_type(from_type, to_type, type_id),
+                                "label": table[type_id].label,
                             }
                         )
 
@@ -220,11 +220,11 @@ ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = (
 
 
 def answer(call: Call) -> Reply | Iterator[bytes]:
-    """The reply of the admin endpoint that the path names."""
+    """Return the reply of an admin endpoint."""
     for method, pattern, handler in ROUTES:
         match = pattern.match(call.path)
         if match and method == call.method:
             call.params.update(match.groupdict())
             return handler(call)
-    known = ", ".join(f"{method} {pattern.pattern.strip('^$')}" for method, pattern, _ in ROUTES)
-    raise HubSpotError(404, {"status": "error", "message": f"No such sandbox endpoint; there are: {known}."})
+    endpoints = ", ".join(f"{method} {pattern.pattern.strip('^$')}" for method, pattern, _ in ROUTES)
+    raise HubSpotError(404, {"status": "error", "message": f"No such sandbox endpoint; there are: {endpoints}."})

@@ -1,4 +1,4 @@
-"""The ASGI application: reads a request, asks `answering` or `admin`, sends the reply. Nothing else knows ASGI."""
+"""The ASGI application: reads a request, calls `answering` or `admin`, sends the reply. No other module uses ASGI."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-#: where the server puts the connection into the scope, for scripted faults
+#: the key under which the server puts the connection into the scope, for faults
 TRANSPORT = "hubspot_sandbox.transport"
-_PIECE = 65_536  # of a body that is sent in pieces
+_CHUNK = 65_536  # bytes
 
 logger = logging.getLogger("hubspot_sandbox")
 
 
 class App:
-    """Serves one sandbox; remembers when it was last asked anything."""
+    """Serves one sandbox, and keeps the time of the last request."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -58,9 +58,9 @@ class App:
             await asyncio.sleep(self.sandbox.latency_ms / 1000)
         try:
             reply = answering.answer(self.sandbox, call)
-        except Exception as defect:  # noqa: BLE001 - noted, logged and answered with 500
-            # A defect of the sandbox must look like one of HubSpot's own bad days, and be seen by those who test.
-            self._note(call, defect)
+        except Exception as defect:  # noqa: BLE001 - recorded, logged and answered with 500
+            # The client sees an error as HubSpot's own; the test sees the defect in the status.
+            self._record(call, defect)
             error = HubSpotError(500, {"status": "error", "message": "internal error"})
             reply = answering.error_reply(error, answering.new_correlation_id())
         if reply.stall_seconds:
@@ -75,8 +75,8 @@ class App:
         else:
             await _send(reply, send)
 
-    def _note(self, call: Call, defect: Exception) -> None:
-        """Keep a defect for `GET /sandbox/status` (tests fail on it) and write it to the log."""
+    def _record(self, call: Call, defect: Exception) -> None:
+        """Keep a defect for `GET /sandbox/status`, on which tests fail, and log it."""
         logger.error("Could not answer %s %s", call.method, call.path, exc_info=defect)
         self.sandbox.defects.append(f"{call.method} {call.path}: {type(defect).__name__}")
 
@@ -85,8 +85,8 @@ class App:
             reply = admin.answer(call)
         except HubSpotError as error:
             reply = answering.error_reply(error, answering.new_correlation_id())
-        except Exception as defect:  # noqa: BLE001 - noted, logged and answered with 500
-            self._note(call, defect)
+        except Exception as defect:  # noqa: BLE001 - recorded, logged and answered with 500
+            self._record(call, defect)
             sorry = HubSpotError(500, {"status": "error", "message": "internal error of the sandbox"})
             reply = answering.error_reply(sorry, answering.new_correlation_id())
         if isinstance(reply, Reply):
@@ -96,7 +96,7 @@ class App:
 
 
 async def _read_body(receive: Receive) -> bytes:
-    """The whole body, but never much more than is accepted; the rest is read and thrown away."""
+    """Return the body, cut a little above the accepted size; the rest is read and dropped."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -110,20 +110,20 @@ async def _read_body(receive: Receive) -> bytes:
 
 
 async def _send_cut(reply: Reply, send: Send, receive: Receive, transport: asyncio.Transport) -> None:
-    """Drop the connection instead of replying, or in the middle of the body that the headers promised."""
+    """Close the connection instead of a reply, or in the middle of its body."""
     if reply.cut == "body":
         await _start(reply, send)
         await send({"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True})
         transport.close()
     else:
         transport.abort()
-    # Back only when the connection is seen to be gone; uvicorn would complain of an unfinished reply otherwise.
+    # Return only after the disconnect; otherwise uvicorn logs an error about an unfinished reply.
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _send_slowly(reply: Reply, send: Send, receive: Receive, transport: asyncio.Transport) -> None:
-    """Send a byte at a time, or what has no end: a head, or a body in chunks; until the client leaves."""
+    """Send byte by byte, or send an endless head or body, until the client disconnects."""
     if reply.endless == "head":
         transport.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
         while not transport.is_closing():
@@ -131,11 +131,11 @@ async def _send_slowly(reply: Reply, send: Send, receive: Receive, transport: as
             await asyncio.sleep(reply.drip_seconds or 0.05)
     else:
         await _start(reply, send, has_length=not reply.endless)
-        step = 1 if reply.drip_seconds else _PIECE
-        pieces = (reply.body[start : start + step] for start in range(0, len(reply.body), step))
+        step = 1 if reply.drip_seconds else _CHUNK
+        chunks = (reply.body[start : start + step] for start in range(0, len(reply.body), step))
         filling = repeat(b" " * step) if reply.endless else ()
-        for piece in chain(pieces, filling):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        for chunk in chain(chunks, filling):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await asyncio.sleep(reply.drip_seconds)
             if transport.is_closing():
                 break

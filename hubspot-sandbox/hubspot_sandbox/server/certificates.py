@@ -1,6 +1,6 @@
-"""A throw-away certificate authority and a certificate for HubSpot's host names, made anew at every start.
+"""A temporary certificate authority and a certificate for HubSpot's host names, new at every start.
 
-The authority's key never leaves the process's memory, so trusting its certificate trusts this one run only.
+The authority's key never leaves the memory of the process: a client that trusts the authority trusts only this run.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _certificate(
 
 
 def tls_for_hubspot(authority_file: Path) -> ssl.SSLContext:
-    """A server context for HubSpot's hosts; the authority that clients must trust is written to `authority_file`."""
+    """Return a server context for HubSpot's hosts; write the authority that clients must trust to `authority_file`."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = "hubspot-sandbox throw-away authority"
     authority = _certificate(issuer, issuer, authority_key, authority_key, authority=True)
@@ -69,7 +69,7 @@ def tls_for_hubspot(authority_file: Path) -> ssl.SSLContext:
     authority_file.parent.mkdir(parents=True, exist_ok=True)
     authority_file.write_bytes(authority.public_bytes(pem))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as folder:  # OpenSSL reads keys from files only; mode 0700, gone at once
+    with tempfile.TemporaryDirectory() as folder:  # OpenSSL reads keys only from files; mode 0700, deleted at once
         chain = Path(folder) / "server.pem"
         private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         chain.write_bytes(private + leaf.public_bytes(pem))

@@ -1,8 +1,8 @@
-"""An HTTPS CONNECT proxy that is HubSpot to its clients: tunnels to HubSpot's hosts end in this sandbox.
+"""An HTTPS CONNECT proxy in front of the sandbox: tunnels to HubSpot's hosts end in this process.
 
-For programs whose base address cannot be set: they get `HTTPS_PROXY` and the throw-away authority, nothing else.
-Tunnels to any other host are refused, so nothing ever leaves the machine. What comes out of a tunnel is served by this
-process at once, without a connection of its own in between.
+It is for clients with a fixed base address: they need only `HTTPS_PROXY` and the temporary authority. Tunnels to other
+hosts are refused, so no request leaves the machine. This process serves the requests of a tunnel itself, without
+another connection.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _END_OF_HEAD = b"\r\n\r\n"
 
 
 class Proxy:
-    """Accepts tunnels on `sock`; each is served by a protocol of its own, which `serving` makes."""
+    """Accepts tunnels on `sock`; `serving` makes the protocol that serves a tunnel."""
 
     def __init__(
         self, sock: socket.socket, context: ssl.SSLContext, serving: Callable[[], asyncio.BaseProtocol]
@@ -32,12 +32,12 @@ class Proxy:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Begin to accept."""
+        """Start accepting connections."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Tunnel(self), sock=self._sock)
 
     def stop(self) -> None:
-        """End the tunnels and stop accepting."""
+        """Stop accepting connections and close the tunnels."""
         if self._server is not None:
             self._server.close()
         for tunnel in list(self.tunnels):
@@ -45,7 +45,7 @@ class Proxy:
 
 
 class _Tunnel(asyncio.Protocol):
-    """A connection until it is encrypted: reads the CONNECT line, answers it."""
+    """A connection before its encryption: reads the CONNECT request and answers it."""
 
     _transport: asyncio.Transport
     _timer: asyncio.TimerHandle
@@ -56,13 +56,13 @@ class _Tunnel(asyncio.Protocol):
         self._encrypting: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has come; it has half a minute to say where it wants to go."""
+        """A client has connected; it has 30 seconds to send its CONNECT request."""
         self._transport = transport
         self._timer = asyncio.get_running_loop().call_later(_HEAD_LIMIT_SECONDS, self.end)
         self._proxy.tunnels.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """The client went away before the tunnel was encrypted."""
+        """The client has disconnected before the tunnel was encrypted."""
         self._timer.cancel()
         self._proxy.tunnels.discard(self)
 
@@ -73,7 +73,7 @@ class _Tunnel(asyncio.Protocol):
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """A part of the request's head; with the last one it is answered."""
+        """Collect the head of the request; answer it when it is complete."""
         self._head += data
         if _END_OF_HEAD not in self._head:
             if len(self._head) > _HEAD_LIMIT_BYTES:
@@ -98,7 +98,7 @@ class _Tunnel(asyncio.Protocol):
             tls = await asyncio.get_running_loop().start_tls(
                 self._transport, protocol, self._proxy.context, server_side=True
             )
-        except (OSError, TimeoutError):  # a client that gave up, or does not trust us
+        except (OSError, TimeoutError):  # the client gave up or does not trust the authority
             self._transport.abort()
             return
         finally:

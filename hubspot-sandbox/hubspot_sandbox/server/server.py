@@ -1,4 +1,4 @@
-"""Listening: a socket on loopback, uvicorn on it, signals and idleness that end it."""
+"""The server process: a loopback socket, uvicorn, and the end by a signal or after an idle time."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ DEFAULT_PORT = 8642
 
 
 class ListenError(Exception):
-    """The server cannot listen where it was told to; the message says why."""
+    """The server cannot listen on this address; the message says why."""
 
 
 @dataclass(frozen=True)
 class Listening:
-    """Where to listen, and after how many idle minutes to stop (0: never)."""
+    """The addresses to listen on, and the idle minutes after which the server stops (0: never)."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
@@ -42,15 +42,15 @@ class Listening:
 
 
 class CuttableProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which also lets the application see its connection (to cut it).
+    """uvicorn's protocol, which also gives the application its connection, so that it can cut it.
 
-    What comes is acknowledged at once. A client behind a proxy sends a request's body only when the head has been
-    acknowledged (urllib3 leaves Nagle's algorithm on there), and Linux waits 40 ms with that: every POST through the
-    proxy would take so much longer than one to HubSpot itself.
+    It acknowledges received data at once. Behind a proxy, a client sends the body of a request only after the head has
+    been acknowledged (urllib3 leaves Nagle's algorithm on there), and Linux delays that acknowledgement by 40 ms. Every
+    POST through the proxy would be slower than HubSpot by that time.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wrap the application so that every request's scope holds this connection."""
+        """Wrap the application, so that the scope of every request has this connection."""
         super().connection_made(transport)
         application = self.app
 
@@ -62,14 +62,14 @@ class CuttableProtocol(HttpToolsProtocol):
         self._sock = transport.get_extra_info("socket")
 
     def data_received(self, data: bytes) -> None:
-        """Acknowledge, which the kernel is told each time, and read."""
+        """Acknowledge the data, then read it; the kernel forgets TCP_QUICKACK, so it is set every time."""
         if sys.platform == "linux":
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         super().data_received(data)
 
 
 def bind(listening: Listening, port: int) -> socket.socket:
-    """A bound, listening socket; refuses addresses that other machines can reach unless told otherwise."""
+    """Return a listening socket; raise ListenError for an address that other machines can reach, unless allowed."""
     try:
         address = ipaddress.ip_address(listening.host)
     except ValueError:
@@ -77,9 +77,7 @@ def bind(listening: Listening, port: int) -> socket.socket:
             raise ListenError(f"--host takes an IP address or localhost, not {listening.host!r}.") from None
         address = ipaddress.ip_address("127.0.0.1")
     if not address.is_loopback and not listening.allow_remote:
-        raise ListenError(
-            f"The sandbox listens on loopback only, and {listening.host} is not; --allow-remote says you mean it."
-        )
+        raise ListenError(f"{listening.host} is not a loopback address; add --allow-remote to listen on it anyway.")
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -94,14 +92,14 @@ def bind(listening: Listening, port: int) -> socket.socket:
 
 @dataclass(frozen=True)
 class Sockets:
-    """The bound sockets of the API and, if wanted, of the proxy."""
+    """The listening sockets of the API and, if requested, of the proxy."""
 
     api: socket.socket
     proxy: socket.socket | None = None
 
     @classmethod
     def of(cls, listening: Listening) -> Sockets:
-        """Bind what is asked for; ListenError when it cannot be."""
+        """Bind the sockets; ListenError if that fails."""
         api = bind(listening, listening.port)
         return cls(api, None if listening.proxy_port is None else bind(listening, listening.proxy_port))
 
@@ -115,7 +113,7 @@ async def _run(sandbox: Sandbox, listening: Listening, socks: Sockets, ready: Ca
         lifespan="off",
         log_level="warning",
         access_log=False,
-        date_header=False,  # the sandbox has a clock of its own, see `Sandbox.date_header`
+        date_header=False,  # the sandbox has its own clock and sends its own header
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
@@ -135,7 +133,7 @@ async def _run(sandbox: Sandbox, listening: Listening, socks: Sockets, ready: Ca
         loop.add_signal_handler(number, end, number)
     proxy: Proxy | None = None
     if socks.proxy is not None:
-        # Imported here: the certificates' library costs every start a tenth of a second, and few want the proxy.
+        # Imported here, because loading the library for certificates takes 0.1 s and few users need the proxy.
         from hubspot_sandbox.server.certificates import tls_for_hubspot
         from hubspot_sandbox.server.proxy import Proxy
 
@@ -154,7 +152,7 @@ async def _run(sandbox: Sandbox, listening: Listening, socks: Sockets, ready: Ca
 
 
 def run(sandbox: Sandbox, listening: Listening, socks: Sockets, ready: Callable[[], None]) -> int:
-    """Serve until a signal or idleness; `ready` is called once requests are answered. Gives the exit code."""
+    """Serve until a signal or the idle time; call `ready` when requests are answered. Return the exit code."""
     config = uvicorn.Config(app="", loop="auto")
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         return runner.run(_run(sandbox, listening, socks, ready))

@@ -1,4 +1,4 @@
-"""Changing a running sandbox's behaviour: one row per setting of `POST /sandbox/settings`."""
+"""The settings of a running sandbox: one row per setting of `POST /sandbox/settings`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SETTINGS: dict[str, Callable[[Sandbox, Any], None]] = {
 
 
 def change(sandbox: Sandbox, asked: Any) -> None:
-    """Apply `{"tier": "free", "quirks": {"list-cursor": "opaque"}, …}`; ValueError with one sentence."""
+    """Apply settings such as `{"tier": "free", "quirks": {"list-cursor": "opaque"}}`; ValueError if one is invalid."""
     if not isinstance(asked, dict):
         raise ValueError("Send a JSON object of settings.")
     for name, value in asked.items():
@@ -61,4 +61,4 @@ def change(sandbox: Sandbox, asked: Any) -> None:
         try:
             SETTINGS[name](sandbox, value)
         except TypeError as error:
-            raise ValueError(f"The setting {name} cannot be {value!r}.") from error
+            raise ValueError(f"The setting {name} cannot have the value {value!r}.") from error

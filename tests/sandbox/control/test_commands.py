@@ -101,7 +101,7 @@ REFUSED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("serve", "--host", "nowhere"), "IP address"),
     (("serve", "--api-quirk", "x=y"), "no quirk 'x'"),
     (("serve", "--api-quirk", "x"), "NAME=VALUE"),
-    (("serve", "--contacts", "-1"), "fewer than no contacts"),
+    (("serve", "--contacts", "-1"), "The number of contacts cannot be negative"),
     (("serve", "--faults", "missing.yaml"), "missing.yaml"),
     (("serve", "--without-scope", "x"), "no scope 'x'"),
     (("mutate", "--url", "http://127.0.0.1:9", "archive", "contacts", "51"), "No sandbox answers"),

@@ -108,7 +108,7 @@ def test_what_is_refused_is_not_kept(serve: Any, journal: Path) -> None:
         (b"nonsense\n", "Line 2 of the journal .* is not a change"),
         (
             b'{"at": 1, "mutation": {"kind": "archive", "type": "contacts", "id": "50"}, "quirks": {}}\n',
-            "Line 2 of the journal .* cannot be made again .*no live record '50'",
+            "Line 2 of the journal .* cannot be applied again .*no live record '50'",
         ),
     ],
 )
@@ -137,7 +137,7 @@ def test_up_has_the_portal_as_it_was_left(tmp_path: Path) -> None:
         left = everything(client)
         run("down", state_dir=state)
         again = run("up", *options, "--tier", "free", "--index-lag-seconds", "2", state_dir=state)
-        assert "25 earlier changes are made again" in again.stdout
+        assert "25 earlier changes are applied again" in again.stdout
         assert everything(client) == left
         run("down", state_dir=state)
         other = run("up", *options, "--seed", "2", state_dir=state)
