@@ -151,9 +151,9 @@ def test_association_changes_touch_nobodys_last_modified(api: Api) -> None:
     ("mutation", "sentence"),
     [
         ({"kind": "archive", "type": "contacts", "id": "51", "daysAgo": "x"}, "archive: could not convert"),
-        ({"kind": "archive", "type": "contacts", "id": "51", "daysAgo": -1}, "daysAgo is a number of days from 0"),
-        ({"kind": "archive", "type": "contacts", "id": "51", "daysAgo": 1e12}, "daysAgo is a number of days from 0"),
-        ({"kind": "bulk-touch", "type": "contacts", "count": -1}, "count is not negative"),
+        ({"kind": "archive", "type": "contacts", "id": "51", "daysAgo": -1}, "daysAgo must be a number of days from 0"),
+        ({"kind": "archive", "type": "contacts", "id": "51", "daysAgo": 1e12}, "daysAgo must be a number of days from 0"),
+        ({"kind": "bulk-touch", "type": "contacts", "count": -1}, "count cannot be negative"),
         ({"kind": "bulk-touch", "type": "contacts", "count": "12x"}, "bulk-touch: invalid literal"),
     ],
 )
