@@ -1,1 +1,1 @@
-"""How HubSpot is read completely: change windows, id ranges, state."""
+"""How to read HubSpot completely: change windows, id ranges, state."""

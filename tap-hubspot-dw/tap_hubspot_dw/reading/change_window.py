@@ -1,19 +1,20 @@
-"""Reading what changed since a moment, by search.
+"""Reading the changes since a timestamp, by search.
 
     bookmark - lookback        bookmark             start of run = the next bookmark
     ------[--------------------|--------------------|------------------------------> modified
           since                                                        no upper end
 
-The window has no upper end: a record that is edited while it is read stays in it and comes as it is then. With an end
-at the start of the run, one that is edited during every run would leave every window before its page is asked for, and
-never come. The next bookmark is the start of the run all the same, so what changed meanwhile comes again.
+The window has no upper end, so a record that is edited during the run stays in it and is read in its newest state.
+With an end at the start of the run, a record edited during every run would leave each window before its page is
+requested, and would never be read. The next bookmark is still the start of the run, so changes made during the run
+are read again.
 
-Inside the window records come sorted by id, and every page asks for the ids above the last one seen; `after` is
-not used, so HubSpot's limit of 10,000 results does not apply, any number of records may share a millisecond, and
-an edit shifts nobody. Ids ascend, so the reading ends however fast records change. `after` is used where HubSpot does
-not sort, within one millisecond, and to find where ranges of ids may end.
-Source: HubSpot's search guide 2026-03 (200 a page, 10,000 results, operators); that ids compare as numbers and
-that pages may be short is observed, and checked on every page.
+Records in the window are sorted by id, and each page asks for the ids above the last one read. The cursor `after` is
+not used, so HubSpot's limit of 10,000 results does not apply, any number of records may share a millisecond, and an
+edit does not shift other records. As ids ascend, reading ends however fast records change. `after` is used only
+within one millisecond where HubSpot does not sort, and to find boundaries for ranges of ids.
+Source: HubSpot's search guide 2026-03 (200 a page, 10,000 results, operators). That ids compare as numbers and that
+pages may be short is observed, and checked on every page.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from tap_hubspot_dw.reading.id_ranges import Range
 from tap_hubspot_dw.timestamps import EPOCH, epoch_ms
 
 MOST_RESULTS = 10_000  # of one search, over all its pages (documented)
-_EARLIEST = EPOCH + timedelta(seconds=1)  # a filter from 0 has been answered with 500 (observed)
+_EARLIEST = EPOCH + timedelta(seconds=1)  # HubSpot answers 500 to a filter from 0 (observed)
 
 
 @dataclass(frozen=True)
 class Window:
-    """The moments `since <= modified`, in UTC, or with an end `since <= modified < until`."""
+    """The interval `since <= modified` in UTC, or with an end `since <= modified < until`."""
 
     since: datetime
     until: datetime | None = None
@@ -42,9 +43,9 @@ class Window:
             raise ValueError(f"a window ends ({self.until}) before it begins ({self.since})")
 
     def halves(self, now: datetime) -> tuple[Window, Window] | None:
-        """Return the window in two; None when it is a single millisecond, or has no end and begins after `now`.
+        """Return the two halves; None for a single millisecond, or a window without an end that begins after `now`.
 
-        One without an end is cut before `now`, and its second part has no end either.
+        A window without an end is cut halfway to `now`; its second half has no end either.
         """
         since, until = epoch_ms(self.since), epoch_ms(self.until or now)
         if until - since <= (1 if self.until else 0):
@@ -54,18 +55,18 @@ class Window:
 
 
 def change_window(bookmark: datetime, lookback: timedelta, started_at: datetime) -> Window:
-    """Return the window that a run reads; with a bookmark ahead of the clock it begins with the run."""
+    """Return the window that a run reads; it begins with the run if the bookmark is in the future."""
     return Window(min(max(bookmark - lookback, _EARLIEST), started_at))
 
 
 class UnsortedError(Exception):
-    """A page's ids do not ascend strictly by number: reading on above the last one could lose records."""
+    """A page's ids do not strictly ascend as numbers, so continuing above the last one could lose records."""
 
 
 def search_body(
     modified_property: str, window: Window | None, properties: Sequence[str], span: Range, limit: int
 ) -> dict[str, Any]:
-    """Return the request for the first objects of a range of ids, of those modified in the window if there is one."""
+    """Return the body of a search for the first objects of a range of ids, modified in the window if there is one."""
     filters: list[dict[str, str]] = []
     if window:
         filters.append({"propertyName": modified_property, "operator": "GTE", "value": str(epoch_ms(window.since))})
@@ -87,7 +88,7 @@ def ascending_ids(results: Sequence[Mapping[str, Any]], above_id: int) -> list[i
     """Return the ids of a page.
 
     Raises:
-        UnsortedError: they do not ascend strictly by number from above `above_id`.
+        UnsortedError: they do not strictly ascend as numbers, starting above `above_id`.
     """
     ids = [int(result["id"]) for result in results]
     for previous, current in zip([above_id, *ids], ids, strict=False):
@@ -97,5 +98,5 @@ def ascending_ids(results: Sequence[Mapping[str, Any]], above_id: int) -> list[i
 
 
 def is_last(reply: Mapping[str, Any]) -> bool:
-    """Tell whether a page is the last: it says so itself, and counts no more results than it holds."""
+    """Return whether a page is the last: it has no cursor, and its total is not above its number of results."""
     return not reply.get("paging") and int(reply.get("total", 0)) <= len(reply["results"])

@@ -1,8 +1,8 @@
-"""Where HubSpot has other records than a table: its totals over ranges of ids, halved until a range can be read.
+"""Finding the records that only HubSpot or only a table has, by halving ranges of ids whose totals differ.
 
-A record that only one side has makes the totals of its range differ, at every size. To find it takes a total for
-each halving: about log2(N / 200) of them. A record that HubSpot lacks and one that the table lacks make up for one
-another in one range, so no total is trusted before the range is a `PIECES`th of the table. Pure: standard library only.
+A record that only one side has makes the totals differ in every range that contains it. Finding it takes one total per
+halving, about log2(N / 200). A record that HubSpot lacks and one that the table lacks cancel out if they are in the
+same range, so equal totals count only once a range is 1/`PIECES` of the table. Pure: standard library only.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from tap_hubspot_dw.reading.id_ranges import EVERYTHING, Range
 
 LEAF_IDS = 200  # a page of HubSpot's search
 PIECES = 32
-MOST_TOTALS = 500  # of one object: at HubSpot's five searches a second less than two minutes
-_CAPPED = 10_000  # a total that may stand for more (hearsay)
+MOST_TOTALS = 500  # for one object: less than two minutes at HubSpot's five searches a second
+_CAPPED = 10_000  # a total that may mean "at least 10,000" (hearsay)
 
 
 def differing_ranges(
     known: Sequence[int], total: int | None, count: Callable[[Range], int | None], most_totals: int = MOST_TOTALS
 ) -> Iterator[tuple[Range, Sequence[int]]]:
-    """Yield the ranges of ids in which HubSpot counts others than are known, with the known ids in each.
+    """Yield the ranges of ids whose total in HubSpot differs from the known ids, with those ids.
 
-    `known` ascends; `total` is HubSpot's over everything, if it is known, and `count` asks for that of a range. No
-    more than `most_totals` are asked for: the ranges that are left then are not told apart any further.
+    `known` is sorted; `total` is HubSpot's total over everything, if known; `count` requests the total of a range. At
+    most `most_totals` totals are requested; after that, ranges are not divided further.
     """
     left, piece = most_totals, max(len(known) // PIECES, LEAF_IDS)
     pending: list[tuple[Range, Sequence[int], int | None]] = [(EVERYTHING, known, total)]

@@ -1,11 +1,11 @@
-"""Cutting a full pass into ranges of ids that can be read at the same time and finished in any order.
+"""Dividing a full pass into ranges of ids that workers read concurrently and finish in any order.
 
-The first reader begins at once, and its range ends where the first boundary turns out to be. A page takes its time, so
-a range has a speed; when only a few are left, HubSpot's limit would not be used. Then who has nothing to read takes
-half of what somebody else has still before him.
+The first worker starts at once; its range is cut at the first boundary as soon as that is known. Pages of a range are
+read one after another, so with only a few ranges left HubSpot's rate limit would not be used fully. Therefore an idle
+worker takes half of the longest remaining range (work stealing).
 
-HubSpot's list comes in ascending ids, and its cursor `after` is the last id + 1 (observed, not documented). So every
-page of a range is checked; if one breaks the rule, the whole list is read by its own cursor instead.
+HubSpot's list is sorted by id, and its cursor `after` is the last id + 1 (observed, not documented). So every page of
+a range is checked; if one breaks the rule, the whole list is read by its own cursor instead.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 from tap_hubspot_dw.http import shapes
 from tap_hubspot_dw.shown import shown
 
-RANGE_RECORDS = 10_000  # as far as one search request reaches (documented)
-LEAST_TO_SPLIT = 2_000  # records that are worth a second reader: twenty pages, for one that is read twice
+RANGE_RECORDS = 10_000  # the reach of one search request (documented)
+LEAST_TO_SPLIT = 2_000  # remaining records worth a second worker: twenty pages, while a split reads one page twice
 
 
 class NotPositionalError(Exception):
@@ -28,7 +28,7 @@ class NotPositionalError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Range:
-    """The ids `above < id <= through`; without `through` all ids above. Of one that was read: how many records."""
+    """The ids `above < id <= through`; without `through` all ids above. `records` is how many were read of it."""
 
     above: int
     through: int | None = None
@@ -39,36 +39,36 @@ EVERYTHING = Range(0)
 
 
 def gaps(finished: Iterable[Range]) -> list[Range]:
-    """Return the ranges between and after the finished ones, the last one open; `finished` is merged."""
-    found, above = [], 0
+    """Return the ranges between and after the finished ones, which are merged; the last gap has no end."""
+    between, above = [], 0
     for done in finished:
         if done.above > above:
-            found.append(Range(above, done.above))
+            between.append(Range(above, done.above))
         if done.through is None:
-            return found
+            return between
         above = done.through
-    return [*found, Range(above)]
+    return [*between, Range(above)]
 
 
 def merged(finished: Iterable[Range]) -> tuple[Range, ...]:
-    """Return the same ids in as few ranges as possible, ascending; none for a range without ids.
+    """Return the same ids in as few ranges as possible, ascending; ranges without ids are dropped.
 
-    Ranges that share ids count those twice.
+    Records in overlapping ranges count twice.
     """
     result: list[Range] = []
-    for each in sorted((span for span in finished if span.above != span.through), key=lambda item: item.above):
+    for span in sorted((span for span in finished if span.above != span.through), key=lambda span: span.above):
         last = result[-1] if result else None
-        if last is not None and (last.through is None or each.above <= last.through):
-            ends = (last.through, each.through)
+        if last is not None and (last.through is None or span.above <= last.through):
+            ends = (last.through, span.through)
             through = None if None in ends else max(end for end in ends if end is not None)
-            result[-1] = Range(last.above, through, last.records + each.records)
+            result[-1] = Range(last.above, through, last.records + span.records)
         else:
-            result.append(each)
+            result.append(span)
     return tuple(result)
 
 
 def cut(gap: Range, boundaries: Iterable[int]) -> Iterator[Range]:
-    """Yield a gap in pieces that end at the boundaries inside it."""
+    """Yield the pieces of a gap, cut at the boundaries inside it."""
     above = gap.above
     for boundary in boundaries:
         if gap.through is not None and boundary >= gap.through:
@@ -79,7 +79,7 @@ def cut(gap: Range, boundaries: Iterable[int]) -> Iterator[Range]:
 
 
 class Slice:
-    """A range of ids that one reader reads; another one may take over its end, but never what was reached."""
+    """A range of ids that one worker reads; another may take over its end, but no id that was reached."""
 
     def __init__(self, span: Range, expected: int, lock: threading.Lock) -> None:
         self._span = span
@@ -91,29 +91,29 @@ class Slice:
 
     @property
     def span(self) -> Range:
-        """The range as it is now; when it has been read, what was read."""
+        """The range as it is now; once it is read, the range that was read."""
         return self._span
 
     @property
     def reached(self) -> int:
-        """The id up to which it has been read."""
+        """The id up to which the range has been read."""
         return self._reached
 
     def close(self) -> Range:
-        """Let nobody take over what follows the last id reached; returns the range, which stays as it is."""
+        """Prevent others from taking over the rest; return the range, which no longer changes."""
         with self._lock:
             self._is_closed = True
             return self._span
 
     def reach(self, last: int, records: int) -> int | None:
-        """Say how far one has come, with how many records in this step; returns where the range ends now."""
+        """Report the last id reached and the records read in this step; return where the range now ends."""
         with self._lock:
             self._reached = last
             self._read += records
             return self._span.through
 
     def remaining(self) -> float:
-        """Return about how many records are still to come, as if ids were spread evenly; 0 for an open range."""
+        """Return an estimate of the remaining records, assuming evenly spread ids; 0 for a range without an end."""
         above, through = self._span.above, self._span.through
         if through is None or through <= self._reached or self._is_closed:
             return 0
@@ -122,7 +122,7 @@ class Slice:
         return (through - self._reached) * spread
 
     def cut(self, boundary: int) -> Range | None:
-        """End the range at an id and return what follows; None if that was read or lies outside, or it is closed."""
+        """End the range at an id and return the rest; None if the range is closed, or the id was read or is outside."""
         above, through = self._span.above, self._span.through
         if self._is_closed or boundary <= self._reached or (through is not None and boundary >= through):
             return None
@@ -130,7 +130,7 @@ class Slice:
         return Range(boundary, through)
 
     def halve(self) -> Range | None:
-        """Return the second half of what is to come, and leave the first to the reader; None if there is no half."""
+        """Cut the unread part in half and return the second half; None if it cannot be cut."""
         through = self._span.through
         if through is None:
             return None
@@ -139,10 +139,10 @@ class Slice:
 
 
 class Slices:
-    """Gives readers ranges of ids: first the gaps, cut at their boundaries, then halves of what others have to read.
+    """Assigns ranges of ids to workers: first the gaps, cut at boundaries, then halves of the longest unread ranges.
 
-    An iterator that one thread at a time advances, while the readers of what it gave go on. `boundaries` finds the ids
-    to cut at above an id, and may take its time; `expected` says how many records a range has, about.
+    An iterator: one thread at a time advances it, while other workers read their ranges. `boundaries` returns the ids
+    to cut at above an id, and may be slow; `expected` is the approximate number of records in a range.
     """
 
     def __init__(self, gaps: Iterable[Range], boundaries: Callable[[int], Iterator[int]], expected: int) -> None:
@@ -154,11 +154,11 @@ class Slices:
         self._given: list[Slice] = []
 
     def __iter__(self) -> Iterator[Slice]:
-        """Return itself."""
+        """Return the iterator itself."""
         return self
 
     def __next__(self) -> Slice:
-        """Return a range that nobody reads yet."""
+        """Return a range that no worker reads yet."""
         for boundary in self._ends:
             with self._lock:
                 if rest := self._given[-1].cut(boundary):
@@ -179,22 +179,22 @@ class Slices:
 
     def _give(self, span: Range, expected: int) -> Slice:
         id_slice = Slice(span, expected, self._lock)
-        self._given = [each for each in self._given if each.remaining()] + [id_slice]
+        self._given = [other for other in self._given if other.remaining()] + [id_slice]
         return id_slice
 
 
 def checked_page(reply: Mapping[str, Any], above: int, limit: int) -> tuple[list[dict[str, Any]], int]:
     """Return a list's page and its last id (`above` for an empty one).
 
-    The cursor of a page with fewer records than its limit may point beyond what the page hides; whoever goes on above
-    the last id reads that too.
+    The cursor of a short page may skip records that the page omits; a reader that continues above the last id reads
+    them too.
 
     Raises:
         NotPositionalError: an id is not above the one before it, or the cursor is not the last id + 1.
     """
     page, last = reply["results"], above
-    for each in page:
-        current = int(each["id"])
+    for hubspot_object in page:
+        current = int(hubspot_object["id"])
         if current <= last:
             raise NotPositionalError(f"id {current} follows {last}")
         last = current

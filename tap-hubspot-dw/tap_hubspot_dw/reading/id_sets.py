@@ -1,4 +1,4 @@
-"""A set of ids as a short text, for the state: a few bytes an id instead of a number of twelve digits."""
+"""A set of ids as a short text for the state: two or three bytes an id instead of twelve digits."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 
 def pack(ids: Iterable[int]) -> str:
-    """Return a text of positive ids: each one's distance from the one below, seven bits a byte, compressed."""
+    """Return positive ids as text: the differences of the sorted ids, seven bits a byte, compressed."""
     raw = bytearray()
     below = 0
-    for each in sorted(ids):
-        distance, below = each - below, each
+    for id_ in sorted(ids):
+        distance, below = id_ - below, id_
         while distance > 127:
             raw.append(distance & 127 | 128)
             distance >>= 7
@@ -21,10 +21,10 @@ def pack(ids: Iterable[int]) -> str:
 
 
 def unpack(text: str) -> set[int]:
-    """Return the ids that `pack` made the text of.
+    """Return the ids in a text that `pack` made.
 
     Raises:
-        ValueError: it did not.
+        ValueError: `pack` did not make it.
     """
     try:
         raw = zlib.decompress(base64.b64decode(text))

@@ -1,4 +1,4 @@
-"""Reading several things at once, into one bounded queue that one thread empties."""
+"""Running several readers at once, into one bounded queue that one thread empties."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeVar
 Task = TypeVar("Task")
 Item = TypeVar("Item")
 
-_LOOK_UP_SECONDS = 0.2  # how soon a worker that waits for room notices that nobody reads any more
+_LOOK_UP_SECONDS = 0.2  # how soon a worker that waits for room in the queue notices that the consumer is gone
 
 
 def in_parallel(
@@ -20,13 +20,13 @@ def in_parallel(
     workers: int,
     permits: AbstractContextManager[object] | None = None,
 ) -> Iterator[tuple[Task, Item | None]]:
-    """Yield (task, item) for every item that `read` finds for every task, and (task, None) when a task is done.
+    """Yield (task, item) for every item that `read` yields for a task, and (task, None) when the task is done.
 
-    Items of one task come in order and before its None; those of different tasks mix. `tasks` may be a generator:
-    it is advanced by one worker at a time, when one is free. At most two items a worker wait in memory, one of them
-    in its hands. `permits`, a semaphore that several calls may share, is held while an item is being made. The
-    first error ends the reading and is raised here. Closing the generator lets the workers go; they are daemons,
-    so a stalled connection cannot hold up the end of the process.
+    Items of one task come in order and before its None; items of different tasks interleave. `tasks` may be a
+    generator: a free worker advances it, one worker at a time. At most two items per worker wait in memory, one in the
+    queue and one in the worker. `permits`, a semaphore that several calls may share, is held while an item is being
+    made. The first error ends the reading and is raised here. Closing the generator releases the workers; they are
+    daemons, so a stalled connection cannot delay the end of the process.
     """
     results: Queue[tuple[Task, Item | None] | BaseException | None] = Queue(maxsize=workers)
     source = iter(tasks)
@@ -59,7 +59,7 @@ def in_parallel(
                     if closed.is_set():
                         return
                 put((task, None))
-        except BaseException as error:  # noqa: BLE001  it belongs to the thread that reads the results
+        except BaseException as error:  # noqa: BLE001  raised again in the consuming thread
             put(error)
         put(None)
 

@@ -1,4 +1,4 @@
-"""The ids that were read, to be held against what HubSpot counts: eight bytes each, safe to use from threads."""
+"""The ids that were read, for comparison with HubSpot's totals: eight bytes each, thread-safe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tap_hubspot_dw.reading.id_ranges import EVERYTHING, Range
 
 
 class ReadIds:
-    """Ids of one object type; each counts once, however often it was read."""
+    """Ids of one object type; an id that was read several times counts once."""
 
     def __init__(self) -> None:
         self._ids = array("Q")
@@ -19,24 +19,24 @@ class ReadIds:
         self._lock = threading.Lock()
 
     def add(self, ids: Iterable[int]) -> None:
-        """Add what was read."""
+        """Add ids that were read."""
         with self._lock:
-            for each in ids:
-                self._is_sorted = self._is_sorted and (not self._ids or each > self._ids[-1])
-                self._ids.append(each)
+            for id_ in ids:
+                self._is_sorted = self._is_sorted and (not self._ids or id_ > self._ids[-1])
+                self._ids.append(id_)
 
     def count(self, span: Range = EVERYTHING) -> int:
-        """Return how many of the ids lie in a range."""
+        """Return how many of the ids are in a range."""
         with self._lock:
             ids = self._sorted()
             end = len(ids) if span.through is None else bisect_right(ids, span.through)
             return max(end - bisect_right(ids, span.above), 0)
 
     def lacking(self, ids: Iterable[int]) -> list[int]:
-        """Return those of some ids that were not read, ascending."""
+        """Return the given ids that were not read, ascending."""
         with self._lock:
             known = self._sorted()
-            return [each for each in sorted(set(ids)) if not _holds(known, each)]
+            return [id_ for id_ in sorted(set(ids)) if not _holds(known, id_)]
 
     def _sorted(self) -> array[int]:
         if not self._is_sorted:

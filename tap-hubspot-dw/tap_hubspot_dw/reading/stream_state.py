@@ -1,26 +1,27 @@
-"""A stream's bookmark: what the next run starts from, as it stands in Singer state.
+"""A stream's bookmark in Singer state, from which the next run starts.
 
     {"bookmarks": {"contacts": {
         "replication_key": "updated_at",
         "replication_key_value": "2026-11-23T20:00:00.000Z",   the start of the last run that read all changes
-        "version": 1795464000000,                              the table version its records carry
+        "version": 1795464000000,                              the table version of its records
         "full_pass_at": "2026-11-23T20:00:00.000Z",            the start of the last complete full pass
-        "archived": "eJxj5GZk…",                                  the ids that were archived then, see `id_sets`
-        "properties": "eJwBrwX…",                              the checksums of the properties' names it has read
+        "archived": "eJxj5GZk…",                               the ids archived at the last run, see `id_sets`
+        "properties": "eJwBrwX…",                              checksums of the names of the properties read so far
         "archived_list": true,                                 HubSpot has given a list of archived objects
-        "records": 5964,                                       how many the last full pass read
-        "full_pass": {"version": …, "started_at": …,           one that is under way, and the ranges of ids that are
-                      "ranges": [[0, 20000, 180]]}             done, each with how many records it had
+        "records": 5964,                                       how many records the last full pass read
+        "full_pass": {"version": …, "started_at": …,           a pass under way: the finished ranges of ids, with
+                      "ranges": [[0, 20000, 180]]}             the number of records in each
     }, "associations": {…
-        "pairs": {"deals:contacts": "2026-11-23T20:00:00.000Z"},               as far as each pair's changes are read
-        "pair_passes": {"deals:contacts": {                                    its last own full pass
+        "pairs": {"deals:contacts": "2026-11-23T20:00:00.000Z"},               up to when each pair's changes are read
+        "pair_passes": {"deals:contacts": {                                    the pair's last full pass
             "at": "2026-11-23T20:00:00.000Z", "version": 1795464000000, "rows": 512}}},
-    "properties": {"lists": {"contacts": 120, "deals": 80}}}}                  how long each list of HubSpot's was
+    "properties": {"lists": {"contacts": 120, "deals": 80}}}}                  the length of each of HubSpot's lists
 
-State that another tap left with a `replication_key_value` is read as it is. Meltano merges the state of a run with
-`--full-refresh` into the old one, so a `full_pass` that is not newer than `version` is a leftover and ignored. A
-state without `pair_passes` is an older release's, which could mark what a run had not read: every pair is read in
-full once more. Nor did that release count what it read: a range without a number of records is read again.
+The `replication_key_value` of another tap's state is used as a bookmark. Meltano merges the state of a run with
+`--full-refresh` into the old state, so a `full_pass` whose version is not above `version` is a leftover and ignored.
+State without `pair_passes` is from an older release, which could mark associations that it had not read as deleted:
+every pair is read in full once more. That release did not count records either: a range without a number of records
+is read again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from tap_hubspot_dw.reading.id_ranges import Range
 from tap_hubspot_dw.reading.id_sets import pack, unpack
 from tap_hubspot_dw.timestamps import EPOCH, epoch_ms, format_timestamp, parse_timestamp
 
-_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # HubSpot has nothing older, and the look-back must not leave the calendar
+_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # HubSpot has nothing older; the look-back must stay within datetime
 _MOST_SECONDS = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
 _NUMBER = re.compile(r"-?\d{1,19}(\.\d{1,9})?", re.ASCII)
 _MOST = 2**62  # versions and ids are 64-bit numbers in databases
@@ -45,7 +46,7 @@ _NAMED_KEYS = 5
 
 @dataclass(frozen=True)
 class FullPass:
-    """A full pass of objects under way: its table version, when it began and which ranges of ids are done."""
+    """A full pass under way: its table version, when it began and the finished ranges of ids."""
 
     version: int
     started_at: datetime
@@ -54,7 +55,7 @@ class FullPass:
 
 @dataclass(frozen=True)
 class PairPass:
-    """The last time that all associations of a pair were read: when it began, its version, how many there were."""
+    """The last full pass of a pair of object types: when it began, its version and its number of rows."""
 
     started_at: datetime
     version: int
@@ -63,9 +64,9 @@ class PairPass:
 
 @dataclass
 class StreamState:
-    """What is known of a stream's past; every field is empty before its first run.
+    """The state of a stream after earlier runs; every field is empty before the first run.
 
-    `lists` has the lengths of the lists that the stream had from HubSpot; None is one of unknown length.
+    `lists` has the lengths of HubSpot's lists at the last run; None if the length is unknown.
     """
 
     bookmark: datetime | None = None
@@ -82,10 +83,10 @@ class StreamState:
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> StreamState:
-        """Read a stream's bookmark. What is null counts as missing.
+        """Return the state in a stream's bookmark; null counts as missing.
 
         Raises:
-            ValueError: it was not written by this tap or a similar one; it says what is wrong.
+            ValueError: the bookmark is not from this tap or a similar one; the message says what is wrong.
         """
         version = 0 if saved.get("version") is None else _whole("version", saved["version"])
         full_pass = _full_pass(_object("full_pass", saved.get("full_pass")))
@@ -93,13 +94,13 @@ class StreamState:
             full_pass = None
         pairs = _object("pairs", saved.get("pairs"))
         lists: dict[str, int | None] = dict.fromkeys(_texts("objects", saved.get("objects")))  # an older release's
-        lists |= {name: _whole("lists", each) for name, each in _object("lists", saved.get("lists")).items()}
+        lists |= {name: _whole("lists", length) for name, length in _object("lists", saved.get("lists")).items()}
         return cls(
             bookmark=_timestamp("replication_key_value", saved.get("replication_key_value")),
             version=version,
             full_pass_at=_timestamp("full_pass_at", saved.get("full_pass_at")),
             full_pass=full_pass,
-            pairs={pair: timestamp for pair, each in pairs.items() if (timestamp := _timestamp("pairs", each))},
+            pairs={pair: timestamp for pair, value in pairs.items() if (timestamp := _timestamp("pairs", value))},
             pair_passes=_pair_passes(_object("pair_passes", saved.get("pair_passes"))),
             lists=lists,
             archived=_ids("archived", saved.get("archived")),
@@ -109,7 +110,7 @@ class StreamState:
         )
 
     def to_json(self, replication_key: str | None) -> dict[str, Any]:
-        """Return the bookmark to save; what is empty is left out."""
+        """Return the bookmark to save, without empty fields."""
         saved: dict[str, Any] = {}
         if self.bookmark:
             saved |= {"replication_key": replication_key} if replication_key else {}
@@ -122,8 +123,8 @@ class StreamState:
             saved["pairs"] = {pair: format_timestamp(timestamp) for pair, timestamp in self.pairs.items()}
         if self.pair_passes:
             saved["pair_passes"] = {
-                pair: {"at": format_timestamp(each.started_at), "version": each.version, "rows": each.rows}
-                for pair, each in self.pair_passes.items()
+                pair: {"at": format_timestamp(last.started_at), "version": last.version, "rows": last.rows}
+                for pair, last in self.pair_passes.items()
             }
         if self.lists:
             saved["lists"] = {name: count for name, count in self.lists.items() if count is not None}
@@ -141,37 +142,37 @@ class StreamState:
             saved["full_pass"] = {
                 "version": self.full_pass.version,
                 "started_at": format_timestamp(self.full_pass.started_at),
-                # Empty ones too: Meltano may merge this into a state that has those of an older pass.
-                "ranges": [[each.above, each.through, each.records] for each in self.full_pass.ranges],
+                # Also when empty: Meltano may merge this into a state that has the ranges of an older pass.
+                "ranges": [[span.above, span.through, span.records] for span in self.full_pass.ranges],
             }
         return saved
 
     def begin_full_pass(self, started_at: datetime) -> FullPass:
-        """Return the pass under way, or begin one with a version above every earlier one."""
+        """Return the pass under way, or begin one with a version above all earlier ones."""
         if self.full_pass is None:
             self.full_pass = FullPass(self.next_version(started_at), started_at)
         return self.full_pass
 
     def next_version(self, started_at: datetime) -> int:
-        """Return a version above every earlier one."""
+        """Return a version above all earlier ones."""
         return max(epoch_ms(started_at), self.version + 1)
 
     def end_full_pass(self) -> None:
-        """Make the pass under way the stream's past."""
+        """Record the pass under way as the last complete one."""
         if self.full_pass is None:
             raise ValueError("no full pass is under way")
         self.version, self.full_pass_at = self.full_pass.version, self.full_pass.started_at
         self.full_pass = None
 
     def is_full_pass_due(self, refresh: timedelta | None, started_at: datetime) -> bool:
-        """Tell whether a pass is under way, or the last one is older than `refresh` (None: never too old)."""
+        """Return whether a pass is under way, or the last one is older than `refresh` (None: never too old)."""
         return self.full_pass is not None or is_too_old(self.full_pass_at, refresh, started_at)
 
 
 def is_too_old(timestamp: datetime | None, refresh: timedelta | None, started_at: datetime) -> bool:
-    """Tell whether what was read then has to be read again; if `refresh` is None it never has.
+    """Return whether data read at `timestamp` has to be read again; never if `refresh` is None.
 
-    A timestamp in the future says nothing: the clock was ahead then.
+    A timestamp in the future counts as too old: the clock was ahead when it was written.
     """
     if not refresh or not timestamp:
         return False
@@ -179,10 +180,10 @@ def is_too_old(timestamp: datetime | None, refresh: timedelta | None, started_at
 
 
 def bookmarks_of(state: Any) -> dict[str, dict[str, Any]]:
-    """Return the bookmarks, by stream, of a state as the tap is given it; wrapped as Meltano or a tap prints it too.
+    """Return the bookmarks in a state, by stream; the state may be wrapped as Meltano or a tap prints it.
 
     Raises:
-        ValueError: it is something else, and would be taken for none; it says what is wrong.
+        ValueError: the value is not a state, so the run would start without one; the message says what is wrong.
     """
     while isinstance(state, dict) and "bookmarks" not in state:
         if "singer_state" in state:  # as `meltano state get` prints it
@@ -200,14 +201,14 @@ def bookmarks_of(state: Any) -> dict[str, dict[str, Any]]:
     bookmarks = state["bookmarks"]
     if not isinstance(bookmarks, dict):
         raise ValueError(f"its bookmarks are {_type_name(bookmarks)}, not an object")
-    for stream, each in bookmarks.items():
-        if not isinstance(each, dict):
-            raise ValueError(f"the bookmark of {stream} is {_type_name(each)}, not an object")
+    for stream, bookmark in bookmarks.items():
+        if not isinstance(bookmark, dict):
+            raise ValueError(f"the bookmark of {stream} is {_type_name(bookmark)}, not an object")
     return bookmarks
 
 
 def names_of(saved: Mapping[str, Any]) -> str:
-    """Return the names of a bookmark's values, for a sentence about it; nothing if there are none."""
+    """Return the names of a bookmark's non-empty values as text; empty if there are none."""
     return _names([name for name, value in saved.items() if value not in (None, "", [], {})])
 
 
@@ -222,10 +223,7 @@ def _type_name(value: Any) -> str:
 
 
 def _timestamp(key: str, value: Any) -> datetime | None:
-    """Return a timestamp that may be written as ISO 8601, or as seconds or milliseconds since 1970.
-
-    One before 1970 says no more than 1970: everything is to be read.
-    """
+    """Return a timestamp written as ISO 8601, or as seconds or milliseconds since 1970; not before 1970."""
     if value is None or value == "":
         return None
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
@@ -261,7 +259,7 @@ def _object(key: str, value: Any) -> dict[str, Any]:
 
 
 def _texts(key: str, value: Any) -> list[str]:
-    if not isinstance(value, list | None) or not all(isinstance(each, str) for each in value or ()):
+    if not isinstance(value, list | None) or not all(isinstance(text, str) for text in value or ()):
         raise ValueError(f"{key} is {_type_name(value)}, not a list of texts")
     return value or []
 
@@ -284,12 +282,12 @@ def _full_pass(saved: Mapping[str, Any]) -> FullPass | None:
     return FullPass(
         _whole("full_pass", saved.get("version")),
         started_at,
-        tuple(_range(each) for each in ranges or () if not _is_uncounted(each)),
+        tuple(_range(span) for span in ranges or () if not _is_uncounted(span)),
     )
 
 
 def _is_uncounted(saved: Any) -> bool:
-    """Tell whether an older release left this range, which did not count its records."""
+    """Return whether this range is from an older release, which did not count records."""
     return isinstance(saved, list) and len(saved) == 2 and bool(_range(saved))
 
 
@@ -300,7 +298,7 @@ def _range(saved: Any) -> Range:
     span = Range(
         _whole("full_pass", above),
         None if through is None else _whole("full_pass", through),
-        *(_whole("full_pass", each) for each in records),
+        *(_whole("full_pass", count) for count in records),
     )
     if span.through is not None and span.through < span.above:
         raise ValueError("full_pass has a range that ends before it begins")
@@ -309,8 +307,8 @@ def _range(saved: Any) -> Range:
 
 def _pair_passes(saved: Mapping[str, Any]) -> dict[str, PairPass]:
     passes = {}
-    for pair, each in saved.items():
-        values = _object("pair_passes", each)
+    for pair, value in saved.items():
+        values = _object("pair_passes", value)
         at = _timestamp("pair_passes", values.get("at"))
         if at and values.get("version") is not None:
             version, rows = (_whole("pair_passes", values.get(key)) for key in ("version", "rows"))

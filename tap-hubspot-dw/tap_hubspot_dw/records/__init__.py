@@ -1,1 +1,1 @@
-"""From a page of HubSpot objects to Singer records."""
+"""Converting pages of HubSpot objects to Singer records."""

@@ -1,20 +1,20 @@
-/* A reply with objects, as HubSpot writes it, straight to the JSON of their records.
+/* The fast path: from HubSpot's reply directly to the JSON of records.
 
-   What `wanted` and `records` do with Python objects, done on the bytes, for what nearly every reply consists of. It
-   decides nothing of its own: a value that is not plain goes to a converter in Python, and a reply that is not plain
-   is refused (None), so that the caller takes it the other way. Both ways give the same bytes.
+   This does on bytes what `page_decoder` and `full_records` do on Python objects, for the forms that nearly all
+   replies have. It makes no decisions of its own: a value that is not plain goes to a converter in Python, and for a
+   reply that is not plain `read` returns None, so that the caller takes the slow path. Both paths give the same bytes.
 
-   Nothing is kept between two calls but guesses of which property follows which. */
+   Between two calls only guesses are kept: which property follows which. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
 #include "json_text.h"
 
-enum { TEXT, NUMBER, BOOLEAN, DATE, DATE_TIME, INVALID }; /* kinds, as `records` numbers them */
-typedef enum { FAILED = -1, NOT_PLAIN = 0, DONE = 1 } Outcome;  /* FAILED: a Python error is set */
+enum { TEXT, NUMBER, BOOLEAN, DATE, DATE_TIME, INVALID }; /* column types, numbered as in `compiled_records` */
+typedef enum { FAILED = -1, NOT_PLAIN = 0, DONE = 1 } Outcome; /* FAILED: a Python error is set */
 
-/* Read null, true, false or text; NOT_PLAIN for all others. */
+/* Read null, true, false or text; return what follows, NULL for anything else. */
 static Place after_scalar(Place p, Place end, Value *value)
 {
     *value = (Value){0};
@@ -27,7 +27,7 @@ static Place after_scalar(Place p, Place end, Value *value)
     }
 }
 
-/* Bytes that grow. */
+/* A growing byte buffer. */
 
 typedef struct {
     char *bytes;
@@ -58,7 +58,7 @@ static int put(Buffer *buffer, const void *bytes, size_t size)
 
 static int put_word(Buffer *buffer, const char *word) { return put(buffer, word, strlen(word)); }
 
-/* A reader: the wanted properties and the columns that they go to. */
+/* A reader: the properties to read and the columns to write. */
 
 typedef struct {
     int property, type;
@@ -97,7 +97,7 @@ static int take_columns(Reader *reader, PyObject *columns)
         if (!PyArg_ParseTuple(PyTuple_GetItem(columns, i), "iiy#", &column->property, &column->type, &key, &size))
             return 0;
         if (column->property < 0 || column->property >= reader->properties.count) {
-            PyErr_SetString(PyExc_IndexError, "a column of no property");
+            PyErr_SetString(PyExc_IndexError, "a column without a property");
             return 0;
         }
         column->key_size = (size_t)size, column->key = PyMem_Malloc((size_t)size + 1);
@@ -133,7 +133,7 @@ static PyObject *make_reader(PyObject *Py_UNUSED(module), PyObject *arguments)
     return NULL;
 }
 
-/* Whether it is a moment as `2026-03-30T12:00:00` with `Z` or `.000Z` behind it. */
+/* Whether the text is a timestamp such as `2026-03-30T12:00:00Z` or `2026-03-30T12:00:00.000Z`. */
 static int is_timestamp(Place p, Py_ssize_t size)
 {
     if ((size != 20 && size != 24) || !is_day(p, size) || p[10] != 'T' || p[13] != ':' || p[16] != ':') return 0;
@@ -141,7 +141,7 @@ static int is_timestamp(Place p, Py_ssize_t size)
     return size == 20 || (p[19] == '.' && number_at(p + 20, 3) >= 0);
 }
 
-/* Whether a number in Python would be written with just these characters: no sign or zero too many, no exponent. */
+/* Whether Python would write the number with exactly these characters: no superfluous sign or zero, no exponent. */
 static int is_plain_number(Place p, Py_ssize_t size)
 {
     Place start = p, end = p + size, point;
@@ -158,7 +158,7 @@ static int is_plain_number(Place p, Py_ssize_t size)
     if (p != end || p == point || p - point > 18) return 0;
     if (!is_zero) return 1;
     for (p = point; p < end && *p == '0'; p++) continue;
-    return p == end ? end - point <= 6 : p - point < 6; /* beyond, Decimal writes an exponent */
+    return p == end ? end - point <= 6 : p - point < 6; /* with more zeros Decimal writes an exponent */
 }
 
 static int put_text(Buffer *buffer, const Value *value)
@@ -166,7 +166,7 @@ static int put_text(Buffer *buffer, const Value *value)
     return put(buffer, value->start - 1, (size_t)value->size + 2); /* with its quotes */
 }
 
-/* The text as Python has it; NULL and no error if it holds half a surrogate pair. */
+/* The text as a Python string; NULL without an error if it has a lone surrogate. */
 static PyObject *decoded(const Value *value)
 {
     PyObject *text;
@@ -180,7 +180,7 @@ static PyObject *decoded(const Value *value)
     return text;
 }
 
-/* Write what Python makes of a value; null if nothing, and then its text goes to `invalid`. */
+/* Write the result of the Python converter; if it raises ValueError, write null and keep the text in `invalid`. */
 static Outcome put_converted(Reader *reader, Buffer *buffer, int type, PyObject *argument, const char *name,
                              PyObject **invalid)
 {
@@ -237,7 +237,7 @@ static Outcome put_value(Reader *reader, Buffer *buffer, int type, const Value *
 enum { ID, CREATED_AT, UPDATED_AT, ARCHIVED, ARCHIVED_AT, URL, FIELDS };
 static const char *const field_names[FIELDS] = {"id", "createdAt", "updatedAt", "archived", "archivedAt", "url"};
 
-/* What one call works with; a converter in Python may let another thread call in between. */
+/* The state of one call, not of the reader: a converter in Python may let another thread call `read`. */
 typedef struct {
     Reader *reader;
     Place end;
@@ -316,7 +316,7 @@ static PyObject *text_or_none(const Value *value)
     Py_RETURN_NONE;
 }
 
-/* The text between the quotes that were written from `start` on; None if null was. */
+/* The text between the quotes written from `start` on; None if null was written. */
 static PyObject *written_text(const Buffer *buffer, size_t start)
 {
     if (buffer->bytes[start] != '"') Py_RETURN_NONE;
@@ -337,17 +337,18 @@ static Outcome put_columns(Work *work, PyObject **invalid)
     return DONE;
 }
 
-/* What is extras of an object beside its JSON. */
+/* Values of an object that are returned beside its JSON. */
 typedef struct {
     PyObject *created, *updated, *invalid;
 } Extras;
 
-/* Write a moment; its text, or None, goes to `*text`. */
+/* Write a timestamp; set `*text` to its text or None. */
 static Outcome put_timestamp(Work *work, int which, PyObject **text, Extras *extras)
 {
     Buffer *head = &work->head;
     size_t start = head->size;
-    Outcome outcome = put_value(work->reader, head, DATE_TIME, &work->fields[which], field_names[which], &extras->invalid);
+    Outcome outcome =
+        put_value(work->reader, head, DATE_TIME, &work->fields[which], field_names[which], &extras->invalid);
     if (outcome != DONE) return outcome;
     *text = written_text(head, start);
     return *text ? DONE : FAILED;
@@ -363,7 +364,7 @@ static Outcome put_invalid(Work *work, PyObject *invalid)
     return outcome;
 }
 
-/* Write the columns of the object that was read to `body`, and what stands before them to `head`. */
+/* Write the current object's columns to `body`, and the fields before them to `head`. */
 static Outcome put_record(Work *work, Extras *extras)
 {
     Buffer *head = &work->head;
@@ -371,7 +372,7 @@ static Outcome put_record(Work *work, Extras *extras)
     const char *archived = values[ARCHIVED].type == TRUTH ? ",\"archived\":true" : ",\"archived\":false";
     Outcome outcome;
     head->size = work->body.size = 0;
-    if (!work->has_properties) return NOT_PLAIN; /* a record without them is none with all of them empty */
+    if (!work->has_properties) return NOT_PLAIN; /* missing properties are not the same as empty ones */
     if (values[ID].type != STRING || values[ID].escapes != PLAIN || values[ARCHIVED].type == STRING) return NOT_PLAIN;
     if (values[ARCHIVED_AT].type == TRUTH || values[ARCHIVED_AT].type == FALSEHOOD) return NOT_PLAIN;
     if (!put_word(head, "{\"id\":") || !put_text(head, &values[ID])) return FAILED;
@@ -401,7 +402,7 @@ static PyObject *json_of(const Work *work)
     return json;
 }
 
-/* Write the object that was read; the tuple of it that `read` promises goes to `*made`. */
+/* Write the current object; set `*made` to the tuple that `read` returns for it. */
 static Outcome write_object(Work *work, PyObject **made)
 {
     Extras extras = {0};
@@ -424,7 +425,7 @@ static Outcome write_object(Work *work, PyObject **made)
     return outcome;
 }
 
-/* Read the list of objects at p; what follows it in `*p`. */
+/* Read the list of objects at `*p`, and move `*p` behind it. */
 static Outcome read_objects(Work *work, Place *p, PyObject *objects)
 {
     if (**p != '[') return NOT_PLAIN;

@@ -1,4 +1,4 @@
-"""Replies with objects to the JSON of records, in C; `written` is what calls it."""
+"""Replies with objects to the JSON of records, in C; called by `compiled_records`."""
 
 from collections.abc import Callable
 

@@ -1,9 +1,9 @@
-"""Records that are JSON as soon as their reply is read: the fast way from HubSpot to RECORD lines.
+"""The fast path from HubSpot's reply to RECORD lines, in C.
 
-`_pages`, in C, reads a reply and writes each object's record, to the byte what `records` and the encoder would make
-of it. A value that is not plain is converted here; a
-reply that is not plain, and every reply where `_pages` was not compiled, takes the other way. Nobody else needs to
-know: only what is asked of a record besides its JSON is at hand.
+`_pages` parses a reply and writes each object's record as JSON, byte for byte what `full_records` and the encoder
+produce. It calls back into Python for values that are not plain. Replies that are not plain, and all replies if
+`_pages` was not compiled, take the slow path. A record on the fast path offers only its JSON and the few fields of
+`WrittenRecord`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from tap_hubspot_dw.records.schemas import Column
 
 try:
     from tap_hubspot_dw.records import _pages
-except ImportError:  # there was no compiler when the tap was installed
+except ImportError:  # no compiler when the tap was installed
     _pages = None  # type: ignore[assignment]
 
 IS_COMPILED = _pages is not None
-_TEXT, _INVALID = 0, 5  # as `_pages` numbers kinds of columns; the others are these
+_TEXT, _INVALID = 0, 5  # the numbers of column types in `_pages`; the others are in the next line
 _COLUMN_TYPES: dict[Converter, int] = {to_number: 1, to_boolean: 2, to_date: 3, to_date_time: 4}
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
 class WrittenRecord(msgspec.Struct):
-    """A full record as JSON, and what else is asked of it."""
+    """A full record as JSON, and the fields of it that other code needs."""
 
     id: str
     created_at: str | None
@@ -43,12 +43,12 @@ class WrittenRecord(msgspec.Struct):
     json: msgspec.Raw
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the record as Singer has it."""
+        """Return the record as a dictionary."""
         return _decoder.decode(self.json)
 
 
 def written_record(record: dict[str, Any]) -> WrittenRecord:
-    """Return a full record as it is written."""
+    """Return a full record in its written form."""
     return WrittenRecord(
         id=record["id"],
         created_at=record["created_at"],
@@ -60,10 +60,10 @@ def written_record(record: dict[str, Any]) -> WrittenRecord:
 
 
 def writer(names: Sequence[str], columns: Sequence[Column], merged: int) -> Callable[[bytes], Reply | None] | None:
-    """Return what gives a reply whose objects' `properties` are written records; None for one that is not plain.
+    """Return a function that decodes a reply to written records, or None if there is no compiled code for it.
 
-    `names` are the wanted properties, `merged` the number of the one that names merged objects. None if there is no
-    such writer.
+    In its result, each object's `properties` is a `WrittenRecord`; it returns None for a reply that is not plain.
+    `names` are the properties to read, `merged` the index of the property that names merged objects.
     """
     keys = [_encoder.encode(name) for name in [*names, *(column.name for column in columns)]]
     if not IS_COMPILED or any(b"\\" in key for key in keys):
@@ -95,10 +95,10 @@ def _encoded(convert: Callable[[str], object], text: str) -> bytes:
 
 
 def _written(reader: Any, content: bytes) -> Reply | None:
-    found = _pages.read(reader, content)
-    if found is None:
+    page = _pages.read(reader, content)
+    if page is None:
         return None
-    objects, first, last = found
+    objects, first, last = page
     reply = shapes.envelope(content[:first] + b"[]" + content[last:])
     reply["results"] = [
         {

@@ -1,7 +1,7 @@
-"""HubSpot's property values, which are all text, as JSON values.
+"""Converting HubSpot's property values, which are all text, to JSON values.
 
-A converter takes non-empty text and returns a JSON value, or raises ValueError: then the record gets null and the
-text goes to `invalid_properties`, so that nothing is lost and nothing dies.
+A converter takes non-empty text and returns a JSON value. If it raises ValueError, the record gets null and the text
+goes to `invalid_properties`, so no value is lost and the run continues.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tap_hubspot_dw.timestamps import format_timestamp, parse_timestamp
 
 Converter = Callable[[str], object]
 
-_MOST_TEXTS = 20_000  # texts of a type: a few megabytes
+_MOST_TEXTS = 20_000  # per type: a few megabytes
 
-# Each converter tries first what nearly every value looks like: it runs for every value of every record.
+# A converter runs for every value of every record, so it first tries the form that nearly all values have.
 _PLAIN_NUMBER = re.compile(r"-?\d{1,18}\.\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d{1,1000}(\.\d{0,1000})?|\.\d{1,1000})([eE][+-]?\d{1,3})?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
@@ -28,9 +28,9 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class Memo(dict[str | None, Any]):
-    """A converter by subscript, which remembers: texts of a CRM repeat, in a column and from one to the other.
+    """A converter, called by subscript, that caches results: texts in a CRM repeat within and across columns.
 
-    No text (None, or `""`, which is how HubSpot writes a cleared value) gives None. Safe to use from threads.
+    None and `""`, which is how HubSpot writes a cleared value, give None. Thread-safe.
     """
 
     def __init__(self, convert: Converter) -> None:
@@ -38,10 +38,10 @@ class Memo(dict[str | None, Any]):
         self._convert = convert
 
     def __missing__(self, text: str | None) -> object:
-        """Convert a text that is not known.
+        """Convert a text that is not in the cache.
 
         Raises:
-            ValueError: it does not convert.
+            ValueError: the text has no such value.
         """
         value = self._convert(text) if text else None
         if len(self) >= _MOST_TEXTS:
@@ -53,7 +53,7 @@ class Memo(dict[str | None, Any]):
 def to_number(text: str) -> int | Decimal:
     """Return the exact number: an int of at most 18 digits, else a Decimal with the digits as written.
 
-    Except for what HubSpot has calculated: see `_shortest`.
+    Numbers that HubSpot has calculated are an exception: see `_shortest`.
     """
     if len(text) <= 18 and text.isascii() and text.isdigit():
         return int(text)
@@ -68,11 +68,12 @@ def to_number(text: str) -> int | Decimal:
 
 
 def _shortest(number: Decimal) -> Decimal:
-    """Return a double's shortest decimal where HubSpot wrote all of its digits, or computed with them (observed).
+    """Return the shortest decimal of a double if HubSpot wrote out or computed with its binary value (observed).
 
-    A probability of 0.2 comes as 0.200000000000000011102230246251565404236316680908203125, and a million times as much
-    with as many digits. What is exactly a double, with more than 18 digits after the point, was one: nobody writes
-    its digits by hand. So was what has more than 30. Anything else stays as it is written.
+    HubSpot writes a probability of 0.2 as 0.200000000000000011102230246251565404236316680908203125, and a million
+    times that value with just as many digits. A number with more than 18 decimal places that equals a double exactly
+    was a double: nobody types such digits. The same holds for any number with more than 30 decimal places. All other
+    numbers stay as written.
     """
     sign, digits, exponent = number.as_tuple()
     if not isinstance(exponent, int) or exponent >= -_PLACES:
@@ -88,7 +89,7 @@ def _shortest(number: Decimal) -> Decimal:
 
 
 def to_boolean(text: str) -> bool:
-    """Return the truth of `true` and `false`, in any case."""
+    """Return the boolean for `true` or `false`, ignoring case."""
     try:
         return _BOOLEANS[text]
     except KeyError:
@@ -99,7 +100,7 @@ def to_boolean(text: str) -> bool:
 
 
 def to_date(text: str) -> str:
-    """Return the day as `2026-11-30`, from ISO text or from milliseconds at midnight UTC."""
+    """Return the date as `2026-11-30`, from ISO text or from milliseconds at midnight UTC."""
     if len(text) == 10 and text[4] == text[7] == "-":
         date.fromisoformat(text)
         return text

@@ -1,7 +1,7 @@
-"""From a HubSpot object to a Singer record: the tap's one translation of data.
+"""Converting HubSpot objects to Singer records: the only place where the tap changes the form of data.
 
-A full record carries every selected column. A *delete record* carries the key, `_sdc_deleted_at` and what is known
-of the deletion, and nothing else, so that a target can mark the row and leave its last values alone.
+A full record has every selected column. A *delete record* has only the key, `_sdc_deleted_at` and the facts about
+the deletion, so that a target can mark the row and keep its last values.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tap_hubspot_dw.records.schemas import Column, are_plain
 
 Record = dict[str, Any]
 
-_NO_TIMESTAMP = "1970-01-01T00:00:00.000Z"  # HubSpot's moments are there always; without the mark a row would be live
+_NO_TIMESTAMP = "1970-01-01T00:00:00.000Z"  # HubSpot always sends one; without a timestamp the row would stay live
 
 
 class FullRecord(msgspec.Struct):
-    """A full record: the tap's own columns; those of properties follow in a class of each `RecordMaker`'s own.
+    """A full record: the tap's own columns. Each `RecordMaker` makes a subclass that adds the columns of properties.
 
-    With dictionaries of hundreds of columns a record takes half as many instructions more, decoding included.
+    Dictionaries with hundreds of columns would cost 50 % more instructions per record, decoding included.
     """
 
     id: str
@@ -39,15 +39,15 @@ class FullRecord(msgspec.Struct):
     _sdc_deleted_at: None
 
     def as_dict(self) -> Record:
-        """Return the record as Singer has it, which is also what it is encoded as."""
+        """Return the record as a dictionary, with the names and order of its JSON."""
         return dict(zip(self.__struct_encode_fields__, astuple(self), strict=True))
 
 
 class RecordMaker:
-    """Makes full records with the given columns; this is the work that every record costs. Safe to use from threads."""
+    """Makes full records with the given columns: the slow path, in Python. Thread-safe."""
 
     def __init__(self, columns: Sequence[Column], decoder: PageDecoder, *, all_in: str | None = None) -> None:
-        """Take the columns, the properties that objects come with, and a column for all of these as texts, if any."""
+        """Take the columns, the decoder of the objects, and a column name for all properties as texts, if wanted."""
         self._names = decoder.names
         self._all_in = all_in
         converters = {column.convert for column in columns if column.convert} | {to_date_time}
@@ -61,17 +61,17 @@ class RecordMaker:
         self._record = _struct_of(names) if are_plain(names) else _writer_of(names)
 
     def __call__(self, objects: Sequence[Mapping[str, Any]]) -> Sequence[FullRecord | WrittenRecord]:
-        """Return the full records of live objects, such as a page has.
+        """Return the full records of a page of live objects.
 
-        `""` is how HubSpot writes a cleared value (observed): null for everything but text. A value that does not
-        convert is null, and its text stands in `invalid_properties` under HubSpot's property name.
+        HubSpot writes a cleared value as `""` (observed), which becomes null in all columns but text. A value that
+        does not convert becomes null; its text is in `invalid_properties` under HubSpot's property name.
         """
-        properties = [each["properties"] for each in objects]
-        if not properties or isinstance(properties[0], WrittenRecord):  # a reply has all of one kind
+        properties = [hubspot_object["properties"] for hubspot_object in objects]
+        if not properties or isinstance(properties[0], WrittenRecord):  # all objects of a reply take the same path
             return properties
         invalid: list[dict[str, str]] = [{} for _ in objects]
         created, updated = (
-            _converted([_text(each.get(name)) for each in objects], self._timestamps, name, invalid)
+            _converted([_text(row.get(name)) for row in objects], self._timestamps, name, invalid)
             for name in ("createdAt", "updatedAt")
         )
         texts = list(zip(*properties, strict=True))
@@ -80,19 +80,19 @@ class RecordMaker:
             for place, memo in self._columns
         ]
         if self._all_in:
-            columns.append([dict(zip(self._names, each, strict=True)) for each in properties])
+            columns.append([dict(zip(self._names, values, strict=True)) for values in properties])
         nothing = [None] * len(objects)
         return list(
             map(
                 self._record,
-                [str(each["id"]) for each in objects],
+                [str(row["id"]) for row in objects],
                 created,
                 updated,
-                [bool(each.get("archived", False)) for each in objects],
+                [bool(row.get("archived", False)) for row in objects],
                 nothing,
                 nothing,
-                [each.get("url") for each in objects],
-                [each or None for each in invalid],
+                [row.get("url") for row in objects],
+                [kept or None for kept in invalid],
                 nothing,
                 *columns,
             )
@@ -100,8 +100,8 @@ class RecordMaker:
 
 
 def _struct_of(names: Sequence[str]) -> Any:
-    """Return the class of full records with these columns."""
-    fields = [f"p{number}" for number in range(len(names))]  # a column's name need not be one in Python
+    """Return a class of full records with these columns."""
+    fields = [f"p{number}" for number in range(len(names))]  # a column's name need not be a Python identifier
     return msgspec.defstruct(
         "FullRecord",
         [(field, Any) for field in fields],
@@ -112,7 +112,7 @@ def _struct_of(names: Sequence[str]) -> Any:
 
 
 def _writer_of(names: Sequence[str]) -> Callable[..., WrittenRecord]:
-    """Return what makes a record of the same values where a struct cannot have fields of these names."""
+    """Return a function that makes a record of the same values, for names that a struct's fields cannot have."""
     fields = (*FullRecord.__struct_fields__, *names)
     return lambda *values: written_record(dict(zip(fields, values, strict=True)))
 
@@ -120,7 +120,7 @@ def _writer_of(names: Sequence[str]) -> Callable[..., WrittenRecord]:
 def _converted(
     texts: Sequence[str | None], memo: Memo, name: str, invalid: Sequence[dict[str, str]]
 ) -> Sequence[object]:
-    """Return a column's values; what does not convert goes to `invalid`, which has one dictionary for each row."""
+    """Return a column's values; texts that do not convert go to `invalid`, which has a dictionary per row."""
     try:
         return [None if text is None else memo[text] for text in texts]
     except ValueError:
@@ -140,7 +140,7 @@ def _text(value: object) -> str | None:
 
 
 def archived_records(hubspot_object: Mapping[str, Any], merged_ids: Iterable[str]) -> Iterator[Record]:
-    """Yield the delete record of an object from the archived list, and those of what was merged into it before."""
+    """Yield the delete records of an archived object and of the objects merged into it before."""
     archived_at = to_date_time(hubspot_object.get("archivedAt") or hubspot_object["updatedAt"])
     id_ = str(hubspot_object["id"])
     yield {"id": id_, "archived": True, "archived_at": archived_at, "_sdc_deleted_at": archived_at}
@@ -148,11 +148,11 @@ def archived_records(hubspot_object: Mapping[str, Any], merged_ids: Iterable[str
 
 
 def merged_records(survivor_id: str, merged_ids: Iterable[str], timestamp: str | None) -> Iterator[Record]:
-    """Yield a delete record for every object that was merged into the one with this id.
+    """Yield a delete record for every object that was merged into the survivor.
 
-    HubSpot does not say when each was merged; the moment is that of the survivor's last change.
+    HubSpot does not say when they were merged; `timestamp` is that of the survivor's last change.
     """
     for merged_id in merged_ids:
-        if merged_id == survivor_id:  # as older merges left it, in which the winner kept its id
+        if merged_id == survivor_id:  # in older merges the winner kept its id and is listed too
             continue
         yield {"id": merged_id, "merged_into_id": survivor_id, "_sdc_deleted_at": timestamp or _NO_TIMESTAMP}

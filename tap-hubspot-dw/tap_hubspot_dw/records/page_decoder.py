@@ -1,7 +1,7 @@
-"""The properties that a stream asks for, and how replies with objects are decoded for it.
+"""The properties that a stream reads, and the decoding of replies with objects.
 
-A reply is decoded straight into the texts of the wanted properties, in their order: with hundreds of properties
-that is half the work of decoding it as it stands, and picking the values from dictionaries is spared too.
+A reply is decoded directly into the texts of the wanted properties, in their order. With hundreds of properties that
+is half the work of decoding it to dictionaries, before the values are picked from them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MERGED_IDS = "hs_merged_object_ids"
 
 
 class PageDecoder:
-    """The names of properties, sorted; `decode` gives each object's `properties` as a tuple of their texts."""
+    """Decodes replies for sorted property names; each object's `properties` becomes a tuple of their texts."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(sorted({*names, "hs_object_id", MERGED_IDS}))
@@ -34,14 +34,14 @@ class PageDecoder:
         self._written: Callable[[bytes], Reply | None] | None = None
 
     def write(self, columns: Sequence[Column]) -> None:
-        """Let `decode` give written records of these columns instead, where it can."""
+        """Make `decode` return written records of these columns instead, where the fast path can."""
         self._written = writer(self.names, columns, self._merged)
 
     def decode(self, content: bytes) -> Reply:
-        """Return a reply; a value that is no text, which HubSpot promises it is, becomes its JSON text.
+        """Return a reply; a value that is not text, contrary to HubSpot's promise, becomes its JSON text.
 
         Raises:
-            UnreadableReplyError: it is not JSON, or of another shape.
+            UnreadableReplyError: the reply is not JSON, or has another shape.
         """
         if self._written and (written := self._written(content)) is not None:
             return written
@@ -51,31 +51,31 @@ class PageDecoder:
                 reply = self._decoder.decode(content)
         if reply is None:
             reply = shapes.objects(content)
-            for each in reply["results"]:
-                each["properties"] = self._texts(each["properties"])
+            for result in reply["results"]:
+                result["properties"] = self._texts(result["properties"])
         else:
-            for each in reply["results"]:
-                each["properties"] = astuple(each["properties"])
+            for result in reply["results"]:
+                result["properties"] = astuple(result["properties"])
         shapes.check_objects(reply["results"])
         return reply
 
     def merged_ids(self, values: tuple[str | None, ...] | WrittenRecord) -> list[str]:
-        """Return the ids of the objects that were merged into the one with these values, each once.
+        """Return the distinct ids of the objects that were merged into the one with these values.
 
-        What is no id of HubSpot's, which are numbers, names nobody.
+        Texts that are not ids of HubSpot's, which are numbers, are ignored.
         """
         text = values.merged if isinstance(values, WrittenRecord) else values[self._merged]
         if not text:
             return []
-        return list(dict.fromkeys(each for each in map(str.strip, text.split(";")) if _ID.fullmatch(each)))
+        return list(dict.fromkeys(id_ for id_ in map(str.strip, text.split(";")) if _ID.fullmatch(id_)))
 
     def _texts(self, properties: Mapping[str, Any]) -> tuple[str | None, ...]:
-        found = map(properties.get, self.names)
-        return tuple(each if each is None or isinstance(each, str) else json.dumps(each) for each in found)
+        values = map(properties.get, self.names)
+        return tuple(value if value is None or isinstance(value, str) else json.dumps(value) for value in values)
 
 
 def _decoder_of(names: Sequence[str]) -> msgspec.json.Decoder[Any]:
-    fields = [f"p{number}" for number in range(len(names))]  # a property's name need not be one in Python
+    fields = [f"p{number}" for number in range(len(names))]  # a property's name need not be a Python identifier
     values = msgspec.defstruct(
         "Properties",
         [(field, str | None, None) for field in fields],
@@ -86,15 +86,15 @@ def _decoder_of(names: Sequence[str]) -> msgspec.json.Decoder[Any]:
 
 
 _list_type: Any = list
-_typed_dict: Any = TypedDict  # made at run time: no type checker knows what a portal's properties are called
+_typed_dict: Any = TypedDict  # made at run time: no type checker knows a portal's properties
 
 
 def _reply_of(values: type) -> Any:
-    """Return the type of a reply: what the tap reads of it, the properties in `values`."""
+    """Return the type of a reply with the fields that the tap reads; `values` is the type of the properties."""
     fields = dict.fromkeys(("createdAt", "updatedAt", "archivedAt"), NotRequired[Any])
     fields |= {"archived": NotRequired[bool | None], "url": NotRequired[str | None]}
-    each: Any = _typed_dict("each", {"id": str, **fields, "properties": values})
-    return _typed_dict("reply", {**shapes.AROUND, "results": _list_type[each]})
+    result: Any = _typed_dict("result", {"id": str, **fields, "properties": values})
+    return _typed_dict("reply", {**shapes.AROUND, "results": _list_type[result]})
 
 
 IDS_ONLY = PageDecoder([])

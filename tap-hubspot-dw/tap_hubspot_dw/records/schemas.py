@@ -1,8 +1,8 @@
-"""From HubSpot's property definitions to a stream's JSON schema, and from that schema to converters.
+"""From HubSpot's property definitions to a stream's JSON schema, and from the schema to converters.
 
-A record is flat: the tap's own columns, then every HubSpot property under its own name. A property that has the
-name of one of our columns is prefixed with `property_`, and so is one that already looks so prefixed: the way back
-from column to property is always unique.
+A record is flat: the tap's own columns, then every HubSpot property under its own name. A property with the name of
+one of our columns gets the prefix `property_`, and so does one whose name already looks so prefixed. Thus a column
+name always identifies one property.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ DATE_TIME: JSONSchema = {"type": ["string", "null"], "format": "date-time"}
 OBJECT: JSONSchema = {"type": ["object", "null"]}
 ARRAY: JSONSchema = {"type": ["array", "null"]}
 
-# What msgspec takes for the name of a field; JSON has to escape the others, and they are read the slow way.
+# Names that msgspec accepts for a field; JSON has to escape all others, and they take the slow path.
 _PLAIN_NAME = re.compile(r'[^\x00-\x1f"\\]*')
 
-# HubSpot's property types (documented and observed). What is not here, and what HubSpot adds later, is text.
+# HubSpot's property types (documented and observed). All others, and those that HubSpot adds later, are text.
 _BY_PROPERTY_TYPE = {"number": NUMBER, "bool": BOOLEAN, "date": DATE, "datetime": DATE_TIME}
-_TEXT_PROPERTIES = {"hs_object_id"}  # typed number by HubSpot; an identifier for everyone else
+_TEXT_PROPERTIES = {"hs_object_id"}  # a number to HubSpot, but an identifier
 
 OBJECT_COLUMNS: dict[str, JSONSchema] = {
     "id": KEY | {"description": "HubSpot's record ID."},
@@ -50,7 +50,7 @@ _PREFIX = "property_"
 
 @dataclass(frozen=True)
 class Column:
-    """One property of a record: HubSpot's name, ours, and what turns its text into a value (None: stays text)."""
+    """One property of a record: HubSpot's name, ours, and the converter of its text (None: stays text)."""
 
     property_name: str
     name: str
@@ -60,7 +60,7 @@ class Column:
 def object_schema(properties: Iterable[Mapping[str, Any]]) -> JSONSchema:
     """Return the JSON schema of a stream of objects with the given HubSpot property definitions."""
     columns: dict[str, JSONSchema] = dict(OBJECT_COLUMNS)
-    for definition in sorted(properties, key=lambda each: str(each["name"])):
+    for definition in sorted(properties, key=lambda definition: str(definition["name"])):
         name = str(definition["name"])
         column_schema = TEXT if name in _TEXT_PROPERTIES else _BY_PROPERTY_TYPE.get(str(definition.get("type")), TEXT)
         texts = {"title": definition.get("label"), "description": definition.get("description")}
@@ -72,7 +72,7 @@ def object_schema(properties: Iterable[Mapping[str, Any]]) -> JSONSchema:
 
 
 def json_schema_of_all() -> JSONSchema:
-    """Return the JSON schema of a stream of objects whose properties are one JSON column."""
+    """Return the JSON schema of a stream of objects with all properties in one JSON column."""
     return {"type": "object", "properties": {**OBJECT_COLUMNS, ALL_PROPERTIES: OBJECT}}
 
 
@@ -82,7 +82,7 @@ def column_name(property_name: str) -> str:
 
 
 def are_plain(names: Iterable[str]) -> bool:
-    """Whether structs can have fields of these names in JSON."""
+    """Return whether msgspec accepts all these names for fields."""
     return all(map(_PLAIN_NAME.fullmatch, names))
 
 
@@ -93,7 +93,7 @@ def property_name(column: str) -> str:
 
 
 def columns(schema: JSONSchema, selected: Iterable[str]) -> list[Column]:
-    """Return the columns that hold HubSpot properties, of those `selected`, in the schema's order."""
+    """Return the `selected` columns that hold HubSpot properties, in the schema's order."""
     chosen = set(selected)
     return [
         Column(property_name(name), name, _converter(column_schema))

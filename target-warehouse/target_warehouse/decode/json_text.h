@@ -1,16 +1,16 @@
-/* Texts, numbers and names in JSON, found where they are: what the package's C reads with.
+/* Reading JSON in place: texts, numbers and names.
 
-   This file is the same in tap-hubspot-dw and in target-warehouse, which know nothing of one another; a test holds them
-   to it. All input is followed by a NUL, which is no character of JSON: reading stops there at the latest. NULL stands
-   for "not as JSON has it". */
+   tap-hubspot-dw and target-warehouse do not depend on each other, so each has a copy of this file; a test keeps the
+   copies identical. All input ends with a NUL, which is not a character of JSON, so reading stops there at the latest.
+   Functions return NULL for text that is not valid JSON. */
 
 #include <stdint.h>
 #include <string.h>
 
 typedef const unsigned char *Place;
 
-enum { MISSING, NOTHING, STRING, TRUTH, FALSEHOOD }; /* what a value was found to be */
-enum { PLAIN, ESCAPED, RARELY_ESCAPED };              /* the last: by escapes that no encoder has to use */
+enum { MISSING, NOTHING, STRING, TRUTH, FALSEHOOD }; /* the type of a value */
+enum { PLAIN, ESCAPED, RARELY_ESCAPED };             /* the last: with escapes that no encoder has to use */
 
 #define MOST_NESTED 100
 #define WORD 8
@@ -30,7 +30,7 @@ static Place after_space(Place p)
 static int is_between(unsigned char c, unsigned char first, unsigned char last) { return c >= first && c <= last; }
 static int is_digit(unsigned char c) { return is_between(c, '0', '9'); }
 
-/* What follows the UTF-8 sequence at p, which begins with a byte of 0x80 or more; NULL if it is none. */
+/* Return what follows the UTF-8 sequence at p, which begins with a byte of 0x80 or more; NULL if it is invalid. */
 static Place after_sequence(Place p)
 {
     unsigned char first = p[0], least = 0x80, most = 0xBF;
@@ -50,7 +50,7 @@ static Place after_sequence(Place p)
     return p;
 }
 
-/* Skip what is neither quote, backslash, control character nor beyond ASCII, eight bytes at a time. */
+/* Skip ASCII characters other than quotes, backslashes and control characters, eight bytes at a time. */
 static Place after_plain(Place p, Place end)
 {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -67,7 +67,7 @@ static Place after_plain(Place p, Place end)
     return p;
 }
 
-/* The number of four hexadecimal digits, -1 if they are not there. */
+/* The value of four hexadecimal digits; -1 if there are not four. */
 static int hexadecimal(Place p)
 {
     int number = 0;
@@ -80,8 +80,8 @@ static int hexadecimal(Place p)
     return number;
 }
 
-/* Read the text whose opening quote is at p; what follows it, NULL if it is not as JSON has it. Half a surrogate pair
-   is found where the text is decoded. */
+/* Read the text whose opening quote is at p; return what follows it, NULL if it is not valid JSON. Lone surrogates are
+   detected when the text is decoded. */
 static Place after_text(Place p, Place end, Value *value)
 {
     value->start = ++p, value->type = STRING, value->escapes = PLAIN;
@@ -133,7 +133,7 @@ static Place after_number(Place p)
     return p;
 }
 
-/* Skip any value; what follows it, NULL if it is not as JSON has it, or nested too deeply to be looked at. */
+/* Skip any value; return what follows it, NULL if it is not valid JSON or nested deeper than MOST_NESTED. */
 static Place after_value(Place p, Place end, int nested)
 {
     Value text;
@@ -166,8 +166,8 @@ static Place after_value(Place p, Place end, int nested)
     }
 }
 
-/* Write the text as it is without escapes, which takes no more room than with them; its size, -1 if it holds half a
-   surrogate pair. */
+/* Write the text without escapes, which takes no more room than with them; return its size, -1 if it has a lone
+   surrogate. */
 static Py_ssize_t unescape(const Value *value, char *out)
 {
     static const char letters[] = "bfnrt", controls[] = "\b\f\n\r\t";
@@ -189,7 +189,7 @@ static Py_ssize_t unescape(const Value *value, char *out)
         }
         code = (uint32_t)hexadecimal(p + 2);
         p += 6;
-        if (code >= 0xD800 && code <= 0xDFFF) { /* the first half of a pair: the second has to follow */
+        if (code >= 0xD800 && code <= 0xDFFF) { /* the first half of a surrogate pair; the second must follow */
             uint32_t low = end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? (uint32_t)hexadecimal(p + 2) : 0;
             if (code > 0xDBFF || low < 0xDC00 || low > 0xDFFF) return -1;
             code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
@@ -202,12 +202,12 @@ static Py_ssize_t unescape(const Value *value, char *out)
     return out - start;
 }
 
-/* Names, and the number of each. */
+/* A table from names to their numbers. */
 
 typedef struct {
     char *text;
     Py_ssize_t size;
-    int next; /* which one followed it the last time: a guess */
+    int next; /* the name that followed it last time: a guess */
 } Name;
 
 typedef struct {
@@ -229,7 +229,7 @@ static int is_named(const Name *name, const Value *text)
     return name->size == text->size && !memcmp(name->text, text->start, (size_t)text->size);
 }
 
-/* The number of a name, -1 if there is no such. `after` is that of the one before it, or -1. */
+/* The number of a name; -1 if it is not in the table. `after` is the number of the preceding name, or -1. */
 static int number_of(Names *names, int after, const Value *text)
 {
     int guess = after < 0 ? 0 : names->items[after].next;
@@ -251,7 +251,7 @@ static void free_names(Names *names)
     PyMem_Free(names->table);
 }
 
-/* Take the names of a tuple of bytes, at least one; 0 and a Python error if that fails. */
+/* Fill the table from a tuple of bytes, at least one; return 0 and set a Python error if that fails. */
 static int take_names(Names *names, PyObject *tuple)
 {
     uint32_t room = 16, at;
@@ -286,7 +286,7 @@ static int take_names(Names *names, PyObject *tuple)
     return 1;
 }
 
-/* Numbers in dates. */
+/* Numbers and days in dates. */
 
 static int number_at(Place p, int digits)
 {
