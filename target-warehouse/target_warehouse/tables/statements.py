@@ -104,10 +104,13 @@ def count_newly_deleted(table: str, stage: str, keys: Iterable[str], values: Map
 def count_same(
     table: str, stage: str, keys: Iterable[str], values: Mapping[str, str], compared: Iterable[tuple[str, str]]
 ) -> str:
-    """How many rows of the batch the table has already as they are; `compared` are expressions over `t` and `s`."""
-    same = "".join(f" AND {left} IS NOT DISTINCT FROM {right}" for left, right in compared)
-    there = f"SELECT 1 FROM {table} AS t WHERE {matches(keys, values)}{same}"  # noqa: S608 - quoted
-    return f"SELECT count(*) FROM {stage} AS s WHERE EXISTS ({there})"  # noqa: S608 - quoted
+    """Count the rows of the batch that the table already has as they are; `compared` are expressions over `t` and `s`.
+
+    The comparison is a filter of the count: as a condition of the join, 3,000 columns took DuckDB's optimizer ten
+    times as long (measured, 2.0.0).
+    """
+    same = " AND ".join(f"{left} IS NOT DISTINCT FROM {right}" for left, right in compared) or "true"
+    return f"SELECT count(*) FILTER (WHERE {same}) FROM {stage} AS s JOIN {table} AS t ON {matches(keys, values)}"  # noqa: S608 - quoted
 
 
 def delete_all(table: str) -> str:
