@@ -1,6 +1,6 @@
-"""Which warehouse the settings name: the URL `warehouse`, or target-postgres' own settings.
+"""The warehouse that the settings name: by the URL in `warehouse`, or by the settings of target-postgres.
 
-It takes the whole configuration, with the defaults filled in. Pure: standard library only.
+The functions take the whole configuration, with the defaults filled in. Pure: standard library only.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 DEFAULT_WAREHOUSE = "duckdb:///warehouse/crm.duckdb"
 POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
-#: What DuckDB, and this target, call databases beside the file.
+#: Names that DuckDB, and this target, give to databases other than the file.
 _DATABASES = ("temp", "system", "memory", "target_warehouse_file")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 def destination(full: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] | None]:
-    """The DuckDB file's path, or the configuration that target-postgres' connector takes.
+    """The path of the DuckDB file, or the configuration for target-postgres' connector; the other is None.
 
     Raises:
-        SettingsError: the settings name no warehouse, or one of them that it needs is missing.
+        SettingsError: the settings name no warehouse, or a setting that the warehouse needs is missing.
     """
     has_postgres_settings = bool(full["host"] or full["sqlalchemy_url"])
     warehouse = full["warehouse"].strip()
@@ -44,13 +44,13 @@ def destination(full: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] 
 
 
 def check_file_name(path: str | None, schema: str | None) -> None:
-    """Check that a schema of a DuckDB file cannot be taken for the file itself, or for one of DuckDB's own.
+    """Check that the name of a schema differs from the name of its DuckDB file and of DuckDB's own databases.
 
-    DuckDB calls an open file by its name up to the first dot, and takes `hubspot.contacts` for two things if there is
-    a schema of that name (observed, 2.0.0): no query of a user would find the tables.
+    DuckDB names an open file by the part of its file name before the first dot. If a schema has the same name,
+    `hubspot.contacts` is ambiguous (observed, 2.0.0), and users' queries do not find the tables.
 
     Raises:
-        SettingsError: it could be.
+        SettingsError: the names are the same.
     """
     if path is None or not schema:
         return
@@ -58,15 +58,15 @@ def check_file_name(path: str | None, schema: str | None) -> None:
     catalog += "_db" if catalog in ("main", *_DATABASES) else ""
     if schema.lower() == catalog:
         msg = (
-            f"The DuckDB file {path} and its schema {schema} have one name, so that DuckDB takes {schema}.table for "
-            "two things and finds no table: rename the file and say so in the setting warehouse, or change the setting "
-            "default_target_schema or views_schema, or the stream's name, if the schema is its first part."
+            f"The DuckDB file {path} and its schema {schema} have the same name, which makes {schema}.table ambiguous "
+            "in DuckDB: rename the file and change the setting warehouse, or change the setting default_target_schema "
+            "or views_schema, or the stream's name, if the schema is its first part."
         )
         raise SettingsError(msg)
     if schema.lower() in _DATABASES:
         msg = (
-            f"A schema of a DuckDB file cannot be called {schema}, as a database of DuckDB's own is: change the "
-            "setting default_target_schema or views_schema, or the stream's name, if the schema is its first part."
+            f"A schema of a DuckDB file cannot be called {schema}, because DuckDB has a database of that name: change "
+            "the setting default_target_schema or views_schema, or the stream's name, if the schema is its first part."
         )
         raise SettingsError(msg)
 
@@ -75,7 +75,7 @@ def _postgres(full: Mapping[str, Any]) -> Mapping[str, Any]:
     by_parts = not (full["warehouse"] or full["sqlalchemy_url"])
     missing = [name for name in ("user", "password", "database") if by_parts and not full[name]]
     if missing:
-        msg = f"PostgreSQL needs the setting {' and '.join(missing)} beside host."
+        msg = f"PostgreSQL needs the setting {' and '.join(missing)} in addition to host."
         raise SettingsError(msg)
     if full["ssl_enable"] and full["ssl_mode"] not in SSL_MODES:
         msg = f"The setting ssl_mode must be one of {', '.join(SSL_MODES)}."

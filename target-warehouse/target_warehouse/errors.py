@@ -1,8 +1,8 @@
-"""What can go wrong, in the user's words.
+"""The errors of the target and the command `warehouse`, with messages in the user's words.
 
-Every error that a user can meet is a `WarehouseError`: one sentence that says what, where and what to do, and
-never a record's contents or a password. The commands print the sentence; the exit code is 1, of
-`warehouse` 2.
+Every error that a user can meet is a `WarehouseError`. Its message is one sentence that says what happened, where, and
+what to do. It never contains record values or passwords. The commands print the sentence and exit with code 1;
+`warehouse` exits with code 2.
 """
 
 from __future__ import annotations
@@ -13,57 +13,60 @@ _LONGEST = 10_000
 
 
 class WarehouseError(Exception):
-    """An error whose message is one sentence for the user, in one line and without control characters of others."""
+    """An error whose message is one sentence for the user, on one line; control characters are escaped."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(shown(message, _LONGEST))
 
 
 class SettingsError(WarehouseError):
-    """A setting is missing, malformed or contradicts another one: change the configuration."""
+    """A setting is missing, malformed, or contradicts another setting: change the configuration."""
 
 
 class ConnectionFailedError(WarehouseError):
-    """The warehouse cannot be opened: it is away, locked, not writable, or refuses the login."""
+    """The warehouse cannot be opened: it is unreachable, locked, not writable, or refuses the login."""
 
 
 class InputError(WarehouseError):
-    """The input does not follow the Singer format: the tap, or what stands between, is at fault."""
+    """The input does not follow the Singer format: the tap, or a program between tap and target, is at fault."""
 
 
 class NestedTooDeepError(InputError):
-    """A line has more lists and objects inside one another than can be read."""
+    """A line nests lists and objects deeper than the target can read."""
 
 
 class StreamsRefusedError(InputError):
-    """The SCHEMAs of some streams cannot be understood; every other stream is loaded.
+    """The SCHEMA messages of some streams cannot be understood; every other stream is loaded.
 
-    Its cause, if any, is what else is wrong with the run.
+    The cause (`__cause__`), if any, is another error of the run.
     """
 
 
 class LoadError(WarehouseError):
-    """The database refused a batch. Its transaction was rolled back."""
+    """The database refused a batch; its transaction was rolled back."""
 
 
 class RefusedDataError(LoadError):
-    """The database refused a batch for a value in it: without the record to blame the rest can be written."""
+    """The database refused a batch because of a value in it; without that record, the rest can be written.
+
+    `reason` is a few words, without the value.
+    """
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
-        self.reason = reason  # a few words, without the value
+        self.reason = reason
 
 
 class RetryTransactionError(LoadError):
-    """A transaction took for granted what is not so. Nothing of it was kept; done again, it takes the safe way."""
+    """An optimistic transaction failed and was rolled back; a retry takes the safe path."""
 
 
 class RejectedRecordsError(WarehouseError):
-    """Some records could not become rows; they are kept in a table of their own, and everything else is loaded."""
+    """Some records could not be loaded; they are kept in a separate table, and everything else is loaded."""
 
 
 class ReportError(WarehouseError):
-    """There is nothing to report on yet."""
+    """There is no run to report on yet."""
 
 
 class CompareError(WarehouseError):
@@ -71,11 +74,11 @@ class CompareError(WarehouseError):
 
 
 class VerifyError(WarehouseError):
-    """Whether the copy is true cannot be told: HubSpot cannot be read, or there is nothing to look at."""
+    """The copy cannot be checked: HubSpot cannot be read, or there are no rows to compare."""
 
 
 class TerminatedError(BaseException):
-    """SIGTERM or SIGINT arrived; not an `Exception`, so that nothing on the way up takes it for a failure."""
+    """SIGTERM or SIGINT arrived. It is not an `Exception`, so that no handler on the way up treats it as a failure."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -83,8 +86,8 @@ class TerminatedError(BaseException):
 
 
 def user_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message is a sentence for the user and holds nothing of a record: ours and some of the SDK's."""
-    # Imported here: the SDK takes more than half a second, and the command `warehouse` does without it.
+    """The errors whose message is a sentence for the user without record values: ours and some of the SDK's."""
+    # Imported here, because the SDK takes more than half a second and the command `warehouse` does not need it.
     from singer_sdk import exceptions
 
     return (
@@ -98,7 +101,7 @@ def user_errors() -> tuple[type[Exception], ...]:
 
 
 def sentence_of(error: BaseException) -> str:
-    """What to tell a user of any error, on one line; one that may hold something of a record is named by its class."""
+    """The message of an error for the user, on one line; only its class name if it may contain record values."""
     if isinstance(error, TerminatedError):
         return f"stopped by signal {error.exit_code - 128}"
     if isinstance(error, user_errors()):

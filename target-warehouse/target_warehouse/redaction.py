@@ -1,8 +1,8 @@
-"""What the history may tell of a run's configuration: what differs from the defaults, and never a secret.
+"""The part of a run's configuration that the load history may keep: values other than the defaults, and no secret.
 
-A secret setting is left out; the warehouse is told by where it is, as the settings were understood, without user,
-password and parameters. Settings of any form, such as stream maps, and long texts, such as certificates, may hold
-anything: of them it tells only that they are set. What is not a setting is not told at all.
+Secret settings are left out. The warehouse is given by its location, without user, password and parameters. Settings
+of any form, such as stream maps, and long texts, such as certificates, may contain secrets, so they are only marked as
+set. Keys that are not settings are left out.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from target_warehouse.settings import Settings
 
 _IS_SET = "(set)"
-_LONG = 100  # characters; no setting that says something by its text is longer
-#: The SDK's own settings, which `SETTINGS` does not have, and their defaults.
+_LONG = 100  # characters; every setting whose text is worth keeping is shorter
+#: The SDK's own settings, which are not in `SETTINGS`, and their defaults.
 _OF_THE_SDK: dict[str, Any] = {
     "load_method": "append-only",
     "validate_records": True,
@@ -38,24 +38,24 @@ def configuration_of(file: str) -> dict[str, Any]:
     """The configuration in a JSON file.
 
     Raises:
-        SettingsError: it cannot be read, or has no JSON object.
+        SettingsError: the file cannot be read, or is not a JSON object.
     """
     try:
-        found = json.loads(Path(file).read_text(encoding="utf-8"), parse_float=Decimal)
+        config = json.loads(Path(file).read_text(encoding="utf-8"), parse_float=Decimal)
     except OSError as error:
         msg = f"The configuration {file} cannot be read: {error.strerror}."
         raise SettingsError(msg) from error
     except (ValueError, RecursionError) as error:
         msg = f"The configuration {file} is not JSON."
         raise SettingsError(msg) from error
-    if not isinstance(found, dict):
+    if not isinstance(config, dict):
         msg = f'The configuration {file} is not a JSON object: it must look like {{"warehouse": "duckdb:///file.duckdb"}}.'
         raise SettingsError(msg)
-    return found
+    return config
 
 
 def redacted_configuration(config: Mapping[str, Any], settings: Settings) -> str:
-    """The configuration as a JSON object, the settings that have their defaults left out."""
+    """The configuration as a JSON object, without secrets and without settings that have their defaults."""
     shown: dict[str, Any] = {"warehouse": location(settings)}
     for setting in SETTINGS:
         parent, _, child = setting.name.rpartition(".")
@@ -70,10 +70,10 @@ def redacted_configuration(config: Mapping[str, Any], settings: Settings) -> str
 
 
 def location(settings: Settings) -> str:
-    """Where the warehouse is, by a URL without user, password and parameters."""
+    """The location of the warehouse as a URL without user, password and parameters."""
     if settings.postgres is None:
         return f"duckdb:///{(settings.duckdb_path or '').partition('?')[0]}"
-    from sqlalchemy.engine import make_url  # not for DuckDB: a tenth of a second
+    from sqlalchemy.engine import make_url  # takes a tenth of a second, which DuckDB users are spared
 
     config = settings.postgres
     text = config["warehouse"] or config["sqlalchemy_url"]

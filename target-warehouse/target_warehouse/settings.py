@@ -1,9 +1,8 @@
 """Every setting, once: name, type, default, title and description.
 
-`SETTINGS` makes the JSON schema that `--about` prints and the SDK validates; `Settings.from_config` is the only
-reader of the string keys, but for the SDK's own (`load_method`) and target-postgres' connector. The settings of
-meltanolabs-target-postgres are here with their names, their defaults and their meaning, so that its configuration can
-be used unchanged.
+The JSON schema that `--about` prints and the SDK validates is made from `SETTINGS`. Only `Settings.from_config` reads
+the string keys, except for the SDK's own settings (`load_method`) and target-postgres' connector. The settings of
+meltanolabs-target-postgres keep their names, defaults and meaning, so that its configuration works unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ ENVIRONMENT_PREFIX = "TARGET_WAREHOUSE_"
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. `type` is a JSON schema type; nested settings carry a dot (`ssh_tunnel.host`)."""
+    """One setting. `type` is a JSON schema type; the name of a nested setting has a dot (`ssh_tunnel.host`)."""
 
     name: str
     type: str
@@ -35,7 +34,7 @@ class Setting:
     secret: bool = False
 
     def json_schema(self) -> dict[str, Any]:
-        """The setting's own part of the configuration's JSON schema."""
+        """The JSON schema of this setting."""
         schema: dict[str, Any] = {
             "type": [self.type, "null"],
             "title": self.title,
@@ -55,9 +54,9 @@ SETTINGS = (
         "warehouse",
         "string",
         "Warehouse",
-        "Where the tables are: `duckdb:///relative/file.duckdb`, `duckdb:////absolute/file.duckdb` or "
-        "`postgresql://user:password@host:port/database`. When `host` or `sqlalchemy_url` is given and this "
-        "setting is not, the warehouse is that PostgreSQL.",
+        "URL of the warehouse: `duckdb:///relative/file.duckdb`, `duckdb:////absolute/file.duckdb` or "
+        "`postgresql://user:password@host:port/database`. If this setting is not given, but `host` or "
+        "`sqlalchemy_url` is, the target loads into that PostgreSQL database.",
         default=DEFAULT_WAREHOUSE,
         secret=True,
     ),
@@ -65,15 +64,16 @@ SETTINGS = (
         "default_target_schema",
         "string",
         "Schema",
-        "The schema that gets the tables. Empty: a stream called `schema-table` names its own.",
+        "Schema for the tables. If empty, a stream called `schema-table` names its own schema.",
         default="melty",
     ),
     Setting(
         "views_schema",
         "string",
         "Schema of views",
-        "A schema that gets a view of the live rows of every table of `default_target_schema`, without the `_sdc_` "
-        "columns and with the names of owners, pipelines, stages and associated records. Empty: no views.",
+        "Schema for views, one for each table of `default_target_schema`. A view shows the live rows without the "
+        "`_sdc_` columns and adds the names of owners, pipelines, stages and associated records. If empty, no views "
+        "are made.",
     ),
     Setting(
         "hard_delete",
@@ -86,7 +86,7 @@ SETTINGS = (
         "activate_version",
         "boolean",
         "Process ACTIVATE_VERSION",
-        "Whether an ACTIVATE_VERSION message deletes the rows of older versions; needs `add_record_metadata`.",
+        "Delete the rows of older versions when an ACTIVATE_VERSION message arrives. Needs `add_record_metadata`.",
         default=True,
     ),
     Setting(
@@ -101,21 +101,21 @@ SETTINGS = (
         "batch_size_rows",
         "integer",
         "Batch size, rows",
-        "Records of a stream that are committed together at most; a batch is also bounded by 28 MB of input.",
+        "Maximum number of records of a stream in one commit. A batch is also limited to 28 MB of input.",
         default=100_000,
     ),
     Setting(
         "commit_interval_seconds",
         "number",
         "Commit interval, seconds",
-        "While a STATE message waits for its rows, everything read so far is committed after this time.",
+        "Maximum time that a STATE message waits for its rows: after it, everything read so far is committed.",
         default=5,
     ),
     Setting(
         "lock_timeout_seconds",
         "number",
         "Lock timeout, seconds",
-        "How long to wait for a DuckDB file that another process has open, or for a lock that another session holds in "
+        "Maximum time to wait for a DuckDB file that another process has open, or for a lock of another session in "
         "PostgreSQL.",
         default=10,
     ),
@@ -123,60 +123,61 @@ SETTINGS = (
         "max_rejected",
         "integer",
         "Rejected records allowed",
-        "Records that cannot become rows are kept in the table `_rejected_records` and everything else is loaded; with "
-        "more of them than this the run fails at its end.",
+        "Maximum number of rejected records. Records that cannot be loaded are kept in the table `_rejected_records`, "
+        "and everything else is loaded. If there are more than this number, the run fails at its end.",
         default=0,
     ),
     Setting(
         "dry_run",
         "boolean",
         "Dry run",
-        "Change nothing: load into copies of the tables that are thrown away, tell what would be created, changed, "
-        "deleted and rejected, and print no STATE. For one run, in its environment.",
+        "Change nothing: load into temporary copies of the tables, log what would be created, changed, deleted and "
+        "rejected, and print no STATE. Set it in the environment of a single run.",
         default=False,
     ),
     Setting(
         "sanitize_null_text_characters",
         "boolean",
         "Replace NUL characters",
-        "Replace the character U+0000 in text by U+FFFD without a warning; PostgreSQL cannot store it, so there it is "
-        "always replaced, and by default reported.",
+        "Replace the character U+0000 in text by U+FFFD without a warning. PostgreSQL cannot store this character: "
+        "there it is always replaced, by default with a warning.",
         default=False,
     ),
     Setting(
         "interpret_content_encoding",
         "boolean",
         "Interpret content encoding",
-        "Store strings whose schema says `contentEncoding: base16` as bytes.",
+        "Store strings whose schema has `contentEncoding: base16` as bytes.",
         default=False,
     ),
-    Setting("host", "string", "Host", f"PostgreSQL's host. {_WITHOUT_URL}"),
-    Setting("port", "integer", "Port", f"PostgreSQL's port. {_WITHOUT_URL}", default=5432),
-    Setting("user", "string", "User", f"PostgreSQL's user. {_WITHOUT_URL}"),
-    Setting("password", "string", "Password", f"That user's password. {_WITHOUT_URL}", secret=True),
-    Setting("database", "string", "Database", f"PostgreSQL's database. {_WITHOUT_URL}"),
+    Setting("host", "string", "Host", f"Host of the PostgreSQL server. {_WITHOUT_URL}"),
+    Setting("port", "integer", "Port", f"Port of the PostgreSQL server. {_WITHOUT_URL}", default=5432),
+    Setting("user", "string", "User", f"PostgreSQL user. {_WITHOUT_URL}"),
+    Setting("password", "string", "Password", f"Password of the user. {_WITHOUT_URL}", secret=True),
+    Setting("database", "string", "Database", f"Name of the PostgreSQL database. {_WITHOUT_URL}"),
     Setting(
         "sqlalchemy_url",
         "string",
         "SQLAlchemy URL",
-        "A SQLAlchemy URL of a PostgreSQL; overrides host, port, user, password, database and ssl settings.",
+        "SQLAlchemy URL of a PostgreSQL database. Overrides the settings for host, port, user, password, database and "
+        "TLS.",
         secret=True,
     ),
     Setting(
         "dialect+driver",
         "string",
         "Dialect and driver",
-        "Deprecated in target-postgres; leave it alone.",
+        "Deprecated in target-postgres; do not change it.",
         default="postgresql+psycopg",
     ),
     Setting(
         "use_copy",
         "boolean",
         "Use COPY",
-        "Accepted for target-postgres' sake and without effect: rows always travel by binary COPY.",
+        "Accepted for compatibility with target-postgres; no effect. Rows are always written by binary COPY.",
         default=False,
     ),
-    Setting("ssl_enable", "boolean", "Use TLS", f"Verify the server by TLS. {_WITHOUT_URL}", default=False),
+    Setting("ssl_enable", "boolean", "Use TLS", f"Connect by TLS. {_WITHOUT_URL}", default=False),
     Setting(
         "ssl_client_certificate_enable",
         "boolean",
@@ -195,21 +196,21 @@ SETTINGS = (
         "ssl_certificate_authority",
         "string",
         "Certificate authority",
-        f"The authority's certificate: the text itself or a file's path. {_WITHOUT_URL}",
+        f"Certificate of the authority, as text or as the path of a file. {_WITHOUT_URL}",
         default="~/.postgresql/root.crl",
     ),
     Setting(
         "ssl_client_certificate",
         "string",
         "Client certificate",
-        f"The certificate itself or a file's path. {_WITHOUT_URL}",
+        f"Client certificate, as text or as the path of a file. {_WITHOUT_URL}",
         default="~/.postgresql/postgresql.crt",
     ),
     Setting(
         "ssl_client_private_key",
         "string",
         "Client key",
-        f"The private key of that certificate: the text itself or a file's path. {_WITHOUT_URL}",
+        f"Private key of the client certificate, as text or as the path of a file. {_WITHOUT_URL}",
         default="~/.postgresql/postgresql.key",
         secret=True,
     ),
@@ -217,22 +218,22 @@ SETTINGS = (
         "ssl_storage_directory",
         "string",
         "Certificate folder",
-        "Where certificates given as text are written, because the driver reads files only.",
+        "Folder for certificates and keys given as text; the driver only reads files.",
         default=".secrets",
     ),
-    Setting("ssh_tunnel.enable", "boolean", "Use an SSH tunnel", "Connect through a bastion.", default=False),
-    Setting("ssh_tunnel.host", "string", "SSH host", "The bastion's host."),
-    Setting("ssh_tunnel.port", "integer", "SSH port", "The bastion's port.", default=22),
-    Setting("ssh_tunnel.username", "string", "SSH user", "The user on the bastion."),
-    Setting("ssh_tunnel.private_key", "string", "SSH key", "The private key, as text.", secret=True),
+    Setting("ssh_tunnel.enable", "boolean", "Use an SSH tunnel", "Connect through a bastion host.", default=False),
+    Setting("ssh_tunnel.host", "string", "SSH host", "Host name of the bastion host."),
+    Setting("ssh_tunnel.port", "integer", "SSH port", "SSH port of the bastion host.", default=22),
+    Setting("ssh_tunnel.username", "string", "SSH user", "User on the bastion host."),
+    Setting("ssh_tunnel.private_key", "string", "SSH key", "Private key, as text.", secret=True),
     Setting(
-        "ssh_tunnel.private_key_password", "string", "SSH key password", "The key's password, if any.", secret=True
+        "ssh_tunnel.private_key_password", "string", "SSH key password", "Password of the key, if any.", secret=True
     ),
 )
 
 
 def config_json_schema() -> dict[str, Any]:
-    """The JSON schema of the whole configuration, `SETTINGS` with the nested ones in their objects."""
+    """The JSON schema of the whole configuration; nested settings are in their objects."""
     properties: dict[str, Any] = {}
     for setting in SETTINGS:
         parent, _, child = setting.name.rpartition(".")
@@ -246,7 +247,7 @@ def config_json_schema() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Settings:
-    """The configuration, checked. `duckdb_path` or `postgres` is set, never both."""
+    """The checked configuration. Either `duckdb_path` or `postgres` is set."""
 
     duckdb_path: str | None
     postgres: Mapping[str, Any] | None = field(repr=False)
@@ -264,10 +265,10 @@ class Settings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """Read a configuration of the shape of `config_json_schema`.
+        """The settings of a configuration that follows `config_json_schema`.
 
         Raises:
-            SettingsError: a setting is malformed, missing, or contradicts another one.
+            SettingsError: a setting is malformed, missing, or contradicts another setting.
         """
         check_types(config)
         full = _with_defaults(config)
@@ -303,10 +304,10 @@ class Settings:
 
 def _check_views_schema(views: str, tables: str) -> None:
     if views and not tables:
-        msg = "The setting views_schema needs default_target_schema: views are made of the tables of that one schema."
+        msg = "The setting views_schema needs default_target_schema, because views show the tables of that schema."
         raise SettingsError(msg)
     if views and views.casefold() == tables.casefold():
-        msg = "The settings views_schema and default_target_schema must differ: a view has the name of its table."
+        msg = "The settings views_schema and default_target_schema must differ, because a view has its table's name."
         raise SettingsError(msg)
 
 
@@ -319,12 +320,12 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def check_types(config: Mapping[str, Any]) -> None:
-    """Check that every setting given is of its type; null is the same as not given.
+    """Check the type of every setting that is given; null means not given.
 
-    The SDK checks this too, but prints the value, which may be a password.
+    The SDK checks the types too, but its message contains the value, which may be a password.
 
     Raises:
-        SettingsError: names the setting and the type it needs, never the value.
+        SettingsError: a setting has another type; the message names the setting and its type, not the value.
     """
     for setting in SETTINGS:
         parent, _, child = setting.name.rpartition(".")
@@ -339,10 +340,10 @@ def check_types(config: Mapping[str, Any]) -> None:
 
 
 def config_from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The settings that `TARGET_WAREHOUSE_…` variables give; a nested one's dot is an underscore.
+    """The settings in `TARGET_WAREHOUSE_…` variables; the dot of a nested setting is an underscore.
 
     Raises:
-        SettingsError: a variable's text is not of the setting's type.
+        SettingsError: the text of a variable does not have the setting's type.
     """
     config: dict[str, Any] = {}
     for setting in SETTINGS:

@@ -1,6 +1,8 @@
-"""Which stream a table belongs to: two in one table would overwrite one another, and a version delete the other's rows.
+"""The owner of each table: one stream.
 
-A table belongs to the first stream of a run that names it, and over runs to the last one whose records went into it.
+Two streams in one table would overwrite each other's rows, and an ACTIVATE_VERSION of one would delete the rows of the
+other. Within a run, a table belongs to the first stream that names it; across runs, to the stream that was loaded into
+it last.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _PREFIX = "target_warehouse_"  # of temporary tables
 
 
 class Claims:
-    """The tables of a run, each with its stream. `duckdb_path` is the warehouse's file, if it is one."""
+    """The tables of a run and their streams. `duckdb_path` is the warehouse's DuckDB file, if it has one."""
 
     def __init__(self, engine: Engine, history: LoadHistory, duckdb_path: str | None) -> None:
         self._engine = engine
@@ -33,11 +35,11 @@ class Claims:
         self._now: dict[tuple[str, str], str] = {}
 
     def claim(self, stream: str, table: Table) -> None:
-        """Have the table for this stream.
+        """Claim the table for this stream.
 
         Raises:
-            InputError: it is another stream's, or one of the target's own.
-            SettingsError: its schema cannot be told from its DuckDB file.
+            InputError: the table belongs to another stream, or has a name of the target's own tables.
+            SettingsError: its schema has the name of the DuckDB file.
         """
         _check_name(stream, table.name)
         check_file_name(self._path, table.schema)
@@ -55,29 +57,29 @@ def _check_name(stream: str, table: str) -> None:
     name = table.casefold()
     if name in _OWN or name.startswith(_PREFIX):
         msg = (
-            f"The stream {storable(stream)} would be loaded into the table {storable(table)}, which is a name of the "
-            f"target's own tables: {_rename(stream)}."
+            f"The stream {storable(stream)} cannot be loaded into the table {storable(table)}, because the target uses "
+            f"that name for its own tables: {_rename(stream)}."
         )
         raise InputError(msg)
 
 
 def _clash(stream: str, owner: str, table: str) -> str:
     return (
-        f"The stream {stream} would be loaded into the table {table}, into which the stream {owner} is loaded, and "
-        f"each would overwrite the other; of the two only {owner} is loaded: {_rename(stream)}, or, if their first "
-        "parts name schemas, leave the setting default_target_schema empty."
+        f"The stream {stream} cannot be loaded into the table {table}, because the stream {owner} is loaded into it, "
+        f"and each would overwrite the other: {_rename(stream)}, or, if the first parts of their names are schemas, "
+        "leave the setting default_target_schema empty."
     )
 
 
 def _clash_with_earlier_run(stream: str, owner: str, table: str) -> str:
     alias = json.dumps({stream: {"__alias__": owner}}, ensure_ascii=False)
     return (
-        f"The stream {stream} would be loaded into the table {table}, into which the stream {owner} was loaded before, "
-        f"and each would overwrite the other: {_rename(stream)}, or, if it is the same stream with a new name, have it "
-        f"keep the old one by {alias} there."
+        f"The stream {stream} cannot be loaded into the table {table}, because the stream {owner} was loaded into it "
+        f"before, and each would overwrite the other: {_rename(stream)}, or, if it is the same stream under a new "
+        f"name, keep the old name by setting stream_maps to {alias}."
     )
 
 
 def _rename(stream: str) -> str:
     alias = json.dumps({stream: {"__alias__": "other_name"}}, ensure_ascii=False)
-    return f"give it another name by the setting stream_maps, as in {alias}"
+    return f"give it another name by the setting stream_maps, for example {alias}"

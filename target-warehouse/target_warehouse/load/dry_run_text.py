@@ -1,7 +1,7 @@
-"""What a dry run announces: for each stream the rows that would be written, and what would become of the tables.
+"""The report of a dry run: the rows that each stream would write, and the changes to tables.
 
-Pure: it makes lines of what the run and its copies of the tables say. The run itself is an ordinary one, on copies
-that nobody else sees (`engines/duckdb_shadow`, `engines/postgres_shadow`).
+Pure. The dry run itself is an ordinary run on temporary copies of the tables (`engines/duckdb/dry_run.py`,
+`engines/postgres/dry_run.py`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _MOST_COLUMNS = 10  # named in a line
 
 
 def announcement(loads: Iterable[StreamLoad], changes: Iterable[TableChange]) -> str:
-    """The announcement, a line for each stream, schema and change of a table."""
+    """The report: one line for each stream, new schema and change of a table."""
     return "\n".join(_lines(loads, list(changes)))
 
 
 def _lines(loads: Iterable[StreamLoad], changes: Sequence[TableChange]) -> Iterator[str]:
-    yield "Dry run: nothing was written, and the state stays where it is. A run would do this:"
+    yield "Dry run: nothing was written, and the state is unchanged. A real run would make these changes:"
     for load in loads:
         counts = load.counts
         yield (
@@ -31,7 +31,7 @@ def _lines(loads: Iterable[StreamLoad], changes: Sequence[TableChange]) -> Itera
             f"updated, {counts.deleted:,} deleted, {load.rejected:,} records rejected."
         )
         if load.first_reason:
-            yield f"{load.stream}: the first rejected: {load.first_reason}."
+            yield f"{load.stream}: the first rejected record: {load.first_reason}."
     for schema in sorted({change.schema or "" for change in changes if change.is_new_schema} - {""}):
         yield f"The schema {schema} would be created."
     for change in changes:

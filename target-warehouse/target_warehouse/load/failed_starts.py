@@ -1,9 +1,9 @@
-"""Runs that could not begin, and so could not write to the history: a line each in a file of the Meltano project.
+"""Notes of runs that could not start, and so could not write to the history, in a file of the Meltano project.
 
-A warehouse that cannot be opened cannot be told of it either. So the failure is noted in `.meltano/failed-starts/`,
-where the report finds it, and the next run writes it into `_load_history`. The tap keeps its own notes there, in the
-same form. A note has the sentence of the error, which has no secrets. Without Meltano there is no such folder, and
-whoever started the process has its exit code.
+A failure to open the warehouse cannot be recorded in the warehouse. So the target appends a line to a file in
+`.meltano/failed-starts/`, which `warehouse report` reads and the next run copies into `_load_history`. The tap keeps
+its notes in the same folder and format. A note contains the message of the error, which has no secrets. Without Meltano
+there is no such folder; the process only has its exit code.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator, Mapping, Sequence
 
-_MOST_NOTES = 50  # the newest stay
+_MOST_NOTES = 50  # the newest are kept
 _LONGEST = 2_000  # characters of an error
 _PLUGIN = "MELTANO_LOADER_NAME"
 
 
 @dataclass(frozen=True)
 class Note:
-    """A run that could not begin, when, and why. `told` is how many later runs have passed it on."""
+    """A run that could not start: when and why. `told` counts the later runs that have reported it.
+
+    The fields are the file format, which the tap shares.
+    """
 
     run_id: str
     plugin: str
@@ -41,20 +44,20 @@ class Note:
 
     @property
     def timestamp(self) -> dt.datetime:
-        """When it ended, in UTC without a zone."""
+        """The end of the run, in UTC without a time zone."""
         return dt.datetime.fromisoformat(self.ended_at).astimezone(dt.UTC).replace(tzinfo=None)
 
 
 @dataclass
 class Start:
-    """A run that begins: whether the history tells how it ended."""
+    """A run that starts. `is_recorded` says whether the history has its outcome, so that it needs no note."""
 
     is_recorded: bool = False
 
 
 @contextmanager
 def note_failure(environment: Mapping[str, str], logger: logging.Logger) -> Iterator[Start]:
-    """Note an error that ends what is done inside, unless the history tells of it."""
+    """Write a note if the block raises an error, unless the history has recorded it."""
     began_at, start = dt.datetime.now(dt.UTC), Start()
     try:
         yield start
@@ -63,12 +66,12 @@ def note_failure(environment: Mapping[str, str], logger: logging.Logger) -> Iter
             try:
                 _add(environment, sentence_of(error), began_at)
             except OSError as refused:
-                logger.warning("No note of this failure could be left for the next run: %s.", refused.strerror)
+                logger.warning("This failure could not be noted for the next run: %s.", refused.strerror)
         raise
 
 
 def _add(environment: Mapping[str, str], error: str, began_at: dt.datetime) -> None:
-    """Note that a run of the target could not begin; nothing without Meltano.
+    """Add a note that a run of the target could not start; without Meltano, do nothing.
 
     Raises:
         OSError: the note cannot be written.
@@ -82,13 +85,13 @@ def _add(environment: Mapping[str, str], error: str, began_at: dt.datetime) -> N
 
 
 def own_notes(environment: Mapping[str, str]) -> list[Note]:
-    """The notes of earlier runs of this target."""
+    """The notes of this target's earlier runs."""
     file = _file(environment)
     return _read(file) if file else []
 
 
 def remove(environment: Mapping[str, str], notes: Sequence[Note]) -> None:
-    """Remove notes that are in the history.
+    """Remove these notes, because they are in the history now.
 
     Raises:
         OSError: the file cannot be written.
@@ -99,7 +102,7 @@ def remove(environment: Mapping[str, str], notes: Sequence[Note]) -> None:
 
 
 def unreported(environment: Mapping[str, str]) -> list[Note]:
-    """What no history has yet, of any plugin of the project in this environment, the oldest first."""
+    """The notes that no later run has reported, of all plugins of the project in this environment, oldest first."""
     if (folder := _folder(environment)) is None or not folder.is_dir():
         return []
     ending = f"{_environment(environment)}.jsonl"
@@ -127,7 +130,7 @@ def _read(file: Path) -> list[Note]:
 
 def _notes(text: str) -> Iterator[Note]:
     for line in text.splitlines():
-        with suppress(ValueError, TypeError):  # no note, as of a process that was killed
+        with suppress(ValueError, TypeError):  # an incomplete line, of a process that was killed
             note = Note(**json.loads(line))
             dt.datetime.fromisoformat(note.ended_at)
             yield note

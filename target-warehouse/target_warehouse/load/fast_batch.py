@@ -1,6 +1,6 @@
-"""A batch of the fast line: runs in the order they were read, and of each key the last row.
+"""A batch of the fast path: record groups in the order they were read, reduced to the last row of each key.
 
-The lines are kept until the batch is written, because the slow line takes them if the database refuses it.
+The input lines are kept until the batch is written, because the slow path loads them if the database refuses the batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class FastBatch:
-    """The runs of one batch, all decoded for this table."""
+    """The record groups of one batch, all decoded for this table."""
 
     def __init__(self, table: Table) -> None:
         self.groups: list[RecordGroup] = []
@@ -33,12 +33,12 @@ class FastBatch:
         self._table = table
         self._started_at = dt.datetime.now(dt.UTC)
         self._batches: list[pa.RecordBatch] = []
-        self._keys: list[Sequence[Any]] = []  # of each run
+        self._keys: list[Sequence[Any]] = []  # of each group
         self._distinct: set[Any] = set()
         self._count = 0
 
     def add(self, group: RecordGroup) -> None:
-        """Put a run at the end."""
+        """Append a group."""
         decoded: Decoded = group.decoded
         group.decoded = None
         self.groups.append(group)
@@ -50,7 +50,10 @@ class FastBatch:
         self._count += group.rows
 
     def rows(self) -> pa.Table:
-        """The rows to write, in a chunk for each run: unique by key, if there are keys. They are not kept here."""
+        """The rows to write, one chunk for each group, unique by key if the table has keys.
+
+        The batch releases its rows, so call this once.
+        """
         batches = self._batches
         if self._table.keys and len(self._distinct) < self._count:
             batches = list(self._last_ones())
@@ -63,7 +66,7 @@ class FastBatch:
         return rows.set_column(rows.schema.get_field_index(column.name), column.name, batched_at)
 
     def _last_ones(self) -> Iterator[pa.RecordBatch]:
-        """Of each run the rows that are the last of their keys."""
+        """The rows of each group that are the last rows of their keys."""
         last = {key: row for row, key in enumerate(chain.from_iterable(self._keys))}
         wanted = sorted(last.values())
         start = position = 0

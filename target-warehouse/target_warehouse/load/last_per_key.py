@@ -1,13 +1,13 @@
-"""What the records of one batch come to, key by key.
+"""The outcome of the records of one batch for each key.
 
 The rules, for records of one key in the order they were read:
 
-    full, full            the last one
-    full, delete          the full one with what the delete record carries laid over it (values kept, and marked)
-    delete, full          the full one (a live row, the mark cleared)
-    delete                only what it carries: nothing else of an existing row is touched
+    full, full            the last full record
+    full, delete          the full record, updated with the properties of the delete record: values kept, row marked
+    delete, full          the full record: a live row, the mark cleared
+    delete                only the properties of the delete record: no other column of an existing row changes
 
-A *delete record* is one whose `_sdc_deleted_at` is not null. Pure: standard library only.
+A *delete record* is a record whose `_sdc_deleted_at` is not null. Pure: standard library only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class KeyOutcomes:
-    """The outcome: whole rows; partial rows by the columns they carry; keys of rows to remove."""
+    """The outcomes of a batch: full rows; partial rows, grouped by their columns; keys of rows to remove."""
 
     rows: list[Record] = field(default_factory=list)
     partial: dict[tuple[str, ...], list[Record]] = field(default_factory=dict)
@@ -40,10 +40,10 @@ def outcomes_by_key(
     hard_delete: bool,
     key_of: Callable[[Record], Any] | None = None,
 ) -> KeyOutcomes:
-    """Reduce a batch to at most one outcome for each key.
+    """The batch reduced to one outcome for each key.
 
-    Without keys there is nothing to find an earlier row by, so every record is a row of its own. `key_of` gives a
-    record's key where the keys' own values do not tell which records are of one row.
+    In a table without keys, every record is a row of its own. `key_of` returns the key of a record; it is needed where
+    equal keys can have unequal values.
     """
     if not keys:
         return KeyOutcomes(rows=list(records))

@@ -1,9 +1,9 @@
 """The table `_load_history`: one row for each run and stream.
 
-A stream's row is there, with the status `running`, before its first record, and is written again in the same
-transaction as its rows, so its counts are those of what is really there even if the run is killed. The end of the run
-makes the status `success`, `partial`, `failed` or `interrupted`; a run that was killed is made `interrupted` by the
-next one, whose engine knows which runs are alive.
+The row is written before the stream's first record, with the status `running`, and again in each transaction that
+writes rows of the stream. So its counts match the table even if the run is killed. At its end, the run sets the status
+to `success`, `partial`, `failed` or `interrupted`. If a run was killed, the next run sets `interrupted`: its engine
+knows which runs are alive.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ TABLE_NAME = HISTORY
 KEYS = ("run_id", "stream")
 
 RUNNING, SUCCESS, PARTIAL, FAILED, INTERRUPTED = "running", "success", "partial", "failed", "interrupted"
-#: What the row of a run says that ended without a word.
-KILLED = "The process ended without a word: it was killed, or its machine or connection went away."
+#: The error of a run that ended without writing its status.
+KILLED = "The process ended without reporting an error: it was killed, or its machine or connection failed."
 
 _TEXT = {"type": ["string", "null"]}
 _TIME = {"type": ["string", "null"], "format": "date-time"}
@@ -64,13 +64,13 @@ SCHEMA = {
 
 
 def history_table(default_schema: str) -> Table:
-    """The table itself, in the default schema."""
+    """The table in the default schema."""
     return table_of(TABLE_NAME, SCHEMA, KEYS, default_schema=default_schema, interpret_encoding=False)
 
 
 @dataclass
 class StreamLoad:
-    """What one run did to one stream so far. `size` is bytes of input lines."""
+    """What one run has loaded of one stream so far. `size` is in bytes of input lines."""
 
     stream: str
     table: Table
@@ -79,30 +79,29 @@ class StreamLoad:
     size: int = 0
     rejected: int = 0
     first_reason: str = ""
-    #: Why nothing of the stream is loaded, whatever becomes of the run.
+    #: Why nothing of the stream is loaded, or None; it does not depend on the outcome of the run.
     refusal: str | None = None
     counts: Counts = field(default_factory=Counts)
-    #: Whether the rows of earlier runs are gone, as the load method `overwrite` wants.
+    #: Whether the rows of earlier runs have been deleted, as the load method `overwrite` requires.
     is_cleared: bool = False
 
     def reject(self, reason: str) -> None:
-        """A record was rejected."""
+        """Count a rejected record."""
         self.rejected += 1
         self.first_reason = self.first_reason or reason
 
     def outcome(self, error: BaseException | None) -> tuple[str, str | None]:
-        """The stream's status and the sentence about it, now that the run is over.
+        """The stream's final status and its message, if any. `error` is the error that ended the run, or None.
 
-        What `error`, by which the run ended, tells a user is as in `sentence_of`. Too many rejected records are the
-        failure of the streams that had them: of the others everything is loaded.
+        Too many rejected records are a failure only of the streams that had them: the others are loaded completely.
         """
         if self.refusal and not isinstance(error, TerminatedError):
             return FAILED, self.refusal
         if isinstance(error, StreamsRefusedError):
             error = error.__cause__
         if error is None or (isinstance(error, RejectedRecordsError) and not self.rejected):
-            told = f"Rejected records: {self.rejected:,}. The first: {self.first_reason}."
-            return (PARTIAL, told) if self.rejected else (SUCCESS, None)
+            message = f"Rejected records: {self.rejected:,}. The first: {self.first_reason}."
+            return (PARTIAL, message) if self.rejected else (SUCCESS, None)
         return INTERRUPTED if isinstance(error, TerminatedError) else FAILED, sentence_of(error)
 
     def row(
@@ -114,7 +113,7 @@ class StreamLoad:
         error: str | None = None,
         configuration: str | None = None,
     ) -> dict[str, Any]:
-        """The stream's row as a record of `SCHEMA`; `counts` may be ahead of what is committed."""
+        """The stream's row as a record of `SCHEMA`; `counts` may include rows that are not committed yet."""
         now = dt.datetime.now(dt.UTC)
         seconds = round((now - self.started_at).total_seconds(), 3)
         return {
@@ -149,12 +148,12 @@ class LoadHistory:
     configuration: str
     #: The engine's `escaped`.
     escaped: Callable[[str], str]
-    #: The stream whose records were the last to go into each table, by the table's schema and name.
+    #: The stream that was loaded last into each table, by the table's schema and name.
     loaded: Mapping[tuple[str | None, str], str]
 
     @classmethod
     def begun(cls, engine: Engine, run_id: str, default_schema: str, configuration: str) -> LoadHistory:
-        """Make the run known as alive, and close the rows of those that ended without a word."""
+        """The history of a new run: announce the run as alive, and mark the rows of killed runs as interrupted."""
         table = engine.prepare(history_table(default_schema))
         engine.announce_run(run_id)
         with engine.transaction() as transaction:
@@ -167,7 +166,7 @@ class LoadHistory:
         rows: Sequence[tuple[StreamLoad, str, str | None]],
         counts: Counts | None = None,
     ) -> None:
-        """Write rows of runs, their status and error; `counts` may be ahead of what is committed."""
+        """Write the rows of streams with their status and error; `counts` may include uncommitted rows."""
         from target_warehouse.decode.arrow_columns import Losses, to_table
 
         for load, status, error in rows:
@@ -176,7 +175,7 @@ class LoadHistory:
             transaction.put(self.table, to_table([row], self.table.columns, Losses()))
 
     def write_failed_starts(self, transaction: Transaction, loads: Sequence[StreamLoad], notes: Sequence[Note]) -> None:
-        """Write rows of earlier runs that could not begin: one for each stream of this run."""
+        """Write rows for earlier runs that could not start: one for each stream of this run."""
         from target_warehouse.decode.arrow_columns import Losses, to_table
 
         for note in notes:
@@ -198,18 +197,18 @@ class LoadHistory:
 def _loaded(engine: Engine, history: Table) -> dict[tuple[str | None, str], str]:
     if not engine.table_exists(history.schema, history.name):  # a dry run before the first run
         return {}
-    found = engine.query(
+    rows = engine.query(
         "SELECT table_schema, table_name, stream, max(started_at) AS last "  # noqa: S608 - quoted
         f"FROM {identifier(history.schema, history.name)} WHERE rows_read > 0 GROUP BY 1, 2, 3 ORDER BY last"
     )
-    return {(schema, name): stream for schema, name, stream, _ in found if name is not None}
+    return {(schema, name): stream for schema, name, stream, _ in rows if name is not None}
 
 
 def peak_memory_mb() -> float:
-    """This process' largest resident size so far, in megabytes of 2**20 bytes."""
+    """The largest resident size of this process so far, in megabytes of 2**20 bytes."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
-    except (OSError, IndexError):  # not Linux; there getrusage counts the memory from before the program, too
+    except (OSError, IndexError):  # not Linux. On Linux, getrusage includes memory from before the exec
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, bytes on macOS
         return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)

@@ -1,7 +1,7 @@
-"""The table `_rejected_records`: every record that could not become a row, with the reason and the record itself.
+"""The table `_rejected_records`: every record that could not be loaded, with the reason.
 
-A record is kept in the same transaction as the rows of its batch, so a STATE that goes past it loses nothing: the
-record can be corrected and loaded again from here. The table is made when the first record needs it.
+A rejected record is written in the same transaction as the rows of its batch, so a later STATE loses nothing: the
+record can be corrected and loaded again from this table. The table is created for the first rejected record.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ SCHEMA = {
 
 
 class _NoticedError(RejectedRecordsError, MissingKeyPropertiesError):
-    """By the SDK's error its own tests know that a record without its key was noticed."""
+    """A `RejectedRecordsError` that is also the SDK's error, which the SDK's tests expect for a record without key."""
 
 
 def rejected_records_table(default_schema: str) -> Table:
-    """The table itself, in the default schema."""
+    """The table in the default schema."""
     return table_of(TABLE_NAME, SCHEMA, (), default_schema=default_schema, interpret_encoding=False)
 
 
 def rejected_row(run_id: str, stream: str, record: Record | str, reason: str) -> dict[str, Any]:
-    """The rejected record, or the line of one that cannot be read, as a record of `SCHEMA`."""
+    """The row of a rejected record, or of an input line that cannot be read, as a record of `SCHEMA`."""
     return {
         "run_id": run_id,
         "stream": storable(stream),
@@ -57,20 +57,20 @@ def rejected_row(run_id: str, stream: str, record: Record | str, reason: str) ->
 
 
 def rejection_summary(loads: Sequence[StreamLoad], schema: str | None, limit: int, *, is_kept: bool = True) -> str:
-    """What to tell the user at the end of a run with rejected records: of which streams, why, and where they are.
+    """The message about rejected records at the end of a run: their streams, the first reason, and where they are.
 
-    `runs` are those that rejected some.
+    `loads` are the streams with rejected records.
 
     Raises:
-        RejectedRecordsError: there are more than the limit.
+        RejectedRecordsError: there are more rejected records than `limit`.
     """
     streams = ", ".join(f"{load.stream} {load.rejected:,}" for load in loads)
     first = f"in the stream {loads[0].stream} {loads[0].first_reason}"
     table = ".".join(part for part in (schema, TABLE_NAME) if part)
-    kept = f"They are kept, with their reasons, in the table {table}, and everything else is loaded."
+    kept = f"They are kept with their reasons in the table {table}, and everything else is loaded."
     text = (
         f"Records that could not be loaded: {streams}. The first: {storable(first)}. "
-        f"{kept if is_kept else 'Nothing is kept of a dry run.'} Correct them at the source, deselect the property in "
+        f"{kept if is_kept else 'A dry run does not keep them.'} Correct them at the source, deselect the property in "
         f"the tap, or raise the setting max_rejected (now {limit})."
     )
     if sum(load.rejected for load in loads) > limit:

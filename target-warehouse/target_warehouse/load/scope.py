@@ -1,10 +1,10 @@
-"""Which rows of a table an ACTIVATE_VERSION is about, where a tap has not read all of them: our extension of Singer.
+"""The scope of an ACTIVATE_VERSION of a tap that has read only some rows of a table: our extension of Singer.
 
     {"type": "ACTIVATE_VERSION", "stream": "associations", "version": 0, "scope": {"version": 1795464000000,
      "columns": ["from_object_type", "to_object_type"], "values": [["deals", "contacts"]]}}
 
-The rows with one of these values in the columns, and of a version before the scope's, are gone; no other row is
-touched. The message's own version is below all others, so a target that does not know scopes marks nothing.
+Only rows that have one of these values in the columns and a version older than the scope's are deleted. The version of
+the message itself is lower than all others, so a target that does not know scopes deletes nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_VERSION = 2**63 - 1
 
 @dataclass(frozen=True)
 class Scope:
-    """The rows with one of `values`, each a value for each of the `columns`, which are properties of the key."""
+    """The rows with one of `values` in `columns`, which are properties of the key; each has a value per column."""
 
     version: int
     columns: tuple[str, ...]
@@ -33,10 +33,10 @@ class Scope:
 
     @classmethod
     def of_message(cls, message: Mapping[str, Any]) -> Scope | None:
-        """The scope of an ACTIVATE_VERSION; None if it is about the whole table.
+        """The scope of an ACTIVATE_VERSION message; None if the message is about the whole table.
 
         Raises:
-            InputError: it has a scope that says something else.
+            InputError: the scope is malformed.
         """
         if "scope" not in message:
             return None
@@ -49,34 +49,34 @@ class Scope:
         if (
             not is_whole
             or not columns
-            or any(len(each) != len(columns) or None in each for each in values)
+            or any(len(row) != len(columns) or None in row for row in values)
             or not all(isinstance(name, str) for name in columns)
         ):
             raise _misfit(message)
         return cls(version, columns, values)
 
     def check(self, table: Table) -> None:
-        """Check that the scope is by keys of the table: no row is without them.
+        """Check that the columns are keys of the table, which no row lacks.
 
         Raises:
-            InputError: it is not.
+            InputError: a column is not a key.
         """
         for name in self.columns:
             if name not in table.keys:
                 msg = (
-                    f"The message ACTIVATE_VERSION of the table {table.name} is about rows by their {storable(name)}, "
-                    "which is no key of the stream: leave that property as the tap sends it, or set the tap's "
+                    f"The ACTIVATE_VERSION message of the table {table.name} selects rows by {storable(name)}, which "
+                    "is not a key of the stream: leave that property as the tap sends it, or set the tap's setting "
                     "scoped_versions to false."
                 )
                 raise InputError(msg)
 
     def records(self) -> list[dict[str, Any]]:
-        """A record for each group of values."""
-        return [dict(zip(self.columns, each, strict=True)) for each in self.values]
+        """One record for each tuple of values."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.values]
 
 
 def _misfit(message: Mapping[str, Any]) -> InputError:
     return InputError(
-        f"The scope of the message ACTIVATE_VERSION of the stream {message.get('stream')} is not an object with a "
+        f"The scope of the ACTIVATE_VERSION message of the stream {message.get('stream')} is not an object with a "
         "version, columns and values."
     )

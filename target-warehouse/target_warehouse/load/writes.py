@@ -1,7 +1,7 @@
-"""The writes that a batch comes to, and how to write a batch of which the database refuses a value.
+"""The writes of a batch, and how to write a batch that contains a value the database refuses.
 
-A part is rows of one way of writing, as an Arrow table, beside the records they came from. No key is in two parts
-or twice in one, so parts and pieces of them can be written in any order.
+A write is an Arrow table of rows to append, upsert or remove, with the records they came from. Each key occurs once in
+all writes of a batch, so writes, and slices of them, can be written in any order.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from target_warehouse.load.last_per_key import Record
     from target_warehouse.tables.table import Table
 
-#: More refusals in one batch are no matter of single records; finding each costs some twenty transactions.
+#: With more refusals in one batch, the fault is not in single records; finding each costs about twenty transactions.
 _MOST_REFUSALS = 100
 
 
 @dataclass(frozen=True)
 class Write:
-    """Rows that are written in one way; row `i` was made of `records[i]`.
+    """Rows to write in one way; row `i` was made of `records[i]`.
 
-    A batch of the fast line, which is never cut, has no records here.
+    A write of the fast path has no records, because it is never split.
     """
 
     way: Literal["append", "upsert", "remove"]
@@ -41,7 +41,7 @@ class Write:
         return write(table, self.rows)
 
     def halves(self) -> tuple[Write, Write]:
-        """The first rows and the others; the first half may be empty."""
+        """The first and the second half; the first may be empty."""
         middle = len(self.records) // 2
         return (
             Write(self.way, self.rows.slice(0, middle), self.records[:middle]),
@@ -55,12 +55,12 @@ def write_in_halves(
     commit: Callable[[Write], None],
     reject: Callable[[Record, str], None],
 ) -> None:
-    """Write every record that the database takes, by halving what it refuses; reject the others.
+    """Write every record that the database accepts, by splitting refused writes in halves; reject the others.
 
     Raises:
-        RefusedDataError: the database refuses more than a hundred of them, or the fault is not in them.
+        RefusedDataError: the database refuses more than a hundred records, or there are no records to blame.
     """
-    left = list(reversed(writes))  # in their order: the database may take two keys for one, and the last one counts
+    left = list(reversed(writes))  # in order: if the database treats two keys as equal, the last record must win
     if not left:
         raise refused
     refusals = 0

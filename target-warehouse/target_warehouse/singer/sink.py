@@ -309,7 +309,7 @@ class WarehouseSink(BatchSink):
             except MisfitError:
                 names = " and ".join(scope.columns)
                 msg = (
-                    f"The scope of the message ACTIVATE_VERSION of the stream {self.stream_name} does not fit {names}."
+                    f"The scope of the ACTIVATE_VERSION message of the stream {self.stream_name} does not fit {names}."
                 )
                 raise InputError(msg) from None
 

@@ -1,9 +1,8 @@
-"""Names that a database takes, for names that it does not take.
+"""Names that a database accepts, in place of names that it does not accept.
 
-A name that is too long for the database, empty, not storable, the database's own, or already taken by another
-spelling of the same name gets a short name: its beginning and a hash of the whole. The short name follows from the
-name alone, and a name that the database already has is kept, so both stay the same from run to run. Pure: standard
-library only.
+A name gets a short name if it is too long for the database, empty, not storable, reserved, or already taken by another
+spelling. The short name is the beginning of the name and a hash of the whole name. It depends only on the name, and a
+name that the database already has is kept, so names stay the same from run to run. Pure: standard library only.
 """
 
 from __future__ import annotations
@@ -32,14 +31,16 @@ def fit(
     respelled: Container[str] = (),
     barred: Iterable[str] = (),
 ) -> dict[str, str]:
-    """For each name the one it has in the database.
+    """Each name with its name in the database.
 
-    `existing` are the names already there: a name keeps its own. `most_bytes` is the longest that the database
-    takes (None: no limit); with `ignores_case` the database takes `Email` and `email` for one name: the one that
-    was there first, or comes first, keeps it. `unusable` are names that this database does not take for reasons of
-    its own; of their letters only ASCII's are kept. `given` are names that are decided already, which no other name
-    gets, as those that are `barred`. A name in `respelled` that is not there takes one that is there in another case,
-    if no other name has that.
+    existing: the names in the database; a name that is among them is kept.
+    most_bytes: the maximum length that the database accepts (None: no limit).
+    ignores_case: whether `Email` and `email` are the same name to the database. The name that exists, or the first in
+        `names`, is kept.
+    unusable: names that the database does not accept for other reasons; their short names keep only ASCII letters.
+    given: names that are already decided; no other name gets the same result.
+    respelled: names that, if missing, may use an existing name in another case, unless another name uses it.
+    barred: results that no name may get.
     """
     wanted = list(names)
     there = set(existing)
@@ -68,7 +69,7 @@ def fit(
 
 
 def is_usable(name: str, most_bytes: int | None) -> bool:
-    """Whether a database takes this name as it is."""
+    """Whether a database accepts this name unchanged."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -77,7 +78,7 @@ def is_usable(name: str, most_bytes: int | None) -> bool:
 
 
 def hashed(name: str) -> str:
-    """The short name that a name gets where another one has it; of a name that is not long."""
+    """The short name of a name that is taken; the name must not be too long."""
     return _shortened(name, None, name)
 
 

@@ -1,7 +1,7 @@
-"""Digits of a second: which columns keep fewer than six of them, and which values need more.
+"""Columns that keep fewer than six decimal places of a second, and values that need more.
 
-A table that somebody else made may have a column `timestamp(0)`. A database rounds what is put there, and two keys
-would become one; so the column becomes wider when a value needs it, and stays what it is until then.
+A table that was not created by the target may have a column of the type `timestamp(0)`. The database rounds values to
+it, and two keys could become one. So the target widens the column as soon as a value needs more decimal places.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _WITH_PLACES = re.compile(r"(?:time|timestamp)\((\d)\).*", re.IGNORECASE)
 
 
 def places_of(kind: str) -> int | None:
-    """How many digits of a second a column of this type keeps, if they are fewer than six."""
+    """The number of decimal places of a second that a column of this type keeps, if fewer than six; else None."""
     found = _WITH_PLACES.fullmatch(kind)
     return int(found[1]) if found and int(found[1]) < _MOST else None
 
 
 def need_more(values: pa.ChunkedArray, places: int) -> bool:
-    """Whether a time among these has more digits of a second than `places`."""
-    from pyarrow import compute, int64, scalar, types  # some 20 ms, and few tables have such columns
+    """Whether one of these times has more than `places` decimal places of a second."""
+    from pyarrow import compute, int64, scalar, types  # takes about 20 ms, and few tables have such columns
 
     if not types.is_temporal(values.type) or types.is_date(values.type):
         return False
@@ -38,10 +38,10 @@ def need_more(values: pa.ChunkedArray, places: int) -> bool:
 
 
 def too_exact(rows: pa.Table, columns: Iterable[Column]) -> list[Column]:
-    """The columns that do not keep every digit of a second in these rows."""
-    found = []
+    """The columns that keep fewer decimal places of a second than these rows have."""
+    too_narrow = []
     for column in columns:
         places = places_of(column.stored)
         if places is not None and column.name in rows.schema.names and need_more(rows[column.name], places):
-            found.append(column)
-    return found
+            too_narrow.append(column)
+    return too_narrow

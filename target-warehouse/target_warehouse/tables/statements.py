@@ -1,9 +1,8 @@
-"""The SQL that both engines speak, as text.
+"""The SQL statements that both engines use, as text. Pure: standard library only.
 
-Pure: standard library only. A staged batch is the relation `s`, the stream's table is `t`. `values` maps each
-column of the batch to the expression that makes its value from `s`, with the casts an engine needs. Names are
-always quoted by `identifier`; values never appear in a statement, except integers, timestamps of our own, and ids as
-quoted texts.
+A staged batch is the relation `s`; the stream's table is `t`. `values` maps each column of the batch to the expression
+that makes its value from `s`, with the casts that an engine needs. Names are always quoted by `identifier`. Values
+never appear in a statement, except integers, timestamps of the target's own, and ids as quoted texts.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ def identifier(*parts: str | None) -> str:
 
 
 def literal(text: str) -> str:
-    """A quoted text."""
+    """A quoted string."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def column_list(names: Iterable[str]) -> str:
-    """Quoted names between commas."""
+    """Quoted names, separated by commas."""
     return ", ".join(identifier(name) for name in names)
 
 
 def chosen_rows(*, mark: str | None, ids: Sequence[str] | None = None) -> str:
-    """The WHERE of rows that this column does not mark as deleted, of those with these texts as `id`, or nothing."""
+    """A WHERE clause for rows that are not marked as deleted and whose `id` is one of `ids`; empty for all rows."""
     conditions = [f"{identifier(mark)} IS NULL"] if mark else []
     if ids is not None:
         texts = ", ".join(map(literal, ids)) or "NULL"
@@ -39,7 +38,7 @@ def chosen_rows(*, mark: str | None, ids: Sequence[str] | None = None) -> str:
 
 
 def matches(keys: Iterable[str], values: Mapping[str, str]) -> str:
-    """The condition that a row of `t` and one of `s` have the same key."""
+    """The condition that a row of `t` and a row of `s` have the same key."""
     return " AND ".join(f"t.{identifier(key)} = {values[key]}" for key in keys)
 
 
@@ -49,12 +48,12 @@ def delete_matching(table: str, stage: str, keys: Iterable[str], values: Mapping
 
 
 def count_any(table: str, keys: Iterable[str]) -> str:
-    """How many rows the table has, as far as 1; found by the key's index, not by a search through dead rows."""
+    """Count the rows of the table, up to 1; the ORDER BY uses the key's index instead of a scan through dead rows."""
     return f"SELECT count(*) FROM (SELECT 1 FROM {table} ORDER BY {column_list(keys)} LIMIT 1) AS t"  # noqa: S608
 
 
 def insert_all(table: str, stage: str, values: Mapping[str, str], overriding: str = "") -> str:
-    """Insert every row of the batch; `overriding` is a clause before the SELECT."""
+    """Insert every row of the batch; `overriding` is a clause in front of the SELECT."""
     chosen = f"{overriding} SELECT {', '.join(values.values())} FROM {stage} AS s"  # noqa: S608 - quoted
     return f"INSERT INTO {table} ({column_list(values)}){chosen}"
 
@@ -66,7 +65,7 @@ def delete_row(table: str, keys: Iterable[str], types: Mapping[str, str]) -> str
 
 
 def insert_row(table: str, columns: Collection[str], types: Mapping[str, str]) -> str:
-    """Insert a row of which the columns are the parameters."""
+    """Insert a row whose columns are the parameters."""
     values = ", ".join(_parameter(i, types[column]) for i, column in enumerate(columns, 1))
     return f"INSERT INTO {table} ({column_list(columns)}) VALUES ({values})"  # noqa: S608 - quoted
 
@@ -82,9 +81,9 @@ def insert_missing(table: str, stage: str, keys: Iterable[str], values: Mapping[
 
 
 def update_matching(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str]) -> str:
-    """Set the batch's columns, and no others, in the rows of the table whose key is in the batch.
+    """Set only the batch's columns in the rows of the table whose key is in the batch.
 
-    A batch of nothing but keys sets those, to themselves.
+    If the batch only has keys, set the keys to themselves.
     """
     keys = tuple(keys)
     changed = [name for name in values if name not in keys] or keys
@@ -93,7 +92,7 @@ def update_matching(table: str, stage: str, keys: Iterable[str], values: Mapping
 
 
 def count_newly_deleted(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str], mark: str) -> str:
-    """How many live rows of the table this batch marks as deleted; `mark` is the column that does."""
+    """Count the live rows of the table that this batch marks as deleted in the column `mark`."""
     mark = identifier(mark)
     return (
         f"SELECT count(*) FROM {table} AS t JOIN {stage} AS s ON {matches(keys, values)} "  # noqa: S608 - quoted
@@ -104,7 +103,7 @@ def count_newly_deleted(table: str, stage: str, keys: Iterable[str], values: Map
 def count_same(
     table: str, stage: str, keys: Iterable[str], values: Mapping[str, str], compared: Iterable[tuple[str, str]]
 ) -> str:
-    """Count the rows of the batch that the table already has as they are; `compared` are expressions over `t` and `s`.
+    """Count the rows of the batch that equal their rows in the table; `compared` are expressions over `t` and `s`.
 
     The comparison is a filter of the count: as a condition of the join, 3,000 columns took DuckDB's optimizer ten
     times as long (measured, 2.0.0).
@@ -135,13 +134,13 @@ def activate_version(
     stage: str = "",
     scope: Mapping[str, str] | None = None,
 ) -> str:
-    """Delete the rows of older versions, and those without one; nothing if a newer version is in the table.
+    """Delete the rows of older versions and without a version, unless the table has a newer version.
 
-    `columns` are the table's columns of the version and of the mark of deleted rows.
+    `columns` are the table's columns for the version and for the mark of deleted rows.
 
-    With a `scope` (columns, and the expressions over the stage of their values) only the rows that the stage names,
-    and a newer version counts for the same values only. Soft: marks the live ones with the time of the transaction,
-    in UTC.
+    With a `scope` (columns, and their expressions over the stage), delete only rows with the values in the stage; a
+    newer version then matters only for the same values. Without `hard_delete`, mark live rows with the time of the
+    transaction in UTC instead.
     """
     column, mark = map(identifier, columns)
     scope = scope or {}

@@ -1,8 +1,8 @@
-"""What a stream's JSON schema says about its columns.
+"""The table and columns of a stream, from its JSON schema. Pure: standard library only.
 
-Pure: standard library only. A column has a *kind*, which decides how values become Arrow and which column type
-an engine gives it. The choice follows meltanolabs-target-postgres 0.8.1 (`JSONSchemaToPostgres`), but for unions, of
-which every value must fit (`unions`).
+A column has a *kind*, which decides how its values become Arrow and which database type an engine gives it. The choice
+follows meltanolabs-target-postgres 0.8.1 (`JSONSchemaToPostgres`), except for unions, whose values must all fit
+(`unions`).
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DELETED_AT = "_sdc_deleted_at"
-#: The column of a table that cannot have more columns: one JSON object of the properties that have none.
+#: The column of a table that cannot have more columns: a JSON object with the properties that have no column.
 OVERFLOW = "_sdc_overflow"
 TABLE_VERSION = "_sdc_table_version"
 EXTRACTED_AT = "_sdc_extracted_at"
 BATCHED_AT = "_sdc_batched_at"
 RECEIVED_AT, SEQUENCE, STARTED_AT = "_sdc_received_at", "_sdc_sequence", "_sdc_sync_started_at"
-#: What a record cannot set: the SDK's metadata replace it, or nothing does when the setting leaves them out.
+#: Properties that a record cannot set: the SDK's metadata replaces them, or nothing does if metadata is switched off.
 METADATA = (EXTRACTED_AT, RECEIVED_AT, BATCHED_AT, SEQUENCE, TABLE_VERSION, STARTED_AT)
 _NUMBERS = (SEQUENCE, TABLE_VERSION, STARTED_AT)
-#: How the types begin of columns that may hold our metadata: our own, or those of another loader with the same meaning.
+#: Beginnings of the types of columns that may hold metadata: our own, and those of other loaders with the same meaning.
 _NUMBER_TYPES = (
     *("smallint", "integer", "bigint", "hugeint", "numeric", "decimal", "double", "real", "float"),
     *("tinyint", "uint", "usmall", "utiny", "ubig"),
@@ -38,7 +38,7 @@ _TIME_TYPES = ("timestamp", "date", "text", "varchar", "character")
 _FORMATS = {name: name for name in ("date-time", "date", "time", "uuid")}
 _SCALARS = {"integer": "integer", "number": "number", "boolean": "boolean"}
 
-#: Keywords by which a schema forbids values that turning them into their column would take.
+#: Keywords by which a schema forbids values that their column would accept.
 _ASSERTIONS = frozenset(
     [
         *("allOf", "anyOf", "not", "if", "enum", "const", "pattern", "multipleOf", "items", "prefixItems", "contains"),
@@ -52,11 +52,11 @@ _CHECKED_AT_THE_TOP = frozenset(["properties", "required"])
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a stream's table. `schema` is the property's JSON schema, of one type (`unions`).
+    """One column of a stream's table. `schema` is the property's JSON schema, reduced to one type (`unions`).
 
-    `name` is the column's name in the database and `stored` its type there, in lower case; before the engine has
-    prepared the table they are the property's name and empty. A column with `members` holds those properties
-    together, as one JSON object. Of a key (`is_key`) equal objects and lists are one text.
+    `name` is the column's name in the database, and `stored` its type there, in lower case. Until the engine has
+    prepared the table, `name` is the property's name and `stored` is empty. A column with `members` holds these
+    properties as one JSON object. In a key (`is_key`), equal objects and lists have the same text.
     """
 
     property: str
@@ -76,9 +76,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One stream's table: where it is, its columns and its keys. `schema` is None for the database's default.
+    """A stream's table: its place, columns and keys. `schema` is None for the database's default schema.
 
-    `keys` are properties. `comment` is what the stream's schema tells a reader; may be empty.
+    `keys` are properties. `comment` is the title and description of the stream's schema; it may be empty.
     """
 
     schema: str | None
@@ -89,7 +89,7 @@ class Table:
 
     @cached_property
     def by_property(self) -> dict[str, Column]:
-        """The columns that hold one property each."""
+        """The columns by property, without columns that hold several properties."""
         return {column.property: column for column in self.columns if not column.members}
 
     @property
@@ -100,7 +100,7 @@ class Table:
 
     @property
     def version_columns(self) -> tuple[str, str]:
-        """The names of the columns of the table's version and of the mark of deleted rows; it has to have them."""
+        """The names of the columns for the version and for the mark of deleted rows; the table must have both."""
         return self.by_property[TABLE_VERSION].name, self.by_property[DELETED_AT].name
 
     @property
@@ -117,10 +117,10 @@ class Table:
 def table_of(
     stream: str, schema: Mapping[str, Any], keys: Sequence[str], *, default_schema: str, interpret_encoding: bool
 ) -> Table:
-    """The table of a stream, named as target-postgres names it.
+    """The table of a stream, named like in target-postgres.
 
-    The table is the stream's last part between hyphens; the schema is `default_schema` or, without one, the part
-    before it (`crm-contacts` is `crm.contacts`).
+    The name is the part of the stream's name after the last hyphen. The schema is `default_schema` or, without one, the
+    part before it (`crm-contacts` becomes `crm.contacts`).
     """
     parts = stream.split("-")
     own_schema = parts[-2] if len(parts) in (2, 3) else None
@@ -140,10 +140,10 @@ def table_of(
 
 
 def own_column(name: str, types: Mapping[str, str]) -> str | None:
-    """The column of a table, given its columns' types, that is ours of this name; None if there is none.
+    """The target's own column of this name in a table with columns of these types; None if there is none.
 
-    It has another name where the table had a column of that name, or one that the database takes for it, which was
-    not ours: a source may send `_SDC_DELETED_AT`, and another loader keep `_sdc_deleted_at` as a boolean.
+    The column has another name if the table already had a different column of that name: a source may send
+    `_SDC_DELETED_AT`, and another loader may keep `_sdc_deleted_at` as a boolean.
     """
     if (other := hashed(name)) in types:
         return other
@@ -155,12 +155,12 @@ _LONGEST_COMMENT = 10_000
 
 
 def is_loose(column: Column) -> bool:
-    """Whether a text that the column's kind does not take is a reason to make the column one of text."""
+    """Whether a text that does not fit the column's kind makes the column a text column."""
     return IS_LOOSE in column.schema
 
 
 def comment_of(schema: Mapping[str, Any]) -> str:
-    """The title and the description of a schema, as one text that every database stores."""
+    """The title and the description of a schema, as one text that every database can store."""
     texts = [text.strip() for key in ("title", "description") if isinstance(text := schema.get(key), str)]
     if len(texts) > 1 and texts[1].casefold().startswith(texts[0].casefold()):
         texts = texts[1:]
@@ -168,7 +168,7 @@ def comment_of(schema: Mapping[str, Any]) -> str:
 
 
 def changed_comments(table: Table, found: Mapping[str | None, str | None]) -> dict[str | None, str]:
-    """The comments, by column name and None for the table's own, that the schema has and the database has not yet."""
+    """The comments that the database does not have yet, by column name; None is the name of the table's comment."""
     wanted: dict[str | None, str] = {None: table.comment} | {
         column.name: comment_of(column.schema) for column in table.columns
     }
@@ -191,10 +191,10 @@ def kind_of(prop: Mapping[str, Any], *, interpret_encoding: bool = False) -> str
 
 
 def needs_validator(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema says more about valid records than turning them into rows checks anyway.
+    """Whether a schema has constraints that the conversion of records into rows does not check.
 
-    Turning a record into a row checks types, formats that have a column type, required and null. Everything else
-    (enum, pattern, minimum, unions, nested schemas …) is left to the validator, which is slow.
+    The conversion checks types, formats that have a column type, `required` and null. The validator, which is slow,
+    checks everything else (enum, pattern, minimum, unions, nested schemas …).
     """
     if not _CHECKED_AT_THE_TOP.issuperset(_ASSERTIONS & schema.keys()):
         return True

@@ -1,15 +1,15 @@
-"""Of all values that a property may have by its schema, the one kind that its column holds.
+"""The schema of a property, which may allow several types, reduced to the one type of its column.
 
-`column_schema` gives a schema of one type, such as target-postgres knows, or an empty one, for text. A value that fits
-any member of a union is to be loaded, so:
+`column_schema` returns a schema of one type, as target-postgres knows it, or an empty schema, which means text. Every
+value that fits a member of a union must be loaded, so:
 
-    one kind, beside null                             it
+    one type, and null                                that type
     integers and numbers                              numbers
-    objects or lists, and anything else               an object: JSON holds every value
-    text with a format, and any other text            the format, until a value has another one (`IS_LOOSE`)
-    other kinds beside one another                    text
+    objects or lists, and another type                an object: JSON holds every value
+    text with a format, and other text                the format, until a value does not have it (`IS_LOOSE`)
+    any other combination                             text
 
-The precision and scale of `singer.decimal` are left out: PostgreSQL would round to them.
+The precision and scale of `singer.decimal` are ignored, because PostgreSQL would round to them.
 
 Pure: standard library only.
 """
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: In a column's schema: a text that is not of its format is fine, and makes the column one of text.
+#: Keyword of a column's schema: a text that does not have the format is valid, and makes the column a text column.
 IS_LOOSE = "x-is-loose"
 
 _FORMATS = ("date-time", "date", "time", "uuid")
@@ -32,14 +32,14 @@ _KEPT = (
     *("type", "format", "contentEncoding", "minimum", "maximum", "items", "x-sql-datatype"),
     *_DESCRIPTIONS,
 )
-#: The types of target-postgres that a schema may ask for by name, by the type of the values; others are passed over.
+#: The database types that a schema may request by name, as in target-postgres, by JSON type; others are ignored.
 _SQL_TYPES = {"integer": ("smallint", "integer", "bigint"), "array": ("pgvector",)}
 
 Kind = dict[str, Any]  # a schema of one type
 
 
 def column_schema(prop: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a property's column; its `type`, if any, is a list that has `null` if that may be there."""
+    """The schema of a property's column; its `type`, if any, includes `null` if the property may be null."""
     kinds = _kinds(prop)
     described = {name: prop[name] for name in _DESCRIPTIONS if name in prop}
     if kinds is None:
@@ -58,11 +58,11 @@ def is_nullable(prop: Mapping[str, Any]) -> bool:
 
 
 def _kinds(prop: Mapping[str, Any]) -> list[Kind] | None:
-    """The kinds of values that a schema allows; None for any."""
+    """The single-type schemas that a schema allows; None if it allows any value."""
     kinds = _own_kinds(prop)
     if "anyOf" in prop:
-        found = [_kinds(member) for member in prop["anyOf"]]
-        members = None if None in found else [kind for some in found for kind in some or ()]
+        by_member = [_kinds(member) for member in prop["anyOf"]]
+        members = None if None in by_member else [kind for some in by_member for kind in some or ()]
         kinds = _common(kinds, members)
     for member in prop.get("allOf", ()):
         kinds = _common(kinds, _kinds(member))
@@ -81,7 +81,7 @@ def _own_kinds(prop: Mapping[str, Any]) -> list[Kind] | None:
         if isinstance(details.get(name), bool | str):
             del details[name]
     items = {} if "prefixItems" in prop else prop.get("items")
-    if isinstance(items, dict):  # of which target-postgres looks at the type
+    if isinstance(items, dict):  # target-postgres only looks at their type
         types = [items["type"]] if isinstance(items.get("type"), str) else items.get("type", ())
         details["items"] = {"type": items["type"]} if set(types) - {"null"} else {}
     return [{"type": name, **details} for name in ([declared] if isinstance(declared, str) else declared)]
@@ -96,7 +96,7 @@ def _type_of(value: Any) -> str:
 
 
 def _common(first: list[Kind] | None, second: list[Kind] | None) -> list[Kind] | None:
-    """The kinds that both have; those of the first if they have none."""
+    """The kinds that both have; if there are none, those of the first."""
     if first is None or second is None:
         return second if first is None else first
     common = []
@@ -109,7 +109,7 @@ def _common(first: list[Kind] | None, second: list[Kind] | None) -> list[Kind] |
 
 
 def _chosen(kinds: Sequence[Kind]) -> Kind:
-    """The kind that holds the values of all; none for text."""
+    """The kind that holds the values of all kinds; an empty one for text."""
     types = {kind["type"] for kind in kinds}
     if not types:
         return {}

@@ -1,7 +1,7 @@
-"""Views for analysts: the live rows of every table, with names beside the ids. Pure: standard library only.
+"""Views for analysts: the live rows of every table, with names next to the ids. Pure: standard library only.
 
-A view has the name of its table and its columns, without those that the target adds. What is known of HubSpot is in
-`LOOKUPS` and `NAMES`: a column is added where the tables and columns it needs are there, and left out otherwise.
+A view has the name and the columns of its table, without the columns that the target adds. `LOOKUPS` and `NAMES` hold
+everything that is specific to HubSpot. A lookup column is added if the tables and columns that it needs exist.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _TEXTS = ("text", "varchar", "character varying")
 class Lookup:
     """Columns that another table adds to a row.
 
-    `on` gives, for columns of the other table, the column of the row that they equal, or None for the row's own
-    table name. `adds` gives each new column the columns of the other table whose texts it joins.
+    `on` maps columns of the other table to the columns of the row that they must equal; None stands for the name of the
+    row's table. `adds` maps each new column to the columns of the other table whose texts it joins.
     """
 
     table: str
@@ -55,19 +55,20 @@ LOOKUPS = (
     *_pipeline("pipeline", "dealstage"),
     *_pipeline("hs_pipeline", "hs_pipeline_stage"),
 )
-#: What a record is called: the first that is not empty. A custom object often has a property `division_name`.
+#: Properties with the name of a record; the first that is not empty is used. A custom object often has a property
+#: like `division_name`.
 NAMES = (
     *(("firstname", "lastname"), ("email",), ("dealname",), ("hs_appointment_name",), ("name",), ("subject",)),
     *(("hs_name",), ("hs_title",), ("hs_meeting_title",), ("hs_call_title",), ("hs_email_subject",)),
     ("hs_task_subject",),
 )
-_OBJECT = {"id", "merged_into_id"}  # these, and a mark of deleted rows, has a table of HubSpot's objects, and no other
+_OBJECT = {"id", "merged_into_id"}  # only tables of HubSpot objects have these columns and a mark of deleted rows
 _ASSOCIATION = {"from_object_type", "from_id", "to_object_type", "to_id"}
 
 
 @dataclass(frozen=True)
 class View:
-    """A view: its columns with their expressions, and FROM and WHERE. `lacks` says which columns it could not have."""
+    """A view: its columns with their expressions, and FROM and WHERE. `lacks` names the columns that were left out."""
 
     name: str
     columns: Mapping[str, str]
@@ -76,7 +77,7 @@ class View:
     lacks: tuple[str, ...] = field(default=(), compare=False)
 
     def select(self, first: Sequence[str] = ()) -> str:
-        """The SELECT, with the columns `first` before the others: a view can be replaced by one with more columns."""
+        """The SELECT, with the columns `first` in front: a view can only be replaced if new columns are at its end."""
         order = [name for name in first if name in self.columns]
         order += [name for name in self.columns if name not in first]
         chosen = ", ".join(f"{self.columns[name]} AS {identifier(name)}" for name in order)
@@ -84,17 +85,17 @@ class View:
 
     @property
     def comment(self) -> str:
-        """What the database keeps beside the view: by it the next run knows whether the view is as it should be."""
+        """The comment on the view; by it the next run sees whether the view is up to date."""
         return f"{self.mark} ({hashlib.sha256(self.select().encode()).hexdigest()[:16]})"
 
     @property
     def mark(self) -> str:
-        """How the comment begins; a view without it is not ours to change."""
+        """The beginning of the comment; a view without it was not created by the target and is never changed."""
         return f"Live rows of {self.live_rows_of}, {MADE_BY}"
 
 
 def views_of(schema: str, tables: Mapping[str, Types]) -> Iterator[View]:
-    """The view of every table of a schema that marks deleted rows; `tables` gives each one's columns and types."""
+    """A view for each table that marks deleted rows; `tables` maps the tables of the schema to their columns' types."""
     for name, types in sorted(tables.items()):
         if own_column(DELETED_AT, types) and not name.startswith("_"):
             yield _view(schema, name, tables)
@@ -111,7 +112,7 @@ def _view(schema: str, name: str, tables: Mapping[str, Types]) -> View:
             continue
         other, alias = tables.get(lookup.table, {}), f"l{number}"
         if not other.keys() >= {*lookup.on, *(part for parts in lookup.adds.values() for part in parts)}:
-            lacks += [f"{column}, as there is no table {lookup.table} of HubSpot's" for column in lookup.adds]
+            lacks += [f"{column}, because there is no HubSpot table {lookup.table}" for column in lookup.adds]
             continue
         on = " AND ".join(
             _equal(f"{alias}.{identifier(key)}", other[key], f"t.{identifier(column)}", types[column])
@@ -128,7 +129,7 @@ def _view(schema: str, name: str, tables: Mapping[str, Types]) -> View:
         if kinds.keys() >= _OBJECT and own_column(DELETED_AT, kinds)
     }
     if types.keys() >= _ASSOCIATION and objects:
-        known = ", ".join(literal(each) for each in objects)
+        known = ", ".join(literal(object_type) for object_type in objects)
         for end in ("from", "to"):
             key = _as_text(f"t.{end}_id", types[f"{end}_id"])
             on = f"{end}_end.object_type = t.{end}_object_type AND {end}_end.id = {key}"
@@ -136,14 +137,14 @@ def _view(schema: str, name: str, tables: Mapping[str, Types]) -> View:
             conditions.append(f"({end}_end.id IS NOT NULL OR t.{end}_object_type NOT IN ({known}))")
             added[f"{end}_name"] = f"{end}_end.name"
     taken = {column.casefold() for column in columns}
-    lacks += [f"{column}, as the table has a column of that name" for column in added if column.casefold() in taken]
+    lacks += [f"{column}, because the table has such a column" for column in added if column.casefold() in taken]
     columns |= {column: value for column, value in added.items() if column.casefold() not in taken}
     source = f"{' '.join(joins)} WHERE {' AND '.join(conditions)}"
     return View(name, columns, source, f"{schema}.{name}", tuple(lacks))
 
 
 def _ends(schema: str, objects: Mapping[str, Types]) -> str:
-    """Every live record's object type, id and name."""
+    """A SELECT of the object type, id and name of every live record."""
     return " UNION ALL ".join(
         f"SELECT {literal(name)} AS object_type, {_as_text('o.id', types['id'])} AS id, "  # noqa: S608 - quoted
         f"{_name(name, types)} AS name FROM {identifier(schema, name)} AS o WHERE {_is_live('o', types)}"
@@ -156,15 +157,15 @@ def _is_live(alias: str, types: Types) -> str:
 
 
 def _name(table: str, types: Types) -> str:
-    """The expression of what a record is called, its id if nothing else is known."""
+    """The expression for the name of a record; its id if it has no name."""
     own = [(f"{stem}_name",) for stem in (table, table.removesuffix("s")) if stem]
-    found = [[value for part in parts if (value := _property(part, types))] for parts in (*NAMES, *own)]
-    choices = [_joined(values) for values in found if values]
+    names = [[value for part in parts if (value := _property(part, types))] for parts in (*NAMES, *own)]
+    choices = [_joined(values) for values in names if values]
     return f"coalesce({', '.join([*choices, _as_text('o.id', types['id'])])})"
 
 
 def _property(name: str, types: Types) -> str | None:
-    """The expression of a property: a column, or a member of the column that holds what has none."""
+    """The expression for a property: its column, or a member of the JSON column; None if there is neither."""
     if name in types:
         return f"o.{identifier(name)}"
     for column in ("properties", OVERFLOW):
@@ -174,7 +175,7 @@ def _property(name: str, types: Types) -> str | None:
 
 
 def _joined(values: Iterable[str]) -> str:
-    """The texts with a space between them; null if all are null or empty."""
+    """The texts, separated by spaces; null if all are null or empty."""
     texts = ", ".join(f"nullif(CAST({value} AS varchar), '')" for value in values)
     return f"nullif(concat_ws(' ', {texts}), '')"
 

@@ -61,10 +61,10 @@ def test_a_second_stream_for_a_table_is_refused(
     """The first is loaded to what came of it; the second changes neither rows nor columns."""
     config: dict[str, Any] = {"default_target_schema": schema}
     if runs == "one run":
-        text, words = lines(first, second, extra=TEXT), "is loaded, and each"
+        text, words = lines(first, second, extra=TEXT), "is loaded into it, and each"
     else:
         load(warehouse, lines(first), **config)
-        text, words = lines(second, extra=TEXT), "was loaded before"
+        text, words = lines(second, extra=TEXT), "was loaded into it before"
     with pytest.raises(InputError, match=words) as refused:
         load(warehouse, text, **config, dry_run=runs == "a dry run")
     told = str(refused.value)
@@ -119,7 +119,7 @@ def test_schemas_that_differ_in_case_are_one_in_duckdb(warehouse: Warehouse) -> 
     ],
 )
 def test_a_stream_called_as_a_table_of_the_target_is_refused(stream: str, warehouse: Warehouse) -> None:
-    with pytest.raises(InputError, match=r"a name of the target's own tables.*stream_maps"):
+    with pytest.raises(InputError, match=r"that name for its own tables.*stream_maps"):
         load(warehouse, lines("users", stream))
     assert [row["v"] for row in warehouse.rows("users")] == ["users"]
     load(warehouse, lines(stream), stream_maps={stream: {"__alias__": "history"}})
@@ -162,7 +162,7 @@ def test_a_schema_that_duckdb_takes_for_the_file_is_refused(
 
 
 def test_a_stream_whose_schema_duckdb_takes_for_the_file_is_refused(file: DuckDBWarehouse) -> None:
-    with pytest.raises(SettingsError, match="CRM have one name"):
+    with pytest.raises(SettingsError, match="CRM have the same name"):
         load(file, lines("users", "CRM-users"), default_target_schema="")
     assert file.query("SELECT v FROM main.users") == [{"v": "users"}]
 

@@ -211,7 +211,7 @@ def test_after_kill_9_no_row_is_missing_and_a_rerun_heals(
     runs = sorted(warehouse.rows("_load_history"), key=lambda row: row["started_at"])
     assert [row["status"] for row in runs] == ["interrupted", "success"]
     assert runs[0]["inserted"] == len(present)
-    assert "ended without a word" in runs[0]["error"]
+    assert "ended without reporting an error" in runs[0]["error"]
     assert _count(warehouse) == total
     newest = max(warehouse.rows("_load_history"), key=lambda row: row["started_at"])
     assert (newest["inserted"], newest["updated"]) == (total - len(present), len(present))
