@@ -108,7 +108,7 @@ def test_a_view_whose_definition_stays_is_not_touched(warehouse: Warehouse, capl
     deals = _stream("deals", {"id": TEXT, "hubspot_owner_id": TEXT}, ("id",))
     _run(warehouse, [*deals, *_things({"id": "a"})])
     assert "New or changed views in the schema live: deals, things." in caplog.text
-    assert "The view live.deals has no column hubspot_owner_name, because there is no HubSpot table owners" in caplog.text
+    assert "live.deals has no column hubspot_owner_name, because there is no HubSpot table owners" in caplog.text
     caplog.clear()
     _run(warehouse, _things({"id": "b"}))
     assert "view" not in caplog.text
