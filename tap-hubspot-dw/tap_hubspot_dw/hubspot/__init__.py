@@ -1,1 +1,1 @@
-"""What is asked of HubSpot, in HubSpot's words."""
+"""Requests to HubSpot, in HubSpot's words."""

@@ -1,10 +1,10 @@
-"""Whether what was read is all there is: held against HubSpot's own counts, and completed where it is short.
+"""Checking that everything was read, against HubSpot's own counts, and reading what is missing.
 
-A reply that says less than it should looks like an end. HubSpot's search counts the objects of a range of ids, so a
-range is whole when no fewer of its ids were read. Else the ids that search knows are looked up one by one in the live
-store. What is found there the list had lost; what is not explains the difference: it was archived, merged or deleted
-since, and the index does not know that yet (documented: it is late). A difference that nothing explains is an error.
-Reading more than is counted is normal, for the same reason.
+A truncated reply looks like the end of a list. HubSpot's search counts the objects in a range of ids, so a range is
+complete if at least as many ids were read. If fewer were read, the ids that search knows are looked up in the live
+store. Objects that are there were missing from the list. Objects that are not there explain the difference: they were
+archived, merged or deleted, and the index does not show that yet (it lags: documented). A difference that nothing
+explains is an error. Reading more objects than HubSpot counts is normal, for the same reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from tap_hubspot_dw.errors import ReplyError
-from tap_hubspot_dw.hubspot.portal import Page, Portal
+from tap_hubspot_dw.hubspot.portal import Page, Portal, ids_of
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.change_window import UnsortedError, Window
 from tap_hubspot_dw.reading.id_ranges import EVERYTHING, Range
@@ -23,26 +23,26 @@ from tap_hubspot_dw.reading.read_ids import ReadIds
 from tap_hubspot_dw.records.page_decoder import IDS_ONLY, PageDecoder
 from tap_hubspot_dw.timestamps import format_timestamp
 
-_MOST_ROUNDS = 3  # records are made while they are counted
+_MOST_ROUNDS = 3  # records are created while they are counted
 
 
 class Changes:
-    """The ids that were read of a window, and those of them that have not changed since the run began."""
+    """The ids read in a window, and those among them that have not changed since the run began."""
 
     def __init__(self, since: datetime, started_at: datetime) -> None:
-        self.window = Window(since, max(started_at, since))  # what was last modified before the run began
+        self.window = Window(since, max(started_at, since))  # last modified before the run began
         self.ids, self.settled = ReadIds(), ReadIds()
         self._end = format_timestamp(started_at)
 
     def add(self, record_id: int, updated_at: str | None) -> None:
-        """Add a record with when it was last modified, by its record."""
+        """Add a record with the time of its last change."""
         self.ids.add((record_id,))
         if (updated_at or "") < self._end:
             self.settled.add((record_id,))
 
 
 class Account:
-    """The account of one reading of an object type; safe to use from threads, a range each."""
+    """The account of one reading of an object type. Thread-safe, if each thread has a range of its own."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Account:
         logger: logging.Logger,
         total: int | None = None,
     ) -> None:
-        """Begin an account; `total` is HubSpot's count of all objects, if it is known, which spares asking for it."""
+        """Begin an account; `total` is HubSpot's count of all objects if known, which saves a request."""
         self._portal = portal
         self._object_type = object_type
         self._decoder = decoder
@@ -62,9 +62,9 @@ class Account:
         self.counted: int | None = 0  # over all ranges; None once HubSpot did not count one
 
     def is_short(self, ids: ReadIds, span: Range) -> bool:
-        """Tell whether HubSpot counts more in a range of ids than was read; where it does not count, it does not.
+        """Return whether HubSpot counts more ids in a range than were read; False if it does not count.
 
-        A count that is much too small is asked for again: it would prove nothing.
+        A count far below the number read is requested again: it would prove nothing.
         """
         read = ids.count(span)
         if span == EVERYTHING and read == self._total:
@@ -79,15 +79,15 @@ class Account:
         return is_short
 
     def missed(self, ids: ReadIds, span: Range) -> Iterator[Page]:
-        """Yield what HubSpot counts in a range of ids and was not read, in pages; `ids` gets it too.
+        """Yield pages of the objects that HubSpot counts in a range of ids and that were not read; add them to `ids`.
 
         Raises:
-            ReplyError: it counts more than it has.
+            ReplyError: HubSpot counts more objects than it gives.
         """
         if not self.is_short(ids, span):
             return
         self._logger.warning(
-            "%s: %s records were read of the ids above %d, and HubSpot counts more: those are looked up.",
+            "%s: %s records with ids above %d were read, and HubSpot counts more: looking up the rest.",
             self._object_type.name,
             f"{ids.count(span):,}",
             span.above,
@@ -107,12 +107,12 @@ class Account:
         )
 
     def missed_changes(self, changes: Changes) -> Iterator[Page]:
-        """Yield what was last modified in a window before the run began, and was not read, in pages.
+        """Yield pages of the objects that were last modified in a window before the run began and were not read.
 
-        It has been in the window all the time, so nothing explains that it did not come.
+        They have been in the window all the time, so nothing explains their absence.
 
         Raises:
-            ReplyError: HubSpot counts more than it has.
+            ReplyError: HubSpot counts more objects than it gives.
         """
         window, ids = changes.window, changes.ids
         counted = self._portal.count(self._object_type, EVERYTHING, window) if window.since != window.until else 0
@@ -120,42 +120,42 @@ class Account:
             return
         known, gone = ReadIds(), set[int]()
         for _ in range(_MOST_ROUNDS):
-            for some in self._portal.changed_ids(self._object_type, window):
-                known.add(some)
-                yield from self._looked_up([some], ids, gone)
+            for page_ids in self._portal.changed_ids(self._object_type, window):
+                known.add(page_ids)
+                yield from self._looked_up([page_ids], ids, gone)
             counted = self._portal.count(self._object_type, EVERYTHING, window)
             if counted is not None and counted <= known.count():
                 return self._log_gone(gone)
         said = "does not count" if counted is None else f"counts {counted:,}"
         raise ReplyError(
-            f"HubSpot {said} {self._object_type.name} that changed and gives {known.count():,}, so the bookmark stays: "
+            f"HubSpot {said} changed {self._object_type.name} and gives {known.count():,}, so the bookmark stays: "
             "run again later."
         )
 
     def _known(self, span: Range) -> Iterator[list[int]]:
-        """Yield the ids of a range that search knows; if it does not sort them, those that the list has."""
+        """Yield the ids in a range by search; by the list if search does not sort them."""
         try:
             for page, _ in self._portal.changed(self._object_type, None, IDS_ONLY, span):
-                yield [int(each["id"]) for each in page]
+                yield ids_of(page)
         except UnsortedError:
             for page in self._portal.listed(self._object_type, IDS_ONLY):
-                found = (int(each["id"]) for each in page)
-                yield [each for each in found if span.above < each and (not span.through or each <= span.through)]
+                yield [id_ for id_ in ids_of(page) if span.above < id_ and (not span.through or id_ <= span.through)]
 
     def _looked_up(self, known: Iterable[list[int]], ids: ReadIds, gone: set[int]) -> Iterator[Page]:
-        for some in known:
-            lacking = ids.lacking(some)
-            found: set[int] = set()
+        """Yield the live objects among `known` that were not read; add the others to `gone`."""
+        for known_ids in known:
+            lacking = ids.lacking(known_ids)
+            live: set[int] = set()
             for page in self._portal.live(self._object_type, lacking, self._decoder):
-                found.update(int(each["id"]) for each in page)
+                live.update(ids_of(page))
                 yield page
-            ids.add(sorted(found))
-            gone.update(each for each in lacking if each not in found)
+            ids.add(sorted(live))
+            gone.update(id_ for id_ in lacking if id_ not in live)
 
     def _log_gone(self, gone: set[int]) -> None:
         if gone:
             self._logger.info(
-                "%s: HubSpot's search still counts %s records that it has no more: archived, merged or deleted since.",
+                "%s: HubSpot's search still counts %s records that were archived, merged or deleted meanwhile.",
                 self._object_type.name,
                 f"{len(gone):,}",
             )
@@ -166,5 +166,5 @@ class Account:
 
 
 def is_far_below(counted: int, read: int) -> bool:
-    """Tell whether a count is so far below what was read that a late index does not explain it: by a tenth."""
+    """Return whether a count is more than a tenth below the number read, which index lag does not explain."""
     return counted * 10 < read * 9

@@ -1,8 +1,7 @@
-"""HubSpot's answers about associations: which pairs of object types it knows, and for every id asked about, all of it.
+"""Reading associations: which pairs of object types HubSpot knows, and all associations of each requested id.
 
-A reply may leave out ids that it was asked about, by its own rules (it names those without associations as errors) or
-by mistake. So each id is accounted for: it is in a result, or in an error that names it, or else it is asked about
-again.
+A reply may omit requested ids, by HubSpot's rules (ids without associations are errors in the reply) or by mistake. So
+every id is accounted for: it is in a result, or an error names it, or it is requested again.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from tap_hubspot_dw.records.page_decoder import IDS_ONLY
 Input = dict[str, str]
 Result = dict[str, Any]
 
-_PAGE_UNIT = 100  # pages have 100 or 500 associations (observed): one that is full may hide that there are more
-_WAITS = (0.0, 0.5, 1.0, 2.0)  # seconds, before ids that a reply passes over are asked about again
+_PAGE_UNIT = 100  # pages have 100 or 500 associations (observed); more may follow a full page without a cursor
+_WAITS = (0.0, 0.5, 1.0, 2.0)  # seconds before ids that a reply omits are requested again
 
 
 class AssociationReader:
-    """Reads associations of one portal; safe from several threads."""
+    """Reads associations of one portal. Thread-safe."""
 
     def __init__(self, portal: Portal, logger: logging.Logger) -> None:
         self._portal = portal
@@ -36,9 +35,9 @@ class AssociationReader:
         self._known: dict[tuple[str, str], bool] = {}
 
     def is_known(self, from_type: ObjectType, to_type: ObjectType) -> bool:
-        """Tell whether HubSpot has associations from one object type to the other; asked once.
+        """Return whether HubSpot has associations from one object type to the other; requested once.
 
-        It refuses to read those of a pair that it does not know; a pair with association types it knows all the same.
+        HubSpot refuses to read the associations of an unknown pair; a pair with association types is known anyway.
         """
         pair = from_type.type_id, to_type.type_id
         with self._asking.setdefault(pair, threading.Lock()):
@@ -51,7 +50,7 @@ class AssociationReader:
             return self._known[pair]
 
     def take_as_known(self, from_type: ObjectType, to_type: ObjectType) -> None:
-        """Never doubt that HubSpot has associations between these: it had them before."""
+        """Treat the pair as known without a request: HubSpot had such associations before."""
         self._known[from_type.type_id, to_type.type_id] = True
 
     def _has_types(self, from_type: ObjectType, to_type: ObjectType) -> bool:
@@ -63,15 +62,15 @@ class AssociationReader:
     def read(self, from_type: ObjectType, to_type: ObjectType, ids: Sequence[int]) -> Iterator[list[Result]]:
         """Yield the associations of up to 1,000 ids, a list for each reply: `{"from": {"id"}, "to": […]}`.
 
-        Every page of every id is read, some perhaps twice. Ids without associations are errors in the reply, and
-        normal (observed). A reply of 400 is narrowed down to the id that HubSpot refuses (observed for deleted ones),
-        which is skipped with a warning.
+        Every page of every id is read, some perhaps twice. Ids without associations are errors in the reply, which is
+        normal (observed). A request that HubSpot refuses with 400 is divided until the refused id is isolated (observed
+        for deleted ones), which is skipped with a warning.
 
         Raises:
             UnknownPairError: HubSpot knows no associations between these object types.
-            ReplyError: it does not say which ones some records have, though it has these.
+            ReplyError: HubSpot keeps omitting ids of live records.
         """
-        yield from self._read(from_type, to_type, [{"id": str(each)} for each in ids])
+        yield from self._read(from_type, to_type, [{"id": str(id_)} for id_ in ids])
 
     def _read(self, from_type: ObjectType, to_type: ObjectType, inputs: list[Input]) -> Iterator[list[Result]]:
         waits, met, doubted = iter(_WAITS), set[tuple[str, str]](), set[tuple[str, str]]()
@@ -85,13 +84,12 @@ class AssociationReader:
             results = reply["results"]
             yield results
             following = list(_following(results))
-            again = [each for each in _full_ones(results, inputs) if _place(each) not in doubted]
+            again = [entry for entry in _full_pages(results, inputs) if _place(entry) not in doubted]
             doubted.update(map(_place, again))
             silent = _silent(inputs, reply)
             if met.intersection(map(_place, following)):
                 raise ReplyError(
-                    f"HubSpot's associations from {from_type.name} to {to_type.name} come back to a page: run again "
-                    "later."
+                    f"HubSpot's associations from {from_type.name} to {to_type.name} repeat a page: run again later."
                 )
             met.update(map(_place, following))
             if silent and (seconds := next(waits, None)) is not None:
@@ -104,7 +102,7 @@ class AssociationReader:
     def _narrowed(
         self, from_type: ObjectType, to_type: ObjectType, inputs: list[Input], error: RequestError
     ) -> Iterator[list[Result]]:
-        """Yield the associations of those inputs of a refused request that HubSpot does not refuse."""
+        """Yield the associations of the inputs of a refused request, without those that HubSpot refuses."""
         if error.status not in {400, 404}:
             raise error
         if not self.is_known(from_type, to_type):
@@ -113,7 +111,7 @@ class AssociationReader:
             raise error
         if len(inputs) == 1:
             if self._live(from_type, inputs):
-                raise error  # its record is there: it is not the id that is wrong
+                raise error  # the record is live, so the id is not the reason
             self._logger.warning(
                 "Associations of %s %s to %s: skipped: %s", from_type.name, inputs[0]["id"], to_type.name, error
             )
@@ -123,24 +121,24 @@ class AssociationReader:
         yield from self._read(from_type, to_type, inputs[middle:])
 
     def _check_gone(self, from_type: ObjectType, to_type: ObjectType, silent: list[Input]) -> None:
-        """Check that records which HubSpot passes over are not there any more.
+        """Check that the records which HubSpot omits no longer exist.
 
         Raises:
-            ReplyError: some are.
+            ReplyError: some are live.
         """
         if live := self._live(from_type, silent):
             raise ReplyError(
-                f"HubSpot does not say which associations to {to_type.name} {len(live):,} {from_type.name} have "
-                f"({live[0]} is one), though it was asked {len(_WAITS) + 1} times: run again later."
+                f"HubSpot omits the associations to {to_type.name} of {len(live):,} {from_type.name} (such as "
+                f"{live[0]}), even after {len(_WAITS) + 1} requests: run again later."
             )
 
     def _live(self, object_type: ObjectType, inputs: Iterable[Input]) -> list[str]:
-        ids = [int(each["id"]) for each in inputs]
-        return [str(each["id"]) for page in self._portal.live(object_type, ids, IDS_ONLY) for each in page]
+        ids = [int(entry["id"]) for entry in inputs]
+        return [str(record["id"]) for page in self._portal.live(object_type, ids, IDS_ONLY) for record in page]
 
 
-def _place(each: Input) -> tuple[str, str]:
-    return each["id"], each.get("after", "")
+def _place(entry: Input) -> tuple[str, str]:
+    return entry["id"], entry.get("after", "")
 
 
 def _following(results: Iterable[Result]) -> Iterator[Input]:
@@ -149,9 +147,9 @@ def _following(results: Iterable[Result]) -> Iterator[Input]:
             yield {"id": str(result["from"]["id"]), "after": after}
 
 
-def _full_ones(results: Iterable[Result], inputs: Iterable[Input]) -> Iterator[Input]:
-    """Yield the inputs whose page is full and says that nothing follows: perhaps it only does not say."""
-    asked = {each["id"]: each for each in inputs}
+def _full_pages(results: Iterable[Result], inputs: Iterable[Input]) -> Iterator[Input]:
+    """Yield the inputs whose page is full but has no cursor: the cursor may be missing by mistake."""
+    asked = {entry["id"]: entry for entry in inputs}
     for result in results:
         of_id = asked.get(str(result["from"]["id"]))
         if of_id and result["to"] and len(result["to"]) % _PAGE_UNIT == 0 and not cursor(result):
@@ -159,6 +157,6 @@ def _full_ones(results: Iterable[Result], inputs: Iterable[Input]) -> Iterator[I
 
 
 def _silent(inputs: Iterable[Input], reply: Reply) -> list[Input]:
-    """Return the inputs of which a reply says nothing."""
+    """Return the inputs that a reply omits."""
     explained = {str(result["from"]["id"]) for result in reply["results"]} | named_ids(reply)
-    return [each for each in inputs if each["id"] not in explained]
+    return [entry for entry in inputs if entry["id"] not in explained]

@@ -1,7 +1,7 @@
-"""What is asked of HubSpot: each method is one need, answered in HubSpot's words.
+"""All requests to HubSpot: one method per purpose, with results in HubSpot's words.
 
-Pages come as generators, so that nothing is held that has been passed on; what describes the portal is asked once
-and kept for the run.
+Pages are yielded, so none is kept after it was passed on. Descriptions of the portal are requested once and kept for
+the run.
 """
 
 from __future__ import annotations
@@ -55,20 +55,25 @@ P = ParamSpec("P")
 
 LIST_PAGE_SIZE = 100  # HubSpot's maximum, for batch read too (documented)
 ASSOCIATION_INPUTS = 1000  # HubSpot's maximum since February 2025 (documented)
-_LONGEST_URL = 15_000  # HubSpot's proxy answers 414 from about 16,200 characters (observed), or sooner (hearsay)
+_LONGEST_URL = 15_000  # HubSpot's proxy answers 414 from about 16,200 characters (observed), or fewer (hearsay)
 _TOO_LONG = frozenset({414, 431})
 _OWNERS_PAGE_SIZE = 500
-_SLICES_A_PAGE = 100  # two for each time that centuries can be halved until milliseconds are left
+_SLICES_A_PAGE = 100  # two per halving, from centuries down to milliseconds
 _EMPTY_PAGE_WAITS = (0.0, 0.5, 1.0, 2.0, 4.0)  # seconds
 _SHORT_PAGE_WAITS = (0.0, 0.5)
+
+
+def ids_of(page: Page) -> list[int]:
+    """Return the ids of a page's objects."""
+    return [int(hubspot_object["id"]) for hubspot_object in page]
 
 
 def _by_ids_if_refused(
     read: Callable[Concatenate[Portal, ObjectType, PageDecoder, P], Iterator[Page]],
 ) -> Callable[Concatenate[Portal, ObjectType, PageDecoder, P], Iterator[Page]]:
-    """Read a list again whose URL is too long for HubSpot, now with ids alone in it; some pages perhaps twice.
+    """Read a list again if its URL is too long for HubSpot, requesting only ids; some pages perhaps twice.
 
-    No list with a URL of that length is asked for any more.
+    From then on no list is requested with a URL of that length.
     """
 
     @wraps(read)
@@ -87,7 +92,7 @@ def _by_ids_if_refused(
 
 
 class Portal:
-    """One HubSpot account, as far as the tap reads it."""
+    """One HubSpot account, as the tap reads it."""
 
     def __init__(
         self, client: Client, api_version: str, logger: logging.Logger, *, page_size: int = LIST_PAGE_SIZE
@@ -97,42 +102,42 @@ class Portal:
         self._logger = logger
         self._page_size = page_size
         self._traffic = Traffic()
-        self._longest_url = [_LONGEST_URL]  # shared by copies: what one learns, all know
+        self._longest_url = [_LONGEST_URL]  # a list, so that all copies share what one learns
         self._described: dict[str, list[dict[str, Any]]] = {}
         self._nameless: set[str] = set()
         self._describing: dict[str, threading.Lock] = {}
 
     def counted_by(self, traffic: Traffic) -> Portal:
-        """Return the same portal, whose requests from here on count as this traffic."""
+        """Return a view of the portal whose requests are counted in `traffic`."""
         portal = copy.copy(self)
         portal._traffic = traffic  # noqa: SLF001  our own class
         return portal
 
     def schemas(self) -> list[dict[str, Any]]:
-        """Return the portal's custom objects."""
+        """Return the schemas of the portal's custom objects."""
         return self._describe("schemas", {})
 
     def properties(self, object_type: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
-        """Return the definitions of an object type's properties that are not archived; asked once, or `anew`.
+        """Return the definitions of an object type's properties that are not archived; cached unless `anew`.
 
-        One without a name, which cannot be asked for, is left out with a warning.
+        A property without a name cannot be requested and is left out with a warning.
         """
-        found = self._describe("properties", {"type": object_type.type_id}, anew=anew)
-        named = [each for each in found if isinstance(each.get("name"), str) and each["name"]]
-        if len(named) < len(found) and object_type.type_id not in self._nameless:
+        listed = self._describe("properties", {"type": object_type.type_id}, anew=anew)
+        named = [definition for definition in listed if isinstance(definition.get("name"), str) and definition["name"]]
+        if len(named) < len(listed) and object_type.type_id not in self._nameless:
             self._nameless.add(object_type.type_id)
             self._logger.warning(
                 "%s: %s of HubSpot's properties have no name and are left out.",
                 object_type.name,
-                len(found) - len(named),
+                len(listed) - len(named),
             )
         return named
 
     def pipelines(self, object_type: ObjectType, *, anew: bool = False) -> list[dict[str, Any]]:
-        """Return an object type's pipelines with their stages; asked once, or `anew`.
+        """Return an object type's pipelines with their stages; cached unless `anew`.
 
         Raises:
-            NoPipelinesError: HubSpot refuses those of a custom object, as it does where there are none (observed).
+            NoPipelinesError: HubSpot refuses those of a custom object, as it does if there are none (observed).
         """
         try:
             return self._describe("pipelines", {"type": object_type.type_id}, anew=anew)
@@ -142,7 +147,7 @@ class Portal:
             raise NoPipelinesError(str(error)) from error
 
     def owners(self) -> Iterator[dict[str, Any]]:
-        """Yield active and archived owners."""
+        """Yield the active and the archived owners."""
         for archived in ("false", "true"):
             params = {"limit": str(_OWNERS_PAGE_SIZE), "archived": archived}
             for reply in self._pages(path("owners", self._version), params, shapes.owners):
@@ -150,7 +155,7 @@ class Portal:
 
     @_by_ids_if_refused
     def listed(self, object_type: ObjectType, decoder: PageDecoder) -> Iterator[Page]:
-        """Yield every live object in pages, by HubSpot's own cursor; some perhaps twice."""
+        """Yield pages of all live objects by HubSpot's own cursor; some objects perhaps twice."""
         params, listed = self._list_params(object_type, decoder)
         where = path("list", self._version, type=object_type.type_id)
         for page in self._whole_list(where, params, listed.decode):
@@ -158,9 +163,9 @@ class Portal:
 
     @_by_ids_if_refused
     def listed_range(self, object_type: ObjectType, decoder: PageDecoder, id_slice: Slice) -> Iterator[Page]:
-        """Yield the live objects of a range of ids in pages, above the id that it has been read to.
+        """Yield pages of the live objects in a range of ids, starting above the last id reached.
 
-        It ends where HubSpot says so, which need not be the end: see `Account`.
+        Reading ends where HubSpot says that the list ends, which may be too early: see `Account`.
 
         Raises:
             NotPositionalError: HubSpot's list cannot be entered at an id.
@@ -178,22 +183,24 @@ class Portal:
                 raise
             results, last = checked_page(reply, above, int(params["limit"]))
             through = id_slice.reach(last, len(results))
-            page = [each for each in results if through is None or int(each["id"]) <= through]
+            page = [
+                listed_object for listed_object in results if through is None or int(listed_object["id"]) <= through
+            ]
             yield page if listed is decoder else self._batch_read(object_type, page, decoder)
             if not reply.get("paging") or (through is not None and last >= through):
                 return
             if last == above:
                 if (seconds := next(waits, None)) is None:
-                    raise NotPositionalError(f"an empty page at id {above} announces another")
+                    raise NotPositionalError(f"an empty page at id {above} has a cursor")
                 self.client.wait(seconds)
             above = last
 
     def boundaries(
         self, object_type: ObjectType, above: int, window: Window | None = None, *, expected: int | None = None
     ) -> Iterator[int]:
-        """Yield the id of every 10,000th object above an id and of the last, of those modified in the window, if any.
+        """Yield the id of every 10,000th object above an id, and of the last; with a window, of those modified in it.
 
-        Hints only: the search index lags and may lack some. `expected` is how many it counts, if that is known.
+        These are hints only: the search index lags and may lack objects. `expected` is its count, if known.
         """
         url = path("search", self._version, type=object_type.type_id)
         left = RANGE_RECORDS if expected is None else expected
@@ -215,9 +222,9 @@ class Portal:
                 return
 
     def count(self, object_type: ObjectType, span: Range = EVERYTHING, window: Window | None = None) -> int | None:
-        """Return how many live objects of a range of ids the search index counts, of those modified in a window.
+        """Return the search index's count of live objects in a range of ids, of those modified in a window if given.
 
-        The index may lag (documented). None where it is refused.
+        The index may lag (documented). None if HubSpot refuses the search.
         """
         body = search_body(object_type.modified_property, window, ["hs_object_id"], span, 1)
         try:
@@ -229,10 +236,10 @@ class Portal:
     def archived(self, object_type: ObjectType) -> Iterator[HubSpotObject]:
         """Yield every object archived in the last 90 days (documented), with the properties of `IDS_ONLY`.
 
-        Some perhaps twice.
+        Some come perhaps twice.
 
         Raises:
-            RequestError: this object type has no archived list (observed for some), or not now.
+            RequestError: this object type has no list of archived objects (observed for some), or not now.
         """
         params = {"limit": str(LIST_PAGE_SIZE), "archived": "true", "properties": ",".join(IDS_ONLY.names)}
         for page in self._whole_list(path("list", self._version, type=object_type.type_id), params, IDS_ONLY.decode):
@@ -241,9 +248,9 @@ class Portal:
     def changed(
         self, object_type: ObjectType, window: Window | None, decoder: PageDecoder, span: Range = EVERYTHING
     ) -> Iterator[tuple[Page, int]]:
-        """Yield the live objects of a range of ids modified in the window, if there is one, by ascending id.
+        """Yield pages of the live objects in a range of ids, by ascending id; with a window, of those modified in it.
 
-        Each page comes with the number of those that are in it or follow it.
+        Each page comes with the number of objects in it and after it.
 
         Raises:
             UnsortedError: HubSpot does not sort this search by id.
@@ -259,28 +266,29 @@ class Portal:
             span = Range(ids[-1], span.through)
 
     def changed_ids(self, object_type: ObjectType, window: Window) -> Iterator[list[int]]:
-        """Yield the ids of the live objects modified in the window, some perhaps twice."""
+        """Yield the ids of the live objects modified in the window; some perhaps twice."""
         try:
             for page, _ in self.changed(object_type, window, IDS_ONLY):
-                yield [int(each["id"]) for each in page]
+                yield ids_of(page)
         except UnsortedError:
             for page in self.changed_in_slices(object_type, window, IDS_ONLY):
-                yield [int(each["id"]) for each in page]
+                yield ids_of(page)
 
     def changed_in_slices(self, object_type: ObjectType, window: Window, decoder: PageDecoder) -> Iterator[Page]:
-        """Yield the live objects modified in the window, in any order: halve it until a page holds a slice.
+        """Yield pages of the live objects modified in the window, in any order, from slices that fit on one page.
 
-        Slices come in the order of time, and the last has no end: what is edited meanwhile is in it.
+        The window is halved until a slice fits. Slices are read in order of time, and the last has no end, so it
+        contains the objects that are edited during reading.
 
         Raises:
-            ReplyError: more objects share a millisecond, or change meanwhile, than a search gives, or HubSpot does not
-                heed the window.
+            ReplyError: more objects share a millisecond, or change during reading, than a search returns, or HubSpot
+                ignores the window.
         """
         url = path("search", self._version, type=object_type.type_id)
         slices, now, asked, most = [window], self.client.now(), 0, 1
         while slices:
             if asked >= most:
-                raise ReplyError(f"HubSpot's search at {url} finds the same in every slice of time: run again later.")
+                raise ReplyError(f"HubSpot's search at {url} ignores its slices of time: run again later.")
             part = slices.pop()
             body = search_body(object_type.modified_property, part, decoder.names, EVERYTHING, 2 * self._page_size)
             reply = self._first_page(url, body, decoder)
@@ -302,44 +310,44 @@ class Portal:
                 yield from self._by_offset(url, body, reply, decoder)
 
     def _by_offset(self, url: str, body: dict[str, Any], reply: Reply, decoder: PageDecoder) -> Iterator[Page]:
-        """Yield the pages of a search from its first on, by `after`; again while what left it has shifted others.
+        """Yield the pages of a search by `after`, from its first; read again if objects that left it shifted others.
 
         Raises:
-            ReplyError: it counts more than it shows.
+            ReplyError: HubSpot counts more objects than it returns.
         """
         ids: set[str] = set()
         for _ in _EMPTY_PAGE_WAITS:
             read = 0
             while True:
                 yield reply["results"]
-                ids.update(each["id"] for each in reply["results"])
+                ids.update(result["id"] for result in reply["results"])
                 if not reply.get("paging") or read > int(reply.get("total", 0)):
                     break
-                read += len(reply["results"])  # not its `after`, which steps over what a short page hides
+                read += len(reply["results"])  # not its `after`, which skips objects that a short page omits
                 reply = self._first_page(url, {**body, "after": str(read)}, decoder)
             if len(ids) >= int(reply.get("total", 0)):
                 return
             reply = self._first_page(url, body, decoder)
-        raise ReplyError(f"HubSpot's search at {url} counts {reply.get('total')} and shows {len(ids)}: run again.")
+        raise ReplyError(f"HubSpot's search at {url} counts {reply.get('total')} and returns {len(ids)}: run again.")
 
     def live(self, object_type: ObjectType, ids: Sequence[int], decoder: PageDecoder) -> Iterator[Page]:
-        """Yield those of the objects that are live, in pages; archived, merged and deleted ones are left out."""
+        """Yield pages of the live objects among these ids, without archived, merged and deleted ones."""
         for start in range(0, len(ids), LIST_PAGE_SIZE):
-            page: Page = [{"id": str(each)} for each in ids[start : start + LIST_PAGE_SIZE]]
+            page: Page = [{"id": str(id_)} for id_ in ids[start : start + LIST_PAGE_SIZE]]
             yield self._batch_read(object_type, page, decoder)
 
     def by_id(
         self, object_type: ObjectType, ids: Sequence[str], decoder: PageDecoder, *, archived: bool = False
     ) -> Iterator[Page]:
-        """Yield what HubSpot has under these ids, in pages; for a merged one it is the survivor (observed)."""
+        """Yield pages of HubSpot's objects for these ids; for a merged one it is the survivor (observed)."""
         where = path("batch_read", self._version, type=object_type.type_id) + ("?archived=true" if archived else "")
         for start in range(0, len(ids), LIST_PAGE_SIZE):
             yield self._batch(where, object_type, ids[start : start + LIST_PAGE_SIZE], decoder)
 
     def usage(self) -> dict[str, int]:
-        """Return how many records HubSpot's limits say there are, by object type id; nothing where they do not.
+        """Return the number of records by object type id, from HubSpot's record limits; empty if it gives none.
 
-        What these figures count exactly, and how late they are, is not documented.
+        What exactly these figures count, and how late they are, is not documented.
         """
         try:
             reply = self._get(path("limits", self._version), decoded=decode)
@@ -350,13 +358,13 @@ class Portal:
             return {}
         custom = reply.get("customObjectTypes")
         lists = [reply.get("hubspotDefinedObjectTypes"), custom.get("byObjectType") if isinstance(custom, dict) else ()]
-        rows = [row for some in lists if isinstance(some, list) for row in some if isinstance(row, dict)]
+        rows = [row for listed in lists if isinstance(listed, list) for row in listed if isinstance(row, dict)]
         return {str(row.get("objectTypeId")): row["usage"] for row in rows if isinstance(row.get("usage"), int)}
 
     def clock_ahead(self, object_type: ObjectType) -> timedelta | None:
-        """Return by how much this machine's clock is ahead of HubSpot's, by the body of a reply; None where it is mute.
+        """Return how far this machine's clock is ahead of HubSpot's, from the body of a reply; None if it has no time.
 
-        A batch read says when it was completed (observed); a proxy may write `Date`, but not that.
+        The reply to a batch read says when it was completed (observed). A proxy may write `Date`, but not that.
         """
         where = path("batch_read", self._version, type=object_type.type_id)
         sent_at = now()
@@ -371,19 +379,19 @@ class Portal:
         return clock_ahead(completed_at, sent_at, now())
 
     def associations(self, from_type: ObjectType, to_type: ObjectType, inputs: Sequence[dict[str, str]]) -> Reply:
-        """Return HubSpot's reply about the associations of up to 1,000 records: see `AssociationReader`."""
+        """Return HubSpot's reply with the associations of up to 1,000 records: see `AssociationReader`."""
         where = path("associations", self._version, type=from_type.type_id, to=to_type.type_id)
         return self._post(where, {"inputs": inputs}, ASSOCIATIONS, decoded=shapes.associations)
 
     def association_types(self, from_type: ObjectType, to_type: ObjectType) -> list[dict[str, Any]]:
-        """Return the types of associations that there can be from one object type to the other."""
+        """Return the association types defined from one object type to the other."""
         where = path("labels", self._version, type=from_type.type_id, to=to_type.type_id)
-        found: list[dict[str, Any]] = self._get(where, budget=ASSOCIATIONS)["results"]
-        return found
+        types: list[dict[str, Any]] = self._get(where, budget=ASSOCIATIONS)["results"]
+        return types
 
     def _describe(self, need: str, parts: Mapping[str, str], *, anew: bool = False) -> list[dict[str, Any]]:
         where = path(need, self._version, **parts)
-        with self._describing.setdefault(where, threading.Lock()):  # several streams may want it: it is asked for once
+        with self._describing.setdefault(where, threading.Lock()):  # one request, even if several streams need it
             if anew or where not in self._described:
                 self._described[where] = self._get(where, decoded=shapes.DESCRIPTIONS[need])["results"]
             return self._described[where]
@@ -397,11 +405,11 @@ class Portal:
         return self.client.post(where, body, budget, traffic=self._traffic, decoded=decoded)
 
     def _whole_list(self, where: str, params: dict[str, str], decoded: Decode) -> Iterator[Page]:
-        """Yield the pages of a list of objects, and doubt every reply that says less than it could.
+        """Yield the pages of a list of objects, and check every reply that may be incomplete.
 
-        A page that has room for what its cursor steps over is asked for again. Lists are sorted by id and can be
-        entered at one (observed): so what lies between such a page and the next is asked for too, and what follows
-        the last page. Where they cannot, both are believed in the end. Some objects come twice.
+        A short page whose cursor skips ids is requested again. Lists are sorted by id and can be entered at an id
+        (observed), so the gap between such a page and the next is requested too, and so is the rest after the last
+        page. If a list cannot be entered at an id, the replies are accepted in the end. Some objects come twice.
         """
         limit, after, last = int(params["limit"]), None, 0
         cycle, waits = shapes.CycleDetector(), iter(_SHORT_PAGE_WAITS)
@@ -409,7 +417,7 @@ class Portal:
             reply = self._get(where, {**params, "after": after} if after else params, decoded=decoded)
             page = reply["results"]
             yield page
-            last = max([last, *(int(each["id"]) for each in page)])
+            last = max([last, *ids_of(page)])
             following = shapes.cursor(reply)
             if following is None:
                 yield from self._between(where, params, decoded, last)
@@ -421,7 +429,7 @@ class Portal:
                 if last and following.isdecimal() and int(following) > last:
                     yield from self._between(where, params, decoded, last, int(following))
                 else:
-                    limit = len(page) or limit  # so short are its pages
+                    limit = len(page) or limit  # this list's pages are that short
             waits = iter(_SHORT_PAGE_WAITS)
             if cycle.repeats(following):
                 raise ReplyError(f"HubSpot's list at {where} does not advance beyond {last}: run again later.")
@@ -430,7 +438,7 @@ class Portal:
     def _between(
         self, where: str, params: dict[str, str], decoded: Decode, last: int, end: int | None = None
     ) -> Iterator[Page]:
-        """Yield the pages of a list above an id and below another one; none where it cannot be entered there."""
+        """Yield the pages of a list between two ids; none if the list cannot be entered there."""
         while True:
             try:
                 reply = self._get(where, {**params, "after": str(last + 1)} if last else params, decoded=decoded)
@@ -438,16 +446,16 @@ class Portal:
                 if last and error.status == 400:
                     return
                 raise
-            page = [each for each in reply["results"] if int(each["id"]) > last]
+            page = [result for result in reply["results"] if int(result["id"]) > last]
             if not page:
                 return
             yield page
-            last = max(int(each["id"]) for each in page)
+            last = max(ids_of(page))
             if end is not None and last + 1 >= end:
                 return
 
     def _pages(self, where: str, params: dict[str, str], decoded: Decode = shapes.rows) -> Iterator[Reply]:
-        """Yield replies until one has no `paging`; pages before that may be short or empty (observed)."""
+        """Yield replies until one has no cursor; pages before that may be short or empty (observed)."""
         after, cycle = None, shapes.CycleDetector()
         while True:
             reply = self._get(where, {**params, "after": after} if after else params, decoded=decoded)
@@ -459,11 +467,11 @@ class Portal:
                 raise ReplyError(f"HubSpot's list at {where} does not advance beyond {after}: run again later.")
 
     def avoid_urls_of(self, object_type: ObjectType, decoder: PageDecoder) -> None:
-        """Ask for no list any more with a URL as long as that of a list of these properties."""
+        """Stop requesting lists with URLs as long as that of a list of these properties."""
         characters = self._characters(object_type, decoder)
         if characters <= self._longest_url[0]:
             self._longest_url[0] = characters - 1
-            self._logger.info("HubSpot takes no URL of %d characters: such lists are read by id.", characters)
+            self._logger.info("HubSpot refuses URLs of %d characters: such lists are read by id.", characters)
 
     def _characters(self, object_type: ObjectType, decoder: PageDecoder) -> int:
         return len(path("list", self._version, type=object_type.type_id)) + len(
@@ -471,13 +479,13 @@ class Portal:
         )
 
     def _list_params(self, object_type: ObjectType, decoder: PageDecoder) -> tuple[dict[str, str], PageDecoder]:
-        """Return a list's parameters, and what it gives: ids only where the URL would be too long.
+        """Return a list's parameters, and the decoder of its replies: for ids only if the URL would be too long.
 
-        Then batch read gives the properties; an object that is archived between the two is left to the sweep of
-        archived objects.
+        Then batch reads get the properties. The sweep of archived objects covers an object that is archived between
+        the two.
         """
         is_wide = self._characters(object_type, decoder) > self._longest_url[0]
-        is_wide = is_wide or any("," in name for name in decoder.names)  # in a URL they would be two
+        is_wide = is_wide or any("," in name for name in decoder.names)  # a URL would split such a name
         listed = IDS_ONLY if is_wide else decoder
         params = {"limit": str(self._page_size), "archived": "false", "properties": ",".join(listed.names)}
         return params, listed
@@ -485,43 +493,44 @@ class Portal:
     def _batch_read(self, object_type: ObjectType, page: Page, decoder: PageDecoder) -> Page:
         """Return the listed objects with their properties, in the page's order.
 
-        An id that was merged meanwhile gives the survivor (observed), which has its own place in the list.
+        For an id that was merged meanwhile HubSpot gives the survivor (observed), which the list has anyway.
         """
         if not page:
             return []
         where = path("batch_read", self._version, type=object_type.type_id)
-        read = {each["id"]: each for each in self._batch(where, object_type, [each["id"] for each in page], decoder)}
-        return [read[each["id"]] for each in page if each["id"] in read]
+        ids = [listed["id"] for listed in page]
+        read = {result["id"]: result for result in self._batch(where, object_type, ids, decoder)}
+        return [read[id_] for id_ in ids if id_ in read]
 
     def _batch(self, where: str, object_type: ObjectType, ids: Sequence[str], decoder: PageDecoder) -> Page:
-        """Return what a batch read gives for up to 100 ids; one that its reply does not explain is asked for again.
+        """Return the results of a batch read of up to 100 ids; ids that the reply omits are requested again.
 
         Raises:
-            ReplyError: HubSpot does not say what became of some.
+            ReplyError: HubSpot keeps omitting some ids.
         """
-        found: Page = []
+        page: Page = []
         asked: Sequence[str] = ids
         for seconds in (*_EMPTY_PAGE_WAITS, None):
-            body = {"inputs": [{"id": each} for each in asked], "properties": decoder.names}
+            body = {"inputs": [{"id": id_} for id_ in asked], "properties": decoder.names}
             reply = self._post(where, body, decoded=decoder.decode)
             check_batch_errors(reply, object_type.name)
-            found += reply["results"]
+            page += reply["results"]
             asked = _unexplained(asked, reply, decoder)
             if not asked:
-                return found
+                return page
             if seconds is not None:
                 self.client.wait(seconds)
         raise ReplyError(
-            f"HubSpot does not say what became of {len(asked)} {object_type.name} of a batch: run again later."
+            f"HubSpot omits {len(asked)} {object_type.name} from the replies to a batch read: run again later."
         )
 
     def _first_page(self, url: str, body: dict[str, Any], decoder: PageDecoder) -> Reply:
-        """Return a search's reply, asking again while it is an empty page that announces another (observed).
+        """Return a search's reply; retry while the page is empty although it has a cursor (observed).
 
-        Following its `after` would step over whatever the empty page hides.
+        Following the cursor would skip the objects that the empty page omits.
 
         Raises:
-            ReplyError: it stays empty.
+            ReplyError: the page stays empty.
         """
         for seconds in (*_EMPTY_PAGE_WAITS, None):
             reply = self._post(url, body, SEARCH, decoded=decoder.decode)
@@ -530,18 +539,18 @@ class Portal:
             if seconds is not None:
                 self.client.wait(seconds)
         raise ReplyError(
-            f"HubSpot's search at {url} counts {reply.get('total')} records more and shows none: run again later."
+            f"HubSpot's search at {url} counts {reply.get('total')} more records and returns none: run again later."
         )
 
 
 def _unexplained(asked: Sequence[str], reply: Reply, decoder: PageDecoder) -> list[str]:
-    """Return the ids that a batch read's reply neither gives nor names as gone nor as merged into what it gives."""
+    """Return the ids that a batch read's reply omits: not in its results, merged into one of them, or in an error."""
     explained: set[int] = set()
-    for each in reply["results"]:
-        explained.update(map(int, (each["id"], *filter(str.isdecimal, decoder.merged_ids(each["properties"])))))
+    for result in reply["results"]:
+        explained.update(map(int, (result["id"], *filter(str.isdecimal, decoder.merged_ids(result["properties"])))))
     for error in reply.get("errors") or ():
         named = (error.get("context") or {}).get("ids")
         if not isinstance(named, list):
-            return []  # HubSpot promises no field of an error: it may mean any of them
-        explained.update(int(each) for each in map(str, named) if each.isdecimal())
-    return [each for each in asked if int(each) not in explained]
+            return []  # HubSpot promises no field of an error: this one may be about any id
+        explained.update(int(id_) for id_ in map(str, named) if id_.isdecimal())
+    return [id_ for id_ in asked if int(id_) not in explained]

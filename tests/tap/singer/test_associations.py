@@ -188,7 +188,7 @@ def test_ids_of_live_records_that_every_reply_passes_over_are_a_failure_of_their
     quiet.faults([{"match": "associations batch read deals→contacts", "rows": 0}])
     run = run_tap(tmp_path, settings_for(quiet), state=first.state)
     assert run.returncode == 1
-    assert "deals:contacts could not be read: HubSpot does not say which associations to contacts" in run.log
+    assert "deals:contacts could not be read: HubSpot omits the associations to contacts" in run.log
     assert scopes(run) == set()
     saved = run.state["bookmarks"]["associations"]
     assert saved["pairs"]["deals:contacts"] == associations["pairs"]["deals:contacts"]

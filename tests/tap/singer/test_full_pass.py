@@ -179,7 +179,7 @@ def test_a_list_whose_url_hubspot_refuses_is_read_by_id_at_once(sandbox_factory,
     log = sandbox.log()
     assert {"batch read contacts"} == {name for name in log["byEndpoint"] if name.startswith("batch read")}
     assert 1 <= log["byStatus"][str(status)] <= 2
-    assert "HubSpot takes no URL of" in run.log
+    assert "HubSpot refuses URLs of" in run.log
     sandbox.faults([{"match": "list contacts", "status": 414}])
     assert run_tap(tmp_path, settings).returncode == 1, "not even ids"
     sandbox.stop()
