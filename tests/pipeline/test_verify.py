@@ -1,4 +1,4 @@
-"""`warehouse verify`: a true copy is true, every kind of drift is told, and what cannot be told is a sentence."""
+"""`warehouse verify`: an exact copy matches, every difference is reported, and a failed check is one sentence."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def portal(sandbox_factory):
 
 @pytest.fixture(scope="module")
 def messages(portal, tmp_path_factory) -> str:
-    """What a first run of the tap writes."""
+    """The messages of a first run of the tap."""
     folder = tmp_path_factory.mktemp("tap")
     run = run_tap(folder, {"api_url": portal.url, "access_token": portal.token})
     assert run.returncode == 0, run.log
-    return "".join(json.dumps(each) + "\n" for each in run.messages)
+    return "".join(json.dumps(message) + "\n" for message in run.messages)
 
 
 @pytest.fixture
 def loaded(portal, messages, warehouse) -> Warehouse:
-    """A true copy of the portal as it was at the beginning."""
+    """An exact copy of the portal as it was at the start."""
     portal.reset()
     load(warehouse, messages)
     return warehouse
@@ -60,7 +60,7 @@ def load(warehouse: Warehouse, messages: str, **config: Any) -> None:
 
 
 def change(warehouse: Warehouse, *statements: str) -> None:
-    """Spoil the copy."""
+    """Change the copy, so that it no longer matches."""
     if isinstance(warehouse, DuckDBWarehouse):
         with duckdb.connect(str(warehouse.path)) as connection:
             for statement in statements:
@@ -79,18 +79,20 @@ def verified(warehouse: Warehouse, portal: Any, *words: str, tap: str = TAP, **e
 
 
 def drift(text: str) -> list[str]:
-    """The sentences of what differs."""
-    found = json.loads(text[text.index("{") :])
+    """The sentences of the differences."""
+    findings = json.loads(text[text.index("{") :])["findings"]
     return [
-        f"{each['stream']}: {each['text']} {' '.join(each['keys'])}" for each in found["findings"] if each["is_drift"]
+        f"{finding['stream']}: {finding['text']} {' '.join(finding['keys'])}"
+        for finding in findings
+        if finding["is_drift"]
     ]
 
 
 def ids_of(portal: Any, object_type: str, count: int) -> list[str]:
-    return [each["id"] for each in portal.truth(object_type)][:count]
+    return [record["id"] for record in portal.truth(object_type)][:count]
 
 
-def test_a_true_copy_is_true_also_while_the_portal_changes(portal, loaded):
+def test_an_exact_copy_matches_also_while_the_portal_changes(portal, loaded):
     edited, archived = ids_of(portal, "contacts", 2)
     portal.mutate(
         [
@@ -101,23 +103,23 @@ def test_a_true_copy_is_true_also_while_the_portal_changes(portal, loaded):
     )
     code, text = verified(loaded, portal, "--json")
     assert (code, drift(text)) == (0, [])
-    found = {each["stream"]: each for each in json.loads(text)["streams"]}
-    assert {stream: found[stream]["live_rows"] for stream in SIZES} == SIZES
-    assert {stream: found[stream]["sampled"] for stream in SIZES} == SIZES
-    assert found["contacts"]["changed_since"] == 2
-    assert (found["contacts"]["hubspot_total"], found["deals"]["hubspot_total"]) == (59, 21)
+    streams = {stream["stream"]: stream for stream in json.loads(text)["streams"]}
+    assert {stream: streams[stream]["live_rows"] for stream in SIZES} == SIZES
+    assert {stream: streams[stream]["sampled"] for stream in SIZES} == SIZES
+    assert streams["contacts"]["changed_since"] == 2
+    assert (streams["contacts"]["hubspot_total"], streams["deals"]["hubspot_total"]) == (59, 21)
 
 
-def test_the_json_null_of_target_postgres_is_no_value(portal, loaded):
-    """Its tables have it where ours have SQL's, and are carried on."""
+def test_a_json_null_of_target_postgres_is_not_an_invalid_value(portal, loaded):
+    """Its tables, which the target continues to load, have a JSON null where ours have SQL's."""
     before = verified(loaded, portal)
     assert "live rows have values that do not fit their type" in before[1]
     change(loaded, "UPDATE hubspot.contacts SET invalid_properties = 'null' WHERE invalid_properties IS NULL")
     code, text = verified(loaded, portal)
-    assert (code, text.partition("Worth knowing:")[2]) == (0, before[1].partition("Worth knowing:")[2])
+    assert (code, text.partition("Notes:")[2]) == (0, before[1].partition("Notes:")[2])
 
 
-def test_every_kind_of_drift_is_told_by_keys_and_fields(portal, loaded):
+def test_every_difference_is_reported_with_keys_and_fields(portal, loaded):
     (contact,) = ids_of(portal, "contacts", 1)
     (appointment,) = ids_of(portal, "appointments", 1)
     (division,) = ids_of(portal, "divisions", 1)
@@ -159,16 +161,17 @@ def test_every_kind_of_drift_is_told_by_keys_and_fields(portal, loaded):
     assert f"contacts: the field lastname differs in 1 of 60 records read again. {contact}" in found
     assert any(line.startswith(f"contacts: the field {column} differs in ") for line in found)
     assert any("deals: HubSpot counted 20 at " in line and "has 19 live rows: 1 missing." in line for line in found)
-    assert f"associations: associations name 1 deals that are not in the table. {deal}" in found
-    assert any(line.startswith("appointments: 1 of 12 records read again are gone from HubSpot") for line in found)
-    missed = "changed in HubSpot before the last load, and their rows do not show it."
+    assert f"associations: associations name 1 deals that are not in their table. {deal}" in found
+    deleted = "appointments: 1 of 12 records read again were permanently deleted in HubSpot"
+    assert any(line.startswith(deleted) for line in found)
+    missed = "changed in HubSpot before the last load, but their rows do not show it."
     assert f"divisions: 1 of 5 records read again {missed} {division}" in found
     assert any(
-        line.startswith("owners: it shows HubSpot as of") and "1 day, 0:00:00 are allowed" in line for line in found
+        line.startswith("owners: it shows HubSpot as of") and "the limit is 1 day, 0:00:00." in line for line in found
     )
     assert any(line.startswith("pipelines: its last run rejected 1 records") for line in found)
-    kinds = {each["check"] for each in json.loads(text)["findings"] if each["is_drift"]}
-    assert kinds == {"total", "records", "freshness", "sample", "orphans", "rejected records"}
+    checks = {finding["check"] for finding in json.loads(text)["findings"] if finding["is_drift"]}
+    assert checks == {"total", "records", "freshness", "sample", "orphans", "rejected records"}
     assert f"deals: 1 records that HubSpot has are missing in the table. {deal}" in found
 
     code, text = verified(loaded, portal, "--show-values", "--ignore", column, "--max-age=90d", "--max-age=deals=1s")
@@ -179,7 +182,7 @@ def test_every_kind_of_drift_is_told_by_keys_and_fields(portal, loaded):
     assert "deals: it shows HubSpot as of" in text
 
 
-def test_what_a_load_has_missed_is_no_later_change(portal, loaded):
+def test_a_change_that_a_load_missed_is_a_difference(portal, loaded):
     edited, archived, gone = ids_of(portal, "contacts", 3)
     portal.mutate(
         [
@@ -194,12 +197,12 @@ def test_what_a_load_has_missed_is_no_later_change(portal, loaded):
     found = drift(text)
     assert any("changed in HubSpot before the last load" in line and line.endswith(edited) for line in found)
     assert any("were archived or merged in HubSpot before" in line and line.endswith(archived) for line in found)
-    assert any("are gone from HubSpot for good" in line and line.endswith(gone) for line in found)
+    assert any("were permanently deleted in HubSpot" in line and line.endswith(gone) for line in found)
     assert any("HubSpot counted 58 at " in line and "2 too many" in line for line in found)
 
 
 def test_rows_that_only_one_side_has_are_named_without_a_sample(portal, loaded):
-    """Where totals differ the tap halves them; what was made or deleted since the last load is no difference."""
+    """The tap bisects totals that differ; records created or deleted since the last load are not differences."""
     lacking, gone, archived, new = ids_of(portal, "contacts", 4)
     portal.mutate(
         [
@@ -216,16 +219,16 @@ def test_rows_that_only_one_side_has_are_named_without_a_sample(portal, loaded):
     )
     code, text = verified(loaded, portal, "--json", "--sample=0")
     assert code == 1
-    for_good = "that are gone from HubSpot for good; the next full pass marks them."
-    found = [line for line in drift(text) if "records" in line or "rows are of" in line]
+    permanently = "that were permanently deleted in HubSpot; the next full pass marks them."
+    found = [line for line in drift(text) if "records" in line or "rows belong to" in line]
     assert found == [
         f"contacts: 1 records that HubSpot has are missing in the table. {lacking}",
         f"contacts: 1 records that HubSpot has are marked as deleted in the table. {new}",
-        f"contacts: 1 live rows are of records {for_good} {gone}",
+        f"contacts: 1 live rows belong to records {permanently} {gone}",
     ]
 
 
-def test_rows_marked_as_deleted_are_read_again_too(portal, loaded):
+def test_rows_marked_as_deleted_are_also_read_again(portal, loaded):
     (contact,) = ids_of(portal, "contacts", 1)
     ids = ids_of(portal, "divisions", 2)
     portal.mutate([{"kind": "archive", "type": "divisions", "id": ids[1]}])
@@ -237,11 +240,11 @@ def test_rows_marked_as_deleted_are_read_again_too(portal, loaded):
     code, text = verified(loaded, portal, "--json")
     assert code == 1
     of_samples = [line for line in drift(text) if "rows marked as deleted" in line]
-    assert of_samples == [f"contacts: 1 of 1 rows marked as deleted are of records that HubSpot has. {contact}"]
+    assert of_samples == [f"contacts: 1 of 1 rows marked as deleted belong to records that HubSpot has. {contact}"]
 
 
 def test_associations_are_read_again_and_each_kind_of_difference_is_named(portal, loaded):
-    """As a narrowed full refresh once left them: most marked as deleted. Those of changed records are left out."""
+    """Most are marked as deleted, as a narrowed full refresh once left them. Those of changed records are left out."""
     rows = loaded.query(
         "SELECT from_object_type AS a, from_id AS b, to_object_type AS c, to_id AS d, association_category AS e, "
         "association_type_id AS f FROM hubspot.associations ORDER BY 1, 2, 3, 4, 5, 6"
@@ -266,38 +269,38 @@ def test_associations_are_read_again_and_each_kind_of_difference_is_named(portal
     assert code == 1
     found = {line.partition("again ")[2].partition(".")[0]: line for line in drift(text) if "associations read" in line}
     assert found.keys() == {
-        "are marked as deleted, and HubSpot has them",
-        "are missing in the table: HubSpot has them",
-        "are live in the table, and HubSpot does not have them",
+        "are marked as deleted, but HubSpot has them",
+        "are missing in the table, but HubSpot has them",
+        "are live in the table, but HubSpot does not have them",
         "have another label in HubSpot",
     }
-    assert "{a} {b} to {c} {d} as {e} {f}".format(**lost) in found["are missing in the table: HubSpot has them"]
+    assert "{a} {b} to {c} {d} as {e} {f}".format(**lost) in found["are missing in the table, but HubSpot has them"]
     assert "{a} {b} to {c} {d} as {e} {f}".format(**edited) not in text
-    counts = {each["pair"]: each for each in json.loads(text)["pairs"]}
+    counts = {pair["pair"]: pair for pair in json.loads(text)["pairs"]}
     marked = counts[f"{first[0]}:{first[1]}"]
     assert marked["deleted_rows"] == sum((row["a"], row["c"]) == first and row["b"] != odd["b"] for row in rows)
     assert marked["last_read"]
     assert marked["last_full_pass"]
-    assert "The copy is not true" in verified(loaded, portal)[1]
+    assert "The copy does not match HubSpot: " in verified(loaded, portal)[1]
 
 
-def test_a_narrowed_or_unfinished_pass_is_named(portal, loaded, tmp_path):
-    """What the last run did not read is a difference as soon as it is older than allowed."""
+def test_a_narrowed_or_unfinished_pass_is_reported(portal, loaded, tmp_path):
+    """A pair that the last run did not read is a difference once it is older than the limit."""
     narrow = {"association_pairs": ["contacts:deals"], "only_ids": {}}
     run = run_tap(tmp_path, {"api_url": portal.url, "access_token": portal.token} | narrow)
     assert run.returncode == 0, run.log
-    lines = [each for each in run.messages if each.get("stream") == "sync_history"]
-    for each in lines:
-        if record := each.get("record"):
+    history = [message for message in run.messages if message.get("stream") == "sync_history"]
+    for message in history:
+        if record := message.get("record"):
             record["mode"] = "full" if record["stream"] != "contacts" else record["mode"]
             record["status"] = "failed" if record["stream"] == "deals" else record["status"]
-    load(loaded, "".join(json.dumps(each) + "\n" for each in lines))
+    load(loaded, "".join(json.dumps(message) + "\n" for message in history))
     before = json.loads(verified(loaded, portal, "--json")[1])
-    told = [each for each in before["findings"] if each["check"] == "passes"]
-    assert not any(each["is_drift"] for each in told)
-    assert any("its last full pass, begun at" in each["text"] and each["stream"] == "deals" for each in told)
-    unread = {each["text"].partition(" ")[0] for each in told if each["stream"] == "associations"}
-    assert unread == {each["pair"] for each in before["pairs"]} - {"deals:contacts"}
+    passes = [finding for finding in before["findings"] if finding["check"] == "passes"]
+    assert not any(finding["is_drift"] for finding in passes)
+    assert any("its last full pass, begun at" in line["text"] and line["stream"] == "deals" for line in passes)
+    unread = {finding["text"].partition(" ")[0] for finding in passes if finding["stream"] == "associations"}
+    assert unread == {pair["pair"] for pair in before["pairs"]} - {"deals:contacts"}
     code, text = verified(loaded, portal, "--json", "--max-age=associations=1s")
     assert code == 1
     assert any("was not read since" in line for line in drift(text))
@@ -307,15 +310,15 @@ def test_a_narrowed_or_unfinished_pass_is_named(portal, loaded, tmp_path):
     ("schema", "words", "env", "sentence"),
     [
         ("nothing", [], {}, "There is no table _load_history in the schema nothing"),
-        ("hubspot", ["--max-age=tickets=2h"], {}, "There is no stream tickets to have an age; there are appointments,"),
-        ("hubspot", ["--max-age=soon"], {}, "'soon' is no age"),
+        ("hubspot", ["--max-age=tickets=2h"], {}, "no stream of the warehouse: tickets; use appointments,"),
+        ("hubspot", ["--max-age=soon"], {}, "'soon' is not an age"),
         ("hubspot", ["--tap=no-such-tap"], {}, "The tap cannot be started by the command 'no-such-tap'"),
         ("hubspot", [], {"TAP_HUBSPOT_DW_ACCESS_TOKEN": "wrong"}, "exit code 1: HubSpot does not accept the token"),
         ("hubspot", [], {"TAP_HUBSPOT_DW_API_URL": "http://127.0.0.1:9"}, "No answer to GET http://127.0.0.1:9/"),
         ("hubspot", [], {"TAP_HUBSPOT_DW_OBJECTS": '["deals"]'}, "which is not one of the setting objects"),
     ],
 )
-def test_what_cannot_be_told_is_a_sentence_and_exit_code_2(
+def test_a_check_that_is_not_possible_is_a_sentence_and_exit_code_2(
     portal, messages, tmp_path_factory, tmp_path, schema, words, env, sentence
 ):
     warehouse = DuckDBWarehouse(tmp_path / "w.duckdb")
@@ -330,7 +333,7 @@ def test_what_cannot_be_told_is_a_sentence_and_exit_code_2(
 
 
 def test_a_second_interrupt_ends_a_verification_at_once(portal, messages, tmp_path):
-    """The first waits a while for the tap to end; here it does not."""
+    """The first waits some seconds for the tap to end; this tap ignores it."""
     warehouse = DuckDBWarehouse(tmp_path / "w.duckdb")
     load(warehouse, messages)
     deaf = f"import signal, time; [signal.signal(s, signal.SIG_IGN) for s in (2, 15)]; open('{tmp_path}/there', 'w')"
@@ -344,12 +347,12 @@ def test_a_second_interrupt_ends_a_verification_at_once(portal, messages, tmp_pa
     time.sleep(0.5)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=20)
-    assert (process.returncode, told) == (130, "Stopped by signal 2.\n")
+    _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (130, "Stopped by signal 2.\n")
     assert time.monotonic() - began < 3
 
 
-def test_a_stream_that_may_not_be_read_is_named_with_its_reason(portal, messages, tmp_path):
+def test_a_stream_without_permission_is_named_with_the_reason(portal, messages, tmp_path):
     warehouse = DuckDBWarehouse(tmp_path / "w.duckdb")
     load(warehouse, messages)
     portal.settings(withoutScopes=["crm.objects.deals.read", "crm.schemas.deals.read"])
@@ -371,7 +374,7 @@ def test_properties_beyond_postgresqls_columns_are_verified_too(sandbox_factory,
     settings = {"api_url": wide.url, "access_token": wide.token, "objects": ["contacts"], "associations": False}
     run = run_tap(tmp_path, settings)
     warehouse = PostgresWarehouse(postgres_url)
-    load(warehouse, "".join(json.dumps(each) + "\n" for each in run.messages), max_rejected=12)
+    load(warehouse, "".join(json.dumps(message) + "\n" for message in run.messages), max_rejected=12)
     ((id_, name),) = (
         tuple(row.values())
         for row in warehouse.query(

@@ -1,1 +1,1 @@
-"""The command `warehouse`: what people ask of the tables."""
+"""The command `warehouse`: report, compare and verify."""

@@ -1,6 +1,6 @@
-"""How the commands of `warehouse` end: 0 and 1 are answers, anything else that happens is 2 or a signal's code.
+"""The exit codes of the command `warehouse`: 0 and 1 are answers; any failure is 2 or a signal's code.
 
-So an alert that asks for 1 is never set off by a crash, and one that asks for 0 never kept silent by it.
+So a crash never raises an alert that watches for 1, and never passes for a success.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 _DENIED = "42501"  # PostgreSQL's insufficient_privilege
 
 
-class CannotTellError(click.ClickException):
-    """There is no answer; the message is a sentence."""
+class NoAnswerError(click.ClickException):
+    """The command has no answer; the message says why."""
 
     exit_code = 2
 
 
 class Commands(click.Group):
-    """Commands whose exit code 1 is an answer of theirs."""
+    """Commands whose exit code 1 is an answer."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; whatever ends it but itself gives a sentence and a code above 1."""
+        """Run the command; a failure prints one sentence and ends with a code above 1."""
         try:
             with _terminated():
                 return super().invoke(context)
         except WarehouseError as error:
-            raise CannotTellError(str(error)) from error
+            raise NoAnswerError(str(error)) from error
         except KeyboardInterrupt:
             _stopped(signal.SIGINT)
         except TerminatedError as error:
@@ -46,30 +46,30 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            if isinstance(error, RuntimeError) and "interrupt" in str(error).lower():  # as DuckDB says it
+            if isinstance(error, RuntimeError) and "interrupt" in str(error).lower():  # DuckDB's message for SIGINT
                 _stopped(signal.SIGINT)
-            raise CannotTellError(_unforeseen(error)) from error
+            raise NoAnswerError(_unexpected(error)) from error
 
 
 def say(text: str, **options: Any) -> None:
-    """Print an answer; where nobody reads it any more (`| head`), the exit code still says it.
+    """Print an answer; if its reader has gone (`| head`), only the exit code is the answer.
 
     Raises:
-        CannotTellError: it cannot be written, as the disk is full, say.
+        NoAnswerError: it cannot be written, for example because the disk is full.
     """
     try:
         click.echo(text, **options)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails again when it exits
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         msg = f"The answer cannot be written: {error.strerror}."
-        raise CannotTellError(msg) from error
+        raise NoAnswerError(msg) from error
 
 
 @contextmanager
 def _terminated() -> Iterator[None]:
-    """SIGTERM ends the command as an error does, so that its files and processes are cleared away."""
+    """Make SIGTERM raise an error, so that the command removes its files and ends its processes."""
 
     def end(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the handler's signature
         raise TerminatedError(signum)
@@ -86,12 +86,10 @@ def _stopped(signum: int) -> NoReturn:
     sys.exit(128 + signum)
 
 
-def _unforeseen(error: Exception) -> str:
-    """What to say of an error that nobody thought of, without its text, which may hold something of a record."""
+def _unexpected(error: Exception) -> str:
+    """The sentence for an unexpected error, without the error's text, which may quote a record."""
     if getattr(error, "sqlstate", None) == _DENIED:
         return "PostgreSQL does not let this role read the tables: grant it USAGE on their schema and SELECT on them."
     own = [frame for frame in extract_tb(error.__traceback__) if "target_warehouse" in frame.filename]
     where = f" in {os.path.basename(own[-1].filename)}, line {own[-1].lineno}" if own else ""  # noqa: PTH119
-    return (
-        f"There is no answer: an error that the command does not know, {type(error).__name__}{where}; please report it."
-    )
+    return f"There is no answer because of an unexpected error, {type(error).__name__}{where}; please report it."

@@ -1,7 +1,7 @@
-"""The command `warehouse`: looks at what `target-warehouse` loaded; it changes nothing.
+"""The command `warehouse`: reads what `target-warehouse` loaded, and changes nothing.
 
 The settings are the target's own, from `--warehouse URL`, from `--config FILE`, or from the environment variables
-`TARGET_WAREHOUSE_…` (the setting's name in capitals), in that order.
+`TARGET_WAREHOUSE_…` (the setting's name in capitals), in this order of precedence.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from target_warehouse.commands.answers import CannotTellError, Commands, say
+from target_warehouse.commands.answers import Commands, NoAnswerError, say
 from target_warehouse.errors import SettingsError, WarehouseError
 from target_warehouse.redaction import configuration_of
 from target_warehouse.settings import Settings, config_from_environment
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from target_warehouse.commands.compare import Side
     from target_warehouse.engines.protocol import Engine
 
-_WIDTH = 100  # where the output is no terminal
+_WIDTH = 100  # columns, if the output is not a terminal
 
 
 @click.group(cls=Commands)
@@ -35,25 +35,25 @@ _WIDTH = 100  # where the output is no terminal
     "--config", "config_file", metavar="FILE", type=click.Path(), help="The target's configuration, a JSON file."
 )
 @click.option("--warehouse", metavar="URL", help="duckdb:///file.duckdb or postgresql://…; overrides the others.")
-@click.option("--schema", metavar="NAME", help="The schema to look at, instead of default_target_schema.")
+@click.option("--schema", metavar="NAME", help="The schema to read, instead of default_target_schema.")
 @click.version_option(package_name="target-warehouse")
 @click.pass_context
 def main(context: click.Context, config_file: str | None, warehouse: str | None, schema: str | None) -> None:
-    """Look at the warehouse that target-warehouse fills."""
+    """Report on, compare and verify the warehouse that target-warehouse loads."""
     context.obj = (config_file, warehouse, schema)
 
 
-@main.command(short_help="Show what the tables hold and what the last runs did.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per table instead of text.")
+@main.command(short_help="Show what the tables contain and what the last runs did.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per table instead of text.")
 @click.option("--html", "page", metavar="FILE", type=click.Path(), help="Write a page with charts instead of text.")
-@click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; may be given again.")
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="Report only this table; repeatable.")
 @click.pass_obj
 def report(
     options: tuple[str | None, str | None, str | None], *, as_json: bool, page: str | None, tables: tuple[str, ...]
 ) -> None:
-    """Per table: its rows, what the last run did, how fresh it is, and how the runs before went.
+    """Show each table: its rows, the last run, its freshness, and the outcomes of earlier runs.
 
-    Exit code 0: told, whatever the runs were; 2: there is nothing to tell.
+    Exit code 0: there is a report, whatever the outcome of its runs; 2: there is nothing to report.
     """
     from target_warehouse.commands.report import history as reports
     from target_warehouse.commands.report import html, text
@@ -65,37 +65,37 @@ def report(
     schema, where = settings.default_target_schema, location(settings)
     try:
         with closing(open_engine(settings, read_only=True)) as engine:
-            found = reports.read(engine, schema, location=where, tables=tables, failed_starts=notes)
+            made = reports.read(engine, schema, location=where, tables=tables, failed_starts=notes)
     except WarehouseError as error:
-        raise CannotTellError(" ".join([str(error), *map(reports.told_start, notes)])) from error
+        raise NoAnswerError(" ".join([str(error), *map(reports.failed_start, notes)])) from error
     if page:
-        html.write(found, page)
+        html.write(made, page)
         say(f"The report is in {page}.", err=as_json)
     if as_json:
         for note in notes:
-            click.echo(reports.told_start(note), err=True)
-        for entry in found.streams:
-            say(json.dumps(entry.to_json(), default=str))
+            click.echo(reports.failed_start(note), err=True)
+        for stream in made.streams:
+            say(json.dumps(stream.to_json(), default=str))
     elif not page:
         is_coloured = sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         width = shutil.get_terminal_size((_WIDTH, 0)).columns
-        say(text.render(found, width=width, is_coloured=is_coloured), color=is_coloured)
+        say(text.render(made, width=width, is_coloured=is_coloured), color=is_coloured)
 
 
 @main.command(short_help="Compare two schemas, row by row.")
 @click.argument("a")
 @click.argument("b")
-@click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; may be given again.")
-@click.option("--exclude", "excluded", multiple=True, metavar="NAME", help="Not this table; may be given again.")
-@click.option("--key", "keys", multiple=True, metavar="COLUMN", help="Match rows by this column; may be given again.")
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="Compare only this table; repeatable.")
+@click.option("--exclude", "excluded", multiple=True, metavar="NAME", help="Skip this table; repeatable.")
+@click.option("--key", "keys", multiple=True, metavar="COLUMN", help="Match rows by this column; repeatable.")
 @click.option(
     "--samples",
     type=click.IntRange(0, 1000),
     default=5,
     show_default=True,
-    help="How many rows to show of each difference.",
+    help="The number of rows to show for each difference.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.pass_obj
 def compare(
     options: tuple[str | None, str | None, str | None],
@@ -110,20 +110,20 @@ def compare(
 ) -> None:
     """Compare two schemas: missing, extra and different rows and columns.
 
-    A and B are each a schema of the warehouse, or VARIABLE#schema: a schema of the warehouse whose URL is in that
-    environment variable. A URL itself may stand in its place if it has no password.
+    A and B are each a schema of the warehouse, or VARIABLE#schema, a schema of the warehouse whose URL is in that
+    environment variable. A URL without a password may replace the variable.
 
-    Exit code 0: the same; 1: there are differences; 2: they cannot be compared.
+    Exit code 0: no differences; 1: there are differences; 2: the comparison is not possible.
     """
     from target_warehouse.commands import compare as comparing
 
     with _sides(options, a, b) as (left, right):
-        found = comparing.compare(left, right, tables=tables, excluded=excluded, keys=keys, samples=samples)
-    say(json.dumps(asdict(found)) if as_json else comparing.render(found, a, b))
-    sys.exit(0 if found.is_same else 1)
+        comparison = comparing.compare(left, right, tables=tables, excluded=excluded, keys=keys, samples=samples)
+    say(json.dumps(asdict(comparison)) if as_json else comparing.render(comparison, a, b))
+    sys.exit(0 if comparison.is_same else 1)
 
 
-@main.command(short_help="Check that the copy is true.")
+@main.command(short_help="Check that the copy matches HubSpot.")
 @click.option(
     "--max-age",
     "max_ages",
@@ -132,14 +132,14 @@ def compare(
     envvar="WAREHOUSE_MAX_AGE",
     show_default=True,
     metavar="[STREAM=]AGE",
-    help="How old the copy may be, as 30m, 24h, 7d or off; may be given again, for one stream.",
+    help="How old the copy may be, as 30m, 24h, 7d or off; repeatable, for one stream.",
 )
 @click.option(
     "--sample",
     type=click.IntRange(0, 1000),
     default=20,
     show_default=True,
-    help="Records to read again, of each object.",
+    help="The number of records of each object to read again.",
 )
 @click.option(
     "--tap",
@@ -147,11 +147,11 @@ def compare(
     envvar="WAREHOUSE_TAP",
     show_default=True,
     metavar="COMMAND",
-    help="How to run the tap.",
+    help="The command that runs the tap.",
 )
-@click.option("--ignore", "ignored", multiple=True, metavar="FIELD", help="A field not to compare; may be given again.")
-@click.option("--show-values", "shows_values", is_flag=True, help="Show values that differ, not only their keys.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--ignore", "ignored", multiple=True, metavar="FIELD", help="Do not compare this field; repeatable.")
+@click.option("--show-values", "shows_values", is_flag=True, help="Show the values that differ, not only the ids.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.pass_obj
 def verify(
     options: tuple[str | None, str | None, str | None],
@@ -163,11 +163,11 @@ def verify(
     shows_values: bool,
     as_json: bool,
 ) -> None:
-    """Check that the copy is true: totals, ages, a sample of records, associations.
+    """Check that the copy matches HubSpot: totals, ages, a sample of records, associations.
 
-    HubSpot is asked through the tap, in a process of its own; nothing is changed.
+    The tap, in a process of its own, reads HubSpot. Nothing is changed.
 
-    Exit code 0: true; 1: something differs; 2: it cannot be told.
+    Exit code 0: the copy matches; 1: something differs; 2: the check is not possible.
     """
     from target_warehouse.commands.verify import check as verifying
     from target_warehouse.commands.verify import text
@@ -179,16 +179,16 @@ def verify(
     settings = _settings(*options)
     engine = open_engine(settings, read_only=True)
     try:
-        found = verifying.verify(engine, settings.default_target_schema or None, choices)
+        verification = verifying.verify(engine, settings.default_target_schema or None, choices)
     finally:
         engine.close()
-    say(json.dumps(text.as_json(found), default=str) if as_json else text.render(found))
-    sys.exit(0 if found.is_true else 1)
+    say(json.dumps(text.as_json(verification), default=str) if as_json else text.render(verification))
+    sys.exit(0 if verification.is_true else 1)
 
 
 @contextmanager
 def _sides(options: tuple[str | None, str | None, str | None], *names: str) -> Iterator[list[Side]]:
-    """Open what the names stand for; schemas of one warehouse share its connection."""
+    """Open the named schemas; schemas of one warehouse share its connection."""
     from target_warehouse.commands.compare import Side
     from target_warehouse.engines import open_engine
 
@@ -200,7 +200,7 @@ def _sides(options: tuple[str | None, str | None, str | None], *names: str) -> I
             where, is_elsewhere, schema = name.rpartition("#")
             warehouse = os.environ.get(where, where) if is_elsewhere else default
             if is_elsewhere and "://" not in str(warehouse):
-                msg = f"There is no environment variable {where} with the URL of a warehouse."
+                msg = f"The environment variable {where} does not have the URL of a warehouse."
                 raise SettingsError(msg)
             if warehouse not in engines:
                 engines[warehouse] = open_engine(_settings(config_file, warehouse, schema), read_only=True)

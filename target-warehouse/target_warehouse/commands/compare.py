@@ -1,9 +1,9 @@
-"""Are two schemas the same? Table by table, matched by key: rows and columns that are missing, extra or different.
+"""Compare two schemas table by table, with rows matched by key: missing, extra and different rows and columns.
 
-Schemas of one database are compared in it. Of two databases each table is read once, as Arrow, into a scratch DuckDB
-file, and compared there. Values of different types are compared by what they mean: numbers by their digits, times by
-the moment, JSON by its content. Rows marked as deleted count as absent, and the metadata columns `_sdc_…`
-are left out: two pipelines differ in them by nature.
+Schemas of one database are compared inside it. For two databases, each table is read once, as Arrow, into a scratch
+DuckDB file and compared there. Values of different types are compared by meaning: numbers by digits, times by instant,
+JSON by content. Rows marked as deleted count as absent. The metadata columns `_sdc_…` are ignored, because two
+pipelines always differ in them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _MEMORY = "1GB"
 _METADATA = "_sdc_"
 _JSON_TYPES = frozenset({"json", "jsonb", "JSON"})
 _SHOWN = 60  # characters of a value
-_TOGETHER = 50  # columns compared in one query, which bounds its memory
+_COLUMNS_AT_ONCE = 50  # columns compared in one query, which bounds its memory
 
 
 @dataclass(frozen=True)
 class Side:
-    """A schema of an open warehouse; `name` is what the user called it. With `ids`, only the rows that have them."""
+    """A schema of an open warehouse, by the user's name for it; with `ids`, only the rows with these ids."""
 
     name: str
     engine: Engine
@@ -47,7 +47,7 @@ class Side:
 
 @dataclass
 class ColumnDifference:
-    """A column whose values differ in some rows: how many, and (key, value in A, value in B) of the first few."""
+    """A column that differs: the number of rows, and (key, value in A, value in B) of the first few."""
 
     column: str
     rows: int
@@ -80,7 +80,7 @@ class TableDifference:
 
 @dataclass
 class Comparison:
-    """All tables that both sides have, and the names of those that only one has."""
+    """The tables that both sides have, and the names of tables that only one has."""
 
     tables: list[TableDifference]
     tables_only_in_a: list[str]
@@ -95,26 +95,27 @@ class Comparison:
 def compare(
     a: Side, b: Side, *, tables: Sequence[str], excluded: Sequence[str], keys: Sequence[str], samples: int
 ) -> Comparison:
-    """Compare the named tables, or all but the excluded ones and those whose name begins with `_`.
+    """Compare the named tables, or all tables except `excluded` and those whose names begin with `_`.
 
-    `keys` are the columns that tell rows apart; without them those of the tables' own keys.
+    Rows are matched by the columns `keys`, by default by each table's own key.
 
     Raises:
-        CompareError: a schema has no tables, a named table is missing, or a table's key is not known or not unique.
+        CompareError: a schema has no tables, a named table is missing, or a table's key is unknown or not unique.
     """
     in_a, in_b = (_tables(side, tables, excluded) for side in (a, b))
     both = [name for name in in_a if name in in_b]
     with tempfile.TemporaryDirectory(prefix="warehouse-compare-") as folder:
-        found: list[TableDifference] = []
+        compared: list[TableDifference] = []
         for name in both:
-            with duckdb.connect(str(Path(folder) / f"{len(found)}.duckdb")) as scratch:
+            with duckdb.connect(str(Path(folder) / f"{len(compared)}.duckdb")) as scratch:
                 scratch.execute(f"SET memory_limit = '{_MEMORY}'; SET TimeZone = 'UTC'")
-                found.append(_Table(scratch, a, b, name, keys, samples).difference())
-    return Comparison(found, [name for name in in_a if name not in in_b], [name for name in in_b if name not in in_a])
+                compared.append(_Table(scratch, a, b, name, keys, samples).difference())
+    only_in_a, only_in_b = [name for name in in_a if name not in in_b], [name for name in in_b if name not in in_a]
+    return Comparison(compared, only_in_a, only_in_b)
 
 
 def render(comparison: Comparison, a: str, b: str) -> str:
-    """The comparison as text: a line for each table, and below it what differs."""
+    """The comparison as text: a line for each table, followed by its differences."""
     lines = [f"A is {a}, B is {b}."]
     for letter, names in (("A", comparison.tables_only_in_a), ("B", comparison.tables_only_in_b)):
         if names:
@@ -124,7 +125,7 @@ def render(comparison: Comparison, a: str, b: str) -> str:
         rows = (
             f"{table.rows_a:,} rows" if table.rows_a == table.rows_b else f"{table.rows_a:,} and {table.rows_b:,} rows"
         )
-        lines.append(f"{table.table}: {verdict}, {rows}, by {', '.join(table.keys)}")
+        lines.append(f"{table.table}: {verdict}, {rows}, matched by {', '.join(table.keys)}")
         for letter, count, keys, columns in (
             ("A", table.only_in_a, table.keys_only_in_a, table.columns_only_in_a),
             ("B", table.only_in_b, table.keys_only_in_b, table.columns_only_in_b),
@@ -141,19 +142,19 @@ def render(comparison: Comparison, a: str, b: str) -> str:
 
 
 def _tables(side: Side, wanted: Sequence[str], excluded: Sequence[str]) -> list[str]:
-    there = sorted(side.engine.table_names(side.schema))
-    found = [name for name in there if not name.startswith("_") and name not in excluded]
-    if not found:
-        msg = f"{side.name} has no tables to compare: correct its name, or load something into it first."
+    existing = sorted(side.engine.table_names(side.schema))
+    comparable_tables = [name for name in existing if not name.startswith("_") and name not in excluded]
+    if not comparable_tables:
+        msg = f"{side.name} has no tables to compare: correct its name, or load data into it first."
         raise CompareError(msg)
-    if missing := [name for name in wanted if name not in there]:
-        msg = f"{side.name} has no table {', '.join(missing)}; it has {', '.join(found)}."
+    if missing := [name for name in wanted if name not in existing]:
+        msg = f"{side.name} has no table {', '.join(missing)}; it has {', '.join(comparable_tables)}."
         raise CompareError(msg)
-    return list(wanted) or found
+    return list(wanted) or comparable_tables
 
 
 class _Table:
-    """One table of both sides: `a` and `b` are relations of one database, that of both sides or a scratch one."""
+    """One table of both sides; `a` and `b` are relations of one database, the sides' own or a scratch database."""
 
     def __init__(
         self, scratch: duckdb.DuckDBPyConnection, a: Side, b: Side, name: str, keys: Sequence[str], samples: int
@@ -161,7 +162,7 @@ class _Table:
         self._samples = samples
         self._sides = {"a": a, "b": b}
         self._types = {letter: side.engine.column_types(side.schema, name) for letter, side in self._sides.items()}
-        self._found = TableDifference(name, self._keys(name, keys))
+        self._result = TableDifference(name, self._keys(name, keys))
         in_b = set(self._columns("b"))
         self._common = [name for name in self._columns("a") if name in in_b]
         if a.engine is b.engine:
@@ -174,29 +175,29 @@ class _Table:
             self._check_keys(letter)
 
     def difference(self) -> TableDifference:
-        """Compare rows by key, and every column that both have in the rows that both have."""
-        found, common = self._found, set(self._common)
-        found.columns_only_in_a, found.columns_only_in_b = (
-            [name for name in self._columns(each) if name not in common] for each in "ab"
+        """Compare rows by key, and in the rows that both sides have every column that both have."""
+        result, common = self._result, set(self._common)
+        result.columns_only_in_a, result.columns_only_in_b = (
+            [name for name in self._columns(letter) if name not in common] for letter in "ab"
         )
-        columns = [name for name in self._common if name not in found.keys]
+        columns = [name for name in self._common if name not in result.keys]
         counts: dict[str, int] = {}
-        for at in range(0, max(len(columns), 1), _TOGETHER):
-            part = columns[at : at + _TOGETHER]
-            found.rows_a, found.rows_b, found.only_in_a, found.only_in_b, *differing = self._counts(part)
-            counts |= dict(zip(part, differing, strict=True))
-        if found.only_in_a:
-            found.keys_only_in_a = self._keys_only_in("a", "b")
-        if found.only_in_b:
-            found.keys_only_in_b = self._keys_only_in("b", "a")
-        found.columns = [
+        for at in range(0, max(len(columns), 1), _COLUMNS_AT_ONCE):
+            some = columns[at : at + _COLUMNS_AT_ONCE]
+            result.rows_a, result.rows_b, result.only_in_a, result.only_in_b, *differing = self._counts(some)
+            counts |= dict(zip(some, differing, strict=True))
+        if result.only_in_a:
+            result.keys_only_in_a = self._keys_only_in("a", "b")
+        if result.only_in_b:
+            result.keys_only_in_b = self._keys_only_in("b", "a")
+        result.columns = [
             difference for name, count in counts.items() if count and (difference := self._column(name, count)).rows
         ]
-        return found
+        return result
 
     def _counts(self, columns: Sequence[str]) -> tuple[int, ...]:
-        """Rows of A and of B, those that only one has, and for each column the rows of both in which it differs."""
-        a, b = (f"{letter}.{identifier(self._found.keys[0])}" for letter in "ab")
+        """Rows of A, of B, only in A and only in B, and for each column the rows of both sides in which it differs."""
+        a, b = (f"{letter}.{identifier(self._result.keys[0])}" for letter in "ab")
         (row,) = self._query(
             f"SELECT count({a}), count({b}), count(*) FILTER (WHERE {b} IS NULL), count(*) FILTER (WHERE {a} IS NULL)"  # noqa: S608
             + "".join(
@@ -209,9 +210,9 @@ class _Table:
 
     def _keys(self, name: str, asked: Sequence[str]) -> list[str]:
         own = (side.engine.key_names(side.schema, name) for side in self._sides.values())
-        keys = list(dict.fromkeys(asked)) or next((sorted(found) for found in own if found), [])
+        keys = list(dict.fromkeys(asked)) or next((sorted(columns) for columns in own if columns), [])
         if not keys:
-            msg = f"What tells the rows of {name} apart is not known: name the columns with --key."
+            msg = f"The key of the table {name} is not known: name its columns with --key."
             raise CompareError(msg)
         for letter, side in self._sides.items():
             if missing := [key for key in keys if key not in self._types[letter]]:
@@ -220,24 +221,24 @@ class _Table:
         return keys
 
     def _check_keys(self, letter: str) -> None:
-        keys = column_list(self._found.keys)
-        empty = " OR ".join(f"{identifier(key)} IS NULL" for key in self._found.keys)
+        keys = column_list(self._result.keys)
+        empty = " OR ".join(f"{identifier(key)} IS NULL" for key in self._result.keys)
         ((without,),) = self._query(f"SELECT count(*) FROM {self._as(letter)} WHERE {empty}")  # noqa: S608 - quoted
         if without:
             msg = (
-                f"{without:,} rows of {self._found.table} in {self._sides[letter].name} have no value in the key "
-                f"{', '.join(self._found.keys)}: name columns that tell all rows apart with --key."
+                f"{without:,} rows of {self._result.table} in {self._sides[letter].name} have no value for the key "
+                f"{', '.join(self._result.keys)}: name a key that every row has with --key."
             )
             raise CompareError(msg)
         if self._query(f"SELECT 1 FROM {self._as(letter)} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"):  # noqa: S608
             msg = (
-                f"Rows of {self._found.table} in {self._sides[letter].name} have the same "
-                f"{', '.join(self._found.keys)}: name the columns that tell them apart with --key."
+                f"Rows of {self._result.table} in {self._sides[letter].name} have the same "
+                f"{', '.join(self._result.keys)}: name a unique key with --key."
             )
             raise CompareError(msg)
 
     def _in_place(self, letter: str) -> str:
-        """The live rows where they are; a column that the two sides have in different types becomes text."""
+        """The live rows in place; a column whose types differ between the sides becomes text."""
         side, types = self._sides[letter], self._types[letter]
         compared = {
             name: side.engine.comparable(identifier(name), types[name], as_text=self._is_mixed(name))
@@ -245,19 +246,19 @@ class _Table:
         }
         columns = ", ".join(f"{expression} AS {identifier(name)}" for name, expression in compared.items())
         where = chosen_rows(mark=own_column(DELETED_AT, types), ids=side.ids)
-        return f"(SELECT {columns} FROM {identifier(side.schema, self._found.table)}{where})"  # noqa: S608 - quoted
+        return f"(SELECT {columns} FROM {identifier(side.schema, self._result.table)}{where})"  # noqa: S608 - quoted
 
     def _copied(self, letter: str, scratch: duckdb.DuckDBPyConnection) -> str:
-        """The same, read into a table of the scratch database."""
+        """The live rows, copied into a table of the scratch database."""
         side, types = self._sides[letter], self._types[letter]
         is_marked = own_column(DELETED_AT, types) is not None
         with side.engine.read(
-            side.schema, self._found.table, self._common, live_only=is_marked, ids=side.ids
+            side.schema, self._result.table, self._common, live_only=is_marked, ids=side.ids
         ) as reader:
-            kinds = zip(self._common, map(str, reader.schema.types), strict=True)
+            types_read = zip(self._common, map(str, reader.schema.types), strict=True)
             columns = ", ".join(
-                f"{comparable(identifier(name), kind, as_text=self._is_mixed(name))} AS {identifier(name)}"
-                for name, kind in kinds
+                f"{comparable(identifier(name), type_read, as_text=self._is_mixed(name))} AS {identifier(name)}"
+                for name, type_read in types_read
             )
             scratch.register("incoming", reader)
             scratch.execute(f"CREATE TABLE {letter} AS SELECT {columns} FROM incoming")  # noqa: S608 - quoted
@@ -274,11 +275,11 @@ class _Table:
         return f"{self._relations[letter]} AS {letter}"
 
     def _on(self) -> str:
-        return " AND ".join(f"a.{identifier(key)} = b.{identifier(key)}" for key in self._found.keys)
+        return " AND ".join(f"a.{identifier(key)} = b.{identifier(key)}" for key in self._result.keys)
 
     def _keys_only_in(self, here: str, there: str) -> list[str]:
         rows = (
-            f"SELECT {_key_text(here, self._found.keys)} AS k FROM {self._as(here)} "  # noqa: S608 - quoted names
+            f"SELECT {_key_text(here, self._result.keys)} AS k FROM {self._as(here)} "  # noqa: S608 - quoted names
             f"WHERE NOT EXISTS (SELECT 1 FROM {self._as(there)} WHERE {self._on()})"
         )
         return [row[0] for row in self._first(rows, self._samples)]
@@ -286,7 +287,7 @@ class _Table:
     def _column(self, name: str, count: int) -> ColumnDifference:
         column = identifier(name)
         rows = (
-            f"SELECT {_key_text('a', self._found.keys)} AS k, a.{column} AS va, b.{column} AS vb "  # noqa: S608
+            f"SELECT {_key_text('a', self._result.keys)} AS k, a.{column} AS va, b.{column} AS vb "  # noqa: S608
             f"FROM {self._as('a')} JOIN {self._as('b')} ON {self._on()} WHERE {_differs(name)}"
         )
         if {self._types["a"][name], self._types["b"][name]} & _JSON_TYPES:
@@ -297,8 +298,8 @@ class _Table:
         return ColumnDifference(name, count, [(key, _shown(left), _shown(right)) for key, left, right in first])
 
     def _first(self, rows: str, most: int) -> list[tuple[Any, ...]]:
-        """The first rows by key. Made as a whole before: a LIMIT alone lures PostgreSQL into a quadratic plan."""
-        return self._query(f"WITH found AS MATERIALIZED ({rows}) SELECT * FROM found ORDER BY k LIMIT {most}")  # noqa: S608
+        """The first rows by key. MATERIALIZED, because PostgreSQL would choose a quadratic plan for a LIMIT alone."""
+        return self._query(f"WITH r AS MATERIALIZED ({rows}) SELECT * FROM r ORDER BY k LIMIT {most}")  # noqa: S608
 
 
 def _differs(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`warehouse compare A B`: what two schemas have in common and what not, in one database or in two."""
+"""`warehouse compare A B`: the differences of two schemas, in one database or in two."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_same_rows_are_the_same_in_any_order_whatever_the_metadata(warehouse
     load(warehouse, "old", ROWS)
     load(warehouse, "new", ROWS[::-1])
     code, text = compared(warehouse, "old", "new")
-    assert (code, text.splitlines()) == (0, ["A is old, B is new.", "t: the same, 20 rows, by id"])
+    assert (code, text.splitlines()) == (0, ["A is old, B is new.", "t: the same, 20 rows, matched by id"])
 
 
 def test_every_difference_is_counted_and_shown(warehouse: Warehouse) -> None:
@@ -41,7 +41,7 @@ def test_every_difference_is_counted_and_shown(warehouse: Warehouse) -> None:
     assert text.splitlines() == [
         "A is old, B is new.",
         "Tables only in B: another",
-        "t: different, 20 and 21 rows, by id",
+        "t: different, 20 and 21 rows, matched by id",
         "    only in A: 1 rows: id=0",
         "    only in A: columns is_on, legacy",
         "    only in B: 2 rows: id=98, …",
@@ -63,7 +63,7 @@ def test_a_row_that_is_marked_as_deleted_counts_as_absent(warehouse: Warehouse) 
     assert "    only in A: 1 rows: id=5" in text.splitlines()
 
 
-def test_a_column_of_another_type_is_compared_by_what_it_says(warehouse: Warehouse) -> None:
+def test_columns_of_different_types_are_compared_by_meaning(warehouse: Warehouse) -> None:
     load(
         warehouse,
         "old",
@@ -74,7 +74,7 @@ def test_a_column_of_another_type_is_compared_by_what_it_says(warehouse: Warehou
     assert compared(warehouse, "old", "new")[0] == 0
 
 
-def test_lists_of_target_postgres_are_compared_by_what_they_hold(postgres_url: str) -> None:
+def test_lists_of_target_postgres_are_compared_by_content(postgres_url: str) -> None:
     warehouse = PostgresWarehouse(postgres_url)
     lists = "n numeric[], at timestamp[]", "'{1.5,2}', '{2026-01-02 03:04:05}'"
     json_ = "n jsonb, at jsonb", """'[1.5, 2]', '["2026-01-02T03:04:05"]'"""
@@ -91,14 +91,14 @@ def test_lists_of_target_postgres_are_compared_by_what_they_hold(postgres_url: s
         assert code == 0, text
 
 
-def test_two_databases_of_different_kinds_are_compared_by_what_their_values_mean(
+def test_databases_of_different_engines_are_compared_by_the_meaning_of_their_values(
     postgres_url: str, tmp_path: Path
 ) -> None:
     postgres_warehouse, duckdb_warehouse = PostgresWarehouse(postgres_url), DuckDBWarehouse(tmp_path / "w.duckdb")
     load(postgres_warehouse, "old", ROWS)
     load(duckdb_warehouse, "new", ROWS)
     code, text = compared(duckdb_warehouse, "OLD_WAREHOUSE#old", "new", OLD_WAREHOUSE=postgres_warehouse.url)
-    assert (code, text.splitlines()[1:]) == (0, ["t: the same, 20 rows, by id"])
+    assert (code, text.splitlines()[1:]) == (0, ["t: the same, 20 rows, matched by id"])
     load(duckdb_warehouse, "new", [ROWS[2] | {"extra": {"aa": {"x": "z"}, "b": [2, None]}}])
     code, text = compared(duckdb_warehouse, "OLD_WAREHOUSE#old", "new", OLD_WAREHOUSE=postgres_warehouse.url)
     assert code == 1
@@ -109,13 +109,13 @@ def test_two_databases_of_different_kinds_are_compared_by_what_their_values_mean
     ("a", "words", "sentence"),
     [
         ("nothing", [], "nothing has no tables to compare"),
-        ("OLD_WAREHOUSE#old", [], "There is no environment variable OLD_WAREHOUSE"),
+        ("OLD_WAREHOUSE#old", [], "The environment variable OLD_WAREHOUSE does not have the URL"),
         ("old", ["--table", "nowhere"], "old has no table nowhere; it has t."),
         ("old", ["--key", "size"], "The table t of old has no column size"),
-        ("old", ["--key", "is_on"], "have the same is_on: name the columns that tell them apart with --key."),
+        ("old", ["--key", "is_on"], "have the same is_on: name a unique key with --key."),
     ],
 )
-def test_what_cannot_be_compared_is_a_sentence_and_exit_code_2(
+def test_a_comparison_that_is_not_possible_is_a_sentence_and_exit_code_2(
     tmp_path: Path, a: str, words: list[str], sentence: str
 ) -> None:
     duckdb_warehouse = DuckDBWarehouse(tmp_path / "w.duckdb")
@@ -126,10 +126,10 @@ def test_what_cannot_be_compared_is_a_sentence_and_exit_code_2(
 
 
 @pytest.mark.parametrize("words", [["--key", "name"], ["--key", "id", "--key", "name"]])
-def test_rows_without_a_value_in_the_key_cannot_be_compared_by_it(warehouse: Warehouse, words: list[str]) -> None:
-    """They would count as missing on both sides, and hide what differs in them."""
+def test_rows_without_a_value_for_the_key_cannot_be_compared(warehouse: Warehouse, words: list[str]) -> None:
+    """They would count as missing on both sides, and hide their differences."""
     load(warehouse, "old", ROWS)
     load(warehouse, "new", [row | ({"name": None} if row["id"] < 2 else {}) for row in ROWS])
     code, text = compared(warehouse, "old", "new", *words)
     assert (code, text.count("\n")) == (2, 1), text
-    assert "2 rows of t in new have no value in the key" in text
+    assert "2 rows of t in new have no value for the key" in text

@@ -106,7 +106,7 @@ def test_a_dry_run_through_a_pool_is_refused_before_the_first_row(postgres_url: 
 PARAMETERS = {
     "prepare_threshold": ({"prepare_threshold": "0"}, None),
     "libpq's own": ({"application_name": "meltano", "keepalives": "1", "connect_timeout": "10"}, None),
-    "unknown": ({"statement_cache_size": "0", "pgbouncer": "true"}, "know: pgbouncer, statement_cache_size. Take"),
+    "unknown": ({"statement_cache_size": "0", "pgbouncer": "true"}, "know: pgbouncer, statement_cache_size. Remove"),
     "of psycopg": ({"autocommit": "true"}, "know: autocommit. Remove them"),
     "odd": ({"hunter2@ho st": "x"}, "know: one whose name is not a word. Remove"),
 }

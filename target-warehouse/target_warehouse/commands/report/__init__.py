@@ -1,1 +1,1 @@
-"""The report: from the histories to a terminal or a page."""
+"""The report of the last runs, for a terminal or as an HTML page."""

@@ -1,8 +1,8 @@
-"""What is in the warehouse, and what the last runs did to it: read from the tables, for people and machines to see.
+"""The contents of the warehouse and the outcomes of the last runs, read from its tables.
 
-The target's `_load_history` tells what was loaded, the tap's `sync_history`, where there is one, what was asked of
-HubSpot. A run of the tap belongs to the first load of its stream that ended after it began: loads follow their tap,
-through a pipe or a file. `report_text` and `report_page` show what `read` gives.
+The target's `_load_history` records what was loaded; the tap's `sync_history`, if it exists, records what was read from
+HubSpot. A run of the tap belongs to the first load of its stream that ended after it began, because a load follows its
+tap, through a pipe or a file. `text` and `html` render the result of `read`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from target_warehouse.load.failed_starts import Note
 
 EXTRACTIONS = "sync_history"
-#: Runs of a stream that the report looks at.
+#: The number of runs of a stream in the report.
 RUNS = 30
-#: From good to bad: a run is as bad as the worst of its parts.
+#: From best to worst: a run has the worst status of its streams.
 STATUSES = (SUCCESS, RUNNING, PARTIAL, INTERRUPTED, FAILED)
 
 _LOADED = (
@@ -39,15 +39,15 @@ _EXTRACTED = (
     *("throttled_seconds", "hubspot_total", "daily_limit", "daily_remaining", "bytes_received", "peak_memory_mb"),
     "error",
 )
-#: Without these a table called `sync_history` is somebody else's.
+#: A table `sync_history` without these columns is not the tap's.
 _NEEDED = {"stream", "run_id", "status", "started_at", "finished_at"}
 
 
 @dataclass(frozen=True)
-class StreamRun:
-    """One run of one stream, as target and tap tell it; what nobody told is None. Times are UTC without a zone.
+class ReportedRun:
+    """One run of one stream, as target and tap recorded it. Times are UTC without a zone; None is not recorded.
 
-    `seconds` and `records` are the tap's where it tells them, else the target's.
+    `seconds` and `records` are the tap's if it recorded them, else the target's.
     """
 
     run_id: str
@@ -77,43 +77,43 @@ class StreamRun:
 
     @property
     def records_per_second(self) -> float | None:
-        """How fast it went; None if there was nothing."""
+        """Records per second; None if there were no records."""
         return round(self.records / self.seconds, 1) if self.records and self.seconds else None
 
     @property
     def requests_per_1000(self) -> float | None:
-        """Requests for a thousand records; None if there were no records, or nobody counted requests."""
+        """Requests per 1,000 records; None if there were no records, or if requests were not recorded."""
         return round(1000 * self.requests / self.records, 1) if self.records and self.requests is not None else None
 
 
 @dataclass(frozen=True)
 class StreamReport:
-    """A stream: its table now, and its runs, the oldest first; there is at least one. A table may not exist (yet)."""
+    """A stream: its table, which may not exist, and at least one run, the oldest first."""
 
     stream: str
     table: str
     live_rows: int
     deleted_rows: int
     fresh_at: dt.datetime | None
-    runs: Sequence[StreamRun]
+    runs: Sequence[ReportedRun]
 
     @property
-    def last(self) -> StreamRun:
+    def last(self) -> ReportedRun:
         """The newest run."""
         return self.runs[-1]
 
     @property
     def hubspot_total(self) -> int | None:
-        """What HubSpot itself counted, when it was last asked."""
+        """HubSpot's own count, when the tap last asked for it."""
         return next((run.hubspot_total for run in reversed(self.runs) if run.hubspot_total is not None), None)
 
     @property
     def bad_runs(self) -> int:
-        """How many of the runs failed or were interrupted."""
+        """The number of runs that failed or were interrupted."""
         return sum(run.status in (FAILED, INTERRUPTED) for run in self.runs)
 
     def to_json(self) -> dict[str, Any]:
-        """The table and its last run, and under `runs` all of them, the oldest first."""
+        """The table with its last run, and all runs under `runs`, the oldest first."""
         last = self.last
         return {
             "table": self.table,
@@ -136,16 +136,16 @@ class WholeRun:
 
     started_at: dt.datetime
     finished_at: dt.datetime
-    streams: list[tuple[str, StreamRun]] = field(default_factory=list)
+    streams: list[tuple[str, ReportedRun]] = field(default_factory=list)
 
     @property
     def status(self) -> str:
-        """The worst of its streams'."""
+        """The worst status of its streams."""
         return worst(run.status for _, run in self.streams)
 
     @property
     def seconds(self) -> float:
-        """From the beginning of the first stream to the end of the last."""
+        """The time from the start of the first stream to the end of the last."""
         return (self.finished_at - self.started_at).total_seconds()
 
     def total(self, name: str) -> int:
@@ -153,24 +153,24 @@ class WholeRun:
         return sum(getattr(run, name) or 0 for _, run in self.streams)
 
     def most(self, name: str) -> float | None:
-        """The largest of a number over the streams; None if nobody told it."""
+        """The largest value of a number over the streams; None if it was not recorded."""
         return max((value for _, run in self.streams if (value := getattr(run, name)) is not None), default=None)
 
     def least(self, name: str) -> float | None:
-        """The smallest of a number over the streams; None if nobody told it."""
+        """The smallest value of a number over the streams; None if it was not recorded."""
         return min((value for _, run in self.streams if (value := getattr(run, name)) is not None), default=None)
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything: where it was read, and when, by this machine's clock."""
+    """The whole report, with where and when (by this machine's clock) it was read."""
 
     location: str
     schema: str
     made_at: dt.datetime
     streams: Sequence[StreamReport]
     runs: Sequence[WholeRun]
-    #: Runs that could not begin, which no later one has written into the histories yet.
+    #: Runs that could not begin, and that no later run has written to the histories yet.
     failed_starts: Sequence[Note] = ()
 
 
@@ -183,15 +183,15 @@ def read(
     now: dt.datetime | None = None,
     failed_starts: Sequence[Note] = (),
 ) -> Report:
-    """Everything about a schema, or about some of its tables.
+    """Read the report of a schema, or of some of its tables.
 
     Raises:
-        ReportError: no run has loaded anything into this schema yet, or there is no such table.
+        ReportError: no run has loaded a table into this schema, or a named table does not exist.
     """
     schema = default_schema or None
     if not engine.table_exists(schema, TABLE_NAME):
         msg = (
-            f"There is no history of loads in the schema {default_schema or 'of the database'} yet: run the pipeline "
+            f"There is no load history in the schema {default_schema or 'of the database'} yet: run the pipeline "
             "first, or correct the settings warehouse and default_target_schema."
         )
         raise ReportError(msg)
@@ -213,7 +213,7 @@ def read(
         pairs = _paired(rows, taps.pop(stream, []))
         streams.append(_report(stream, ".".join(filter(None, (where, name))), live, deleted, pairs))
         whole.add(stream, pairs, streams[-1].runs)
-    for stream, rows in sorted(taps.items()):  # what was never loaded is told if something is wrong with it
+    for stream, rows in sorted(taps.items()):  # a stream that was never loaded is reported if it failed
         if rows[-1]["status"] != SUCCESS and (not tables or stream in tables):
             pairs = [(None, row) for row in rows]
             streams.append(_report(stream, ".".join(filter(None, (schema, stream))), 0, 0, pairs))
@@ -229,13 +229,13 @@ def read(
     return Report(location, default_schema, made_at, streams, whole.newest(), failed_starts)
 
 
-def told_start(note: Note) -> str:
-    """What to say of a run that could not begin."""
+def failed_start(note: Note) -> str:
+    """The sentence for a run that could not begin."""
     return f"{note.plugin} could not begin at {note.timestamp:%Y-%m-%d %H:%M:%S} UTC: {note.error}"
 
 
 def worst(statuses: Iterable[str]) -> str:
-    """The worst of some statuses; one that is not known is the worst."""
+    """The worst of these statuses; an unknown status is the worst."""
     return max(statuses, key=lambda status: STATUSES.index(status) if status in STATUSES else len(STATUSES))
 
 
@@ -244,30 +244,31 @@ def _history(
 ) -> list[dict[str, Any]]:
     """The last rows of each stream, the oldest first, with the end of its newest success as `succeeded_at`.
 
-    Columns that the table of an older release lacks are None. A run that is not alive any more is not running.
+    Columns that the table of an older release lacks are None. A `running` row whose run is no longer alive is reported
+    as interrupted.
     """
-    there = engine.column_types(schema, table)
+    existing = engine.column_types(schema, table)
     is_dead = f"status = '{RUNNING}' AND NOT ({engine.alive_condition})"
     special = {
         "status": f"CASE WHEN {is_dead} THEN '{INTERRUPTED}' ELSE status END",
         "error": f"CASE WHEN {is_dead} THEN '{KILLED}' ELSE error END",
     }
-    columns = [name for name in wanted if name in there]
+    columns = [name for name in wanted if name in existing]
     keys, inner = column_list(by), column_list(columns)
     outer = ", ".join(special.get(name, identifier(name)) for name in columns)
-    found = engine.query(
+    rows = engine.query(
         f"SELECT {outer}, succeeded_at FROM (SELECT {inner}, "  # noqa: S608 - quoted names
         f"row_number() OVER (PARTITION BY {keys} ORDER BY started_at DESC) AS latest, "
         f"max(CASE WHEN status = '{SUCCESS}' THEN finished_at END) OVER (PARTITION BY {keys}) AS succeeded_at "
         f"FROM {identifier(schema, table)} WHERE started_at IS NOT NULL) AS h "
         f"WHERE latest <= {RUNS} ORDER BY started_at"
     )
-    nothing = dict.fromkeys(wanted)
-    return [nothing | dict(zip([*columns, "succeeded_at"], row, strict=True)) for row in found]
+    empty = dict.fromkeys(wanted)
+    return [empty | dict(zip([*columns, "succeeded_at"], row, strict=True)) for row in rows]
 
 
 def _count(engine: Engine, schema: str | None, name: str) -> tuple[int, int]:
-    """How many rows are live, and how many marked as deleted."""
+    """The numbers of live rows and of rows marked as deleted."""
     columns = engine.column_types(schema, name)
     if not columns:
         return 0, 0
@@ -282,7 +283,7 @@ _Pair = tuple[_Row | None, _Row | None]
 
 
 def _paired(loads: Sequence[_Row], taps: Sequence[_Row]) -> list[_Pair]:
-    """Loads with the run of the tap that each one loaded, in the order of time; either may be alone."""
+    """Pair each load with the tap's run that it loaded, in order of time; either may be alone."""
     of_load: dict[int, _Row] = {}
     alone: list[_Row] = []
     for tap in taps:
@@ -300,14 +301,14 @@ def _paired(loads: Sequence[_Row], taps: Sequence[_Row]) -> list[_Pair]:
 def _report(stream: str, table: str, live: int, deleted: int, pairs: Sequence[_Pair]) -> StreamReport:
     runs = [_run(load, tap) for load, tap in pairs]
     fresh_at = next((run.finished_at for run in reversed(runs) if run.status == SUCCESS), None)
-    if fresh_at is None:  # not among these runs; before them both sides must have succeeded
+    if fresh_at is None:  # no success among these runs: take the last before them, if both sides had one
         ends = [rows[-1]["succeeded_at"] for side in zip(*pairs, strict=True) if (rows := [row for row in side if row])]
         fresh_at = None if None in ends or pairs[-1][0] is None else min(ends)
     return StreamReport(shown(stream), shown(table), live, deleted, fresh_at, runs)
 
 
-def _run(load: _Row | None, tap: _Row | None) -> StreamRun:
-    """One run from what both sides tell."""
+def _run(load: _Row | None, tap: _Row | None) -> ReportedRun:
+    """Combine the records of target and tap into one run."""
     rows = [row for row in (tap, load) if row]
     load, tap = load or {}, tap or {}
     errors = list(dict.fromkeys(row["error"] for row in rows if row["error"]))
@@ -319,11 +320,11 @@ def _run(load: _Row | None, tap: _Row | None) -> StreamRun:
     counts: dict[str, Any] = {
         name: load.get(name) or 0 for name in ("rows_read", "inserted", "updated", "deleted", "rejected")
     }
-    told: dict[str, Any] = {
+    from_tap: dict[str, Any] = {
         name: tap.get(name)
         for name in ("mode", "requests", "retries", "hubspot_total", "daily_limit", "daily_remaining", "bytes_received")
     }
-    return StreamRun(
+    return ReportedRun(
         run_id=load.get("run_id") or tap["run_id"],
         status=worst(row["status"] for row in rows),
         started_at=min(row["started_at"] for row in rows),
@@ -337,7 +338,7 @@ def _run(load: _Row | None, tap: _Row | None) -> StreamRun:
         throttled_seconds=_number(tap, "throttled_seconds"),
         tap_peak_memory_mb=_number(tap, "peak_memory_mb"),
         **counts,
-        **told,
+        **from_tap,
     )
 
 
@@ -346,27 +347,27 @@ def _number(row: Mapping[str, Any], name: str) -> float | None:
 
 
 class _WholeRuns:
-    """Puts the streams' runs together; a run of the tap without a load goes to the load of its other streams."""
+    """Groups the streams' runs into whole runs; a tap's run without a load joins the load of its other streams."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[str, _Pair, StreamRun]] = []
+        self._stream_runs: list[tuple[str, _Pair, ReportedRun]] = []
         self._load_of_tap: dict[str, str] = {}
 
-    def add(self, stream: str, pairs: Sequence[_Pair], runs: Sequence[StreamRun]) -> None:
-        """The runs of one more stream."""
+    def add(self, stream: str, pairs: Sequence[_Pair], runs: Sequence[ReportedRun]) -> None:
+        """Add the runs of a stream."""
         for pair, run in zip(pairs, runs, strict=True):
             load, tap = pair
             if load and tap:
                 self._load_of_tap[tap["run_id"]] = load["run_id"]
-            self._parts.append((stream, pair, run))
+            self._stream_runs.append((stream, pair, run))
 
     def newest(self) -> list[WholeRun]:
         """The last runs, the oldest first."""
         whole: dict[str, WholeRun] = {}
-        for stream, (load, tap), run in self._parts:
+        for stream, (load, tap), run in self._stream_runs:
             key = load["run_id"] if load else self._load_of_tap.get((tap or {})["run_id"], run.run_id)
             ended = run.finished_at or run.started_at
-            found = whole.setdefault(key, WholeRun(run.started_at, ended))
-            found.started_at, found.finished_at = min(found.started_at, run.started_at), max(found.finished_at, ended)
-            found.streams.append((stream, run))
+            group = whole.setdefault(key, WholeRun(run.started_at, ended))
+            group.started_at, group.finished_at = min(group.started_at, run.started_at), max(group.finished_at, ended)
+            group.streams.append((stream, run))
         return sorted(whole.values(), key=lambda run: run.started_at)[-RUNS:]

@@ -1,6 +1,6 @@
-"""The report as one HTML page that needs nothing else: no network, no script, no font.
+"""The report as one self-contained HTML page: no network, no script, no font.
 
-For a telephone as well as for a desk, in light and in dark; it says in words whatever it says in colours.
+The page suits telephones and desktops, light and dark. Everything that it shows by colour it also says in words.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from target_warehouse.commands.report.history import told_start
+from target_warehouse.commands.report.history import failed_start
 from target_warehouse.commands.report.svg import Bar, columns, lines, spark
 from target_warehouse.commands.report.text import SIGNS, age, changed, duration, number, rate
 from target_warehouse.errors import ReportError
@@ -18,10 +18,10 @@ from target_warehouse.load.load_history import FAILED, SUCCESS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from target_warehouse.commands.report.history import Report, StreamReport, StreamRun, WholeRun
+    from target_warehouse.commands.report.history import Report, ReportedRun, StreamReport, WholeRun
 
 _TIME = "%Y-%m-%d %H:%M"
-_TROUBLES = 20  # the newest ones
+_TROUBLES = 20  # only the newest are listed
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #f6f7f9; --card: #fff; --ink: #1a2230; --soft: #5b6675; --line: #dfe3e9;
@@ -60,7 +60,7 @@ tr + tr td { border-top: 1px solid var(--line); }
 .troubles { padding: .2rem .8rem; margin: 0; list-style: none; }
 .troubles li { padding: .5rem 0; overflow-wrap: anywhere; } .troubles li + li { border-top: 1px solid var(--line); }
 """ + "\n".join(
-    f"rect.{kind} {{ fill: var(--{kind}); }} .{kind} {{ color: var(--{kind}); }}" for kind in (*SIGNS, "other")
+    f"rect.{name} {{ fill: var(--{name}); }} .{name} {{ color: var(--{name}); }}" for name in (*SIGNS, "other")
 )
 
 
@@ -79,11 +79,11 @@ def write(report: Report, path: str) -> None:
 
 def page(report: Report) -> str:
     """The whole page."""
-    title = f"{report.schema or 'warehouse'}: what the pipeline did"
+    title = f"{report.schema or 'warehouse'}: pipeline report"
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="soft where">{escape(report.location)}, read {report.made_at:{_TIME}} UTC</p>',
-        *(f'<p class="failed">{escape(told_start(note))}</p>' for note in report.failed_starts),
+        *(f'<p class="failed">{escape(failed_start(note))}</p>' for note in report.failed_starts),
         *([_headline(report, report.runs[-1]), _cards(report, report.runs[-1])] if report.runs else []),
         "<h2>Tables and their last run</h2>",
         _table(report),
@@ -106,24 +106,24 @@ def page(report: Report) -> str:
 
 
 def _headline(report: Report, run: WholeRun) -> str:
-    bad = [stream for stream, part in run.streams if part.status != SUCCESS]
-    told = f": {escape(', '.join(bad))}" if bad and len(bad) < len(run.streams) else ""
+    bad = [stream for stream, stream_run in run.streams if stream_run.status != SUCCESS]
+    names = f": {escape(', '.join(bad))}" if bad and len(bad) < len(run.streams) else ""
     return (
         f"<p>Last run {run.started_at:{_TIME}}, {age(run.finished_at, report.made_at)} ago: "
-        f"<strong>{_status(run.status)}</strong>{told}</p>"
+        f"<strong>{_status(run.status)}</strong>{names}</p>"
     )
 
 
 def _cards(report: Report, run: WholeRun) -> str:
-    """The last run in a few large numbers."""
-    oldest = min((each.fresh_at for each in report.streams if each.fresh_at), default=None)
-    stale = sum(each.fresh_at is None for each in report.streams)
+    """The main figures of the last run."""
+    oldest = min((stream.fresh_at for stream in report.streams if stream.fresh_at), default=None)
+    stale = sum(stream.fresh_at is None for stream in report.streams)
     facts = [
         ("oldest table" + (f", {stale} never" if stale else ""), age(oldest, report.made_at)),
         ("duration", duration(run.seconds)),
         ("records", number(run.total("records"))),
         ("new", number(run.total("inserted"))),
-        ("changed", changed([part for _, part in run.streams])),
+        ("changed", changed([stream_run for _, stream_run in run.streams])),
         ("deleted", number(run.total("deleted"))),
         ("rejected", number(run.total("rejected"))),
     ]
@@ -142,12 +142,12 @@ def _table(report: Report) -> str:
         *("deleted", "rejected", "records/s", "req/1,000"),
     )
     rows = []
-    for each in report.streams:
-        run = each.last
+    for stream in report.streams:
+        run = stream.last
         cells = [
-            age(each.fresh_at, report.made_at),
-            f"{each.bad_runs}/{len(each.runs)}",
-            *(number(value) for value in (each.live_rows, each.deleted_rows)),
+            age(stream.fresh_at, report.made_at),
+            f"{stream.bad_runs}/{len(stream.runs)}",
+            *(number(value) for value in (stream.live_rows, stream.deleted_rows)),
             run.mode or "-",
             number(run.records),
             number(run.inserted),
@@ -156,8 +156,8 @@ def _table(report: Report) -> str:
             *(rate(value) for value in (run.records_per_second, run.requests_per_1000)),
         ]
         rows.append(
-            f'<tr><td>{escape(_name(report, each))}</td><td class="left">{_status(run.status)}</td>'
-            f'<td class="left">{spark([_bar(part, part.records, "records", number) for part in each.runs])}</td>'
+            f'<tr><td>{escape(_name(report, stream))}</td><td class="left">{_status(run.status)}</td>'
+            f'<td class="left">{spark([_bar(r, r.records, "records", number) for r in stream.runs])}</td>'
             + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
             + "</tr>"
         )
@@ -170,25 +170,26 @@ def _run_charts(runs: Sequence[WholeRun]) -> list[str]:
         return ["<p>No run yet.</p>"]
     ends = (f"{runs[0].started_at:{_TIME}}", f"{runs[-1].started_at:{_TIME}}")
 
-    def chart(caption: str, values: Sequence[float], unit: str, told: Callable[[float], str], note: str = "") -> str:
-        return columns(caption, [_bar(r, v, unit, told) for r, v in zip(runs, values, strict=True)], told, ends, note)
+    def chart(caption: str, values: Sequence[float], unit: str, text_of: Callable[[float], str], note: str = "") -> str:
+        bars = [_bar(run, value, unit, text_of) for run, value in zip(runs, values, strict=True)]
+        return columns(caption, bars, text_of, ends, note)
 
     charts = [
-        chart("Records a run", [run.total("records") for run in runs], "records", number),
-        chart("Duration of a run", [run.seconds for run in runs], "", duration),
+        chart("Records per run", [run.total("records") for run in runs], "records", number),
+        chart("Duration per run", [run.seconds for run in runs], "", duration),
     ]
     if any(run.most("requests") is not None for run in runs):
         newest = next((run for run in reversed(runs) if run.most("daily_limit")), None)
         used = ""
         if newest and (remaining := newest.least("daily_remaining")) is not None:
             limit = newest.most("daily_limit") or 1
-            used = f"{100 * (1 - remaining / limit):.0f} % of the day's {number(limit)} used"
+            used = f"{100 * (1 - remaining / limit):.0f} % of {number(limit)} daily requests used"
         charts.append(
-            chart("HubSpot requests a run", [run.total("requests") for run in runs], "requests", number, used)
+            chart("HubSpot requests per run", [run.total("requests") for run in runs], "requests", number, used)
         )
     rejected = [run.total("rejected") for run in runs]
     if any(rejected):
-        charts.append(chart("Rejected records a run", rejected, "rejected", number))
+        charts.append(chart("Rejected records per run", rejected, "rejected", number))
     else:
         charts.append(
             f"<figure><figcaption>Rejected records<small>none in {len(runs)} runs</small></figcaption></figure>"
@@ -198,42 +199,43 @@ def _run_charts(runs: Sequence[WholeRun]) -> list[str]:
 
 def _stream_charts(report: Report) -> list[str]:
     fresh = [
-        (_name(report, each), [Bar(seconds, each.last.status, told)], told)
-        for each in report.streams
-        for seconds in [(report.made_at - each.fresh_at).total_seconds() if each.fresh_at else 0.0]
-        for told in [age(each.fresh_at, report.made_at) if each.fresh_at else "never a success"]
+        (_name(report, stream), [Bar(seconds, stream.last.status, text)], text)
+        for stream in report.streams
+        for seconds in [(report.made_at - stream.fresh_at).total_seconds() if stream.fresh_at else 0.0]
+        for text in [age(stream.fresh_at, report.made_at) if stream.fresh_at else "no success yet"]
     ]
     charts = [lines("Freshness: age of the newest success", "", fresh)]
     totals = []
-    for each in report.streams:
-        if (theirs := each.hubspot_total) is not None:
-            ours, apart = each.live_rows, each.live_rows - theirs
-            value = number(ours) if not apart else f"{number(ours)} ({apart:+,})"
-            bars = [Bar(theirs, "other", f"HubSpot {theirs:,}"), Bar(ours, SUCCESS, f"here {ours:,}")]
-            totals.append((_name(report, each), bars, value))
+    for stream in report.streams:
+        if (theirs := stream.hubspot_total) is not None:
+            ours, difference = stream.live_rows, stream.live_rows - theirs
+            value = number(ours) if not difference else f"{number(ours)} ({difference:+,})"
+            bars = [Bar(theirs, "other", f"HubSpot {theirs:,}"), Bar(ours, SUCCESS, f"warehouse {ours:,}")]
+            totals.append((_name(report, stream), bars, value))
     if totals:
-        charts.append(lines("HubSpot's total and ours", "above HubSpot, when last asked; below live rows here", totals))
+        note = "upper bar: HubSpot, when last asked; lower bar: live rows in the warehouse"
+        charts.append(lines("Totals in HubSpot and in the warehouse", note, totals))
     return charts
 
 
 def _troubles(report: Report) -> str:
-    """The newest runs that were no success, each with its sentence; the same sentence of one run once."""
-    found: dict[tuple[object, str, str], list[str]] = {}
+    """The errors of the newest runs that had any; an error that several streams of a run share is listed once."""
+    troubles: dict[tuple[object, str, str], list[str]] = {}
     for run in reversed(report.runs):
-        for stream, part in run.streams:
-            if part.error:
-                found.setdefault((run.started_at, part.status, part.error), []).append(stream)
+        for stream, stream_run in run.streams:
+            if stream_run.error:
+                troubles.setdefault((run.started_at, stream_run.status, stream_run.error), []).append(stream)
     items = [
         f"<li>{_status(status)} <b>{escape(', '.join(streams))}</b> "
         f'<span class="soft">{at:{_TIME}}</span><br>{escape(error)}</li>'
-        for (at, status, error), streams in list(found.items())[:_TROUBLES]
+        for (at, status, error), streams in list(troubles.items())[:_TROUBLES]
     ]
-    return f'<ul class="troubles">{"".join(items)}</ul>' if items else "<p>Nothing, in all the runs above.</p>"
+    return f'<ul class="troubles">{"".join(items)}</ul>' if items else "<p>Nothing in the runs above.</p>"
 
 
-def _bar(run: StreamRun | WholeRun, value: float, unit: str, told: Callable[[float], str]) -> Bar:
-    kind = run.status if run.status in SIGNS else FAILED
-    return Bar(value, kind, f"{run.started_at:{_TIME}}: {told(value)} {unit}".rstrip() + f", {run.status}")
+def _bar(run: ReportedRun | WholeRun, value: float, unit: str, text_of: Callable[[float], str]) -> Bar:
+    css_class = run.status if run.status in SIGNS else FAILED
+    return Bar(value, css_class, f"{run.started_at:{_TIME}}: {text_of(value)} {unit}".rstrip() + f", {run.status}")
 
 
 def _status(status: str) -> str:
@@ -244,10 +246,10 @@ def _status(status: str) -> str:
 def _legend() -> str:
     signs = ", ".join(_status(status) for status in SIGNS)
     return (
-        f"Runs: {signs}. Times are UTC. Fresh is the age of the newest run that was a success on both sides; "
-        "bad runs are those that failed or were interrupted."
+        f"Runs: {signs}. Times are UTC. fresh: age of the newest run that succeeded in both tap and target; "
+        "bad: runs that failed or were interrupted."
     )
 
 
-def _name(report: Report, each: StreamReport) -> str:
-    return each.table.removeprefix(f"{report.schema}.")
+def _name(report: Report, stream: StreamReport) -> str:
+    return stream.table.removeprefix(f"{report.schema}.")

@@ -1,7 +1,7 @@
-"""The report for a terminal: a line for each table, and below it what went wrong.
+"""The report for a terminal: a line for each table, followed by what went wrong.
 
-Columns are a table of data. What does not fit the width is left out, the least important first; the page and the
-JSON have everything.
+The report's columns are defined in one table. Columns that do not fit the width are left out, the least important
+first; the HTML page and the JSON have them all.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from target_warehouse.commands.report.history import told_start
+from target_warehouse.commands.report.history import failed_start
 from target_warehouse.load.load_history import FAILED, INTERRUPTED, PARTIAL, RUNNING, SUCCESS
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
 
-    from target_warehouse.commands.report.history import Report, StreamReport, StreamRun
+    from target_warehouse.commands.report.history import Report, ReportedRun, StreamReport
 
 #: A sign and a colour for each status.
 SIGNS = {
@@ -39,7 +39,7 @@ _NOTHING = "-"
 
 @dataclass(frozen=True)
 class _Column:
-    """A column: what stands in it, and how important it is; the least important one (0) is the first to go."""
+    """A column: its head, its cells and its importance; the least important column is left out first."""
 
     head: str
     cell: Callable[[StreamReport, dt.datetime], str]
@@ -69,8 +69,8 @@ def render(report: Report, *, width: int, is_coloured: bool) -> str:
     paint = click.style if is_coloured else _plain
     prefix = f"{report.schema}."
     rows = [
-        [column.cell(each, report.made_at).removeprefix(prefix if not i else "") for i, column in enumerate(_COLUMNS)]
-        for each in report.streams
+        [column.cell(stream, report.made_at).removeprefix(prefix if not i else "") for i, column in enumerate(_COLUMNS)]
+        for stream in report.streams
     ]
     shown, gap = _fitting(rows, width)
     widths = {i: max(len(_COLUMNS[i].head), *(len(row[i]) for row in rows)) for i in shown}
@@ -79,14 +79,14 @@ def render(report: Report, *, width: int, is_coloured: bool) -> str:
         "",
         paint("  " + _line([c.head for c in _COLUMNS], widths, gap), bold=True),
     ]
-    for each, row in zip(report.streams, rows, strict=True):
-        sign, colour = SIGNS.get(each.last.status, _UNKNOWN)
+    for stream, row in zip(report.streams, rows, strict=True):
+        sign, colour = SIGNS.get(stream.last.status, _UNKNOWN)
         lines.append(f"{paint(sign, fg=colour)} {_line(row, widths, gap)}")
-    return "\n".join([*lines, *_told(report, width, paint)])
+    return "\n".join([*lines, *_notes(report, width, paint)])
 
 
 def _fitting(rows: Sequence[Sequence[str]], width: int) -> tuple[list[int], str]:
-    """The columns that fit, and what stands between them; a column that says nothing is not shown."""
+    """The columns that fit, and the gap between them; empty columns are left out."""
     shown = [i for i in range(len(_COLUMNS)) if any(row[i] not in ("", _NOTHING) for row in rows)]
     while True:
         needed = 1 + sum(max(len(_COLUMNS[i].head), *(len(row[i]) for row in rows)) for i in shown)
@@ -98,82 +98,82 @@ def _fitting(rows: Sequence[Sequence[str]], width: int) -> tuple[list[int], str]
 
 
 def _line(cells: Sequence[str], widths: dict[int, int], gap: str) -> str:
-    parts = [cells[i].ljust(width) if _COLUMNS[i].is_left else cells[i].rjust(width) for i, width in widths.items()]
-    return gap.join(parts).rstrip()
+    padded = [cells[i].ljust(width) if _COLUMNS[i].is_left else cells[i].rjust(width) for i, width in widths.items()]
+    return gap.join(padded).rstrip()
 
 
 def _headlines(report: Report, width: int, paint: Callable[..., str]) -> list[str]:
-    """Where, and what the last run was as a whole."""
+    """The schema and the outcome of the last run as a whole."""
     lines = [f"Schema {report.schema or '(default)'} of {report.location}"]
     for note in report.failed_starts:
-        first, *more = textwrap.wrap(told_start(note), width, break_long_words=False)
+        first, *more = textwrap.wrap(failed_start(note), width, break_long_words=False)
         lines += [paint(first, fg="red"), *more]
     if not report.runs:
         return lines
     run = report.runs[-1]
     _, colour = SIGNS.get(run.status, _UNKNOWN)
-    bad = sum(part.status != SUCCESS for _, part in run.streams)
-    told = f", {bad} of {len(run.streams)} streams" if bad and len(run.streams) > 1 else ""
+    bad = sum(stream_run.status != SUCCESS for _, stream_run in run.streams)
+    share = f", {bad} of {len(run.streams)} streams" if bad and len(run.streams) > 1 else ""
     lines.append(
         f"Last run {run.started_at:%Y-%m-%d %H:%M:%S} UTC, {age(run.finished_at, report.made_at)} ago: "
-        f"{paint(run.status, fg=colour, bold=True)}{told}"
+        f"{paint(run.status, fg=colour, bold=True)}{share}"
     )
     facts = [f"{number(run.total('records'))} records in {duration(run.seconds)}"]
     if run.most("requests") is not None:
         facts.append(f"{number(run.total('requests'))} requests")
     daily, left = run.most("daily_limit"), run.least("daily_remaining")
     if daily is not None and left is not None:
-        facts.append(f"{number(left)} of the day's {number(daily)} left")
+        facts.append(f"{number(left)} of {number(daily)} daily requests left")
     memory = [("tap", run.most("tap_peak_memory_mb")), ("target", run.most("peak_memory_mb"))]
-    if told := ", ".join(f"{side} {value:,.0f} MB" for side, value in memory if value):
-        facts.append(f"peak memory: {told}")
+    if peaks := ", ".join(f"{side} {value:,.0f} MB" for side, value in memory if value):
+        facts.append(f"peak memory: {peaks}")
     return [*lines, *textwrap.wrap(" · ".join(facts), width)]
 
 
-def _told(report: Report, width: int, paint: Callable[..., str]) -> list[str]:
-    """What the signs mean, and a sentence for each stream whose last run was not a success."""
-    used = {each.last.status for each in report.streams}
-    used |= {run.status for each in report.streams for run in each.runs if run.status in (FAILED, INTERRUPTED)}
-    legend = "  ".join(f"{sign} {status}" for status, (sign, _) in SIGNS.items() if status in used)
-    told = f"{legend}   bad: runs failed or interrupted; fresh: age of the newest success; trend: records, log scale"
-    lines = ["", *(paint(line, dim=True) for line in textwrap.wrap(told, width))]
+def _notes(report: Report, width: int, paint: Callable[..., str]) -> list[str]:
+    """The legend, and the error of each stream whose last run has one."""
+    used = {stream.last.status for stream in report.streams}
+    used |= {run.status for stream in report.streams for run in stream.runs if run.status in (FAILED, INTERRUPTED)}
+    signs = "  ".join(f"{sign} {status}" for status, (sign, _) in SIGNS.items() if status in used)
+    legend = f"{signs}   bad: failed or interrupted runs; fresh: age of the newest success; trend: records, log scale"
+    lines = ["", *(paint(line, dim=True) for line in textwrap.wrap(legend, width))]
     by_sentence: dict[tuple[str, str], list[str]] = {}
-    for each in report.streams:
-        if each.last.error:
-            name = each.table.removeprefix(f"{report.schema}.")
-            by_sentence.setdefault((each.last.status, each.last.error), []).append(name)
+    for stream in report.streams:
+        if stream.last.error:
+            name = stream.table.removeprefix(f"{report.schema}.")
+            by_sentence.setdefault((stream.last.status, stream.last.error), []).append(name)
     for (status, error), names in by_sentence.items():
         first, *more = textwrap.wrap(f"{', '.join(names)} {status}: {error}", width, break_long_words=False)
         lines += ["", paint(first, fg=SIGNS.get(status, _UNKNOWN)[1]), *more]
     return lines
 
 
-def changed(runs: Sequence[StreamRun]) -> str:
-    """How many rows have other values than before; at most how many, where the overwritten ones were not compared."""
+def changed(runs: Sequence[ReportedRun]) -> str:
+    """The number of rows with new values; an upper bound (≤) if overwritten rows were not compared."""
     known = all(run.changed is not None or not run.updated for run in runs)
     total = sum(run.updated if run.changed is None else run.changed for run in runs)
     return number(total) if known else f"≤{number(total)}"
 
 
 def number(value: float | None) -> str:
-    """A number in at most eight characters."""
+    """A number in eight characters at most."""
     if value is None:
         return _NOTHING
     return f"{value / 1e6:,.0f}M" if value >= 9_999_999.5 else f"{value:,.0f}"
 
 
 def rate(value: float | None) -> str:
-    """A number with a digit after the point where that says something."""
+    """A number, below 100 with one decimal place."""
     return f"{value:.1f}" if value is not None and value < 100 else number(value)
 
 
 def age(since: dt.datetime | None, now: dt.datetime) -> str:
-    """How long ago, roughly."""
+    """The time since then, roughly."""
     return _NOTHING if since is None else duration(max((now - since).total_seconds(), 0), is_rough=True)
 
 
 def duration(seconds: float, *, is_rough: bool = False) -> str:
-    """So many seconds, minutes, hours or days."""
+    """A duration in seconds, minutes, hours or days."""
     for unit, length, limit in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 172_800)):
         if seconds < limit:
             value = seconds / length
@@ -181,8 +181,8 @@ def duration(seconds: float, *, is_rough: bool = False) -> str:
     return f"{seconds / 86400:.0f} d"
 
 
-def trend(runs: Sequence[StreamRun]) -> str:
-    """A bar for each of the last runs: its records on a logarithmic scale, or the sign of a run that went wrong."""
+def trend(runs: Sequence[ReportedRun]) -> str:
+    """A bar for each of the last runs, its records on a logarithmic scale; the sign of a run that failed."""
     shown = runs[-_TREND:]
     top = math.log1p(max(run.records for run in runs)) or 1.0
     bars = []

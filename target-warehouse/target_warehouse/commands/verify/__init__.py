@@ -1,1 +1,1 @@
-"""The check that the copy is true."""
+"""The check that the warehouse matches HubSpot."""

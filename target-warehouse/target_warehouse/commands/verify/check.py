@@ -1,9 +1,9 @@
-"""Is the copy true? What the warehouse holds against what HubSpot says now, and against itself.
+"""Check the warehouse against HubSpot as it is now, and for consistency.
 
-Totals, a sample of records field by field, the age of every stream, ends of associations, invalid values and rejected
-records. What changed in HubSpot after the last load is not a difference: the tap reads it too, and it is counted
-apart. HubSpot's index has been seen an hour late, so what was made or deleted in the last hour may be missing in its
-totals, and a change of the last hour before a load may not have been found by it.
+The check covers totals, a sample of records field by field, the age of every stream, the ends of associations, invalid
+values and rejected records. A change in HubSpot after the last load is not a difference: the tap reads such changes
+too, and they are counted separately. HubSpot's search index can lag an hour (observed), so its totals may lack records
+created or deleted in the last hour, and a load may have missed changes of the hour before it.
 """
 
 from __future__ import annotations
@@ -27,62 +27,63 @@ if TYPE_CHECKING:
     from target_warehouse.commands.verify.warehouse_facts import Load
     from target_warehouse.engines.protocol import Engine
 
-#: Ids that the tap is asked for by an environment variable, of which Linux takes 128 KB; over all objects.
+#: The most ids, over all objects, that the tap gets in an environment variable, which Linux limits to 128 KB.
 _MOST_LIVE, _MOST_MARKED = 4_000, 1_000
 
 
 def verify(engine: Engine, schema: str | None, choices: Choices) -> Verification:
-    """Check a schema that tap-hubspot-dw and this target fill.
+    """Check a schema that tap-hubspot-dw and this target load.
 
     Raises:
-        VerifyError: it cannot be told; the message says why.
+        VerifyError: the check is not possible; the message says why.
     """
     loads = rows.loads(engine, schema)
     if unknown := choices.max_ages.keys() - loads.keys() - {""}:
-        msg = f"There is no stream {', '.join(sorted(unknown))} to have an age; there are {', '.join(sorted(loads))}."
+        known = ", ".join(sorted(loads))
+        msg = f"The option --max-age names no stream of the warehouse: {', '.join(sorted(unknown))}; use {known}."
         raise VerifyError(msg)
     objects = {stream: load for stream, load in loads.items() if rows.is_of_objects(engine, load)}
     if not objects:
-        msg = "There is no table with HubSpot's objects: run the pipeline first, or correct default_target_schema."
+        msg = "There is no table of HubSpot objects: run the pipeline first, or correct default_target_schema."
         raise VerifyError(msg)
     asked = _asked(engine, schema, loads, objects, choices.sample)
     since = min([*(load.until for load in objects.values() if load.until), rows.now()])
     tables = {stream: load.full_name for stream, load in {**objects, **asked.links}.items()}
     with fresh_copy(choices.tap, of_sample(asked.ids, since), tables, engine) as fresh:
         totals = rows.totals(fresh, SCHEMA)
-        asked_at = max((moment for _, moment in totals.values()), default=rows.now())
-        found = Verification(asked_at)
+        asked_at = max((timestamp for _, timestamp in totals.values()), default=rows.now())
+        result = Verification(asked_at)
         news = {stream: rows.news(fresh, SCHEMA, load) for stream, load in objects.items()}
         for stream, load in loads.items():
             age = (asked_at - load.until).total_seconds() if load.until else None
             check = StreamCheck(stream, load.until, max(age, 0.0) if age is not None else None)
-            found.streams.append(check)
-            found.findings += _of_age(check, choices.max_ages)
+            result.streams.append(check)
+            result.findings += _of_age(check, choices.max_ages)
             if stream in objects:
                 check.hubspot_total = totals.get(stream, (None,))[0]
-                found.findings += of_total(engine, load, check, news[stream], asked_at)
-                found.findings += compared(engine, fresh, load, check, asked.live[stream], news[stream], choices)
-                found.findings += wrongly_marked(load, check, asked.marked[stream], news[stream])
+                result.findings += of_total(engine, load, check, news[stream], asked_at)
+                result.findings += compared(engine, fresh, load, check, asked.live[stream], news[stream], choices)
+                result.findings += wrongly_marked(load, check, asked.marked[stream], news[stream])
             if stream in asked.links:
                 pairs = asked.pairs[stream]
                 most = choices.max_ages.get(stream, choices.max_ages[""])
-                found.pairs += pairs.values()
-                found.findings += association_pairs.compared(engine, fresh, load, pairs, asked.ids, news, objects)
-                found.findings += association_pairs.of_passes(most, load, pairs, asked_at)
-    differing = {each.stream for each in found.findings if each.check == "total" and each.stream in objects}
-    off = {stream: objects[stream] for stream in differing if totals.get(stream, (None,))[0] is not None}
-    found.findings += located(engine, choices.tap, off)
-    found.findings += _of_unfinished(engine, schema, loads)
+                result.pairs += pairs.values()
+                result.findings += association_pairs.compared(engine, fresh, load, pairs, asked.ids, news, objects)
+                result.findings += association_pairs.of_passes(most, load, pairs, asked_at)
+    streams = {finding.stream for finding in result.findings if finding.check == "total"} & objects.keys()
+    differing = {stream: objects[stream] for stream in streams if totals.get(stream, (None,))[0] is not None}
+    result.findings += located(engine, choices.tap, differing)
+    result.findings += _of_unfinished(engine, schema, loads)
     changed = {stream: rows.changed_since(load, news[stream]) for stream, load in objects.items()}
-    found.findings += _of_orphans(engine, loads, objects, changed)
-    found.findings += _of_values(engine, objects.values())
-    found.findings += _of_rejected(engine, schema, loads)
-    return found
+    result.findings += _of_orphans(engine, loads, objects, changed)
+    result.findings += _of_values(engine, objects.values())
+    result.findings += _of_rejected(engine, schema, loads)
+    return result
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What HubSpot is asked for: ids of live and of marked rows by stream, and of associations' ends with them."""
+    """What to read from HubSpot: `ids` has the sampled live and marked rows and the ends of associations, by stream."""
 
     live: Mapping[str, Sequence[str]]
     marked: Mapping[str, Sequence[str]]
@@ -94,15 +95,15 @@ class _Asked:
 def _asked(
     engine: Engine, schema: str | None, loads: Mapping[str, Load], objects: Mapping[str, Load], count: int
 ) -> _Asked:
-    each, fewer = (min(count, max(most // len(objects), 1)) for most in (_MOST_LIVE, _MOST_MARKED))
-    live = {stream: rows.sample(engine, load, each) for stream, load in objects.items()}
-    marked = {stream: rows.sample(engine, load, fewer, is_live=False) for stream, load in objects.items()}
+    most_live, most_marked = (min(count, max(most // len(objects), 1)) for most in (_MOST_LIVE, _MOST_MARKED))
+    live = {stream: rows.sample(engine, load, most_live) for stream, load in objects.items()}
+    marked = {stream: rows.sample(engine, load, most_marked, is_live=False) for stream, load in objects.items()}
     links = {stream: load for stream, load in loads.items() if rows.is_of_associations(engine, load)}
     pairs = {stream: association_pairs.checks(engine, schema, load) for stream, load in links.items()}
     ends = [
         end
         for stream, load in links.items()
-        for end in association_pairs.sample(engine, load, pairs[stream], each, objects)
+        for end in association_pairs.sample(engine, load, pairs[stream], most_live, objects)
     ]
     of_ends = association_pairs.ids_of(ends, objects)
     ids = {stream: {*live[stream], *marked[stream], *of_ends.get(stream, ())} for stream in objects}
@@ -114,18 +115,18 @@ def _of_age(check: StreamCheck, max_ages: Mapping[str, dt.timedelta | None]) -> 
     if most is None:
         return []
     if check.loaded_until is None or check.age_seconds is None:
-        return [finding("freshness", check.stream, "no run has read it with success yet.")]
+        return [finding("freshness", check.stream, "no run has read it successfully yet.")]
     if check.age_seconds <= most.total_seconds():
         return []
     age = dt.timedelta(seconds=round(check.age_seconds))
-    text = f"it shows HubSpot as of {check.loaded_until:%Y-%m-%d %H:%M:%S} UTC, {age} ago; {most} are allowed."
+    text = f"it shows HubSpot as of {check.loaded_until:%Y-%m-%d %H:%M:%S} UTC, {age} ago; the limit is {most}."
     return [finding("freshness", check.stream, text)]
 
 
 def _of_unfinished(engine: Engine, schema: str | None, loads: Mapping[str, Load]) -> list[Finding]:
-    """A full pass that did not end has marked nothing, and what it did not read is as old as before."""
+    """Report unfinished full passes: such a pass marks no deletions, and does not update the rows it did not read."""
     return [
-        Finding("passes", stream, f"its last full pass, begun at {begun:%Y-%m-%d %H:%M:%S} UTC, did not end.", False)
+        Finding("passes", stream, f"its last full pass, begun at {begun:%Y-%m-%d %H:%M:%S} UTC, did not finish.", False)
         for stream, (mode, status, begun) in rows.last_run(engine, schema).items()
         if stream in loads and mode == "full" and status != "success"
     ]
@@ -134,20 +135,20 @@ def _of_unfinished(engine: Engine, schema: str | None, loads: Mapping[str, Load]
 def _of_orphans(
     engine: Engine, loads: Mapping[str, Load], objects: Mapping[str, Load], changed: Mapping[str, set[str]]
 ) -> list[Finding]:
-    found = []
+    findings = []
     for load in loads.values():
         if not rows.is_of_associations(engine, load):
             continue
-        for stream, each in objects.items():
-            missing, marked = rows.orphans(engine, load, each)
+        for stream, objects_load in objects.items():
+            missing, marked = rows.orphans(engine, load, objects_load)
             missing -= changed.get(stream, set())
             if missing:
-                text = f"associations name {len(missing):,} {stream} that are not in the table."
-                found.append(finding("orphans", load.stream, text, missing))
+                text = f"associations name {len(missing):,} {stream} that are not in their table."
+                findings.append(finding("orphans", load.stream, text, missing))
             if marked:
                 text = f"associations name {marked:,} deleted {stream}; the next full pass of associations marks them."
-                found.append(Finding("orphans", load.stream, text, is_drift=False))
-    return found
+                findings.append(Finding("orphans", load.stream, text, is_drift=False))
+    return findings
 
 
 def _of_values(engine: Engine, objects: Iterable[Load]) -> list[Finding]:
@@ -159,12 +160,12 @@ def _of_values(engine: Engine, objects: Iterable[Load]) -> list[Finding]:
 
 
 def _of_rejected(engine: Engine, schema: str | None, loads: Mapping[str, Load]) -> list[Finding]:
-    found = []
+    findings = []
     for stream, (total, latest) in rows.rejected(engine, schema).items():
         if latest:
-            text = f"its last run rejected {latest:,} records: their rows are old or missing."
-            found.append(finding("rejected records", stream, text))
+            text = f"its last run rejected {latest:,} records: their rows are out of date or missing."
+            findings.append(finding("rejected records", stream, text))
         if total > latest and stream in loads:
             text = f"earlier runs rejected {total - latest:,} records; they are in the table _rejected_records."
-            found.append(Finding("rejected records", stream, text, is_drift=False))
-    return found
+            findings.append(Finding("rejected records", stream, text, is_drift=False))
+    return findings

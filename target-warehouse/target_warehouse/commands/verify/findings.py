@@ -1,4 +1,4 @@
-"""What a verification is asked for and what it finds, as values. Pure: standard library only."""
+"""The options and the results of a verification, as values. Pure: standard library only."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-#: How late HubSpot's index has been seen.
+#: The longest observed lag of HubSpot's search index.
 LATE = dt.timedelta(hours=1)
 _MOST_KEYS = 100
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What to check and how. `max_ages` are by stream, `""` is every other one, None any age."""
+    """The user's options. `max_ages` are by stream; `""` is every other stream, None means no limit."""
 
     max_ages: Mapping[str, dt.timedelta | None]
     sample: int
@@ -27,7 +27,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence about a stream. `is_drift` if the copy is not true for it; keys are ids, fields are columns."""
+    """A sentence about a stream; `is_drift` if the copy differs from HubSpot. Keys are ids, fields are columns."""
 
     check: str
     stream: str
@@ -53,7 +53,7 @@ class StreamCheck:
 
 @dataclass
 class PairCheck:
-    """The figures of a pair of associated objects. Times are UTC without a zone; None is not known."""
+    """The figures of a pair of object types. Times are UTC without a zone; None is not known."""
 
     pair: str
     live_rows: int
@@ -66,7 +66,7 @@ class PairCheck:
 
 @dataclass
 class Verification:
-    """What was found."""
+    """The result of a verification."""
 
     asked_at: dt.datetime
     streams: list[StreamCheck] = field(default_factory=list)
@@ -80,5 +80,5 @@ class Verification:
 
 
 def finding(check: str, stream: str, text: str, keys: Iterable[str] = (), fields: Iterable[str] = ()) -> Finding:
-    """A difference; of many keys the first few are kept."""
+    """A difference; keeps only the first keys of many."""
     return Finding(check, stream, text, True, tuple(sorted(keys))[:_MOST_KEYS], tuple(fields))

@@ -1,7 +1,7 @@
-"""HubSpot as it is now, read through the tap: its messages, loaded by the target into a throw-away DuckDB file.
+"""HubSpot as it is now: read by the tap, and loaded by the target into a temporary DuckDB file.
 
-The tap is a command, started as a process of its own. It is told by its environment what to read: the records with
-these ids and what changed since a moment, or what differs from these ids; see its settings `only_ids` and `known_ids`.
+The tap is a command that runs in a process of its own. Environment variables say what it reads: the records with given
+ids and changes since a timestamp, or the differences from given ids; see its settings `only_ids` and `known_ids`.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ if TYPE_CHECKING:
 
 SCHEMA = "fresh"
 _PREFIX = "TAP_HUBSPOT_DW_"
-#: An error in the tap's own log, and any line of the tap in Meltano's, which has no levels for it.
+#: An error in the tap's own log, and any line of the tap in Meltano's log, which shows no levels for it.
 _ERRORS = (re.compile(r".*?\| (?:ERROR|CRITICAL) *\|[^|]*\| (.+)"), re.compile(r".*?\] tap-hubspot-dw\S* +(.+)"))
 _MANY = 2**31 - 1
-_PATIENCE_SECONDS = 5  # a tap that is told to end writes its state, which nobody reads here
-#: Settings in this process' environment that would have the tap read something else.
+_PATIENCE_SECONDS = 5  # how long a terminated tap may take to write its state, which is not needed here
+#: Settings in this process' environment that would change what the tap reads.
 _OTHERWISE = {_PREFIX + name for name in ("MAX_RECORDS", "ONLY_IDS", "KNOWN_IDS", "REREAD_SINCE")}
 
 
 @contextmanager
 def fresh_copy(tap: str, asked: Mapping[str, str], tables: Mapping[str, str], engine: Engine) -> Iterator[Engine]:
-    """What the tap reads with these settings, as tables in the schema `SCHEMA`: see `of_sample` and `of_differences`.
+    """What the tap reads with these settings (see `of_sample` and `of_differences`), as tables in the schema `SCHEMA`.
 
-    `tables` are the warehouse's tables by stream; the tables and columns here have the names that they have there.
+    `tables` are the warehouse's tables by stream; the tables and columns of the copy get the same names.
 
     Raises:
-        VerifyError: the tap cannot be started, or failed; the message ends with what it said.
+        VerifyError: the tap cannot be started, or failed; the message ends with the tap's error.
     """
     with tempfile.TemporaryDirectory(prefix="warehouse-verify-") as folder:
         messages, file = Path(folder) / "messages.singer", Path(folder) / "copy.duckdb"
         _run_tap(tap, asked, messages)
         config = {"warehouse": f"duckdb:///{file}", "default_target_schema": SCHEMA, "max_rejected": _MANY}
         with _quiet(), messages.open(encoding="utf-8", newline="") as lines:
-            _ThrowAway(config=config).run(lines)
+            _TemporaryTarget(config=config).run(lines)
         fresh = open_engine(Settings.from_config(config), read_only=True)
         renamed = _renamed(fresh, tables, engine)
         fresh.close()
@@ -71,8 +71,8 @@ def fresh_copy(tap: str, asked: Mapping[str, str], tables: Mapping[str, str], en
             fresh.close()
 
 
-class _ThrowAway(TargetWarehouse):
-    """A target that leaves signals to the command: its own handlers would stay, and ignore a second one."""
+class _TemporaryTarget(TargetWarehouse):
+    """A target that leaves signals to the command: its own handlers would stay, and ignore a second signal."""
 
     def _setup_signal_handlers(self) -> None:
         pass
@@ -80,7 +80,7 @@ class _ThrowAway(TargetWarehouse):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Have the target's log say errors only: it is the throw-away file's load, and no one's."""
+    """Let the target log errors only: the load into a temporary file does not interest the user."""
     log = logging.getLogger("target-warehouse")
     before = log.level
     log.setLevel(logging.ERROR)
@@ -91,14 +91,14 @@ def _quiet() -> Iterator[None]:
 
 
 def of_sample(ids: Mapping[str, Iterable[str]], since: dt.datetime) -> dict[str, str]:
-    """The settings for the records with these ids, by stream, their associations, and what changed since a moment."""
-    chosen = {stream: sorted(each) for stream, each in ids.items()}
+    """The settings to read the records with these ids, by stream, their associations, and changes since a timestamp."""
+    chosen = {stream: sorted(stream_ids) for stream, stream_ids in ids.items()}
     return {"ONLY_IDS": json.dumps(chosen, separators=(",", ":")), "REREAD_SINCE": f"{since.isoformat()}Z"}
 
 
 @contextmanager
 def of_differences(ids: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
-    """The settings for the records that HubSpot has and these ids lack, and the delete records of those it lacks."""
+    """The settings to read HubSpot's records without these ids, and delete records for ids that HubSpot lacks."""
     with tempfile.TemporaryDirectory(prefix="warehouse-verify-") as folder:
         file = Path(folder) / "known.json"
         file.write_text(json.dumps(ids), encoding="utf-8")
@@ -115,12 +115,12 @@ def _run_tap(tap: str, asked: Mapping[str, str], messages: Path) -> None:
         msg = f"The tap cannot be started by the command {tap!r}: correct the option --tap, or the setting tap."
         raise VerifyError(msg) from error
     if code:
-        msg = f"HubSpot could not be read; the tap ended with exit code {code}: {_said(messages, log)}"
+        msg = f"HubSpot could not be read; the tap ended with exit code {code}: {_failure(messages, log)}"
         raise VerifyError(msg)
 
 
 def _ended(command: Sequence[str], out: IO[bytes], environment: Mapping[str, str]) -> tuple[int, bytes]:
-    """The exit code and the log of the tap; it is ended before us, at once if a second signal comes."""
+    """Run the tap; returns its exit code and log. An interrupt ends the tap first, a second signal ends it at once."""
     with subprocess.Popen(  # noqa: S603 - the user's own command
         command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, env=environment
     ) as process:
@@ -136,23 +136,23 @@ def _ended(command: Sequence[str], out: IO[bytes], environment: Mapping[str, str
         return process.returncode, log
 
 
-def _said(messages: Path, stderr: bytes) -> str:
-    """Why the tap failed: the streams' errors in its history, or else the last error, or line, of its log."""
+def _failure(messages: Path, stderr: bytes) -> str:
+    """Why the tap failed: the streams' errors in its history, else the last error or the last line of its log."""
     with messages.open("rb") as lines:
         history = [json.loads(line)["record"] for line in lines if b'"stream":"sync_history","record"' in line]
     if failed := [f"{record['stream']}: {record['error']}" for record in history if record.get("error")]:
         return " ".join(failed)
     log = stderr.decode(errors="replace").splitlines()
-    told = [found[1] for line in log for pattern in _ERRORS if (found := pattern.match(line))]
-    return (told or [line for line in log if line.strip()] or ["it said nothing."])[-1].strip()
+    errors = [match[1] for line in log for pattern in _ERRORS if (match := pattern.match(line))]
+    return (errors or [line for line in log if line.strip()] or ["it logged nothing."])[-1].strip()
 
 
 def _renamed(fresh: Engine, tables: Mapping[str, str], engine: Engine) -> Iterator[str]:
     """The statements that give tables and columns their names in the warehouse, which may be shorter."""
     statements = []
     for name in fresh.table_names(SCHEMA):
-        there = next((table for stream, table in tables.items() if stream.rpartition("-")[2] == name), name)
-        schema, _, table = there.rpartition(".")
+        full_name = next((table for stream, table in tables.items() if stream.rpartition("-")[2] == name), name)
+        schema, _, table = full_name.rpartition(".")
         columns = [column for column in fresh.column_types(SCHEMA, name) if column not in (DELETED_AT, *METADATA)]
         fitted = fit(
             columns,

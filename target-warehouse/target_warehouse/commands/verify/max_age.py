@@ -1,4 +1,4 @@
-"""Ages as people write them: `30m`, `24h`, `7d`, `off`. Pure: standard library only."""
+"""Parse ages such as `30m`, `24h`, `7d` and `off`. Pure: standard library only."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def max_ages_of(texts: Iterable[str]) -> dict[str, dt.timedelta | None]:
-    """The age allowed by stream, from `AGE` and `STREAM=AGE`; `""` stands for every other stream, None for any age.
+    """The allowed age by stream, from `AGE` and `STREAM=AGE`; `""` is every other stream, None means no limit.
 
     Raises:
-        SettingsError: a text is neither.
+        SettingsError: a text has neither form.
     """
     ages: dict[str, dt.timedelta | None] = {"": DEFAULT}
     for text in texts:
@@ -31,7 +31,7 @@ def max_ages_of(texts: Iterable[str]) -> dict[str, dt.timedelta | None]:
 def _age(text: str) -> dt.timedelta | None:
     if text == "off":
         return None
-    if not (found := re.fullmatch(r"(\d{1,6})([smhd])", text)):
-        msg = f"{text!r} is no age: write it as 30m, 24h, 7d or off, for one stream as deals=2h."
+    if not (match := re.fullmatch(r"(\d{1,6})([smhd])", text)):
+        msg = f"{text!r} is not an age: write 30m, 24h, 7d or off, or for one stream deals=2h."
         raise SettingsError(msg)
-    return dt.timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -1,7 +1,7 @@
-"""Sampled records against their rows, field by field.
+"""Compare sampled records with their rows, field by field.
 
-A record that changed in HubSpot after the last load is counted and left out. One that changed before it, and whose row
-does not show it, was missed.
+A record that changed in HubSpot after the last load is only counted. A record that changed before it, but whose row
+does not show the change, was missed.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ def compared(
     news: Mapping[str, News],
     choices: Choices,
 ) -> Iterator[Finding]:
-    """Yield what differs between these rows and their records; the counts go to `check`."""
+    """Yield the differences between these rows and their records; adds counts to `check`."""
     check.sampled = len(ids)
     since = (load.until or dt.datetime.max) - LATE
-    there = warehouse_facts.there(engine, load, ids)
+    rows = warehouse_facts.rows_of(engine, load, ids)
     kept, missed, dead, gone = (list[str]() for _ in range(4))
     for id_ in ids:
-        record, row = news.get(id_), there[id_]
+        record, row = news.get(id_), rows[id_]
         if record is None:
             gone.append(id_)
         elif record.is_deleted or (record.updated_at and row.updated_at and record.updated_at > row.updated_at):
-            if record.moment >= since:
+            if record.timestamp >= since:
                 check.changed_since += 1
             else:
                 (dead if record.is_deleted else missed).append(id_)
@@ -54,27 +54,27 @@ def compared(
             kept.append(id_)
     of = f"of {len(ids):,} records read again"
     for keys, what in (
-        (missed, "changed in HubSpot before the last load, and their rows do not show it"),
-        (dead, "were archived or merged in HubSpot before the last load, and their rows are live"),
-        (gone, "are gone from HubSpot for good, and their rows are live; the next full pass marks them"),
+        (missed, "changed in HubSpot before the last load, but their rows do not show it"),
+        (dead, "were archived or merged in HubSpot before the last load, but their rows are live"),
+        (gone, "were permanently deleted in HubSpot, but their rows are live; the next full pass marks them"),
     ):
         if keys:
             yield finding("sample", load.stream, f"{len(keys):,} {of} {what}.", keys)
     if kept:
         side = Side("the warehouse", engine, load.schema, tuple(kept)), Side("HubSpot", fresh, SCHEMA, tuple(kept))
-        found = compare(*side, tables=[load.table], excluded=(), keys=["id"], samples=10)
-        yield from _of_fields(engine, fresh, load, found.tables[0], kept, choices, of)
+        comparison = compare(*side, tables=[load.table], excluded=(), keys=["id"], samples=10)
+        yield from _of_fields(engine, fresh, load, comparison.tables[0], kept, choices, of)
 
 
 def wrongly_marked(load: Load, check: StreamCheck, ids: Sequence[str], news: Mapping[str, News]) -> Iterator[Finding]:
-    """Yield which of these rows, all marked as deleted, are of records that HubSpot has; the counts go to `check`."""
+    """Yield a finding for rows marked as deleted whose records HubSpot has; adds counts to `check`."""
     since = (load.until or dt.datetime.max) - LATE
     live = [id_ for id_ in ids if id_ in news and not news[id_].is_deleted]
-    wrong = [id_ for id_ in live if news[id_].moment < since]
+    wrong = [id_ for id_ in live if news[id_].timestamp < since]
     check.sampled_deleted = len(ids)
     check.changed_since += len(live) - len(wrong)
     if wrong:
-        text = f"{len(wrong):,} of {len(ids):,} rows marked as deleted are of records that HubSpot has."
+        text = f"{len(wrong):,} of {len(ids):,} rows marked as deleted belong to records that HubSpot has."
         yield finding("sample", load.stream, text, wrong)
 
 
@@ -82,15 +82,15 @@ def _of_fields(
     engine: Engine,
     fresh: Engine,
     load: Load,
-    found: TableDifference,
+    difference: TableDifference,
     ids: Sequence[str],
     choices: Choices,
     of: str,
 ) -> Iterator[Finding]:
-    differing = [(each.column, each.rows, each.samples) for each in found.columns if each.column not in choices.ignored]
-    beyond = [name for name in found.columns_only_in_b if name not in choices.ignored]
-    if beyond:
-        differing += _of_missing_columns(engine, fresh, load, beyond, ids)
+    differing = [(c.column, c.rows, c.samples) for c in difference.columns if c.column not in choices.ignored]
+    without_column = [name for name in difference.columns_only_in_b if name not in choices.ignored]
+    if without_column:
+        differing += _of_missing_columns(engine, fresh, load, without_column, ids)
     for column, count, samples in differing:
         keys = [key.removeprefix("id=") for key, _, _ in samples]
         text = f"the field {column} differs in {count:,} {of}"
@@ -104,26 +104,26 @@ def _of_fields(
 def _of_missing_columns(
     engine: Engine, fresh: Engine, load: Load, columns: Sequence[str], ids: Sequence[str]
 ) -> Iterator[tuple[str, int, list[tuple[str, str, str]]]]:
-    """Yield the properties without a column of their own whose values the overflow column has not, either."""
+    """Yield the properties without a column of their own that differ from the members of the overflow column."""
     where = chosen_rows(mark=None, ids=ids)
-    together: dict[str, dict[str, Any]] = {}
+    members: dict[str, dict[str, Any]] = {}
     if OVERFLOW in engine.column_types(load.schema, load.table):
         sql = f"SELECT id, CAST({identifier(OVERFLOW)} AS VARCHAR) FROM {load.name}{where}"  # noqa: S608 - quoted
-        together = {id_: json.loads(text or "{}", parse_float=Decimal) for id_, text in engine.query(sql)}
+        members = {id_: json.loads(text or "{}", parse_float=Decimal) for id_, text in engine.query(sql)}
     sql = f"SELECT id, {column_list(columns)} FROM {identifier(SCHEMA, load.table)}{where} ORDER BY id"  # noqa: S608
     rows = fresh.query(sql)
     for place, column in enumerate(columns, 1):
         differing = [
             (f"id={row[0]}", str(kept), str(row[place]))
             for row in rows
-            if not _is_same(row[place], kept := together.get(row[0], {}).get(column))
+            if not _is_same(row[place], kept := members.get(row[0], {}).get(column))
         ]
         if differing:
             yield column, len(differing), differing[:10]
 
 
 def _is_same(value: Any, member: Any) -> bool:
-    """Whether a value is what a member of the overflow column says."""
+    """Whether a value equals a member of the overflow column."""
     if value is None or member is None or isinstance(value, bool):
         return value is member
     if isinstance(value, Decimal | int):

@@ -15,34 +15,36 @@ if TYPE_CHECKING:
 _SHOWN_KEYS = 10
 
 
-def render(found: Verification) -> str:
-    """The verification as text: lines for streams and pairs, then what differs, then what else is worth knowing."""
+def render(result: Verification) -> str:
+    """The verification as text: tables of streams and pairs, then the differences, then notes."""
     heads = ("stream", "as of (UTC)", "age", "live rows", "HubSpot", "read again", "changed since")
-    text = _table(heads, [_cells(check) for check in found.streams], 2)
-    if found.pairs:
+    text = _table(heads, [_cells(check) for check in result.streams], 2)
+    if result.pairs:
         heads = ("pair", "read (UTC)", "read in full (UTC)", "live rows", "deleted", "read again", "changed since")
-        text += ["", *_table(heads, [_pair_cells(check) for check in found.pairs], 3)]
-    for is_drift, head in ((True, "What differs:"), (False, "Worth knowing:")):
-        chosen = [each for each in found.findings if each.is_drift is is_drift]
-        text += ["", head, *(f"  {each.stream}: {each.text}{_keys(each)}" for each in chosen)] if chosen else []
-    count = sum(each.is_drift for each in found.findings)
-    text += ["", f"The copy is not true: {count} difference{'s' * (count != 1)}." if count else "The copy is true."]
+        text += ["", *_table(heads, [_pair_cells(check) for check in result.pairs], 3)]
+    for is_drift, head in ((True, "Differences:"), (False, "Notes:")):
+        findings = [finding for finding in result.findings if finding.is_drift is is_drift]
+        if findings:
+            text += ["", head, *(f"  {finding.stream}: {finding.text}{_keys(finding)}" for finding in findings)]
+    count = sum(finding.is_drift for finding in result.findings)
+    verdict = f"does not match HubSpot: {count} difference{'s' * (count != 1)}." if count else "matches HubSpot."
+    text += ["", f"The copy {verdict}"]
     return "\n".join(shown(line, 10_000) for line in text)
 
 
-def as_json(found: Verification) -> dict[str, Any]:
+def as_json(result: Verification) -> dict[str, Any]:
     """The verification as one JSON object."""
     return {
-        "is_true": found.is_true,
-        "asked_at": found.asked_at.isoformat() + "Z",
-        "streams": [vars(check) for check in found.streams],
-        "pairs": [vars(check) for check in found.pairs],
-        "findings": [vars(each) for each in found.findings],
+        "is_true": result.is_true,
+        "asked_at": result.asked_at.isoformat() + "Z",
+        "streams": [vars(check) for check in result.streams],
+        "pairs": [vars(check) for check in result.pairs],
+        "findings": [vars(finding) for finding in result.findings],
     }
 
 
 def _table(heads: Sequence[str], cells: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Lines with a rule below the heads; the first columns stand to the left."""
+    """Lines of a table with a rule below the heads; the first `left` columns are left-aligned."""
     lines = [heads, *cells]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
     text = [
@@ -59,24 +61,24 @@ def _cells(check: StreamCheck) -> tuple[str, ...]:
     age = "" if check.age_seconds is None else str(dt.timedelta(seconds=round(check.age_seconds)))
     is_of_objects = check.live_rows is not None
     read = (_shown(check.sampled), _shown(check.changed_since)) if is_of_objects else ("", "")
-    until = _moment(check.loaded_until, "never")
+    until = _time(check.loaded_until, "never")
     return (check.stream, until, age, _shown(check.live_rows), _shown(check.hubspot_total), *read)
 
 
 def _pair_cells(check: PairCheck) -> tuple[str, ...]:
-    moments = (_moment(check.last_read, "not known"), _moment(check.last_full_pass, "not known"))
+    times = (_time(check.last_read, "not known"), _time(check.last_full_pass, "not known"))
     counts = (check.live_rows, check.deleted_rows, check.sampled, check.changed_since)
-    return (check.pair, *moments, *map(_shown, counts))
+    return (check.pair, *times, *map(_shown, counts))
 
 
-def _moment(moment: dt.datetime | None, otherwise: str) -> str:
-    return otherwise if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+def _time(timestamp: dt.datetime | None, otherwise: str) -> str:
+    return otherwise if timestamp is None else f"{timestamp:%Y-%m-%d %H:%M:%S}"
 
 
 def _shown(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
-def _keys(each: Finding) -> str:
-    more = ", …" if len(each.keys) > _SHOWN_KEYS else ""
-    return f" ({', '.join(each.keys[:_SHOWN_KEYS])}{more})" if each.keys else ""
+def _keys(finding: Finding) -> str:
+    more = ", …" if len(finding.keys) > _SHOWN_KEYS else ""
+    return f" ({', '.join(finding.keys[:_SHOWN_KEYS])}{more})" if finding.keys else ""

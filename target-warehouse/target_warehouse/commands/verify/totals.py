@@ -1,8 +1,8 @@
-"""HubSpot's totals against the live rows, and which records it is where they differ.
+"""Compare HubSpot's totals with the live rows, and find the records that make them differ.
 
-HubSpot's index has been seen an hour late: what was made or deleted in the last hour may be missing in its totals.
-So a total alone proves little where much is new; the records that the tap finds by halving totals are read by their
-ids, which is exact.
+HubSpot's search index can lag an hour (observed), so its totals may lack records created or deleted in the last hour.
+A total alone therefore proves little when many records are new. The records that the tap finds by bisecting totals are
+read by id, which is exact.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 def of_total(
     engine: Engine, load: Load, check: StreamCheck, news: Mapping[str, News], asked_at: dt.datetime
 ) -> list[Finding]:
-    """Compare HubSpot's total with the live rows, less what was made and deleted since the last load."""
+    """Compare HubSpot's total with the live rows, corrected by records created and deleted since the last load."""
     check.live_rows = live = rows.count_live(engine, load)
     if check.hubspot_total is None:
-        return [Finding("total", load.stream, "HubSpot does not say how many there are.", is_drift=False)]
-    there = rows.there(engine, load, list(news))
-    new = [id_ for id_, each in news.items() if not each.is_deleted and not (id_ in there and there[id_].is_live)]
-    gone = [id_ for id_, each in news.items() if each.is_deleted and id_ in there and there[id_].is_live]
+        return [Finding("total", load.stream, "HubSpot gives no total.", is_drift=False)]
+    there = rows.rows_of(engine, load, list(news))
+    new = [id_ for id_, record in news.items() if not record.is_deleted and not (id_ in there and there[id_].is_live)]
+    gone = [id_ for id_, record in news.items() if record.is_deleted and id_ in there and there[id_].is_live]
     since = (load.until or asked_at) - LATE
-    new = [id_ for id_ in new if news[id_].moment >= since]
-    gone = [id_ for id_ in gone if news[id_].moment >= since]
+    new = [id_ for id_ in new if news[id_].timestamp >= since]
+    gone = [id_ for id_ in gone if news[id_].timestamp >= since]
     expected = live + len(new) - len(gone)
     recent = rows.count_recent(engine, load, asked_at - LATE) + len(new) + len(gone)
     off = check.hubspot_total - expected
     if not off:
         return []
-    since_then = f" and {len(new):,} made and {len(gone):,} deleted since the last load" if new or gone else ""
-    what = f"{off:,} missing" if off > 0 else f"{-off:,} too many"
+    since_then = f", and {len(new):,} were created and {len(gone):,} deleted since the last load" if new or gone else ""
+    difference = f"{off:,} missing" if off > 0 else f"{-off:,} too many"
     is_drift = abs(off) > recent
-    late = "" if is_drift else f"; of the last hour are {recent:,} made or deleted, which HubSpot may count late"
+    late = "" if is_drift else f"; {recent:,} were created or deleted in the last hour, which HubSpot may count late"
     text = (
         f"HubSpot counted {check.hubspot_total:,} at {asked_at:%H:%M:%S} UTC, the warehouse has {live:,} live rows"
-        f"{since_then}: {what}{late}."
+        f"{since_then}: {difference}{late}."
     )
     return [Finding("total", load.stream, text, is_drift)]
 
 
 def located(engine: Engine, tap: str, loads: Mapping[str, Load]) -> Iterator[Finding]:
-    """Yield which records make the totals of these streams differ, those that changed since the last load left out.
+    """Yield the records that make the totals of these streams differ, without those changed since the last load.
 
-    The tap asks for a bounded number of totals: of very many differences it finds the first.
+    The tap requests a limited number of totals, so it finds only the first of very many differences.
     """
     if not loads:
         return
@@ -67,14 +67,14 @@ def located(engine: Engine, tap: str, loads: Mapping[str, Load]) -> Iterator[Fin
 
 def _of_stream(engine: Engine, fresh: Engine, load: Load) -> Iterator[Finding]:
     news = rows.news(fresh, SCHEMA, load)
-    there = rows.there(engine, load, list(news))
-    for_good = rows.gone_for_good(fresh, SCHEMA, load)
+    there = rows.rows_of(engine, load, list(news))
+    erased = rows.permanently_deleted(fresh, SCHEMA, load)
     lacking, marked, dead, gone = (list[str]() for _ in range(4))
     for id_, record in news.items():
         is_live = id_ in there and there[id_].is_live
-        if id_ in for_good:
+        if id_ in erased:
             gone += [id_] * is_live
-        elif load.until is None or record.moment < load.until - LATE:
+        elif load.until is None or record.timestamp < load.until - LATE:
             if record.is_deleted:
                 dead += [id_] * is_live
             elif not is_live:
@@ -82,8 +82,8 @@ def _of_stream(engine: Engine, fresh: Engine, load: Load) -> Iterator[Finding]:
     for keys, what in (
         (lacking, "records that HubSpot has are missing in the table"),
         (marked, "records that HubSpot has are marked as deleted in the table"),
-        (dead, "live rows are of records that were archived or merged in HubSpot before the last load"),
-        (gone, "live rows are of records that are gone from HubSpot for good; the next full pass marks them"),
+        (dead, "live rows belong to records that were archived or merged in HubSpot before the last load"),
+        (gone, "live rows belong to records that were permanently deleted in HubSpot; the next full pass marks them"),
     ):
         if keys:
             yield finding("records", load.stream, f"{len(keys):,} {what}.", keys)

@@ -1,4 +1,4 @@
-"""What the warehouse itself can be asked for a verification: loads, rows, ages, orphans, rejected records."""
+"""Facts from the warehouse for a verification: loads, rows, ages, orphans, rejected records."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 _SYNC_HISTORY = "sync_history"
 _OF_OBJECTS = frozenset({"id", "created_at", "updated_at", "merged_into_id"})
 _OF_ASSOCIATIONS = frozenset({"from_object_type", "from_id", "to_object_type", "to_id"})
-_TOGETHER = 1_000  # ids in a statement
-_RUNS = 1_000  # of which the pairs are looked at
-_MOST_DIGITS = 20  # fewer are an unsigned number of 64 bits
+_IDS_AT_ONCE = 1_000  # ids per statement
+_RUNS = 1_000  # the most runs whose pairs are read
+_MOST_DIGITS = 20  # a number with fewer digits fits 64 bits
 
 
 @dataclass(frozen=True)
 class Load:
-    """A stream's table, and the moment up to which the last successful run read HubSpot (UTC, without a zone)."""
+    """A stream's table, and the time up to which the last successful run read HubSpot (UTC, without a zone)."""
 
     stream: str
     schema: str | None
@@ -43,52 +43,52 @@ class Load:
 
     @property
     def full_name(self) -> str:
-        """Schema and table with a dot between them."""
+        """Schema and table, joined by a dot."""
         return f"{self.schema or ''}.{self.table}"
 
 
 @dataclass(frozen=True)
 class News:
-    """What HubSpot says of a record: when it was changed, or that it is deleted, and when."""
+    """The state of a record in HubSpot: when it was changed, or when it was deleted."""
 
     updated_at: dt.datetime | None
     deleted_at: dt.datetime | None
 
     @property
     def is_deleted(self) -> bool:
-        """Whether it is archived or was merged into another."""
+        """Whether the record is archived, or was merged into another."""
         return self.deleted_at is not None
 
     @property
-    def moment(self) -> dt.datetime:
-        """When it became what it is."""
+    def timestamp(self) -> dt.datetime:
+        """When the record got this state."""
         return self.deleted_at or self.updated_at or dt.datetime.min
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row, as far as it matters here."""
+    """What a verification needs of a row."""
 
     updated_at: dt.datetime | None
     is_live: bool
 
 
 def now() -> dt.datetime:
-    """The moment, in UTC without a zone as the tables have it."""
+    """The current time in UTC without a zone, as in the tables."""
     return dt.datetime.now(dt.UTC).replace(tzinfo=None)
 
 
 def loads(engine: Engine, schema: str | None) -> dict[str, Load]:
-    """The streams that the tap's history names and that have a table.
+    """The streams of the tap's history that have a table.
 
     Raises:
-        VerifyError: there is no history of them.
+        VerifyError: there is no such history.
     """
     where = schema or "of the database"
     for table in (load_history.TABLE_NAME, _SYNC_HISTORY):
         if not engine.table_exists(schema, table):
             msg = (
-                f"There is no table {table} in the schema {where}: run tap-hubspot-dw into it first, or correct the "
+                f"There is no table {table} in the schema {where}: load it with tap-hubspot-dw first, or correct the "
                 "settings warehouse and default_target_schema."
             )
             raise VerifyError(msg)
@@ -106,62 +106,65 @@ def loads(engine: Engine, schema: str | None) -> dict[str, Load]:
             f"FROM {identifier(schema, load_history.TABLE_NAME)} ORDER BY started_at"
         )
     }
-    found: dict[str, Load] = {}
+    loaded: dict[str, Load] = {}
     for stream, until in untils.items():
         where, table = tables.get(stream, (None, ""))
         types = engine.column_types(where, table) if table else {}
         if types:
-            found[stream] = Load(stream, where, table, until, own_column(DELETED_AT, types) or DELETED_AT)
-    return found
+            loaded[stream] = Load(stream, where, table, until, own_column(DELETED_AT, types) or DELETED_AT)
+    return loaded
 
 
 def is_of_objects(engine: Engine, load: Load) -> bool:
-    """Whether the table has HubSpot's objects."""
+    """Whether the table contains HubSpot objects."""
     return set(engine.column_types(load.schema, load.table)) >= _OF_OBJECTS
 
 
 def is_of_associations(engine: Engine, load: Load) -> bool:
-    """Whether the table has associations."""
+    """Whether the table contains associations."""
     return set(engine.column_types(load.schema, load.table)) >= _OF_ASSOCIATIONS
 
 
 def sample(engine: Engine, load: Load, count: int, *, is_live: bool = True) -> list[str]:
-    """The ids of so many live rows, or of those that are marked as deleted, others each time."""
+    """The ids of `count` random live rows, or of random rows marked as deleted."""
     if not count:
         return []
     where = f" WHERE {identifier(load.mark)} IS {'' if is_live else 'NOT '}NULL"
-    found = engine.query(f"SELECT id FROM {load.name}{where} ORDER BY random() LIMIT {int(count)}")  # noqa: S608
-    return [str(row[0]) for row in found]
+    rows = engine.query(f"SELECT id FROM {load.name}{where} ORDER BY random() LIMIT {int(count)}")  # noqa: S608
+    return [str(row[0]) for row in rows]
 
 
 def live_ids(engine: Engine, load: Load) -> list[str]:
-    """The ids of all live rows, but for those that are none of HubSpot's."""
-    found = engine.query(f"SELECT id FROM {load.name}{chosen_rows(mark=load.mark)}")  # noqa: S608 - quoted
-    return [id_ for row in found if (id_ := str(row[0])).isascii() and id_.isdigit() and len(id_) < _MOST_DIGITS]
+    """The ids of all live rows, without those that are not HubSpot ids."""
+    rows = engine.query(f"SELECT id FROM {load.name}{chosen_rows(mark=load.mark)}")  # noqa: S608 - quoted
+    return [id_ for row in rows if (id_ := str(row[0])).isascii() and id_.isdigit() and len(id_) < _MOST_DIGITS]
 
 
 def pairs_read(engine: Engine, schema: str | None, stream: str) -> list[tuple[dt.datetime, list[str]]]:
-    """Which pairs of associations the last runs read to their end, the newest first; none before the tap said so."""
+    """The pairs of associations that the last runs read completely, by start of the run, the newest first.
+
+    Empty if the history is of a release of the tap that did not record pairs.
+    """
     if "pairs" not in engine.column_types(schema, _SYNC_HISTORY):
         return []
-    found = engine.query(
+    runs = engine.query(
         f"SELECT started_at, CAST(pairs AS text) FROM {identifier(schema, _SYNC_HISTORY)} "  # noqa: S608 - quoted
         f"WHERE stream = {literal(stream)} AND pairs IS NOT NULL ORDER BY started_at DESC LIMIT {_RUNS}"
     )
-    return [(moment, list(json.loads(text) or ())) for moment, text in found]
+    return [(started_at, list(json.loads(text) or ())) for started_at, text in runs]
 
 
 def last_run(engine: Engine, schema: str | None) -> dict[str, tuple[str | None, str | None, dt.datetime]]:
-    """The mode and the status of the last run of each stream, and when it began."""
-    found = engine.query(
+    """The mode, status and start of the last run of each stream."""
+    runs = engine.query(
         f"SELECT stream, mode, status, started_at FROM {identifier(schema, _SYNC_HISTORY)} "  # noqa: S608 - quoted
         "WHERE coalesce(mode, '') <> 'chosen' ORDER BY started_at"
     )
-    return {stream: (mode, status, moment) for stream, mode, status, moment in found}
+    return {stream: (mode, status, started_at) for stream, mode, status, started_at in runs}
 
 
-def gone_for_good(fresh: Engine, schema: str, load: Load) -> set[str]:
-    """The ids of delete records that are neither archived nor merged."""
+def permanently_deleted(fresh: Engine, schema: str, load: Load) -> set[str]:
+    """The ids of delete records of records that are neither archived nor merged."""
     if not fresh.table_exists(schema, load.table):
         return set()
     sql = (
@@ -172,60 +175,63 @@ def gone_for_good(fresh: Engine, schema: str, load: Load) -> set[str]:
 
 
 def count_live(engine: Engine, load: Load) -> int:
-    """The rows that are not marked as deleted."""
+    """The number of rows that are not marked as deleted."""
     return _number(engine, f"SELECT count(*) FROM {load.name}{chosen_rows(mark=load.mark)}")  # noqa: S608
 
 
 def count_recent(engine: Engine, load: Load, since: dt.datetime) -> int:
-    """The rows of records that were made or deleted in HubSpot since a moment."""
-    moment = f"CAST('{since.isoformat(sep=' ')}' AS timestamp)"
-    where = f"created_at >= {moment} OR {identifier(load.mark)} >= {moment}"
+    """The number of rows whose records were created or deleted in HubSpot since this time."""
+    timestamp = f"CAST('{since.isoformat(sep=' ')}' AS timestamp)"
+    where = f"created_at >= {timestamp} OR {identifier(load.mark)} >= {timestamp}"
     return _number(engine, f"SELECT count(*) FROM {load.name} WHERE {where}")  # noqa: S608
 
 
 def count_invalid(engine: Engine, load: Load) -> int:
-    """The live rows with values that do not fit their type; target-postgres writes JSON's null where there are none."""
+    """The number of live rows with values that do not fit their type.
+
+    In rows without such values the column is null; target-postgres writes a JSON null.
+    """
     if "invalid_properties" not in engine.column_types(load.schema, load.table):
         return 0
     where = f"{chosen_rows(mark=load.mark)} AND CAST(invalid_properties AS text) <> 'null'"
     return _number(engine, f"SELECT count(*) FROM {load.name}{where}")  # noqa: S608
 
 
-def there(engine: Engine, load: Load, ids: Sequence[str]) -> dict[str, Row]:
-    """The rows with these ids."""
-    found: dict[str, Row] = {}
-    for at in range(0, len(ids), _TOGETHER):
-        where = chosen_rows(mark=None, ids=ids[at : at + _TOGETHER])
+def rows_of(engine: Engine, load: Load, ids: Sequence[str]) -> dict[str, Row]:
+    """The rows with these ids, by id."""
+    rows: dict[str, Row] = {}
+    for at in range(0, len(ids), _IDS_AT_ONCE):
+        where = chosen_rows(mark=None, ids=ids[at : at + _IDS_AT_ONCE])
         sql = f"SELECT id, updated_at, {identifier(load.mark)} IS NULL FROM {load.name}{where}"  # noqa: S608
-        found |= {str(id_): Row(updated_at, bool(is_live)) for id_, updated_at, is_live in engine.query(sql)}
-    return found
+        rows |= {str(id_): Row(updated_at, bool(is_live)) for id_, updated_at, is_live in engine.query(sql)}
+    return rows
 
 
 def news(fresh: Engine, schema: str, load: Load) -> dict[str, News]:
-    """What the tap has just read of a stream, by id."""
+    """The records of a stream that the tap has just read, by id."""
     if not fresh.table_exists(schema, load.table):
         return {}
     sql = f"SELECT id, updated_at, {identifier(DELETED_AT)} FROM {identifier(schema, load.table)}"  # noqa: S608
     return {str(id_): News(updated_at, deleted_at) for id_, updated_at, deleted_at in fresh.query(sql)}
 
 
-def changed_since(load: Load, found: Mapping[str, News]) -> set[str]:
-    """The ids of those that became what they are after the last load, or too shortly before for HubSpot's index."""
+def changed_since(load: Load, records: Mapping[str, News]) -> set[str]:
+    """The ids of records that changed after the last load, or so shortly before it that HubSpot's index may lag."""
     since = (load.until or dt.datetime.max) - LATE
-    return {id_ for id_, each in found.items() if each.moment >= since}
+    return {id_ for id_, record in records.items() if record.timestamp >= since}
 
 
 def totals(fresh: Engine, schema: str) -> dict[str, tuple[int | None, dt.datetime]]:
-    """HubSpot's totals by stream, each with the moment at which it was asked."""
+    """HubSpot's totals by stream, each with the time at which it was read."""
     sql = f"SELECT stream, hubspot_total, started_at FROM {identifier(schema, _SYNC_HISTORY)}"  # noqa: S608
-    return {stream: (total, moment) for stream, total, moment in fresh.query(sql)}
+    return {stream: (total, started_at) for stream, total, started_at in fresh.query(sql)}
 
 
 def orphans(engine: Engine, associations: Load, objects: Load) -> tuple[set[str], int]:
-    """The ids of objects that live associations name and that have no row, and how many named ones are deleted."""
-    kind, live = literal(objects.stream), chosen_rows(mark=associations.mark)
+    """The ids of objects that live associations name but that have no row, and the number whose rows are deleted."""
+    object_type, live = literal(objects.stream), chosen_rows(mark=associations.mark)
     named = " UNION ".join(
-        f"SELECT {end}_id AS id FROM {associations.name}{live} AND {end}_object_type = {kind}"  # noqa: S608
+        f"SELECT {end}_id AS id FROM {associations.name}{live} AND {end}_object_type = {object_type}"  # noqa: S608
         for end in ("from", "to")
     )
     missing = f"SELECT n.id FROM ({named}) AS n WHERE NOT EXISTS (SELECT 1 FROM {objects.name} AS o WHERE o.id = n.id)"  # noqa: S608
@@ -237,7 +243,7 @@ def orphans(engine: Engine, associations: Load, objects: Load) -> tuple[set[str]
 
 
 def rejected(engine: Engine, schema: str | None) -> dict[str, tuple[int, int]]:
-    """How many records of each stream were rejected, and how many of them by its last run."""
+    """For each stream, the numbers of rejected records in all runs and in the last run."""
     if not engine.table_exists(schema, rejected_records.TABLE_NAME):
         return {}
     runs = identifier(schema, load_history.TABLE_NAME)
