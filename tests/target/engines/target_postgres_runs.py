@@ -1,4 +1,4 @@
-"""Running meltanolabs-target-postgres and ours alike."""
+"""Run meltanolabs-target-postgres and our target in the same way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def login(url: str, schema: str) -> dict[str, Any]:
-    """target-postgres' own settings for a URL and a schema."""
+    """target-postgres' settings for a URL and a schema."""
     parts = psycopg.conninfo.conninfo_to_dict(url)
     return {
         "host": parts["host"],
@@ -27,7 +27,7 @@ def login(url: str, schema: str) -> dict[str, Any]:
 
 
 def run(target: Target, text: str) -> None:
-    """Have a target of either kind read this, and let go of the database."""
+    """Let either target read this input, and close its connections."""
     with contextlib.redirect_stdout(io.StringIO()):
         target.listen(io.StringIO(text))
     if isinstance(target, TargetPostgres):

@@ -1,4 +1,4 @@
-"""A stream whose key is another one than in the run before: the same on both engines, and no row doubled or merged."""
+"""A stream whose key changed since the last run: the same result on both engines, and no row duplicated or merged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUMBER: dict[str, Any] = {"type": ["integer", "null"]}
 TEXT: dict[str, Any] = {"type": ["string", "null"]}
 Row = dict[str, Any]
 
-#: Of each case the runs: the key, and the records. Then the rows by id, or the words of the error of the last run.
+#: For each case its runs, each a key and records, and then the rows by id, or words of the last run's error.
 CASES: dict[str, tuple[list[tuple[list[str], list[Row]]], list[Row] | str]] = {
     "more keys, which all rows have": (
         [
@@ -54,7 +54,7 @@ CASES: dict[str, tuple[list[tuple[list[str], list[Row]]], list[Row] | str]] = {
             {"id": 3, "lang": None, "v": "d"},
         ],
     ),
-    "fewer keys, which rows share": (
+    "fewer key columns, whose values rows share": (
         [
             (["id", "lang"], [{"id": 1, "lang": "en"}, {"id": 1, "lang": "de"}]),
             (["id"], [{"id": 1, "lang": "en"}]),
@@ -69,15 +69,15 @@ CASES: dict[str, tuple[list[tuple[list[str], list[Row]]], list[Row] | str]] = {
         [(["id"], []), ([], [{"id": 1, "v": "a"}, {"id": 1, "v": "b"}, {"id": None, "v": "c"}])],
         [{"id": 1, "v": "a"}, {"id": 1, "v": "b"}, {"id": None, "v": "c"}],
     ),
-    "a key at last, which tells rows apart": (
+    "a first key, unique in the rows": (
         [([], [{"id": 1, "v": "a"}, {"id": 2, "v": "b"}]), (["id"], [{"id": 1, "v": "c"}])],
         [{"id": 1, "v": "c"}, {"id": 2, "v": "b"}],
     ),
-    "a key at last, which rows share": (
+    "a first key, whose value rows share": (
         [([], [{"id": 1, "v": "a"}, {"id": 1, "v": "b"}]), (["id"], [{"id": 1, "v": "c"}])],
         "is id now and was not known before, and rows of the table share a value of it",
     ),
-    "a key at last, null in a row": (
+    "a first key, null in a row": (
         [([], [{"id": None, "v": "a"}]), (["id"], [{"id": 1, "v": "c"}])],
         "rows of the table have no value for it",
     ),
@@ -85,7 +85,7 @@ CASES: dict[str, tuple[list[tuple[list[str], list[Row]]], list[Row] | str]] = {
         [(["id"], [{"id": 1}]), (["uid"], [{"uid": 1}])],
         "is uid now and was id before, and rows of the table have no value for it",
     ),
-    "renamed, to another that all rows have": (
+    "renamed, to a column that all rows have": (
         [
             (["id"], [{"id": 1, "uid": 10, "v": "a"}, {"id": 2, "uid": 20, "v": "b"}]),
             (["uid"], [{"uid": 10, "v": "c"}, {"uid": 30, "v": "d"}]),
@@ -146,16 +146,16 @@ def test_a_changed_key_means_the_same_on_both_engines(
     warehouse: Warehouse,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What is refused changes nothing, what is not is loaded by the new key, then and ever after."""
+    """A refused run changes nothing; any other is loaded by the new key, as are all later runs."""
     *before, last = runs
     for keys, records in before:
         run(warehouse, keys, records)
     if isinstance(outcome, str):
-        found = warehouse.rows("t")
+        before = warehouse.rows("t")
         for is_dry in (True, False):
             with pytest.raises(LoadError, match=outcome):
                 run(warehouse, *last, dry_run=is_dry)
-        assert warehouse.rows("t") == found
+        assert warehouse.rows("t") == before
         return
     if set(before[0][0]) != set(last[0]) and before[0][0] and "spelling" not in str(last):
         run(warehouse, *last, dry_run=True)
@@ -168,7 +168,7 @@ def test_a_changed_key_means_the_same_on_both_engines(
         assert "differs in case only" in caplog.text or "was " in caplog.text
 
 
-def test_a_key_that_changes_within_a_run_is_judged_by_the_rows_so_far(warehouse: Warehouse) -> None:
+def test_a_key_that_changes_within_a_run_is_checked_against_the_rows_so_far(warehouse: Warehouse) -> None:
     schema = {"properties": {"id": NUMBER, "lang": TEXT}}
     lines: list[Row] = [
         {"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": schema},
@@ -184,8 +184,8 @@ def test_a_key_that_changes_within_a_run_is_judged_by_the_rows_so_far(warehouse:
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
-def test_a_key_that_postgres_gives_by_itself_stays(warehouse: Warehouse) -> None:
-    """The table has a number of its own as its key, the stream's key is another column."""
+def test_a_key_that_postgres_generates_stays(warehouse: Warehouse) -> None:
+    """The table's primary key is an identity column, and the stream's key is another column."""
     warehouse.execute(
         "CREATE SCHEMA melty",
         "CREATE TABLE melty.t (number serial PRIMARY KEY, uid bigint NOT NULL UNIQUE, v text)",
@@ -194,12 +194,12 @@ def test_a_key_that_postgres_gives_by_itself_stays(warehouse: Warehouse) -> None
     for _ in range(2):
         run(warehouse, ["uid"], [{"uid": 10, "v": "b"}, {"uid": 20, "v": "c"}])
     assert [(row["uid"], row["v"]) for row in warehouse.rows("t")] == [(10, "b"), (20, "c")]
-    found = "SELECT 1 AS n FROM pg_constraint WHERE contype = 'p' AND conrelid = 'melty.t'::regclass"
-    assert warehouse.query(found) == [{"n": 1}]
+    constraint = "SELECT 1 AS n FROM pg_constraint WHERE contype = 'p' AND conrelid = 'melty.t'::regclass"
+    assert warehouse.query(constraint) == [{"n": 1}]
 
 
-def test_columns_that_may_not_be_null_are_no_key(warehouse: Warehouse) -> None:
-    """A table of events that somebody made: a stream without a key goes on adding rows to it."""
+def test_columns_that_are_not_null_are_not_a_key(warehouse: Warehouse) -> None:
+    """A table of events of another program: a stream without a key keeps adding rows to it."""
     warehouse.execute("CREATE SCHEMA melty", "CREATE TABLE melty.t (kind VARCHAR(9) NOT NULL, v VARCHAR(9))")
     for _ in range(2):
         run(warehouse, [], [{"kind": "a", "v": "x"}, {"kind": "a", "v": "y"}])

@@ -1,4 +1,4 @@
-"""Titles and descriptions of a stream's schema are comments in the database, for its browsers to show."""
+"""Titles and descriptions of a stream's schema become comments in the database, which database browsers show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SAYS = {"title": "First name", "description": "What a contact is called"}
 
 def _run(warehouse: Warehouse, about: str | None, *, url: str = "", **properties: dict[str, Any]) -> None:
     columns = {"id": {"type": ["integer", "null"]}}
-    columns |= {name: {"type": ["string", "null"], **told} for name, told in properties.items()}
+    columns |= {name: {"type": ["string", "null"], **texts} for name, texts in properties.items()}
     schema = {"properties": columns} | ({"description": about} if about else {})
     lines = [
         {"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": schema},
@@ -33,7 +33,7 @@ def _run(warehouse: Warehouse, about: str | None, *, url: str = "", **properties
 
 
 def _comments(warehouse: Warehouse) -> dict[str, str]:
-    """The comments of the table `t`, and under `t` its own."""
+    """The comments of the columns of the table `t`, and its own under `t`."""
     sql = "SELECT column_name AS name, comment FROM duckdb_columns() WHERE table_name = 't' UNION ALL "
     sql += "SELECT table_name, comment FROM duckdb_tables() WHERE table_name = 't'"
     if warehouse.engine == "postgres":
@@ -47,8 +47,8 @@ def _transaction_of_comments(warehouse: PostgresWarehouse) -> list[Any]:
     return [row["x"] for row in warehouse.query(sql)]
 
 
-def test_comments_say_what_the_schema_says_and_follow_it(warehouse: Warehouse) -> None:
-    """A new column has its comment at once; what the schema does not speak of keeps the one that it has."""
+def test_comments_are_those_of_the_schema_and_follow_its_changes(warehouse: Warehouse) -> None:
+    """A new column gets its comment at once; a column without a description in the schema keeps its comment."""
     _run(warehouse, "People", first=SAYS, odd={"title": ODD}, plain={})
     assert _comments(warehouse) == {"t": "People", "first": "First name: What a contact is called", "odd": ODD}
     by_hand = "COMMENT ON COLUMN melty.t.plain IS 'by hand'"
@@ -70,7 +70,7 @@ def test_comments_say_what_the_schema_says_and_follow_it(warehouse: Warehouse) -
     }
 
 
-def test_comments_that_are_there_are_not_written_again(postgres_url: str) -> None:
+def test_existing_comments_are_not_written_again(postgres_url: str) -> None:
     warehouse = PostgresWarehouse(postgres_url)
     _run(warehouse, "People", first=SAYS)
     before = _transaction_of_comments(warehouse)
@@ -78,8 +78,10 @@ def test_comments_that_are_there_are_not_written_again(postgres_url: str) -> Non
     assert _transaction_of_comments(warehouse) == before
 
 
-def test_a_role_that_may_not_comment_is_told_and_loads(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """As with a table that another role made."""
+def test_a_role_that_may_not_comment_gets_a_warning_and_loads(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For example into a table that another role owns."""
     warehouse, role = PostgresWarehouse(postgres_url), "loader_" + postgres_url[-12:]
     _run(warehouse, None, first={})
     statements = (
@@ -114,6 +116,6 @@ def test_a_comment_is_title_and_description(schema: dict[str, Any], comment: str
     assert comment_of(schema) == comment
 
 
-def test_titles_and_descriptions_need_no_validator() -> None:
+def test_titles_and_descriptions_add_no_validator() -> None:
     prop = {"type": ["string", "null"], **SAYS}
     assert not needs_validator({"type": "object", **SAYS, "properties": {"first": prop}})

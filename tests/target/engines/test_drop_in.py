@@ -1,4 +1,4 @@
-"""meltanolabs-target-postgres and ours, one after the other on one database: the same tables, the same meaning."""
+"""meltanolabs-target-postgres and our target in turn on one database: the same tables with the same meaning."""
 
 from __future__ import annotations
 
@@ -104,15 +104,15 @@ def _rows(url: str, schema: str) -> list[tuple[Any, ...]]:
 
 
 def test_the_same_input_makes_the_same_table(postgres_url: str) -> None:
-    """Columns, their order and types, keys, and every value; only their metadata of time differs."""
+    """Columns, their order and types, keys, and every value; only timestamps in the metadata differ."""
     run(TargetPostgres(config=_login(postgres_url, "theirs")), _lines(*RECORDS))
     run(TargetWarehouse(config=_login(postgres_url, "ours")), _lines(*RECORDS))
     assert _columns(postgres_url, "ours") == _columns(postgres_url, "theirs")
     assert _rows(postgres_url, "ours") == _rows(postgres_url, "theirs")
 
 
-def test_a_table_of_target_postgres_is_carried_on(postgres_url: str) -> None:
-    """Its rows are updated in place, new ones added, a new column too; what we do not touch stays."""
+def test_a_table_of_target_postgres_keeps_working(postgres_url: str) -> None:
+    """Its rows are updated in place, and new rows and a new column are added; everything else stays."""
     run(TargetPostgres(config=_login(postgres_url, "crm")), _lines(*RECORDS))
     before = _columns(postgres_url, "crm")
     changed = {**RECORDS[0], "text": "changed", "extra": 5}
@@ -126,10 +126,10 @@ def test_a_table_of_target_postgres_is_carried_on(postgres_url: str) -> None:
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
-def test_two_runs_at_once_both_succeed(
+def test_two_concurrent_runs_both_succeed(
     warehouse: Any, run_target: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    """Their batches of the same keys wait for each other instead of failing on the key."""
+    """Batches with the same keys wait for each other instead of failing on the key."""
     text = _lines(*({"id": i % 500, "text": str(i)} for i in range(2000)), stream="shared")
     results: list[int] = []
 

@@ -1,4 +1,4 @@
-"""A warehouse that goes from target-postgres to ours, and back: versions, marks and metadata go on as before."""
+"""A warehouse that moves from target-postgres to our target and back: versions, marks and metadata stay valid."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ PROPERTIES: dict[str, Any] = {
 }
 
 
-def _run(kind: type[Target], url: str, schema: str, ids: list[int], version: int, **config: Any) -> None:
-    """A run that sends these records, of this version, and activates it."""
+def _run(target: type[Target], url: str, schema: str, ids: list[int], version: int, **config: Any) -> None:
+    """A run that sends these records with this version, and activates it."""
     lines: list[dict[str, Any]] = [
         {"type": "SCHEMA", "stream": "crm-Things", "key_properties": ["id"], "schema": {"properties": PROPERTIES}}
     ]
@@ -44,11 +44,11 @@ def _run(kind: type[Target], url: str, schema: str, ids: list[int], version: int
         more = {"version": version, "time_extracted": f"2026-02-0{version}T00:00:00Z"}
         lines.append({"type": "RECORD", "stream": "crm-Things", "record": record, **more})
     lines.append({"type": "ACTIVATE_VERSION", "stream": "crm-Things", "version": version})
-    run(kind(config=login(url, schema) | config), "".join(json.dumps(line) + "\n" for line in lines))
+    run(target(config=login(url, schema) | config), "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _table(url: str, schema: str) -> tuple[list[Any], list[Any], list[Any]]:
-    """Columns with their types, keys, and rows with the values that do not depend on when the test runs."""
+    """Columns with their types, keys, and rows with the values that do not depend on the time of the test."""
     with psycopg.connect(url) as connection:
         columns = connection.execute(
             "SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute"
@@ -69,7 +69,7 @@ def _table(url: str, schema: str) -> tuple[list[Any], list[Any], list[Any]]:
     return columns, [definition.replace(schema, "s") for (definition,) in keys], rows
 
 
-#: Who does the first, second and third run.
+#: The targets of the first, second and third run.
 ORDERS = {
     "ours after theirs": (TargetPostgres, TargetWarehouse, TargetWarehouse),
     "and back": (TargetPostgres, TargetWarehouse, TargetPostgres),
@@ -78,15 +78,15 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("hard_delete", [False, True], ids=["soft", "hard"])
-def test_whoever_loads_the_table_is_the_same_after_every_run(hard_delete: bool, postgres_url: str) -> None:
-    """Rows leave, come back and are marked; theirs alone, in a schema of its own, shows what must be there."""
+def test_the_table_is_the_same_after_every_run_whichever_target_loads_it(hard_delete: bool, postgres_url: str) -> None:
+    """Rows leave, come back and are marked; target-postgres alone, in a schema of its own, shows the expected table."""
     runs = [([1, 2, 3, 4], 1), ([1, 2, 5], 2), ([2, 3, 6], 3)]
     expected = []
     for ids, version in runs:
         _run(TargetPostgres, postgres_url, "theirs", ids, version, hard_delete=hard_delete)
         expected.append(_table(postgres_url, "theirs"))
-    for number, (order, kinds) in enumerate(ORDERS.items()):
+    for number, (order, targets) in enumerate(ORDERS.items()):
         schema = f"schema{number}"
-        for kind, (ids, version), table in zip(kinds, runs, expected, strict=True):
-            _run(kind, postgres_url, schema, ids, version, hard_delete=hard_delete)
+        for target, (ids, version), table in zip(targets, runs, expected, strict=True):
+            _run(target, postgres_url, schema, ids, version, hard_delete=hard_delete)
             assert _table(postgres_url, schema) == table, f"{order}, version {version}"

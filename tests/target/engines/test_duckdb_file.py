@@ -1,4 +1,4 @@
-"""The DuckDB file: readable whatever happened to the process that wrote it, and a sentence for one that is not."""
+"""The DuckDB file stays readable whatever happens to its writer, and an unreadable file is a clear error."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FILLER = "x" * 500
 
 @pytest.mark.timeout(1800 if LONG else 120)
 def test_a_file_whose_writer_is_killed_is_readable_every_time(file: DuckDBWarehouse, start_target: StartTarget) -> None:
-    """At random moments of commits that come as fast as they can; every run continues on what the last one left."""
+    """At random times while it commits as fast as it can; every run continues from the file of the last one."""
     total, state = 20_000, 0
     lines = numbers(total)
     for kill in range(KILLS):
@@ -53,10 +53,10 @@ def test_a_file_whose_writer_is_killed_is_readable_every_time(file: DuckDBWareho
 
 
 @pytest.mark.parametrize("size_mb", [1, 3, 6])
-def test_a_full_disk_leaves_a_readable_file_and_the_next_run_heals(
+def test_a_full_disk_leaves_a_readable_file_and_the_next_run_completes_it(
     size_mb: int, file: DuckDBWarehouse, tmp_path: Path
 ) -> None:
-    """Files that refuse to grow stand for the disk; with 1 MB not even the first table's batch fits."""
+    """A limit on the size of files simulates the disk; with 1 MB not even the first batch fits."""
     total = 12_000
     lines = numbers(total, filler=FILLER)
     config = tmp_path / "config.json"
@@ -107,10 +107,10 @@ def _unreadable(file: Path) -> None:
     [_half, _header_of_zeros, _a_few_bytes, _body_of_noise, _unreadable],
     ids=lambda spoil: spoil.__name__,
 )
-def test_a_file_that_cannot_be_read_is_a_sentence_that_says_what_to_do(
+def test_a_file_that_cannot_be_read_is_an_error_that_says_what_to_do(
     spoil: Callable[[Path], None], file: DuckDBWarehouse
 ) -> None:
-    """And it is left as it is."""
+    """The file is left as it is."""
     load(file, numbers(5_000, filler=FILLER))
     spoil(file.path)
     before = b"" if file.path.is_symlink() else file.path.read_bytes()
@@ -135,16 +135,16 @@ def test_a_file_that_another_process_reads_is_named(
 def test_two_targets_on_one_file_both_load(file: DuckDBWarehouse, start_target: StartTarget) -> None:
     """The second waits for the first."""
     first, second = (start_target(warehouse=file.url, lock_timeout_seconds=30) for _ in range(2))
-    for each in (first, second):
-        feed(each, numbers(5_000))
-    assert [last_state(each.communicate(timeout=60)[0]) for each in (first, second)] == [5_000, 5_000]
+    for process in (first, second):
+        feed(process, numbers(5_000))
+    assert [last_state(process.communicate(timeout=60)[0]) for process in (first, second)] == [5_000, 5_000]
     assert (first.returncode, second.returncode) == (0, 0)
     assert assert_consistent(file, 5_000) == 5_000
 
 
 @pytest.fixture
 def attached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths that were attached; the file is attached anew after every few commits that leave no log."""
+    """The paths that were attached; the file is attached again after every few commits that leave no log."""
     paths: list[str] = []
     attach = duckdb_file.attach
 
@@ -158,10 +158,10 @@ def attached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return paths
 
 
-def test_a_file_that_is_attached_anew_during_a_long_load_has_every_row(
+def test_a_file_that_is_attached_again_during_a_long_load_has_every_row(
     file: DuckDBWarehouse, attached: list[str]
 ) -> None:
-    """What DuckDB knows of what it has written would otherwise take more and more memory."""
+    """Otherwise DuckDB's memory for what it has written would keep growing."""
     lines = numbers(10_000, filler=FILLER)
     for _ in range(2):
         attached.clear()
@@ -171,7 +171,7 @@ def test_a_file_that_is_attached_anew_during_a_long_load_has_every_row(
     assert file.query('SELECT sum(rows_read) AS n FROM "melty"."_load_history"') == [{"n": 20_000}]
 
 
-def test_a_file_that_another_process_takes_while_it_is_attached_anew_ends_the_run_with_a_sentence(
+def test_a_file_that_another_process_opens_while_it_is_attached_again_is_a_clear_error(
     file: DuckDBWarehouse,
     attached: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -202,10 +202,10 @@ def test_a_file_that_another_process_takes_while_it_is_attached_anew_ends_the_ru
     assert assert_consistent(file, 10_000, filler=FILLER) == 10_000
 
 
-def test_a_file_is_attached_anew_before_a_transaction_and_not_when_its_work_is_done(
+def test_a_file_is_attached_again_before_a_transaction_and_not_after_it(
     file: DuckDBWarehouse, attached: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is committed must be known as committed, or rows without keys would be loaded a second time."""
+    """If a commit looked failed, rows without keys would be loaded a second time."""
     engine = DuckDBEngine(str(file.path), 0.1)
     engine.prepare(table_of("t", {"properties": {"id": {}}}, (), default_schema="s", interpret_encoding=False))
     with engine.transaction():  # the table is in the file, not in the log
@@ -230,10 +230,10 @@ def test_a_file_is_attached_anew_before_a_transaction_and_not_when_its_work_is_d
     assert 0 < done < 1_000
 
 
-def test_a_file_that_another_process_changed_while_it_was_attached_anew_is_not_loaded_as_if_nothing_were(
+def test_a_file_that_another_process_changed_while_it_was_attached_again_stops_the_run(
     file: DuckDBWarehouse, attached: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that are written as the table was before would lose the values of its new columns."""
+    """Rows written in the table's old form would lose the values of its new columns."""
     attach = duckdb_engine.attach
     change = f"import duckdb; duckdb.connect({str(file.path)!r}).execute('ALTER TABLE melty.numbers ADD COLUMN n INT')"
 
@@ -250,7 +250,7 @@ def test_a_file_that_another_process_changed_while_it_was_attached_anew_is_not_l
     assert attached
 
 
-def test_a_schema_may_have_any_name_also_that_of_a_database(file: DuckDBWarehouse) -> None:
+def test_a_schema_may_have_any_name_even_that_of_a_database(file: DuckDBWarehouse) -> None:
     load(file, numbers(100), default_target_schema="target", views_schema="main")
     engine = DuckDBEngine(str(file.path), 1, read_only=True)
     assert engine.query('SELECT count(*) FROM "target"."numbers"') == [(100,)]

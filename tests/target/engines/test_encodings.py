@@ -1,4 +1,4 @@
-"""Databases, roles, environments and URLs that speak another encoding than UTF8: no text is garbled, no row doubled."""
+"""Databases, roles, environments and URLs with an encoding other than UTF8: no text is garbled, no row duplicated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.conftest import PostgresWarehouse
 
 TEXT = {"type": ["string", "null"]}
 SCHEMA = {"k": TEXT, "v": TEXT, "größe": TEXT, "表": TEXT, "nested": {"type": ["object", "null"]}}
-#: A value of each encoding beyond ASCII, one that it lacks, and its name.
+#: For each encoding, a character beyond ASCII, a character that it lacks, and its name.
 ENCODINGS: dict[str, tuple[str, str | None]] = {
     "UTF8": ("Zoë 表 😀", None),
     "SQL_ASCII": ("Zoë 表 😀", None),
@@ -35,7 +35,7 @@ ENCODINGS: dict[str, tuple[str, str | None]] = {
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, postgres_server: str) -> PostgresWarehouse:
-    """An empty database of the encoding that is the parameter."""
+    """An empty database with the encoding of the parameter."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(
@@ -57,16 +57,16 @@ def _load(url: str, *records: dict[str, Any], max_rejected: int = 0, **more: Any
 
 def _rows(database: PostgresWarehouse, table: str) -> list[dict[str, Any]]:
     with psycopg.connect(database.url, client_encoding="UTF8", row_factory=psycopg.rows.dict_row) as connection:
-        found: list[dict[str, Any]] = connection.execute(f'SELECT * FROM melty."{table}"').fetchall()
-    return sorted(found, key=str)
+        rows: list[dict[str, Any]] = connection.execute(f'SELECT * FROM melty."{table}"').fetchall()
+    return sorted(rows, key=str)
 
 
 @pytest.mark.parametrize("line", ["fast", "slow"])
 @pytest.mark.parametrize(("database", "pair"), ENCODINGS.items(), ids=ENCODINGS, indirect=["database"])
-def test_texts_and_keys_are_as_sent_and_those_that_the_encoding_lacks_are_rejected(
+def test_texts_and_keys_are_stored_as_sent_or_rejected_if_the_encoding_lacks_them(
     pair: tuple[str, str | None], line: str, database: PostgresWarehouse
 ) -> None:
-    """Run after run, on both lines; an earlier record of a key stays when a later one is rejected."""
+    """In every run, on both paths; an earlier record of a key stays when a later one is rejected."""
     stored, lacking = pair
     slow = {"n": {"type": ["string", "null"], "maxLength": 100}} if line == "slow" else {}
     good = [{"k": stored, "v": stored, "nested": {stored: [stored]}}, {"k": "plain", "v": "first"}]
@@ -85,16 +85,16 @@ def test_texts_and_keys_are_as_sent_and_those_that_the_encoding_lacks_are_reject
 
 
 @pytest.mark.parametrize("database", ["LATIN1"], indirect=True)
-def test_more_texts_than_a_batch_may_have_refused_are_rejected_all_the_same(database: PostgresWarehouse) -> None:
+def test_every_refused_text_is_rejected_even_if_a_batch_has_very_many(database: PostgresWarehouse) -> None:
     _load(database.url, *({"k": str(i), "v": "😀" if i % 2 else "ü"} for i in range(600)), max_rejected=300)
     assert len(_rows(database, "t")) == len(_rows(database, "_rejected_records")) == 300
 
 
 @pytest.mark.parametrize("database", ["LATIN1", "EUC_JP"], indirect=True)
-def test_names_that_the_encoding_lacks_are_fitted_names_in_every_run(
+def test_names_that_the_encoding_lacks_are_fitted_in_every_run(
     database: PostgresWarehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Names of columns and tables; those that are longer in the encoding than in UTF-8, too. A schema is refused."""
+    """Names of columns and tables, also if they are longer in the encoding than in UTF-8. A schema is refused."""
     emoji, long = "größe 😀", "é" * 30
     for _ in range(2):
         record = {"k": "1", emoji: "a", long: "b", "表": "c"}
@@ -113,13 +113,13 @@ def test_names_that_the_encoding_lacks_are_fitted_names_in_every_run(
 
 
 @pytest.mark.parametrize("database", ["LATIN1"], indirect=True)
-def test_comments_have_question_marks_for_what_the_encoding_lacks(database: PostgresWarehouse) -> None:
+def test_comments_have_question_marks_for_characters_that_the_encoding_lacks(database: PostgresWarehouse) -> None:
     _load(database.url, {"k": "1"}, v={**TEXT, "title": "Größe 表"}, größe={**TEXT, "title": "Maß"})
-    found = database.query("SELECT description AS d FROM pg_description WHERE objoid = 'melty.t'::regclass ORDER BY 1")
-    assert [row["d"] for row in found] == ["Größe ?", "Maß"]
+    rows = database.query("SELECT description AS d FROM pg_description WHERE objoid = 'melty.t'::regclass ORDER BY 1")
+    assert [row["d"] for row in rows] == ["Größe ?", "Maß"]
 
 
-#: What else sets the encoding of a session.
+#: Other ways to set the encoding of a session.
 SETTINGS = {
     "role": lambda url: (
         f'ALTER ROLE "{conninfo_to_dict(url)["user"]}" IN DATABASE {conninfo_to_dict(url)["dbname"]}'
@@ -137,10 +137,8 @@ IN_URL: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("how", SETTINGS)
-def test_a_session_speaks_utf8_whatever_else_is_set(
-    how: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On both connections, to write and to read."""
+def test_a_session_uses_utf8_whatever_else_is_set(how: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On both connections, for writing and for reading."""
     database = PostgresWarehouse(postgres_url)
     url = postgres_url
     if statement := SETTINGS[how]:

@@ -1,6 +1,6 @@
-"""Columns of PostgreSQL tables that somebody else made stay what they are, or become wider by a rule of the README.
+"""Columns of PostgreSQL tables of other programs keep their types, or are widened by a rule of the README.
 
-Values arrive as they were sent, or are rejected by the name of their property, and no two keys become one.
+Values are stored as sent, or rejected with the name of their property, and no two keys become one.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ MADE = (
 )
 
 
-def _nullable(kind: str, **more: Any) -> dict[str, Any]:
-    return {"type": [kind, "null"], **more}
+def _nullable(name: str, **more: Any) -> dict[str, Any]:
+    return {"type": [name, "null"], **more}
 
 
 TEXT, INTEGER, NUMBER, BOOLEAN = (_nullable(kind) for kind in ("string", "integer", "number", "boolean"))
@@ -44,7 +44,7 @@ OBJECT = _nullable("object")
 TEXTS, INTEGERS, NUMBERS = (_nullable("array", items={"type": kind}) for kind in ("string", "integer", "number"))
 AN_ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 
-#: The column's type, the property's schema, the type afterwards (None: the same), and what becomes of each value:
+#: The column's type, the property's schema, the type afterwards (None: the same), and for each value sent
 #: its text, or None for a rejected record.
 Case = tuple[str, dict[str, Any], str | None, dict[Any, str | None]]
 CASES: list[Case] = [
@@ -126,12 +126,12 @@ def _run(warehouse: PostgresWarehouse, text: str, **config: Any) -> None:
 
 
 def _type(warehouse: PostgresWarehouse, table: str, column: str) -> Any:
-    found = f"attrelid = 'melty.{table}'::regclass AND attname = '{column}'"
-    return warehouse.query(f"SELECT format_type(atttypid, atttypmod) AS t FROM pg_attribute WHERE {found}")[0]["t"]
+    where = f"attrelid = 'melty.{table}'::regclass AND attname = '{column}'"
+    return warehouse.query(f"SELECT format_type(atttypid, atttypmod) AS t FROM pg_attribute WHERE {where}")[0]["t"]
 
 
-def test_a_column_stays_what_it_is_or_becomes_wider_and_no_value_is_changed(warehouse: PostgresWarehouse) -> None:
-    """Run after run; a dry run changes nothing and counts the same."""
+def test_a_column_keeps_its_type_or_is_widened_and_no_value_is_changed(warehouse: PostgresWarehouse) -> None:
+    """In every run; a dry run changes nothing and counts the same."""
     warehouse.execute(*MADE)
     text, types = "", []
     for number, (kind, schema, _, values) in enumerate(CASES):
@@ -160,7 +160,7 @@ def test_a_column_stays_what_it_is_or_becomes_wider_and_no_value_is_changed(ware
 
 
 SECONDS = ["2026-01-02T03:04:05.4Z", "2026-01-02T03:04:05.1Z", "2026-01-02T03:04:05Z"]
-#: The key's type, its schema, the keys sent, and the texts of those that must be there, with the value of each.
+#: The key's type, its schema, the keys sent, and the texts of the keys that must be stored, with the value of each.
 KEYS: list[tuple[str, dict[str, Any], list[Any], list[str]]] = [
     (
         "timestamp(0)",
@@ -184,10 +184,10 @@ KEYS: list[tuple[str, dict[str, Any], list[Any], list[str]]] = [
 
 
 @pytest.mark.parametrize("constraint", ["PRIMARY KEY", ""])
-def test_keys_that_their_column_would_round_or_cut_neither_merge_nor_double(
+def test_keys_that_their_column_would_round_or_truncate_are_neither_merged_nor_duplicated(
     constraint: str, warehouse: PostgresWarehouse
 ) -> None:
-    """Run after run, with the table's own key and without; hard deletes remove the row they name."""
+    """In every run, with and without a primary key; hard deletes remove the row that they name."""
     warehouse.execute(*MADE)
     for value in ("x", "y"):
         text = ""
@@ -196,20 +196,20 @@ def test_keys_that_their_column_would_round_or_cut_neither_merge_nor_double(
                 warehouse.execute(f"CREATE TABLE melty.k{number} (k {kind} {constraint}, v text, id bigint)")
             text += _lines(f"k{number}", {"k": schema, "v": TEXT}, [{"k": key, "v": value} for key in keys], "k")
         _run(warehouse, text)
-    found = []
+    stored = []
     for number in range(len(KEYS)):
         rows = warehouse.query(f"SELECT k::text AS k, v FROM melty.k{number} ORDER BY 1")
-        found.append(([row["k"] for row in rows], {row["v"] for row in rows}))
-    assert found == [(texts, {"y"}) for *_, texts in KEYS]
+        stored.append(([row["k"] for row in rows], {row["v"] for row in rows}))
+    assert stored == [(texts, {"y"}) for *_, texts in KEYS]
     gone = {"k": SECONDS[0], "_sdc_deleted_at": "2026-02-01T00:00:00Z"}
     _run(warehouse, _lines("k0", {"k": MOMENT, "v": TEXT}, [gone], "k"), hard_delete=True)
     assert [row["k"] for row in warehouse.query("SELECT k::text AS k FROM melty.k0 ORDER BY 1")] == KEYS[0][3][:2]
 
 
-def test_of_keys_that_the_database_takes_for_equal_the_last_record_counts(
+def test_of_keys_that_the_database_considers_equal_the_last_record_wins(
     warehouse: PostgresWarehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whether they come in one batch or in two runs."""
+    """Both within one batch and across two runs."""
     warehouse.execute(*MADE, "CREATE TABLE melty.t (k citext PRIMARY KEY, v text, id bigint)")
     records = [{"k": "Bob", "v": "1"}, {"k": "eve", "v": "1"}, {"k": "bob", "v": "2"}, {"k": "BOB", "v": "3"}]
     for _ in range(2):
@@ -220,7 +220,7 @@ def test_of_keys_that_the_database_takes_for_equal_the_last_record_counts(
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_columns_that_the_database_computes_or_numbers_stay_and_properties_of_their_name_are_loaded_beside(
+def test_generated_and_identity_columns_stay_and_properties_of_the_same_name_get_other_columns(
     dry_run: bool, warehouse: PostgresWarehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     warehouse.execute(
@@ -253,7 +253,7 @@ def test_columns_that_the_database_computes_or_numbers_stay_and_properties_of_th
 
 
 def test_a_table_of_another_loader_is_written_fast_and_read_back_the_same(warehouse: PostgresWarehouse) -> None:
-    """Two thousand rows, by COPY: the third run brings digits that the columns do not keep yet."""
+    """Two thousand rows by COPY; the third run sends digits that the columns do not keep yet."""
     warehouse.execute(
         "CREATE SCHEMA melty", "CREATE TABLE melty.t (id bigint PRIMARY KEY, v timestamptz(3), w time(0))"
     )

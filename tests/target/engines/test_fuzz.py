@@ -1,7 +1,7 @@
-"""No name and no value breaks out of its quoting: whatever they are, one table more with exactly these values.
+"""No name and no value escapes its quoting: any input creates exactly one table with exactly these values.
 
-Hypothesis looks for names and values that do, through the whole target and a real database; WAREHOUSE_TEST_LONG=1
-looks longer. What it found once is an example here.
+Hypothesis searches for names and values that do escape, through the whole target and a real database;
+WAREHOUSE_TEST_LONG=1 searches longer. Failures that it found are kept as examples.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _OURS = {"id", "_sdc_deleted_at", "_sdc_table_version", "_sdc_overflow", "_sdc_e
 
 @st.composite
 def streams(draw: st.DrawFn) -> dict[str, Any]:
-    """A stream of one to three records with a text, a JSON and an untyped property, under any names."""
+    """A stream of one to three records with a text, a JSON and an untyped property, with any names."""
     names = draw(st.lists(text.filter(lambda name: name not in _OURS), min_size=3, max_size=3, unique=True))
     records = draw(st.lists(st.tuples(text, text, json_values, json_values), min_size=1, max_size=3))
     return {"schema": draw(text), "stream": draw(text), "names": names, "records": records}
@@ -66,7 +66,7 @@ def _quoted(name: str) -> str:
 
 @pytest.fixture
 def canary(warehouse: Warehouse) -> Warehouse:
-    """A warehouse with a table that must stay."""
+    """A warehouse with a table that must survive."""
     script = "CREATE TABLE canary (n integer)", "INSERT INTO canary VALUES (42)"
     if warehouse.engine == "duckdb":
         import duckdb
@@ -95,8 +95,8 @@ def _tables(warehouse: Warehouse) -> set[tuple[str, str]]:
 @examples(suite=15, long=1_000)
 @given(streams())
 @example({"schema": "s", "stream": "t", "names": ["a", "b", "c"], "records": [("k", "v", None, None)]})
-def test_any_names_and_values_make_one_table_that_holds_them(canary: Warehouse, stream: dict[str, Any]) -> None:
-    """A record that is no Unicode is rejected; everything else is there, exactly."""
+def test_any_names_and_values_create_one_table_with_these_values(canary: Warehouse, stream: dict[str, Any]) -> None:
+    """A record that is not Unicode is rejected; every other is stored exactly."""
     one, two, three = stream["names"]
     properties = {"id": TEXT, one: TEXT, two: {"type": ["array", "null"]}, three: {}}
     lines: list[dict[str, Any]] = [
@@ -112,7 +112,7 @@ def test_any_names_and_values_make_one_table_that_holds_them(canary: Warehouse, 
                 stored[3] = json.dumps(stored[3], separators=(",", ":"), ensure_ascii=False)
             expected[stored[0]] = stored
     before = _tables(canary)
-    # What no database takes as a schema is refused (see test_names.py), so it is made one here.
+    # Names that no database accepts for a schema are refused (see test_names.py), so they are made valid here.
     schema = stream["schema"].replace("\0", "").encode(errors="ignore")[:50].decode(errors="ignore")
     config = {
         "warehouse": canary.url,

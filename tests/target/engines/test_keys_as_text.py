@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from conftest import Warehouse
 
 
-def _nullable(kind: str, **more: Any) -> dict[str, Any]:
-    return {"type": [kind, "null"], **more}
+def _nullable(name: str, **more: Any) -> dict[str, Any]:
+    return {"type": [name, "null"], **more}
 
 
 TEXT, INTEGER, NUMBER, BOOLEAN, OBJECT = map(_nullable, ("string", "integer", "number", "boolean", "object"))
@@ -27,8 +27,8 @@ AN_ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 SHIFTED = "2026-01-02T05:04:05+02:00"
 MANY_DIGITS = 12345678901234567891  # no double
 
-#: The types in DuckDB and PostgreSQL, the value that is there, the schema, the key sent for it, and another value that
-#: makes the column text, if that is not the schema's doing.
+#: The types in DuckDB and PostgreSQL, the existing value, the schema, the key sent for it, and another value that makes
+#: the column text, if the schema does not.
 FOUND: dict[str, tuple[str | None, str | None, str, dict[str, Any], Any, Any]] = {
     "whole double": ("DOUBLE", "double precision", "5", TEXT, "5", "x"),
     "whole double and numbers": ("DOUBLE", None, "5", NUMBER, 5.0, MANY_DIGITS),
@@ -52,7 +52,7 @@ FOUND: dict[str, tuple[str | None, str | None, str, dict[str, Any], Any, Any]] =
     "a UUID": ("UUID", "uuid", f"'{AN_ID}'", TEXT, AN_ID.upper(), AN_ID.replace("f", "0")),
 }  # fmt: skip
 
-#: The same, where a text or another value may be another spelling of what is there.
+#: The same, for types in which a text or another value may be another spelling of the existing value.
 REFUSED: dict[str, tuple[str | None, str | None, str, dict[str, Any], Any]] = {
     "timestamp": ("TIMESTAMP", "timestamp", "'2026-01-02 03:04:05'", TEXT, "2026-01-02T03:04:05Z"),
     "timestamptz": ("TIMESTAMPTZ", "timestamptz(3)", "'2026-01-02 03:04:05+00'", TEXT, "2026-01-02T03:04:05Z"),
@@ -73,7 +73,7 @@ REFUSED: dict[str, tuple[str | None, str | None, str, dict[str, Any], Any]] = {
 
 
 def _run(warehouse: Warehouse, streams: dict[str, tuple[dict[str, Any], list[Any]]], value: str, **config: Any) -> None:
-    """One run of streams with a key `k` of this schema and these keys."""
+    """One run of streams, each with the schema of its key `k` and its keys."""
     lines: list[dict[str, Any]] = []
     for stream, (schema, keys) in streams.items():
         properties = {"k": schema, "v": TEXT}
@@ -86,18 +86,18 @@ def _run(warehouse: Warehouse, streams: dict[str, tuple[dict[str, Any], list[Any
     )
 
 
-def _make(warehouse: Warehouse, kinds: tuple[str | None, str | None], name: str, old: str) -> bool:
-    """Make the table with one row of somebody else's; whether the engine has the type."""
-    kind = kinds[warehouse.engine == "postgres"]
-    if kind:
+def _make(warehouse: Warehouse, types: tuple[str | None, str | None], name: str, old: str) -> bool:
+    """Create a table as another program would, with one row; returns whether the engine has the type."""
+    key_type = types[warehouse.engine == "postgres"]
+    if key_type:
         warehouse.execute(
-            f"CREATE TABLE melty.{name} (k {kind}, v text)", f"INSERT INTO melty.{name} VALUES ({old}, 'old')"
+            f"CREATE TABLE melty.{name} (k {key_type}, v text)", f"INSERT INTO melty.{name} VALUES ({old}, 'old')"
         )
-    return bool(kind)
+    return bool(key_type)
 
 
-def test_a_key_of_one_spelling_finds_its_row_when_its_column_becomes_text(warehouse: Warehouse) -> None:
-    """Run after run, and batch after batch of one record."""
+def test_a_key_with_one_spelling_matches_its_row_after_its_column_becomes_text(warehouse: Warehouse) -> None:
+    """In every run, and in every batch of one record."""
     warehouse.execute("CREATE SCHEMA melty")
     streams = {
         f"t{number}": (schema, [key, other, key])
@@ -111,8 +111,8 @@ def test_a_key_of_one_spelling_finds_its_row_when_its_column_becomes_text(wareho
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_key_of_several_spellings_does_not_become_text(name: str, warehouse: Warehouse) -> None:
-    """The run stops with a sentence and the table is as it was; without rows it is loaded."""
+def test_a_key_with_several_spellings_does_not_become_text(name: str, warehouse: Warehouse) -> None:
+    """The run stops with an error and leaves the table as it was; an empty table is loaded."""
     duckdb, postgres, old, schema, key = REFUSED[name]
     warehouse.execute("CREATE SCHEMA melty")
     if not _make(warehouse, (duckdb, postgres), "t", old):
@@ -127,7 +127,7 @@ def test_a_key_of_several_spellings_does_not_become_text(name: str, warehouse: W
     assert row["v"] == "new"
 
 
-#: A schema, what a column of texts that others made has for a key, and the key.
+#: A schema, the text of a key in a text column of another program, and the key.
 SPELLED: list[tuple[dict[str, Any], str, Any]] = [
     (INTEGER, "007", 7),
     (INTEGER, "7.0", 7),
@@ -160,7 +160,7 @@ OWN: list[tuple[dict[str, Any], str, Any]] = [
 
 
 @pytest.mark.parametrize(("schema", "there", "key"), SPELLED)
-def test_a_text_that_others_spelled_in_another_way_is_no_key_of_another_type(
+def test_a_text_key_with_another_spelling_than_the_targets_stops_the_run(
     schema: dict[str, Any], there: str, key: Any, warehouse: Warehouse
 ) -> None:
     warehouse.execute("CREATE SCHEMA melty")
@@ -170,8 +170,8 @@ def test_a_text_that_others_spelled_in_another_way_is_no_key_of_another_type(
     assert [row["v"] for row in warehouse.query("SELECT v FROM melty.t")] == ["old"]
 
 
-def test_a_text_that_is_spelled_as_the_target_does_is_found_by_a_key_of_another_type(warehouse: Warehouse) -> None:
-    """Beside texts that no such key can be."""
+def test_a_text_key_with_the_targets_spelling_matches_a_key_of_another_type(warehouse: Warehouse) -> None:
+    """The column also has texts that are no spelling of such a key."""
     warehouse.execute("CREATE SCHEMA melty")
     streams = {}
     for number, (schema, there, key) in enumerate(OWN):
@@ -183,8 +183,8 @@ def test_a_text_that_is_spelled_as_the_target_does_is_found_by_a_key_of_another_
     assert found == {name: ["new", "other"] for name in streams}
 
 
-def test_a_key_that_was_a_date_and_a_moment_in_one_input_does_not_become_text(warehouse: Warehouse) -> None:
-    """Its rows would not be found by the same input again."""
+def test_a_key_that_was_a_date_and_a_timestamp_in_one_input_does_not_become_text(warehouse: Warehouse) -> None:
+    """The same input would not match its rows again."""
     keys = ((DATE, "2026-01-02"), (MOMENT, "2026-01-03T00:00:00Z"), (TEXT, "soon"))
     lines: list[dict[str, Any]] = []
     for schema, key in keys:
@@ -198,7 +198,7 @@ def test_a_key_that_was_a_date_and_a_moment_in_one_input_does_not_become_text(wa
         assert len(warehouse.rows("t")) == 2
 
 
-#: The types in DuckDB and PostgreSQL, the value that is there, and its text when a text has come.
+#: The types in DuckDB and PostgreSQL, the existing value, and its text after a text has come.
 VALUES: list[tuple[str | None, str | None, str, str]] = [
     ("DOUBLE", "double precision", "5", "5"),
     ("DOUBLE", "double precision", "1.5e300", "15" + "0" * 299),
@@ -245,7 +245,7 @@ OBJECTS: dict[str, tuple[dict[str, Any], list[Any]]] = {
 
 @pytest.mark.parametrize("batch_size_rows", [1_000, 1])
 def test_two_spellings_of_an_object_are_one_key(batch_size_rows: int, warehouse: Warehouse) -> None:
-    """In one batch, over batches and over runs."""
+    """Within one batch, across batches and across runs."""
     streams = {f"t{number}": case for number, case in enumerate(OBJECTS.values())}
     for turn in (0, 1):
         lines: list[dict[str, Any]] = []
@@ -266,7 +266,7 @@ def test_two_spellings_of_an_object_are_one_key(batch_size_rows: int, warehouse:
 
 
 @pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
-def test_an_object_that_is_spelled_in_another_way_in_duckdb_stops_the_run(warehouse: Warehouse) -> None:
+def test_an_object_with_another_spelling_in_duckdb_stops_the_run(warehouse: Warehouse) -> None:
     warehouse.execute("CREATE SCHEMA melty", "CREATE TABLE melty.t (k JSON, v text)")
     warehouse.execute("""INSERT INTO melty.t VALUES ('{"b": 2, "a": 1}', 'old')""")
     with pytest.raises(LoadError, match="does not spell it as the target does, with sorted members"):

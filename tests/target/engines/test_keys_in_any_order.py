@@ -1,4 +1,4 @@
-"""Changes come in any order of keys, and whatever the keys are, each replaces the row that it is about."""
+"""Changes arrive in any order of keys, and with keys of any type each replaces its own row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from conftest import Warehouse
 
-TOTAL, NEW = 3_000, 500  # more than a batch of which the order is not looked at
+TOTAL, NEW = 3_000, 500  # more than a batch that is not sorted
 KEYS: dict[str, tuple[dict[str, Any], Callable[[int], dict[str, Any]]]] = {
     "integers": ({"id": {"type": "integer"}}, lambda i: {"id": i}),
     "texts": ({"id": {"type": "string"}}, lambda i: {"id": f"{i}é"}),
@@ -49,13 +49,13 @@ def load(url: str, properties: dict[str, Any], records: Sequence[dict[str, Any]]
 
 
 def queried(url: str, sql: str) -> list[Any]:
-    """The first column of PostgreSQL's answer."""
+    """The first column of the rows of a PostgreSQL query."""
     with psycopg.connect(url) as connection:
         return [row[0] for row in connection.execute(sql)]
 
 
 def values(age: str, number: int) -> dict[str, Any]:
-    """What a row has beside its key."""
+    """The values of a row besides its key."""
     return {"v": f"{age} {number}", "o": {"of": [age, number]}, "n": number}
 
 
@@ -63,24 +63,24 @@ def shuffled(numbers: range) -> list[int]:
     return random.Random(1).sample(numbers, len(numbers))
 
 
-@pytest.mark.parametrize("kind", KEYS)
-def test_every_row_is_replaced_by_its_change_and_no_other(kind: str, warehouse: Warehouse) -> None:
-    properties, key = KEYS[kind]
+@pytest.mark.parametrize("name", KEYS)
+def test_every_row_is_replaced_by_its_change_and_no_other(name: str, warehouse: Warehouse) -> None:
+    properties, key = KEYS[name]
     load(warehouse.url, properties, [{**key(i), **values("old", i)} for i in range(TOTAL)])
     load(warehouse.url, properties, [{**key(i), **values("new", i)} for i in shuffled(range(NEW, TOTAL + NEW))])
     rows = warehouse.query('SELECT v, CAST(o AS VARCHAR) AS o, CAST(n AS INTEGER) AS n FROM "melty"."t"')
-    found = sorted((row["v"], json.loads(row["o"])["of"], row["n"]) for row in rows)
+    stored = sorted((row["v"], json.loads(row["o"])["of"], row["n"]) for row in rows)
     wanted = [("old", range(NEW)), ("new", range(NEW, TOTAL + NEW))]
-    assert found == sorted((f"{age} {i}", [age, i], i) for age, numbers in wanted for i in numbers)
+    assert stored == sorted((f"{age} {i}", [age, i], i) for age, numbers in wanted for i in numbers)
 
 
 @pytest.mark.parametrize(("text", "is_sorted"), [("short", True), ("long " * 1_000, False)])
 def test_changes_are_written_to_postgresql_by_key_unless_they_are_long(
     text: str, is_sorted: bool, postgres_url: str
 ) -> None:
-    """Neighbours in the index are then neighbours in the table, and both are looked up in few pages.
+    """Neighbours in the index are then neighbours in the table, so a lookup reads few pages.
 
-    Where a page lies is the server's choice, so the order is looked at from row to row.
+    The server chooses where a page is, so the test checks the order from row to row.
     """
     properties, _ = KEYS["integers"]
     load(postgres_url, properties, [{"id": i, "v": "old"} for i in range(TOTAL)])
@@ -94,7 +94,7 @@ def test_changes_are_written_to_postgresql_by_key_unless_they_are_long(
 
 @pytest.mark.parametrize("changes", [50, 2_000])
 def test_of_a_large_table_postgresql_reads_only_the_rows_that_change(changes: int, postgres_url: str) -> None:
-    """Twice, to compare and to delete them: as in a small one. Which rows were read the server counts."""
+    """It reads them twice, to compare and to delete them, as in a small table. The server counts the rows read."""
     properties, _ = KEYS["integers"]
     read = "SELECT unnest(ARRAY[seq_tup_read, idx_tup_fetch]) FROM pg_stat_user_tables WHERE relname = 't'"
     load(postgres_url, properties, [{"id": i, "v": "old"} for i in range(20_000)])
@@ -105,7 +105,7 @@ def test_of_a_large_table_postgresql_reads_only_the_rows_that_change(changes: in
     assert 2 * changes <= by_key <= 2 * changes + 10
 
 
-def test_an_overwritten_table_of_postgresql_takes_the_rows_of_a_new_one(postgres_url: str) -> None:
+def test_an_overwritten_table_of_postgresql_is_loaded_like_a_new_one(postgres_url: str) -> None:
     properties, _ = KEYS["integers"]
     for value in ("old", "new"):
         records = [{"id": i, "v": value} for i in shuffled(range(TOTAL))]

@@ -1,4 +1,4 @@
-"""The grants that the README names are enough, run after run, and nothing more is asked for."""
+"""The grants that the README lists are enough for every run, and no other is needed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _documented() -> list[str]:
 
 @pytest.fixture
 def loader(postgres_url: str) -> Iterator[str]:
-    """The URL of a role made by the README's statements, in a database where nobody may anything else."""
+    """The URL of a role created by the README's statements, in a database without other grants."""
     role, database = f"loader_{uuid.uuid4().hex[:8]}", postgres_url.rsplit("/", 1)[1]
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
@@ -51,8 +51,8 @@ def _lines(version: int, **more: Any) -> str:
 
 
 @pytest.mark.parametrize("hard_delete", [False, True])
-def test_a_role_with_the_documented_grants_does_everything(loader: str, postgres_url: str, hard_delete: bool) -> None:
-    """It makes tables, adds columns, widens them, loads, rejects, and deletes what is older; it tries all that, too."""
+def test_a_role_with_the_documented_grants_can_do_everything(loader: str, postgres_url: str, hard_delete: bool) -> None:
+    """It creates tables, adds and widens columns, loads, rejects, and deletes older rows, also in a dry run."""
     for version, more in enumerate(({}, {"n": {"type": ["integer", "null"]}}, {"n": {"type": ["string", "null"]}})):
         config = {
             "warehouse": loader,
@@ -72,7 +72,7 @@ def test_a_role_with_the_documented_grants_does_everything(loader: str, postgres
 
 
 def test_a_reader_with_the_documented_grants_reads_every_table_and_changes_none(loader: str, postgres_url: str) -> None:
-    """Also tables that are made later."""
+    """Also tables that are created later."""
     (line,) = (each for each in README.read_text(encoding="utf-8").splitlines() if each.startswith("For readers: "))
     role, reader = loader.split("//")[1].split(":")[0], f"reader_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
@@ -91,7 +91,7 @@ def test_a_reader_with_the_documented_grants_reads_every_table_and_changes_none(
         connection.execute(f"DROP ROLE {reader}")
 
 
-#: What is taken away, and the words that say what is missing.
+#: The statement that revokes a right, and the words of the error.
 MISSING = {
     "TEMPORARY": ("REVOKE TEMPORARY ON DATABASE {database} FROM {role}", "temporary tables"),
     "the schema": ("ALTER SCHEMA hubspot OWNER TO CURRENT_USER", "schema hubspot"),
@@ -109,13 +109,13 @@ def test_a_missing_grant_is_named(statement: str, words: str, loader: str, postg
     assert "choose-one" not in str(raised.value)
 
 
-def test_a_schema_that_is_missing_and_may_not_be_made_is_named(loader: str) -> None:
+def test_a_missing_schema_that_the_role_may_not_create_is_named(loader: str) -> None:
     with pytest.raises(WarehouseError, match="permission denied for database"):
         TargetWarehouse(config={"warehouse": loader, "default_target_schema": "other"}).run(io.StringIO(_lines(1)))
 
 
 _ANOTHERS = "ALTER TABLE hubspot.t OWNER TO CURRENT_USER"
-#: What was done to the loader's table after its first run, what comes then, and what the role lacks for it.
+#: A change to the loader's table after its first run, the next input, and the right that the role lacks for it.
 LACKING: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "a new table": (
         [
@@ -138,7 +138,7 @@ LACKING: dict[str, tuple[list[str], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("statements", "more", "words"), LACKING.values(), ids=LACKING)
-def test_what_a_run_may_not_do_is_said_by_a_dry_run(
+def test_a_dry_run_names_the_right_that_a_run_lacks(
     statements: list[str], more: dict[str, Any], words: str, loader: str, postgres_url: str
 ) -> None:
     config = {"warehouse": loader, "default_target_schema": "hubspot", "max_rejected": 3}

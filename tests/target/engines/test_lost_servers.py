@@ -1,6 +1,6 @@
-"""PostgreSQL dies, the network breaks, the disk is full, a lock is held: nothing is lost, doubled or half there.
+"""PostgreSQL dies, the network fails, the disk is full, a lock is held: no row is lost, duplicated or half written.
 
-Every test ends with the same run again, which must make the table whole.
+Every test ends by repeating the run, which must complete the table.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ def server() -> Iterator[OwnServer]:
 
 @pytest.fixture
 def crashing(server: OwnServer, request: pytest.FixtureRequest) -> PostgresWarehouse:
-    """An empty database of the server that may be killed."""
+    """An empty database of the server that the test may kill."""
     return PostgresWarehouse(server.database(f"test_{abs(hash(request.node.name))}"))
 
 
-def _assert_healed_by(warehouse: PostgresWarehouse, lines: list[str], total: int, filler: str = "") -> None:
+def _assert_completed_by(warehouse: PostgresWarehouse, lines: list[str], total: int, filler: str = "") -> None:
     load(warehouse, lines)
     assert assert_consistent(warehouse, total, filler=filler) == total
     statuses = [row["status"] for row in sorted(warehouse.rows("_load_history"), key=lambda row: row["started_at"])]
@@ -55,7 +55,7 @@ def _assert_healed_by(warehouse: PostgresWarehouse, lines: list[str], total: int
 
 
 def _a_session(server: OwnServer, url: str) -> int:
-    """The process of the target's session that writes; ADBC gives it no name."""
+    """The process id of the target's writing session, which ADBC gives no application name."""
     database = url.rsplit("/", 1)[1]
     with server.connect() as connection:
         rows = connection.execute(
@@ -69,7 +69,7 @@ def _kill_server(server: OwnServer, url: str) -> None:
 
 
 def _kill_session(server: OwnServer, url: str) -> None:
-    """As the kernel does when memory is short: the server then ends all sessions and recovers."""
+    """Kill a session as the kernel does when memory is short: the server then ends all sessions and recovers."""
     os.kill(_a_session(server, url), signal.SIGKILL)
 
 
@@ -81,14 +81,14 @@ def _end_session(server: OwnServer, url: str) -> None:
 
 
 @pytest.mark.parametrize("blow", [_kill_server, _kill_session, _end_session], ids=lambda blow: blow.__name__)
-def test_a_server_that_dies_ends_the_run_with_a_sentence_and_the_next_run_heals(
+def test_a_server_that_dies_ends_the_run_with_an_error_and_the_next_run_completes_it(
     blow: Callable[[OwnServer, str], None],
     server: OwnServer,
     crashing: PostgresWarehouse,
     start_target: StartTarget,
     tmp_path: Path,
 ) -> None:
-    total = 100_000  # more than are loaded before the blow
+    total = 100_000  # more than are loaded before the server is killed
     lines = numbers(total)
     process = start_target(warehouse=crashing.url, commit_interval_seconds=0.05, batch_size_rows=700)
     assert process.stdout is not None
@@ -101,7 +101,7 @@ def test_a_server_that_dies_ends_the_run_with_a_sentence_and_the_next_run_heals(
         server.start()
     said = (tmp_path / "stderr").read_text()
     assert "Traceback" not in said
-    if process.returncode == 0:  # the blow fell between two batches, and the session was opened again
+    if process.returncode == 0:  # the server died between two batches, and the session was reopened
         assert "it was reopened" in said
         assert assert_consistent(crashing, last_state(printed)) == total
         return
@@ -109,7 +109,7 @@ def test_a_server_that_dies_ends_the_run_with_a_sentence_and_the_next_run_heals(
     assert said.splitlines()[-1].startswith("Error: PostgreSQL at 127.0.0.1:")
     _wait_for(server)
     assert assert_consistent(crashing, last_state(printed)) < total
-    _assert_healed_by(crashing, lines, total)
+    _assert_completed_by(crashing, lines, total)
 
 
 def _wait_for(server: OwnServer) -> None:
@@ -125,7 +125,7 @@ def _wait_for(server: OwnServer) -> None:
 
 
 class Cut(Listener):
-    """A proxy that passes on so many bytes towards the server, over all connections, and then resets them all."""
+    """A proxy that forwards this many bytes to the server, over all connections, and then resets them all."""
 
     def __init__(self, port: int, most_bytes: int) -> None:
         self._server_port, self._left = port, most_bytes
@@ -147,8 +147,8 @@ class Cut(Listener):
                         (server if source is client else client).sendall(data)
                     except OSError:
                         return
-            for each in (client, server):  # a reset, not an orderly end
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            for connection in (client, server):  # a reset, not an orderly end
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
 @contextmanager
@@ -160,10 +160,10 @@ def _cut(url: str, most_bytes: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
-def test_a_connection_lost_at_any_byte_loses_and_doubles_nothing(
+def test_a_connection_lost_at_any_byte_loses_and_duplicates_no_row(
     warehouse: PostgresWarehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the middle of the login, of a COPY, of a merge, of a commit; a failure shows where the cut was."""
+    """During the login, a COPY, a merge or a commit; a failure shows where the connection was cut."""
     total, filler = 4_000, "x" * 2_000  # several blocks of input: a STATE is printed between them
     lines = numbers(total, filler=filler)
     load(warehouse, lines[:1])
@@ -180,15 +180,15 @@ def test_a_connection_lost_at_any_byte_loses_and_doubles_nothing(
         state = max(state, last_state(capsys.readouterr().out))
         assert_consistent(warehouse, state, filler=filler)
     assert state > 0
-    gc.collect()  # a connection that was left open is an error here, not in some later test
-    _assert_healed_by(warehouse, lines, total, filler)
+    gc.collect()  # a connection that was left open is an error here, not in a later test
+    _assert_completed_by(warehouse, lines, total, filler)
 
 
-def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_heals(
+def test_a_full_disk_ends_the_run_with_an_error_and_the_next_run_completes_it(
     server: OwnServer, crashing: PostgresWarehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Files that refuse to grow stand for the disk: the errors come where a full disk's do, with another code."""
-    filler, total = "x" * 1_900, 12_000  # short of what PostgreSQL compresses
+    """A limit on the size of files simulates the disk: errors occur in the same places, with another code."""
+    filler, total = "x" * 1_900, 12_000  # too short to be compressed by PostgreSQL
     lines = numbers(total, filler=filler)
     server.stop()
     server.start(most_bytes_in_a_file=17 << 20)
@@ -199,18 +199,18 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_heals(
     assert 0 < state <= assert_consistent(crashing, state, filler=filler) < total
     server.stop()
     server.start()
-    _assert_healed_by(crashing, lines, total, filler)
+    _assert_completed_by(crashing, lines, total, filler)
 
 
 @contextmanager
 def _held(url: str, statement: str) -> Iterator[Callable[[], None]]:
-    """Another session that has run this statement and does not end its transaction until told, or the block ends."""
+    """Run this statement in another session, which keeps its transaction open until the block or `rollback` ends it."""
     with psycopg.connect(url) as session:
         session.execute(statement)
         yield session.rollback
 
 
-HELD = {
+LOCKS = {
     "a reader's cursor": ("SELECT * FROM melty.numbers", True),
     "an update": ("UPDATE melty.numbers SET v = v WHERE id = 1", False),
     "a locked row": ("SELECT * FROM melty.numbers WHERE id = 1 FOR UPDATE", False),
@@ -220,7 +220,7 @@ HELD = {
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
-@pytest.mark.parametrize(("statement", "passes"), HELD.values(), ids=HELD)
+@pytest.mark.parametrize(("statement", "passes"), LOCKS.values(), ids=LOCKS)
 def test_a_lock_is_waited_for_and_then_named(statement: str, passes: bool, warehouse: PostgresWarehouse) -> None:
     lines = numbers(300)
     load(warehouse, lines)
@@ -232,12 +232,12 @@ def test_a_lock_is_waited_for_and_then_named(statement: str, passes: bool, wareh
         with pytest.raises(LoadError, match="another session held a lock on the table"):
             load(warehouse, lines, lock_timeout_seconds=0.3)
         assert time.monotonic() - started < 5
-    with _held(warehouse.url, statement) as let_go:
-        timer = threading.Timer(0.5, let_go)
+    with _held(warehouse.url, statement) as release:
+        timer = threading.Timer(0.5, release)
         timer.start()
         load(warehouse, lines, lock_timeout_seconds=20)
         timer.join()
-    _assert_healed_by(warehouse, lines, 300)
+    _assert_completed_by(warehouse, lines, 300)
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
@@ -261,4 +261,4 @@ def test_a_signal_while_waiting_for_a_lock_ends_the_run_within_seconds(
         process.communicate(timeout=20)
         assert time.monotonic() - started < 6
         assert process.returncode in {1, 128 + signum}
-    _assert_healed_by(warehouse, lines, 300)
+    _assert_completed_by(warehouse, lines, 300)

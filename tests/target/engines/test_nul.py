@@ -26,8 +26,8 @@ RECORDS = [
 ]
 
 
-def test_nul_is_kept_or_replaced_and_the_run_goes_on(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
-    """Also in nested values and keys; what only looks like an escape stays; a warning for each property, once."""
+def test_nul_is_kept_or_replaced_and_the_run_continues(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+    """Also in nested values and keys; text that only looks like an escape stays; each property gets one warning."""
     lines = [{"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": {"properties": PROPERTIES}}]
     lines += [{"type": "RECORD", "stream": "t", "record": record} for record in RECORDS]
     text = "".join(json.dumps(line) + "\n" for line in lines)

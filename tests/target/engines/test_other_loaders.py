@@ -1,4 +1,4 @@
-"""DuckDB tables that others made: no row is doubled, no value cut or rounded, and a number does not make a text."""
+"""DuckDB tables of other programs: no row is duplicated, no value truncated or rounded, and no number becomes text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UUID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 OTHER = "a47ac10b-58cc-4372-a567-0e02b2c3d479"
 BIG = 2**100
 
-#: The column's type and a value that is there, as SQL; what the stream says and sends; the type then, and both texts.
+#: The column's type and existing value, as SQL; the stream's schema and value; then the type, and the text of both.
 COLUMNS: dict[str, tuple[str, str, dict[str, Any], Any, str, str, str]] = {
     "double": ("DOUBLE", "0.1", NUMBER, 12.75, "DOUBLE", "0.1", "12.75"),
     "double_whole": ("DOUBLE", "0.1", INTEGER, 7, "DOUBLE", "0.1", "7.0"),
@@ -162,11 +162,11 @@ def load(
 
 
 def make(file: DuckDBWarehouse, *statements: str) -> None:
-    """A table of somebody else's, in the schema of the target's."""
+    """Create a table as another program would, in the target's schema."""
     file.execute("CREATE SCHEMA IF NOT EXISTS melty", *statements)
 
 
-def test_columns_of_every_type_keep_what_they_hold_and_take_what_comes(file: DuckDBWarehouse) -> None:
+def test_columns_of_every_type_keep_their_values_and_accept_the_streams(file: DuckDBWarehouse) -> None:
     columns = ", ".join(f'"{name}" {column[0]}' for name, column in COLUMNS.items())
     values = ", ".join(column[1] for column in COLUMNS.values())
     make(file, f"CREATE TABLE melty.t (id BIGINT, {columns})", f"INSERT INTO melty.t VALUES (1, {values})")
@@ -175,11 +175,11 @@ def test_columns_of_every_type_keep_what_they_hold_and_take_what_comes(file: Duc
     for _ in range(2):
         load(file, ["id"], properties, record)
     types = file.query("SELECT column_name AS c, data_type AS t FROM duckdb_columns() WHERE table_name = 't'")
-    found = {row["c"]: row["t"] for row in types}
+    after = {row["c"]: row["t"] for row in types}
     chosen = ", ".join(f'CAST("{name}" AS VARCHAR) AS "{name}"' for name in COLUMNS)
     old, new = file.query(f"SET TimeZone = 'UTC'; SELECT {chosen} FROM melty.t ORDER BY id")
-    told = {name: (found[name], old[name], new[name]) for name in COLUMNS}
-    assert told == {name: column[4:] for name, column in COLUMNS.items()}
+    outcomes = {name: (after[name], old[name], new[name]) for name in COLUMNS}
+    assert outcomes == {name: column[4:] for name, column in COLUMNS.items()}
 
 
 #: The type of a key column, its existing values, and the schema and value that the stream sends for each of them.
@@ -221,7 +221,7 @@ KEYS: dict[str, tuple[str, list[str], dict[str, Any], list[Any]]] = {
 }
 
 
-#: Of those, primary keys of which DuckDB would have to change the type, which it cannot.
+#: The cases among these in which DuckDB would have to change the type of a primary key, which it cannot.
 NO_KEYS = {
     *("double and texts", "float", "hugeint", "decimal and numbers", "decimal and texts", "integer and texts", "enum"),
     *("timestamp_s", "date"),
@@ -230,14 +230,16 @@ NO_KEYS = {
 
 @pytest.mark.parametrize(("constraint", "spelling"), [("", "ID"), ("PRIMARY KEY", "id")], ids=["plain", "primary key"])
 @pytest.mark.parametrize("name", KEYS)
-def test_a_key_finds_its_row_whatever_its_type_and_case(
+def test_a_key_matches_its_row_whatever_its_type_and_case(
     name: str, constraint: str, spelling: str, file: DuckDBWarehouse
 ) -> None:
-    """Or the run stops with the advice what to change, where a primary key cannot be what the stream sends."""
-    kind, there, schema, sent = KEYS[name]
-    rows = ", ".join(f"({value}, 'old')" for value in there)
+    """Or the run stops with advice, if the type of a primary key cannot become that of the stream."""
+    key_type, existing, schema, sent = KEYS[name]
+    rows = ", ".join(f"({value}, 'old')" for value in existing)
     make(
-        file, f"CREATE TABLE melty.t ({spelling} {kind} {constraint}, v VARCHAR)", f"INSERT INTO melty.t VALUES {rows}"
+        file,
+        f"CREATE TABLE melty.t ({spelling} {key_type} {constraint}, v VARCHAR)",
+        f"INSERT INTO melty.t VALUES {rows}",
     )
     records = [[{"id": value, "v": text} for value in sent] for text in ("first", "second")]
     if constraint and name in NO_KEYS:
@@ -245,19 +247,19 @@ def test_a_key_finds_its_row_whatever_its_type_and_case(
             load(file, ["id"], {"id": schema, "v": TEXT}, *records[0])
         assert [row["v"] for row in file.rows("t")] == ["old", "old"]
         return
-    for part in records:
-        load(file, ["id"], {"id": schema, "v": TEXT}, *part)
-        assert [row["v"] for row in file.rows("t")] == [record["v"] for record in part]
+    for batch in records:
+        load(file, ["id"], {"id": schema, "v": TEXT}, *batch)
+        assert [row["v"] for row in file.rows("t")] == [record["v"] for record in batch]
 
 
-def test_an_integer_that_a_key_of_somebody_else_does_not_hold_is_rejected(file: DuckDBWarehouse) -> None:
+def test_an_integer_out_of_range_of_another_programs_key_is_rejected(file: DuckDBWarehouse) -> None:
     make(file, "CREATE TABLE melty.t (id UTINYINT PRIMARY KEY, v VARCHAR)")
     with pytest.raises(RejectedRecordsError, match="DuckDB refuses one of its values"):
         load(file, ["id"], {"id": INTEGER, "v": TEXT}, {"id": 1, "v": "a"}, {"id": 256, "v": "b"})
     assert [row["v"] for row in file.rows("t")] == ["a"]
 
 
-def test_nested_values_that_are_no_json_stop_the_run(file: DuckDBWarehouse) -> None:
+def test_nested_values_that_are_not_json_stop_the_run(file: DuckDBWarehouse) -> None:
     make(file, "CREATE TABLE melty.t (id BIGINT, v DOUBLE[])", "INSERT INTO melty.t VALUES (1, ['nan'::DOUBLE])")
     with pytest.raises(LoadError, match=r"column v of the table t is of type DOUBLE\[\] .* NaN or Infinity"):
         load(file, ["id"], {"id": INTEGER, "v": OBJECT}, {"id": 2, "v": [1]})
@@ -275,8 +277,8 @@ def test_a_generated_column_is_left_to_duckdb(
     assert sorted(map(str, row.values())) == ["1", "a", "a!", "mine"]
 
 
-def test_constraints_and_defaults_of_others_hold(file: DuckDBWarehouse) -> None:
-    """What breaks one is rejected by name; a default fills what the stream does not send."""
+def test_constraints_and_defaults_of_other_programs_apply(file: DuckDBWarehouse) -> None:
+    """A record that breaks a constraint is rejected with its name; a default fills a missing property."""
     make(
         file,
         "CREATE TABLE melty.t (id BIGINT PRIMARY KEY, v VARCHAR CHECK (v <> 'bad'), u VARCHAR UNIQUE, "
@@ -297,7 +299,7 @@ def test_a_view_in_place_of_the_table_is_a_sentence(file: DuckDBWarehouse) -> No
         load(file, ["id"], {"id": INTEGER}, {"id": 1})
 
 
-#: Tables as other tools make them: the statements, and the rows then.
+#: Tables as other tools create them: the statements, and the rows afterwards.
 TOOLS: dict[str, tuple[str, str]] = {
     "target-duckdb": (
         "CREATE TABLE melty.t (id BIGINT PRIMARY KEY, v VARCHAR, _sdc_extracted_at TIMESTAMP, _sdc_deleted_at VARCHAR)",
@@ -313,7 +315,7 @@ TOOLS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("create", "insert"), TOOLS.values(), ids=TOOLS)
-def test_tables_of_other_tools_are_gone_on_with(create: str, insert: str, file: DuckDBWarehouse) -> None:
+def test_tables_of_other_tools_keep_working(create: str, insert: str, file: DuckDBWarehouse) -> None:
     make(file, create, insert)
     for _ in range(2):
         load(file, ["id"], {"id": INTEGER, "v": TEXT}, {"id": 1, "v": "new"}, {"id": 2, "v": "new"})

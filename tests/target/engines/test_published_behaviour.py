@@ -1,7 +1,7 @@
-"""What target-postgres' documentation promises, in our reading of it, on both engines.
+"""The promises of target-postgres' documentation, as we read it, on both engines.
 
-More of it is in `streams/` (versions, schema changes, missing values, large integers, NUL), in `test_drop_in.py`
-(side by side with target-postgres itself) and in `tests/standard` (encoded strings, camel case, arrays).
+More of them are tested in `streams/` (versions, schema changes, missing values, large integers, NUL), in
+`test_drop_in.py` (beside target-postgres itself) and in `tests/standard` (encoded strings, camel case, arrays).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def test_upper_case_names_of_streams_schemas_and_properties_are_kept(warehouse: 
 
 
 def test_a_stream_may_name_its_schema(warehouse: Warehouse) -> None:
-    """With an empty default schema; with one, that counts."""
+    """If the default schema is empty; otherwise the default schema is used."""
     text = _lines({"id": 1}, stream="db-crm-contacts")
     _run(warehouse, text, default_target_schema="")
     _run(warehouse, text, default_target_schema="elsewhere")
@@ -59,7 +59,7 @@ def test_a_stream_may_name_its_schema(warehouse: Warehouse) -> None:
 
 
 def test_arrays_and_objects_keep_their_shape(warehouse: Warehouse) -> None:
-    """To any depth, in a column that is an array or JSON, and empty or null as it was sent."""
+    """At any depth, in a column that is an array or JSON, and empty or null as sent."""
     shapes = {
         "fruits": ({"type": ["array", "null"], "items": {"type": "string"}}, ["apple", "o'range, \"\\", ""]),
         "numbers": ({"type": ["array", "null"], "items": {"type": "integer"}}, [1, -(2**62)]),
@@ -97,7 +97,7 @@ def test_a_numeric_key_of_any_size_is_one_row(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.parametrize("interpret", [True, False])
-def test_hexadecimal_text_is_bytes_if_asked(interpret: bool, warehouse: Warehouse) -> None:
+def test_hexadecimal_text_is_bytes_if_set(interpret: bool, warehouse: Warehouse) -> None:
     r"""With `0x` or `\x` before it, upper or lower case, an odd number of digits, as a key too."""
     hexadecimal = {"type": ["string", "null"], "contentEncoding": "base16"}
     sent = {1: "0xDEADbeef", 2: "\\xa1b2", 3: "abc", 4: "", 5: None}
@@ -118,10 +118,10 @@ METHODS = {
 
 
 @pytest.mark.parametrize(("method", "ids", "rows"), [(name, *rest) for name, rest in METHODS.items()], ids=METHODS)
-def test_a_load_method_says_what_becomes_of_the_rows_before(
+def test_a_load_method_decides_the_fate_of_existing_rows(
     method: str, ids: list[int], rows: list[tuple[int, str]], warehouse: Warehouse
 ) -> None:
-    """Many batches, a schema that changes between them, and two streams, one of which sends nothing the second time."""
+    """Many batches, a schema that changes between them, and two streams, one without records in the second run."""
     _run(warehouse, _lines({"id": 1, "v": "old"}, {"id": 2, "v": "old"}, v=TEXT) + _lines({"id": 5}, stream="other"))
     first, second = _lines({"id": 1, "v": "new"}, v=TEXT), _lines({"id": 3, "v": "new"}, v=TEXT, w=TEXT)
     text = first + second + _lines(stream="other")
@@ -139,7 +139,7 @@ def test_an_overwrite_that_fails_before_its_first_commit_leaves_the_rows(warehou
     assert warehouse.rows("t") == [{"id": 1}]
 
 
-def test_an_overwrite_leaves_a_stream_of_which_no_record_comes(warehouse: Warehouse) -> None:
+def test_an_overwrite_keeps_the_rows_of_a_stream_without_records(warehouse: Warehouse) -> None:
     """Taps send ACTIVATE_VERSION before the first record."""
     _run(warehouse, _lines({"id": 1}))
     activate = json.dumps({"type": "ACTIVATE_VERSION", "stream": "t", "version": 1}) + "\n"
@@ -156,7 +156,7 @@ def test_without_keys_only_overwrite_removes_rows(method: str, warehouse: Wareho
     assert [row["id"] for row in warehouse.rows("t")] == [1] * (2 if method == "overwrite" else 4)
 
 
-def test_a_schema_without_properties_is_a_table_of_metadata_or_a_sentence(warehouse: Warehouse) -> None:
+def test_a_schema_without_properties_is_a_table_of_metadata_or_an_error(warehouse: Warehouse) -> None:
     empty = json.dumps({"type": "SCHEMA", "stream": "t", "key_properties": [], "schema": {"properties": {}}}) + "\n"
     record = json.dumps({"type": "RECORD", "stream": "t", "record": {"a": 1}}) + "\n"
     _run(warehouse, empty + record)
@@ -168,7 +168,7 @@ def test_a_schema_without_properties_is_a_table_of_metadata_or_a_sentence(wareho
 ENUM = {"type": ["string", "null"], "enum": ["a", None]}
 OBJECT = {"type": ["object", "null"], "properties": {"b": TEXT, "c": {"type": "object", "properties": {"d": TEXT}}}}
 
-#: A setting, what is sent, and the row that it makes; what a setting does not do is a setting's meaning, too.
+#: A setting, the record sent, and the row expected; some cases test what a setting does not do.
 SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "validate_records": ({"validate_records": False}, {"v": ENUM}, {"v": "z"}, {"v": "z"}),
     "use_copy": ({"use_copy": True}, {"v": TEXT}, {"v": "1,2\t\\N\"'"}, {"v": "1,2\t\\N\"'"}),
@@ -193,11 +193,11 @@ def test_a_setting_of_the_sdk_or_of_target_postgres_means_what_it_says(
     config: dict[str, Any], properties: dict[str, Any], sent: dict[str, Any], row: dict[str, Any], warehouse: Warehouse
 ) -> None:
     _run(warehouse, _lines({"id": 1, **sent}, **properties), **config)
-    assert [{name: value for name, value in each.items() if name != "id"} for each in warehouse.rows("t")] == [row]
+    assert [{name: value for name, value in stored.items() if name != "id"} for stored in warehouse.rows("t")] == [row]
 
 
 @pytest.mark.parametrize("setting", ["activate_version", "process_activate_version_messages"])
-def test_versions_are_ignored_if_asked(setting: str, warehouse: Warehouse) -> None:
+def test_versions_are_ignored_if_set(setting: str, warehouse: Warehouse) -> None:
     lines = _lines().splitlines()
     for version, key in ((1, 1), (2, 2)):
         lines.append(json.dumps({"type": "RECORD", "stream": "t", "record": {"id": key}, "version": version}))
@@ -209,7 +209,7 @@ def test_versions_are_ignored_if_asked(setting: str, warehouse: Warehouse) -> No
 
 
 def test_metadata_columns_mean_what_the_sdk_says(warehouse: Warehouse) -> None:
-    """Times of extraction, reception and batch in UTC, the version, a sequence in milliseconds, and no mark."""
+    """Times of extraction, reception and batch in UTC, the version, the sequence in milliseconds, no deletion mark."""
     before = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     record = {"id": 1}
     line = {
@@ -232,7 +232,7 @@ def test_metadata_columns_mean_what_the_sdk_says(warehouse: Warehouse) -> None:
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 def test_times_do_not_depend_on_the_time_zone_of_the_database(warehouse: Warehouse) -> None:
-    """Where target-postgres stores a UTC time five hours off in a database of New York, ours do not move."""
+    """Where target-postgres stores a UTC time five hours off in a database set to New York, our times stay right."""
     import psycopg
 
     with psycopg.connect(warehouse.url, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses is one sentence with advice, in whatever language the server speaks; no row is half there."""
+"""A refusal by PostgreSQL is one sentence with advice, whatever the server's language; no row is half written."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def _load(url: str, *records: dict[str, Any], version: int | None = None, **conf
 
 @pytest.fixture
 def database(postgres_url: str) -> PostgresWarehouse:
-    """A database with a table of one row, loaded."""
+    """A database with a loaded table of one row."""
     _load(postgres_url, {"id": 1, "n": 1})
     return PostgresWarehouse(postgres_url)
 
 
-#: What a trigger says in another language, by its SQLSTATE, and what the user is told.
+#: The SQLSTATE that a trigger raises, with a message in another language, and words of the user's error.
 ADVICE = {
     "25006": "set the URL of the primary server",
     "40001": "another session interfered; run again",
@@ -64,8 +64,8 @@ def _refuse(database: PostgresWarehouse, code: str) -> None:
     )
 
 
-def test_a_refusal_is_known_by_its_sqlstate_and_not_by_its_text(database: PostgresWarehouse) -> None:
-    """The text here is one that names several things in the wrong language."""
+def test_a_refusal_is_recognised_by_its_sqlstate_and_not_by_its_text(database: PostgresWarehouse) -> None:
+    """The text names several objects, in another language."""
     for code, advice in ADVICE.items():
         _refuse(database, code)
         with pytest.raises(LoadError, match=re.escape(advice)) as raised:
@@ -80,16 +80,16 @@ def test_a_refusal_is_known_by_its_sqlstate_and_not_by_its_text(database: Postgr
     assert database.rows("t") == [{"id": 1, "n": 1}]
 
 
-@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
-def test_a_view_in_the_way_is_named(kind: str, database: PostgresWarehouse) -> None:
-    database.execute("CREATE SCHEMA theirs", f'CREATE {kind} theirs."Sales 2026" AS SELECT id, n FROM melty.t')
+@pytest.mark.parametrize("view", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_view_in_the_way_is_named(view: str, database: PostgresWarehouse) -> None:
+    database.execute("CREATE SCHEMA theirs", f'CREATE {view} theirs."Sales 2026" AS SELECT id, n FROM melty.t')
     with pytest.raises(LoadError, match=r'view theirs\."Sales 2026" depends on column "n"; SQLSTATE 0A000'):
         _load(database.url, {"id": 1, "n": "x"}, n=TEXT)
 
 
 @pytest.mark.parametrize("hard_delete", [False, True])
 def test_a_publication_without_replica_identity_is_a_sentence(hard_delete: bool, postgres_url: str) -> None:
-    """Tables with keys have an identity; the advice for those without works."""
+    """Tables with keys have a replica identity; for other tables the advice works."""
     database = PostgresWarehouse(postgres_url)
     _load(postgres_url, {"id": 1, "n": 1}, version=1, keys=[])
     database.execute("CREATE PUBLICATION everything FOR ALL TABLES")
@@ -110,19 +110,19 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-@pytest.mark.parametrize(("name", "value", "told"), SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize(("name", "value", "words"), SETTINGS.values(), ids=SETTINGS)
 def test_settings_that_stop_a_run_are_sentences(
-    name: str, value: str, told: str, dry_run: bool, database: PostgresWarehouse
+    name: str, value: str, words: str, dry_run: bool, database: PostgresWarehouse
 ) -> None:
     where = database.url.rsplit("/", 1)[1]
     database.execute(f"ALTER DATABASE {where} SET {name} = '{value}'")
-    with pytest.raises(WarehouseError, match=told):
+    with pytest.raises(WarehouseError, match=words):
         _load(database.url, *({"id": i} for i in range(20_000)), dry_run=dry_run)
 
 
 @pytest.fixture
 def few(database: PostgresWarehouse) -> Iterator[str]:
-    """The URL of a role that may open one session, and use nothing."""
+    """The URL of a role that may open one session, and has no grants."""
     role = f"few_{uuid.uuid4().hex[:8]}"
     database.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x' CONNECTION LIMIT 1")
     yield re.sub(r"//.*@", f"//{role}:x@", database.url)
@@ -138,7 +138,7 @@ def test_too_few_connections_and_rights_are_sentences(few: str, database: Postgr
         _load(few, {"id": 2})
 
 
-def test_a_replica_is_refused_to_write_before_the_first_row_and_can_be_read() -> None:
+def test_a_run_on_a_replica_stops_before_the_first_row_and_a_report_works() -> None:
     for server in own_server():
         database = PostgresWarehouse(server.database("replicated"))
         _load(database.url, {"id": 1, "n": 1})

@@ -1,4 +1,4 @@
-"""Sessions that a pool shares, that end when they are idle, and whose settings are unusual: the same rows."""
+"""Sessions behind a pool, sessions that end when idle, and sessions with unusual settings all load the same rows."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def _lines(*records: dict[str, Any], **properties: Any) -> str:
 
 @needs_pgbouncer
 @pytest.mark.parametrize("sessions", [1, 3])
-def test_through_a_pool_of_transactions_rows_arrive_and_nothing_is_left_on_it(
+def test_a_run_through_a_transaction_pool_loads_rows_and_leaves_nothing_in_its_sessions(
     sessions: int, postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """New columns, views, changes, rejected records, a killed run before; no setting, lock or statement stays."""
+    """With new columns, views, changes, rejects and a killed earlier run; no setting, lock or statement stays."""
     caplog.set_level("INFO")
     database = PostgresWarehouse(postgres_url)
     with pooled(postgres_url, sessions=sessions) as url:
@@ -77,7 +77,7 @@ def test_through_a_pool_of_transactions_rows_arrive_and_nothing_is_left_on_it(
 
 
 @needs_pgbouncer
-def test_through_a_pool_two_runs_at_once_load_and_neither_is_called_interrupted(
+def test_two_concurrent_runs_through_a_pool_load_and_neither_is_marked_interrupted(
     postgres_url: str, start_target: StartTarget
 ) -> None:
     lines = numbers(2_000)
@@ -113,13 +113,13 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("setting", ["warehouse", "sqlalchemy_url"])
-@pytest.mark.parametrize(("query", "told"), PARAMETERS.values(), ids=PARAMETERS)
+@pytest.mark.parametrize(("query", "words"), PARAMETERS.values(), ids=PARAMETERS)
 def test_parameters_of_the_url_are_understood_or_named(
-    query: dict[str, str], told: str | None, setting: str, postgres_url: str
+    query: dict[str, str], words: str | None, setting: str, postgres_url: str
 ) -> None:
     config = {setting: make_url(postgres_url).update_query_dict(query).render_as_string(hide_password=False)}
-    if told:
-        with pytest.raises(SettingsError, match=told) as raised:
+    if words:
+        with pytest.raises(SettingsError, match=words) as raised:
             TargetWarehouse(config=config).run(io.StringIO(_lines({"id": 1})))
         assert "hunter2" not in str(raised.value)
     else:
@@ -132,10 +132,10 @@ TIMEOUTS = ("idle_session_timeout", "idle_in_transaction_session_timeout")
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 @pytest.mark.parametrize("timeout", TIMEOUTS)
-def test_a_session_that_the_server_ends_when_idle_is_opened_again(
+def test_a_session_that_the_server_ends_when_idle_is_reopened(
     timeout: str, warehouse: PostgresWarehouse, start_target: StartTarget, tmp_path: Path
 ) -> None:
-    """A tap may be silent for longer between two batches; the run is alive all the while."""
+    """A tap may be silent for longer between two batches; the run stays alive."""
     warehouse.execute(f"ALTER DATABASE {warehouse.url.rsplit('/', 1)[1]} SET {timeout} = '300ms'")
     lines = numbers(300)
     process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.05)
@@ -146,7 +146,7 @@ def test_a_session_that_the_server_ends_when_idle_is_opened_again(
         process.stdin.flush()
         process.stdout.readline()
         time.sleep(0.7)
-    load(warehouse, lines[:1])  # which calls dead runs interrupted
+    load(warehouse, lines[:1])  # which marks dead runs as interrupted
     process.communicate(timeout=30)
     said = (tmp_path / "stderr").read_text()
     assert process.returncode == 0, said
@@ -172,7 +172,7 @@ UNUSUAL = {
 def test_settings_of_a_role_or_a_database_change_no_value_and_no_type(
     warehouse: PostgresWarehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """All types are read back as they were made, so the second run alters nothing; a widened float keeps its digits."""
+    """All types are read back as created, so the second run alters nothing; a widened float keeps its digits."""
     database = warehouse.url.rsplit("/", 1)[1]
     for name, value in UNUSUAL.items():
         warehouse.execute(f"""ALTER DATABASE {database} SET {name} = '{value}'""")

@@ -1,4 +1,4 @@
-"""TLS, client certificates and the SSH tunnel, for real: a PostgreSQL that takes nothing but TLS, and an SSH server."""
+"""TLS, client certificates and the SSH tunnel, tested with a PostgreSQL that requires TLS and an SSH server."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LINES = "".join(
 
 @dataclass(frozen=True)
 class Encrypted:
-    """A PostgreSQL that takes TLS only, on a port of 127.0.0.1."""
+    """A PostgreSQL that accepts TLS only, on a port of 127.0.0.1."""
 
     server: OwnServer
     port: int
@@ -60,10 +60,10 @@ def authority() -> Authority:
 def encrypted(
     request: pytest.FixtureRequest, authority: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Encrypted]:
-    """One with a user for passwords and one for a certificate.
+    """A server with one user who logs in by password and one who logs in by certificate.
 
-    An installed PostgreSQL speaks TLS itself. The wheel's cannot; there a gate in front of it does, which checks
-    client certificates but cannot tell PostgreSQL whose they are.
+    An installed PostgreSQL speaks TLS itself. That of the wheel cannot: a gate in front of it does, which checks client
+    certificates but cannot pass their owner on to PostgreSQL.
     """
     programs = installed_programs_with_tls() if request.param == "its own TLS" else None
     if programs is None and request.param == "its own TLS":
@@ -89,7 +89,7 @@ def encrypted(
 
 @pytest.fixture
 def config(encrypted: Encrypted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """target-postgres' settings for the server, and a home where no certificates lie about."""
+    """target-postgres' settings for the server, and a home folder without certificates."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return {
@@ -103,7 +103,7 @@ def config(encrypted: Encrypted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def _load(encrypted: Encrypted, config: dict[str, Any]) -> None:
-    """Load a row, and see it there."""
+    """Load a row, and check that it is stored."""
     TargetWarehouse(config=config).run(io.StringIO(LINES))
     with encrypted.server.connect() as connection:
         assert connection.execute(f'SELECT id FROM "{config["default_target_schema"]}".t').fetchall() == [(1,)]
@@ -123,10 +123,10 @@ def _load(encrypted: Encrypted, config: dict[str, Any]) -> None:
 def test_the_server_is_verified_by_its_authority(
     mode: str, by: str, encrypted: Encrypted, authority: Authority, config: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The authority's certificate is a file's path or the text itself; the settings apply to a URL too."""
+    """The authority's certificate is a path or the text itself; the settings apply to a URL too."""
     file = tmp_path / "authority.pem"
     file.write_text(authority.certificate)
-    if by == "sqlalchemy_url":  # whose own parameters count, and no others
+    if by == "sqlalchemy_url":  # only the URL's own parameters apply
         parameters = f"?sslmode={mode}&sslrootcert={file}"
         url = f"postgresql+psycopg://postgres:{PASSWORD}@127.0.0.1:{encrypted.port}/postgres{parameters}"
         own = {"sqlalchemy_url": url, "default_target_schema": config["default_target_schema"]}
@@ -157,7 +157,7 @@ def test_a_server_of_another_authority_is_refused(encrypted: Encrypted, config: 
         assert PASSWORD not in str(raised.value)
 
 
-def test_a_server_under_another_name_is_refused_by_verify_full_alone(
+def test_a_server_with_another_name_is_refused_only_by_verify_full(
     encrypted: Encrypted, authority: Authority, config: dict[str, Any]
 ) -> None:
     settings = {**config, "host": "localhost", "ssl_enable": True, "ssl_certificate_authority": authority.certificate}
@@ -166,7 +166,7 @@ def test_a_server_under_another_name_is_refused_by_verify_full_alone(
     _load(encrypted, {**settings, "ssl_mode": "verify-ca"})
 
 
-def test_without_tls_the_server_refuses_and_the_sentence_says_so(encrypted: Encrypted, config: dict[str, Any]) -> None:
+def test_a_refusal_without_tls_is_a_clear_error(encrypted: Encrypted, config: dict[str, Any]) -> None:
     with pytest.raises(ConnectionFailedError, match=r"no encryption|closed the connection"):
         TargetWarehouse(config={**config, "ssl_enable": True, "ssl_mode": "disable"}).run(io.StringIO(LINES))
 
@@ -175,7 +175,7 @@ def test_without_tls_the_server_refuses_and_the_sentence_says_so(encrypted: Encr
 def test_a_client_certificate_logs_in_without_a_password(
     by: str, encrypted: Encrypted, authority: Authority, config: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Keys given as text are written where nobody else can read them."""
+    """Keys given as text are written to files that only their owner can read."""
     client = authority.sign("by_certificate")
     certificate, key = client.certificate, client.key
     if by == "file":
@@ -207,7 +207,7 @@ def test_a_client_certificate_logs_in_without_a_password(
 
 
 class Bastion(Listener, paramiko.ServerInterface):
-    """An SSH server on 127.0.0.1 that lets one key in and forwards connections, as a bastion does."""
+    """An SSH server on 127.0.0.1 that accepts one key and forwards connections, like a bastion."""
 
     def __init__(self, user: str, key: paramiko.PKey) -> None:
         self._user, self._key = user, key
@@ -288,7 +288,7 @@ def _through(bastion: Bastion, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("encrypted", ["a gate before it"], indirect=True)
 @pytest.mark.parametrize("password", [None, "of the key"])
-def test_rows_travel_through_the_tunnel(
+def test_rows_are_loaded_through_the_tunnel(
     password: str | None,
     encrypted: Encrypted,
     bastion: Bastion,
@@ -296,7 +296,7 @@ def test_rows_travel_through_the_tunnel(
     config: dict[str, Any],
     run_target: Callable[..., Any],
 ) -> None:
-    """In a process of its own, which the tunnel does not keep from ending; with TLS through the tunnel."""
+    """In a process of its own, which the tunnel does not prevent from ending; with TLS through the tunnel."""
     tunnel = _through(bastion, private_key=_text(key, password), private_key_password=password)
     finished = run_target(LINES, **config, ssl_enable=True, ssl_mode="require", ssh_tunnel=tunnel)
     assert (finished.returncode, finished.stdout) == (0, ""), finished.stderr
@@ -316,7 +316,7 @@ def test_rows_travel_through_the_tunnel(
     ],
     ids=["a user that the bastion does not know", "a wrong password of the key", "no key", "no bastion"],
 )
-def test_a_tunnel_that_does_not_open_is_a_sentence(
+def test_a_tunnel_that_does_not_open_is_a_clear_error(
     change: dict[str, Any], words: str, bastion: Bastion, key: paramiko.RSAKey, config: dict[str, Any]
 ) -> None:
     secret = _text(key, "of the key")

@@ -1,4 +1,4 @@
-"""A property that changes its type, from every type to every other: between runs, mid-stream, and back again."""
+"""A property changes its type, from every type to every other: between runs, within a stream, and back again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from target_warehouse.singer.target import TargetWarehouse
 if TYPE_CHECKING:
     from conftest import Warehouse
 
-#: Each type's JSON schema, and a value of it that its neighbours could lose.
+#: For each type its JSON schema, and a value that neighbouring types could lose.
 TYPES: dict[str, tuple[dict[str, Any], Any]] = {
     "small": ({"type": ["integer", "null"], "minimum": 0, "maximum": 100}, 99),
     "integer": ({"type": ["integer", "null"]}, 2**62 + 1),
@@ -39,7 +39,7 @@ PAIRS = {f"{old}_to_{new}": (old, new) for old, new in itertools.product(TYPES, 
 
 
 def _messages(which: int, key: int) -> str:
-    """A schema in which each pair's column has its old type (0) or its new (1), and a record of those types."""
+    """A schema in which each pair's column has its old type (0) or its new type (1), and a record of these types."""
     properties = {name: TYPES[pair[which]][0] for name, pair in PAIRS.items()}
     record = {name: TYPES[pair[which]][1] for name, pair in PAIRS.items()}
     schema = {"properties": {"id": {"type": "integer"}, **properties}}
@@ -52,7 +52,7 @@ def _messages(which: int, key: int) -> str:
 
 
 def _means(stored: Any, sent: Any) -> bool:
-    """Whether the stored value, of whatever type, is the sent one."""
+    """Whether the stored value, of any type, equals the sent one."""
     if isinstance(sent, bool) or isinstance(stored, bool):
         return bool(str(stored).lower() == str(sent).lower())
     if isinstance(sent, int | Decimal):
@@ -69,7 +69,7 @@ def _means(stored: Any, sent: Any) -> bool:
 
 @pytest.mark.parametrize("how", ["between runs", "mid-stream"])
 def test_no_change_of_type_loses_a_value(how: str, warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
-    """Row 1 has the old types, row 2 the new ones, row 3 the old ones again; all arrive, and all stay."""
+    """Row 1 has the old types, row 2 the new ones, row 3 the old ones again; all values are stored and kept."""
     order = [(0, 1), (1, 2), (0, 3)]
     parts = [_messages(which, key) for which, key in order]
     for text in parts if how == "between runs" else ["".join(parts)]:
