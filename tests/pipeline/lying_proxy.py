@@ -1,7 +1,7 @@
-"""A proxy between the tap and the sandbox that lies: it cuts, drops, repeats and refuses.
+"""A proxy between the tap and the sandbox that falsifies replies: it cuts, drops, repeats and refuses.
 
-Its lies are data, a function each from an honest reply to another one. Each is one that a client can see through, with
-what else HubSpot says: a total, the ids asked for, the same list read again.
+Every lie is a function from an honest reply to a false one. A client can detect all of them from other facts: a total,
+the requested ids, the same list read again.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 Json = dict[str, Any]
-#: What a lie makes of a reply: its status and body; None where the lie does not fit the reply.
-Made = tuple[int, bytes] | None
+#: A falsified reply: its status and body; None if the lie does not apply to the reply.
+Falsified = tuple[int, bytes] | None
 _HOP_BY_HOP = {"content-length", "transfer-encoding", "connection", "content-encoding", "host", "accept-encoding"}
 
 
-def _status(status: int) -> Callable[[bytes], Made]:
+def _status(status: int) -> Callable[[bytes], Falsified]:
     body = {"status": "error", "message": "The request is not valid.", "category": "VALIDATION_ERROR"}
     return lambda _: (status, json.dumps(body).encode())
 
 
-def _changed(change: Callable[[Json], bool]) -> Callable[[bytes], Made]:
-    """A lie about a JSON reply with `results`; `change` says whether it changed anything."""
+def _changed(change: Callable[[Json], bool]) -> Callable[[bytes], Falsified]:
+    """Make a lie about a JSON reply with `results`; `change` returns whether it changed anything."""
 
-    def lie(body: bytes) -> Made:
+    def lie(body: bytes) -> Falsified:
         reply = json.loads(body)
         if not isinstance(reply, dict) or "results" not in reply or not change(reply):
             return None
@@ -71,7 +71,7 @@ def _empty_page(reply: Json) -> bool:
 
 def _repeated(reply: Json) -> bool:
     whole = reply["results"]
-    reply["results"] = [each for one in whole for each in (one, one)]
+    reply["results"] = [result for result in whole for _ in range(2)]
     return bool(whole)
 
 
@@ -109,12 +109,12 @@ def _results(value: Any) -> Callable[[Json], bool]:
 
 
 def _without_ids(reply: Json) -> bool:
-    for each in reply["results"]:
-        each.pop("id", None)
+    for result in reply["results"]:
+        result.pop("id", None)
     return bool(reply["results"])
 
 
-LIES: dict[str, Callable[[bytes], Made]] = {
+LIES: dict[str, Callable[[bytes], Falsified]] = {
     **{f"status {status}": _status(status) for status in (400, 401, 403, 404, 409, 414, 488, 502)},
     "a page of HTML": lambda _: (200, b"<html><body>Attention required</body></html>"),
     "no body": lambda _: (200, b""),
@@ -139,36 +139,36 @@ LIES: dict[str, Callable[[bytes], Made]] = {
 
 @dataclass
 class LyingProxy:
-    """A proxy to one server; `lie` sets what it does with requests whose `METHOD path?query` contains a text."""
+    """A proxy to one server; `lie` sets the lie for requests whose `METHOD path?query` contains a text."""
 
     upstream: str
     url: str = ""
     lies: int = 0  # since the last `lie`
-    _lie: Callable[[bytes], Made] | None = None
+    _lie: Callable[[bytes], Falsified] | None = None
     _where: str = ""
     _left: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def lie(self, name: str, where: str, times: int) -> None:
-        """From now on, falsify the replies to the first `times` requests that `where` fits."""
+        """From now on, falsify the replies to the first `times` requests that contain `where`."""
         with self._lock:
             self._lie, self._where, self._left, self.lies = LIES[name], where, times, 0
 
     def be_honest(self) -> None:
-        """Pass everything on as it is."""
+        """Forward all replies unchanged."""
         self._lie = None
 
     def reply(self, request: str, status: int, body: bytes) -> tuple[int, bytes]:
-        """Return what the client gets."""
+        """Return the reply for the client."""
         with self._lock:
             if self._lie is None or self._left == 0 or self._where not in request or status not in {200, 207}:
                 return status, body
-            made = self._lie(body)
-            if made is None:
+            falsified = self._lie(body)
+            if falsified is None:
                 return status, body
             self._left -= 1
             self.lies += 1
-            return made
+            return falsified
 
 
 @contextmanager
@@ -181,9 +181,9 @@ def lying_proxy(upstream: str) -> Iterator[LyingProxy]:
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Do not log."""
 
-        def _pass_on(self) -> None:
+        def _forward(self) -> None:
             size = int(self.headers.get("Content-Length") or 0)
             sent = {name: text for name, text in self.headers.items() if name.lower() not in _HOP_BY_HOP}
             server = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -199,13 +199,13 @@ def lying_proxy(upstream: str) -> Iterator[LyingProxy]:
             self.wfile.write(body)
             server.close()
 
-        do_GET = do_POST = _pass_on  # noqa: N815  the base class looks for these names
+        do_GET = do_POST = _forward  # noqa: N815  the base class looks for these names
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, *_: Any) -> None:
-            """Say nothing: a client may hang up at any moment."""
+            """Do not log: a client may disconnect at any time."""
 
     server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

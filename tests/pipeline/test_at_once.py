@@ -1,4 +1,4 @@
-"""Runs of one project at the same time: what Meltano's files allow, and that tables come out right all the same."""
+"""Runs of one project at the same time: which ones Meltano's files allow, and that the tables are right afterwards."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ OWN = ("run", "tap-hubspot-dw--b", "target-warehouse--b")
 
 
 @pytest.mark.sandbox(contacts=40, appointments=0, divisions=2, deals=10, associations=10, tier="unlimited")
-def test_runs_with_names_of_their_own_go_together_and_forced_twins_heal(sandbox, postgres_url, tmp_path):
-    """Forced runs of the same plugins take one another's catalog away; the next run is whole whatever they did."""
+def test_runs_of_plugins_with_other_names_run_together_and_the_next_run_repairs_forced_twins(
+    sandbox, postgres_url, tmp_path
+):
+    """Forced runs of the same plugins overwrite each other's catalog; the next run completes the tables in any case."""
     project = Project(tmp_path, TAP_HUBSPOT_DW_API_URL=sandbox.url)
     project.declare("extractors", "tap-hubspot-dw--b", inherit_from="tap-hubspot-dw")
     project.declare(
         "loaders", "target-warehouse--b", inherit_from="target-warehouse", config={"default_target_schema": "b"}
     )
     project.env["TARGET_WAREHOUSE_WAREHOUSE"] = postgres_url
-    project.meltano("state", "list")  # which makes Meltano's database
-    twins = [project.begun(*PLAIN), project.begun(*PLAIN)]
-    own = project.begun(*OWN)
-    for each in (own, *twins):
-        each.wait(240)
+    project.meltano("state", "list")  # creates Meltano's database
+    twins = [project.started(*PLAIN), project.started(*PLAIN)]
+    own = project.started(*OWN)
+    for run in (own, *twins):
+        run.wait(240)
     assert own.returncode == 0
     project.meltano(*PLAIN)
     warehouse = PostgresWarehouse(postgres_url)

@@ -1,4 +1,4 @@
-"""The tap and the target with other people's plugins, and two portals side by side."""
+"""The tap and the target with third-party plugins, and with two portals at the same time."""
 
 from __future__ import annotations
 
@@ -32,37 +32,38 @@ SIZES = {
     "contact_properties": 40,
     "tier": "unlimited",
 }
-UV_CACHE = environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")  # the project's home is an empty folder
+UV_CACHE = environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")  # the project has an empty home
 
 
 def differences(sandbox, rows_of: Callable[[str, dict[str, str]], list[dict[str, Any]]]) -> list[str]:
-    """Return the first differences, of each type, between a portal and the rows that `rows_of` finds of a stream."""
-    found = []
+    """Return the first differences of every type between a portal and the rows that `rows_of` returns for a stream."""
+    sentences = []
     headers = {"Authorization": f"Bearer {sandbox.token}"}
     for type_id, stream in type_ids(sandbox).items():
         reply = requests.get(f"{sandbox.url}/crm/properties/2026-09/{type_id}", headers=headers, timeout=10).json()
-        types = {each["name"]: each["type"] for each in reply["results"]}
+        types = {row["name"]: row["type"] for row in reply["results"]}
         rows = rows_of(stream, types)
-        found += [f"{stream}: {each}" for each in islice(object_differences(sandbox.truth(type_id), rows, types), 5)]
-    return found
+        first = islice(object_differences(sandbox.truth(type_id), rows, types), 5)
+        sentences += [f"{stream}: {difference}" for difference in first]
+    return sentences
 
 
 def jsonl_rows(file: Path, types: dict[str, str]) -> list[dict[str, Any]]:
-    """Return a file's records with dates and times as a database would give them."""
-    kinds = {name: kind for name, kind in types.items() if kind in {"date", "datetime"}}
-    kinds |= {"created_at": "datetime", "updated_at": "datetime"}
+    """Return the records of a file with dates and times as a database returns them."""
+    time_types = {name: type_ for name, type_ in types.items() if type_ in {"date", "datetime"}}
+    time_types |= {"created_at": "datetime", "updated_at": "datetime"}
     parse = {"date": date.fromisoformat, "datetime": datetime.fromisoformat}
     rows = []
     for line in file.read_text().splitlines():
         row = json.loads(line, parse_float=Decimal)
-        dates = {name: parse[kind](row[name]) for name, kind in kinds.items() if row.get(name) is not None}
+        dates = {name: parse[type_](row[name]) for name, type_ in time_types.items() if row.get(name) is not None}
         rows.append(row | dates | {"_sdc_deleted_at": row.get("_sdc_deleted_at")})
     return rows
 
 
 @pytest.mark.sandbox(**SIZES)
 def test_the_tap_feeds_another_target_from_the_registry(sandbox, tmp_path):
-    """Meltano installs that target by itself; of our two plugins nothing is installed."""
+    """Meltano installs only that target, and neither of our two plugins."""
     project = Project(
         tmp_path,
         TAP_HUBSPOT_DW_API_URL=sandbox.url,
@@ -78,10 +79,10 @@ def test_the_tap_feeds_another_target_from_the_registry(sandbox, tmp_path):
         settings=[{"name": "destination_path"}, {"name": "do_timestamp_file", "kind": "boolean"}],
         config={"destination_path": "output", "do_timestamp_file": False},
     )
-    told = project.run("tap-hubspot-dw", "target-jsonl")
+    log = project.run("tap-hubspot-dw", "target-jsonl")
     assert differences(sandbox, lambda stream, types: jsonl_rows(tmp_path / "output" / f"{stream}.jsonl", types)) == []
-    assert "Installed loader 'target-jsonl'" in told
-    assert [each.parent.name for each in tmp_path.glob(".meltano/*/*/venv")] == ["target-jsonl"]
+    assert "Installed loader 'target-jsonl'" in log
+    assert [folder.parent.name for folder in tmp_path.glob(".meltano/*/*/venv")] == ["target-jsonl"]
     saved = project.state("dev:tap-hubspot-dw-to-target-jsonl")
     assert saved["contacts"]["full_pass_at"] == saved["contacts"]["replication_key_value"]
 
@@ -122,19 +123,19 @@ def test_another_tap_from_the_registry_feeds_the_target(postgres_url, tmp_path):
         project.env |= {"TARGET_WAREHOUSE_WAREHOUSE": warehouse.url, "TARGET_WAREHOUSE_DEFAULT_TARGET_SCHEMA": "copied"}
         project.run("tap-postgres", "target-warehouse")
         rows = warehouse.query("SELECT id, name, amount, seen_at, ok, document FROM copied.visits ORDER BY id")
-        found = [tuple(comparable(value) for value in row.values()) for row in rows]
-        assert found == [tuple(comparable(value) for value in visit) for visit in VISITS]
+        loaded = [tuple(comparable(value) for value in row.values()) for row in rows]
+        assert loaded == [tuple(comparable(value) for value in visit) for visit in VISITS]
 
 
 @pytest.mark.sandbox(**SIZES)
 def test_two_portals_run_at_the_same_time_without_mixing(sandbox, sandbox_factory, postgres_url, tmp_path):
-    """Each into a schema of its own of one PostgreSQL, each with a state of its own."""
+    """Each has its own schema in one PostgreSQL database, and its own state."""
     other = sandbox_factory(**SIZES | {"contacts": 45, "seed": 2, "token": "pat-of-portal-b"})
     portals = {"": sandbox, "--portal-b": other}
     project = Project(
         tmp_path, URL_A=sandbox.url, TOKEN_A=sandbox.token, URL_B=other.url, TOKEN_B=other.token, DATABASE=postgres_url
     )
-    # The environment dev has settings of its own for the two plugins, which go before these.
+    # The environment dev has its own settings for the two plugins, which take precedence over these.
     project.declare("extractors", "tap-hubspot-dw--portal-b", inherit_from="tap-hubspot-dw",
                     config={"api_url": "$URL_B", "access_token": "$TOKEN_B"})  # fmt: skip
     project.declare("loaders", "target-warehouse--portal-b", inherit_from="target-warehouse",
@@ -153,9 +154,9 @@ def test_two_portals_run_at_the_same_time_without_mixing(sandbox, sandbox_factor
 
     def read(schema: str) -> dict[str, tuple[str, int]]:
         history = warehouse.query(f"SELECT * FROM {schema}.sync_history ORDER BY started_at")
-        return {each["stream"]: (each["mode"], each["records"]) for each in history}
+        return {row["stream"]: (row["mode"], row["records"]) for row in history}
 
-    project.meltano("state", "list")  # two first commands at once would both make Meltano's database: docs/limits.md
+    project.meltano("state", "list")  # otherwise both commands would create Meltano's database at the same time
     run_both()
     contact = next(other.truth("contacts"))["id"]
     other.mutate([{"kind": "edit", "type": "contacts", "id": contact, "properties": {"lastname": "Of B alone"}}])
@@ -168,8 +169,8 @@ def test_two_portals_run_at_the_same_time_without_mixing(sandbox, sandbox_factor
         )
     ids = [f"dev:tap-hubspot-dw{suffix}-to-target-warehouse{suffix}" for suffix in portals]
     assert sorted(project.meltano("state", "list").stdout.split()) == sorted(ids)
-    versions = [project.state(each)["contacts"]["version"] for each in ids]
+    versions = [project.state(state_id)["contacts"]["version"] for state_id in ids]
     assert versions[0] != versions[1]
     for schema, version in zip(("hubspot", "hubspot_b"), versions, strict=True):
-        found = warehouse.query(f"SELECT DISTINCT _sdc_table_version AS version FROM {schema}.contacts")
-        assert found == [{"version": version}]
+        versions_in_table = warehouse.query(f"SELECT DISTINCT _sdc_table_version AS version FROM {schema}.contacts")
+        assert versions_in_table == [{"version": version}]

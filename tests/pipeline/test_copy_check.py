@@ -1,4 +1,4 @@
-"""The check of the copy finds what is wrong with a copy."""
+"""The check of a copy finds every difference."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ ROW = {
 }
 
 
-def test_a_true_copy_has_no_differences():
+def test_a_correct_copy_has_no_differences():
     assert list(object_differences([TRUTH], [ROW], TYPES)) == []
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "sentence"),
     [
         ({"name": "Bob"}, "name is 'Bob'"),
         ({"score": Decimal("1.51")}, "score is"),
@@ -46,11 +46,11 @@ def test_a_true_copy_has_no_differences():
         ({"id": "8"}, "7 is missing"),
     ],
 )
-def test_a_wrong_copy_is_found(change, said):
-    assert said in next(object_differences([TRUTH], [ROW | change], TYPES))
+def test_a_wrong_copy_is_found(change, sentence):
+    assert sentence in next(object_differences([TRUTH], [ROW | change], TYPES))
 
 
-def test_a_row_too_many_is_found():
+def test_an_extra_row_is_found():
     assert list(object_differences([TRUTH], [ROW, ROW | {"id": "8"}], TYPES)) == [
         "8 is in the table and not in the portal"
     ]

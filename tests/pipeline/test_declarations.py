@@ -1,4 +1,4 @@
-"""meltano.yml says the same of each plugin as the plugin itself."""
+"""meltano.yml and the pages describe the plugins as they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
 
 @pytest.mark.parametrize(("kind", "name"), [("extractors", "tap-hubspot-dw"), ("loaders", "target-warehouse")])
 def test_every_setting_is_declared_as_the_plugin_describes_it(kind, name):
-    plugin = next(each for each in PROJECT["plugins"][kind] if each["name"] == name)
+    plugin = next(plugin for plugin in PROJECT["plugins"][kind] if plugin["name"] == name)
     assert plugin["settings"] == settings(about(name)["settings"]["properties"])
 
 
@@ -33,22 +33,22 @@ def test_the_readme_shows_every_setting():
         ("hubspot-sandbox/hubspot_sandbox", "hubspot-sandbox/README.md"),
     ],
 )
-def test_the_page_on_a_packages_folders_has_a_row_for_each(package, page):
+def test_the_page_about_a_package_has_a_row_for_every_folder(package, page):
     words = set(re.findall(r"`([\w/]+)`", (ROOT / page).read_text()))
-    folders = {str(each.parent.relative_to(ROOT / package)) for each in (ROOT / package).rglob("*.py")} - {"."}
+    folders = {str(file.parent.relative_to(ROOT / package)) for file in (ROOT / package).rglob("*.py")} - {"."}
     assert folders - words == set()
-    modules = {each.stem for each in (ROOT / package).glob("[!_]*.py")}
+    modules = {file.stem for file in (ROOT / package).glob("[!_]*.py")}
     assert modules - words == set()
 
 
-def test_nothing_is_installed_and_nothing_is_sent_home():
+def test_meltano_installs_nothing_and_sends_no_statistics():
     plugins = [plugin for kind in PROJECT["plugins"].values() for plugin in kind]
     assert all("pip_url" not in plugin and plugin["namespace"] and plugin["executable"] for plugin in plugins)
     assert PROJECT["send_anonymous_usage_stats"] is False
     assert PROJECT["cli"] == {"disable_version_check": True}
 
 
-def test_no_secret_stands_in_the_project_but_the_sandboxs():
+def test_the_project_has_no_secret_except_the_sandboxs():
     for environment in PROJECT["environments"]:
         for plugins in environment["config"]["plugins"].values():
             for plugin in plugins:

@@ -1,8 +1,8 @@
-"""The law that needs no imagination: a run that ends with 0 leaves no wrong row, whatever HubSpot answered.
+"""A run that ends with exit code 0 leaves no wrong row, whatever HubSpot answers.
 
-A run whose replies were falsified may fail. If it does not, the tables equal the portal; and the next honest run makes
-them so in any case. WAREHOUSE_TEST_LONG=1 tries every lie at every endpoint, in a first run, a later one and a full
-pass, which takes hours; WAREHOUSE_TEST_LIES=100:7 tries a hundred of them, drawn with the seed 7.
+A run with falsified replies may fail. If it does not fail, the tables equal the portal; after the next honest run they
+equal it in any case. WAREHOUSE_TEST_LONG=1 tries every lie at every endpoint, in a first run, a later run and a full
+pass, which takes hours; WAREHOUSE_TEST_LIES=100:7 tries a hundred of them, chosen with the seed 7.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WHERE = {
     "custom objects": "/crm-object-schemas/",
     "batch reads": "POST /crm/objects/",
 }
-#: Lists without a total: one that lacks some looks like one that has fewer, if it is the same whenever it is asked for.
+#: Lists without a total: nobody can tell a list that always lacks rows from a shorter list.
 WITHOUT_TOTAL = {"archived lists", "owners", "pipelines", "properties", "custom objects"}
 SHORT = {
     "no paging",
@@ -45,7 +45,7 @@ FULL = {"full_refresh_hours": 1e-6, "association_refresh_hours": 1e-6}
 
 @dataclass(frozen=True)
 class Scenario:
-    """A lie, the replies it falsifies, how often, and in which run."""
+    """A lie, the replies that it falsifies, how often, and in which run."""
 
     lie: str
     where: str
@@ -57,7 +57,7 @@ class Scenario:
 
 
 def scenarios() -> list[Scenario]:
-    """Every one, or for the suite a few of them, drawn with a fixed seed."""
+    """Return all scenarios, or for the suite a few of them, chosen with a fixed seed."""
     every = [
         Scenario(lie, where, times, run)
         for lie in LIES
@@ -73,7 +73,7 @@ def scenarios() -> list[Scenario]:
 
 
 class Copies:
-    """The pair behind a proxy, and what the tables must hold."""
+    """The pair behind a proxy, and the expected contents of the tables."""
 
     def __init__(self, sandbox, proxy, warehouse, folder) -> None:
         self.sandbox, self.proxy, self.warehouse = sandbox, proxy, warehouse
@@ -82,20 +82,22 @@ class Copies:
         self.references: dict[str, object] = {}
 
     def wrong(self, *, in_full: bool) -> list[str]:
-        """Return what is wrong in the tables, but for what only a full pass shows: docs/limits.md."""
-        found = differences(self.sandbox, self.warehouse, but_deleted=not in_full)
+        """Return what is wrong in the tables, without what only a full pass finds (docs/limits.md)."""
+        sentences = differences(self.sandbox, self.warehouse, but_deleted=not in_full)
         truth, rows = edges(self.sandbox), edge_rows(self.warehouse)
-        if lacking := truth - rows:
-            found.append(f"{len(lacking)} of {len(truth)} associations are missing or marked, such as {min(lacking)}")
+        if missing := truth - rows:
+            sentences.append(
+                f"{len(missing)} of {len(truth)} associations are missing or marked, such as {min(missing)}"
+            )
         if in_full and (extra := rows - truth):
-            found.append(f"{len(extra)} associations are there no more, such as {min(extra)}")
+            sentences.append(f"{len(extra)} associations no longer exist, such as {min(extra)}")
         for table, rows_now in self.reference_rows().items():
             if self.references and rows_now != self.references[table]:
-                found.append(f"{table} has {rows_now}, should have {self.references[table]}")
-        return found
+                sentences.append(f"{table} has {rows_now}, should have {self.references[table]}")
+        return sentences
 
     def reference_rows(self) -> dict[str, object]:
-        """Return how many live rows each reference table has; the portal never changes these."""
+        """Return the number of live rows of every reference table; the portal never changes them."""
         return {
             table: self.warehouse.query(f"SELECT count(*) AS n FROM hubspot.{table} WHERE _sdc_deleted_at IS NULL")
             for table in (*REFERENCES, "properties")
@@ -103,13 +105,13 @@ class Copies:
 
     def change(self, seed: int) -> None:
         """Change the portal."""
-        ids = {kind: [each["id"] for each in self.sandbox.truth(kind)] for kind in type_ids(self.sandbox)}
+        ids = {type_id: [record["id"] for record in self.sandbox.truth(type_id)] for type_id in type_ids(self.sandbox)}
         self.sandbox.mutate(list(mixed_changes(ids, 25, seed, COMMON)))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # a request that is always refused is tried again for two minutes
-@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)  # what is false comes before the warehouse
+@pytest.mark.timeout(900)  # a request that is always refused is retried for two minutes
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)  # the lies do not depend on the engine
 @pytest.mark.parametrize("scenario", scenarios(), ids=str)
 @pytest.mark.sandbox(
     contacts=420, deals=230, appointments=120, divisions=12, associations=600, contact_properties=30, tier="unlimited"

@@ -1,6 +1,6 @@
-"""Run after run while the portal changes, HubSpot fails and the pair is killed: the tables equal the portal.
+"""After many runs with changes of the portal, failures of HubSpot and kills, the tables equal the portal.
 
-WAREHOUSE_TEST_LONG=1 makes it 200 runs on each engine.
+WAREHOUSE_TEST_LONG=1 makes 200 runs on each engine.
 """
 
 from __future__ import annotations
@@ -20,26 +20,30 @@ from tests.tap.storms import TROUBLES, storm
 RUNS = 200 if LONG else 8
 RUNS_A_CHECK = 20
 SIZES = {"contacts": 1_500, "appointments": 500, "divisions": 150, "deals": 700, "associations": 3_000}
-#: After 400 or 404 for an archived list the tap says that deletions wait for the next full pass: test_storms.py.
-PASSING = [each for each in TROUBLES if each.get("status") not in {400, 404, 414} and each.get("retryAfter", 0) < 60]
+#: Without 400 and 404: for an archived list the tap then reports deletions only at the next full pass (test_storms.py).
+PASSING = [
+    trouble
+    for trouble in TROUBLES
+    if trouble.get("status") not in {400, 404, 414} and trouble.get("retryAfter", 0) < 60
+]
 FULL = {"full_refresh_hours": 1e-6, "association_refresh_hours": 1e-6}
 
 
 class ManyRuns:
-    """A portal, the pair that copies it, and what happened since the tables were last seen to be true."""
+    """A portal, the pair that copies it, and the events since the last check."""
 
     def __init__(self, sandbox, warehouse, folder, seed: int) -> None:
         self.sandbox, self.warehouse = sandbox, warehouse
         self.rng = random.Random(seed)
-        # No look-back: a run that reads the last hour again would hide what the run before has missed.
+        # No look-back: a run that reads the last hour again would hide what an earlier run missed.
         self.pair = Pair(sandbox, warehouse, folder, lookback_minutes=0, request_timeout_seconds=1)
         self.names = type_ids(sandbox)
-        self.told: list[str] = [f"seed {seed}"]
+        self.events: list[str] = [f"seed {seed}"]
         self.dissociated: set[frozenset[tuple[str, str]]] = set()
         self.is_calm = True
 
     def disturbed(self, number: int) -> None:
-        """Run once; meanwhile, or as it starts, the portal changes; HubSpot may fail, tap or target may be killed."""
+        """Run once while the portal changes; HubSpot may fail, and the tap or the target may be killed."""
         rng = self.rng
         changes = self.changes(rng.choice([0, 3, 12, 12, 40]))
         faults = storm(rng, PASSING) if rng.random() < 0.35 else []
@@ -51,7 +55,7 @@ class ManyRuns:
         settings |= FULL if rng.random() < 0.15 else {}
         seconds = rng.choice([0.0, rng.uniform(0.3, 1.5)])
         was_calm, self.is_calm = self.is_calm, not (faults or kill)
-        # What is restored without a touch around runs that fail may wait for the next full pass: docs/limits.md.
+        # A record restored with its old modified time around a failed run may come at the next full pass: docs/limits.md.
         bumps = ["true", "false"] if was_calm and self.is_calm and not seconds else ["true"]
         self.sandbox.settings(quirks={"restore-bumps": rng.choice(bumps)})
         self.sandbox.faults(faults)
@@ -60,36 +64,36 @@ class ManyRuns:
         codes = self.pair.run(kill=kill, **settings)
         meanwhile.join()
         self.sandbox.faults([])
-        told = f"run {number}: {len(changes)} changes after {seconds:.1f} s, {faults=}, {kill=}, {settings}"
-        self.told.append(f"{told}, exit codes {codes}")
+        event = f"run {number}: {len(changes)} changes after {seconds:.1f} s, {faults=}, {kill=}, {settings}"
+        self.events.append(f"{event}, exit codes {codes}")
         assert not self.is_calm or codes == (0, 0), self.story()
-        whom, how, _ = kill or ("", 0, 0)
+        victim, how, _ = kill or ("", 0, 0)
         for name, code in zip(("tap", "target"), codes, strict=True):
-            failed = {"tap": {1, 75}, "target": {1} if kill else set()}[name]  # HubSpot's failing is the tap's alone
-            killed = {-how, 128 + how} if name == whom else set()  # before its own handler is set, and after
+            failed = {"tap": {1, 75}, "target": {1} if kill else set()}[name]  # only the tap fails with HubSpot
+            killed = {-how, 128 + how} if name == victim else set()  # before its own handler is set, or after
             assert code in {0} | failed | killed, self.story()
         assert "Traceback" not in self.log(), self.story()
 
     def changes(self, count: int) -> list[dict[str, object]]:
-        """Return changes to make in the portal as it is now."""
+        """Return changes for the portal in its current state."""
         live, archived = (
-            {kind: [each["id"] for each in self.sandbox.truth(kind, state)] for kind in self.names}
+            {type_id: [record["id"] for record in self.sandbox.truth(type_id, state)] for type_id in self.names}
             for state in ("live", "archived")
         )
-        made = list(mixed_changes(live, count, self.rng.randrange(10**6), ALL, archived))
-        for each in made:
-            if each["kind"] == "dissociate":
-                ends = ((self.names[each[f"{side}Type"]], each[f"{side}Id"]) for side in ("from", "to"))
+        changes = list(mixed_changes(live, count, self.rng.randrange(10**6), ALL, archived))
+        for change in changes:
+            if change["kind"] == "dissociate":
+                ends = ((self.names[change[f"{side}Type"]], change[f"{side}Id"]) for side in ("from", "to"))
                 self.dissociated.add(frozenset(ends))
-        return made
+        return changes
 
     def check(self, *, in_full: bool) -> None:
-        """After one undisturbed run the tables are true, but for what only a full pass shows: docs/limits.md."""
+        """Run undisturbed; then the tables equal the portal, but for what only a full pass finds: docs/limits.md."""
         assert self.pair.run() == (0, 0), self.story()
         assert differences(self.sandbox, self.warehouse, but_deleted=True) == [], self.story()
         truth, rows = edges(self.sandbox), edge_rows(self.warehouse)
         assert truth - rows == set(), self.story()
-        live = {(name, each["id"]) for kind, name in self.names.items() for each in self.sandbox.truth(kind)}
+        live = {(name, record["id"]) for type_id, name in self.names.items() for record in self.sandbox.truth(type_id)}
         late = [row for row in rows - truth if {row[:2], row[2:4]} <= live]
         assert [row for row in late if frozenset({row[:2], row[2:4]}) not in self.dissociated] == [], self.story()
         if in_full:
@@ -99,15 +103,15 @@ class ManyRuns:
         for name in self.names.values():
             twice = self.warehouse.query(f"SELECT id FROM hubspot.{name} GROUP BY id HAVING count(*) > 1")
             assert twice == [], self.story()
-        self.told[1:] = []
+        self.events[1:] = []
         (self.pair.folder / "log").unlink()
 
     def story(self) -> str:
-        """What happened since the last check, and the end of the log."""
-        return "\n".join([*self.told, self.log()[-3000:]])
+        """Return the events since the last check, and the end of the log."""
+        return "\n".join([*self.events, self.log()[-3000:]])
 
     def log(self) -> str:
-        """What both told since the last check."""
+        """Return the log of both since the last check."""
         return (self.pair.folder / "log").read_text()
 
 

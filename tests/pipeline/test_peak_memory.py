@@ -1,6 +1,6 @@
-"""Peak memory: a million records take no more than half of them, and what the histories say is the program's own.
+"""Peak memory: it does not grow between half a million and a million records, and the histories report it right.
 
-WAREHOUSE_TEST_LONG=1 loads the million into PostgreSQL, too.
+WAREHOUSE_TEST_LONG=1 also loads the million records into PostgreSQL.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FAT = "import os, sys; text = b'1' * (400 << 20); os.execv(sys.executable, [sys.
 
 
 def peak_megabytes(process: subprocess.Popen) -> float:
-    """The most memory that a process has had so far; 0 when it has ended."""
+    """Return the peak memory of a process; 0 if it has ended."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024 if "VmHWM:" in status else 0.0
 
@@ -47,16 +47,16 @@ def test_a_million_small_records_stay_under_the_limits_of_tap_and_target(sandbox
         time.sleep(0.1)
     target.stdout.close()
     assert (tap.wait(), target.returncode) == (0, 0)
-    (counted,) = warehouse.query("SELECT count(*) AS live FROM hubspot.contacts WHERE _sdc_deleted_at IS NULL")
-    assert counted["live"] == SIZES["contacts"]
+    (count,) = warehouse.query("SELECT count(*) AS live FROM hubspot.contacts WHERE _sdc_deleted_at IS NULL")
+    assert count["live"] == SIZES["contacts"]
     assert peaks["tap"][-1] <= 250
     assert peaks["target"][-1] <= 400
-    for name, found in peaks.items():
-        assert found[-1] <= 1.25 * found[len(found) // 2], f"the {name}'s memory grows: {found[::20]}"
+    for name, values in peaks.items():
+        assert values[-1] <= 1.25 * values[len(values) // 2], f"the {name}'s memory grows: {values[::20]}"
 
 
 @pytest.mark.parametrize("module", ["tap_hubspot_dw.run.run", "target_warehouse.load.load_history"])
-def test_the_memory_of_what_a_program_was_before_is_not_counted(module):
+def test_the_memory_before_exec_is_not_counted(module):
     program = f"from {module} import peak_memory_mb; print(peak_memory_mb())"
-    said = subprocess.run([sys.executable, "-c", FAT, program], capture_output=True, text=True, check=True).stdout
-    assert 10 < float(said) < 300
+    output = subprocess.run([sys.executable, "-c", FAT, program], capture_output=True, text=True, check=True).stdout
+    assert 10 < float(output) < 300

@@ -1,4 +1,4 @@
-"""Commands of the README that no other test runs, word for word; only the sandbox's port is the test's own."""
+"""Commands of the README that no other test runs, word for word; only the sandbox's port differs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.pipeline.project import BIN, ROOT
 
 @pytest.mark.sandbox(contacts=5, appointments=0, divisions=1, deals=0, associations=0, tier="unlimited")
 @pytest.mark.parametrize("page", ["README.md", "docs/how-to/read-an-error.md"])
-def test_each_request_to_the_sandbox_of_the_demo_is_seen(sandbox, page):
+def test_the_command_shows_every_request_to_the_sandbox(sandbox, page):
     (command,) = re.findall(r"TAP_HUBSPOT_DW_LOGLEVEL=DEBUG [^`\n]*/dev/null", (ROOT / page).read_text())
     assert "http://127.0.0.1:8642 " in command
     assert f"={sandbox.token} " in command

@@ -1,6 +1,6 @@
-"""What each schedule of meltano.yml reads; that all of them share one state; and two workers who share it.
+"""The schedules of meltano.yml: what they read, that they share one state, and two workers that share it.
 
-WAREHOUSE_TEST_LONG=1 shares it by an S3 server, too, which takes a minute and packages from the registry.
+WAREHOUSE_TEST_LONG=1 also shares the state through an S3 server, which takes a minute and installs packages.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.pipeline.project import BIN, ROOT, STATE_ID, Project
 from tests.tap.running import discover, run_tap
 
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
-SCHEDULES = {each["name"]: each for each in PROJECT["schedules"]}
+SCHEDULES = {schedule["name"]: schedule for schedule in PROJECT["schedules"]}
 OBJECTS = ("contacts", "appointments", "divisions", "deals")
 REFERENCES = ("owners", "pipelines", "pipeline_stages", "properties")
 EVERYTHING = {*OBJECTS, *REFERENCES, "associations", "sync_history"}
@@ -52,58 +52,58 @@ SIZES = {
 
 
 def selected(catalog: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
-    """Return a catalog as Meltano gives it to the tap: everything, less what the variable filters out."""
+    """Return a catalog as Meltano passes it to the tap: everything except what the variable filters out."""
     patterns = json.loads(env.get("TAP_HUBSPOT_DW__SELECT_FILTER", "[]"))
-    chosen: dict[str, Any] = json.loads(json.dumps(catalog))
-    MetadataExecutor(select_metadata_rules(["*.*"]) + select_filter_metadata_rules(patterns)).visit(chosen)
-    return chosen
+    copy: dict[str, Any] = json.loads(json.dumps(catalog))
+    MetadataExecutor(select_metadata_rules(["*.*"]) + select_filter_metadata_rules(patterns)).visit(copy)
+    return copy
 
 
 @pytest.mark.sandbox(**SIZES)
-def test_each_schedule_reads_the_streams_that_it_is_named_after(sandbox, tmp_path):
+def test_a_schedule_reads_the_streams_of_its_name(sandbox, tmp_path):
     config = {"api_url": sandbox.url, "access_token": sandbox.token}
     catalog = discover(tmp_path, config)
-    found = {
-        name: set(run_tap(tmp_path, config, catalog=selected(catalog, each.get("env", {}))).by_stream())
-        for name, each in SCHEDULES.items()
+    streams = {
+        name: set(run_tap(tmp_path, config, catalog=selected(catalog, schedule.get("env", {}))).by_stream())
+        for name, schedule in SCHEDULES.items()
     }
-    assert found == READS
+    assert streams == READS
 
 
-def test_every_schedule_is_the_same_tap_and_target_so_that_all_share_one_state():
-    jobs = {each["name"]: each["tasks"] for each in PROJECT["jobs"]}
-    assert {tuple(jobs[each["job"]]) for each in SCHEDULES.values()} == {("tap-hubspot-dw target-warehouse",)}
+def test_every_schedule_runs_the_same_tap_and_target_so_that_all_share_one_state():
+    jobs = {job["name"]: job["tasks"] for job in PROJECT["jobs"]}
+    assert {tuple(jobs[schedule["job"]]) for schedule in SCHEDULES.values()} == {("tap-hubspot-dw target-warehouse",)}
 
 
-def test_every_schedule_has_a_time_and_sets_what_the_tap_knows():
-    settings = {f"TAP_HUBSPOT_DW_{each.upper()}" for each in about("tap-hubspot-dw")["settings"]["properties"]}
-    for each in SCHEDULES.values():
-        assert each["interval"] in CRON_INTERVALS or is_valid_cron(each["interval"])
-        assert set(each.get("env", {})) <= settings | {"TAP_HUBSPOT_DW__SELECT_FILTER"}
+def test_every_schedule_has_a_time_and_sets_only_settings_of_the_tap():
+    settings = {f"TAP_HUBSPOT_DW_{name.upper()}" for name in about("tap-hubspot-dw")["settings"]["properties"]}
+    for schedule in SCHEDULES.values():
+        assert schedule["interval"] in CRON_INTERVALS or is_valid_cron(schedule["interval"])
+        assert set(schedule.get("env", {})) <= settings | {"TAP_HUBSPOT_DW__SELECT_FILTER"}
 
 
 def read(warehouse: PostgresWarehouse) -> dict[str, tuple[str, int]]:
-    """Return how the last run read each stream, and how many records."""
+    """Return the mode of the last run and its number of records, by stream."""
     last = "(SELECT run_id FROM hubspot.sync_history ORDER BY started_at DESC LIMIT 1)"
     rows = warehouse.query(f"SELECT stream, mode, records FROM hubspot.sync_history WHERE run_id = {last}")
-    return {each["stream"]: (each["mode"], each["records"]) for each in rows}
+    return {row["stream"]: (row["mode"], row["records"]) for row in rows}
 
 
 @contextmanager
 def suspended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Hold a process and all that it started."""
-    held = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    for each in held:
-        each.suspend()
+    """Suspend a process and its children."""
+    processes = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for suspended_process in processes:
+        suspended_process.suspend()
     try:
         yield
     finally:
-        for each in held:
-            each.resume()
+        for suspended_process in processes:
+            suspended_process.resume()
 
 
 def workers(tmp_path: Path, **shared: str) -> tuple[Project, Project]:
-    """Return two projects that have nothing in common but these variables."""
+    """Return two projects that share only these variables."""
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     return Project(tmp_path / "one", **shared), Project(tmp_path / "two", **shared)
@@ -112,7 +112,7 @@ def workers(tmp_path: Path, **shared: str) -> tuple[Project, Project]:
 @pytest.mark.slow
 @pytest.mark.sandbox(**SIZES)
 def test_workers_that_share_meltanos_database_take_turns_and_lose_nothing(sandbox, postgres_url, tmp_path):
-    """One reads contacts, the other one the associations that came meanwhile; while one runs, the other is refused."""
+    """One reads contacts, the other the associations made meanwhile; while one runs, Meltano refuses the other."""
     one, two = workers(
         tmp_path,
         TAP_HUBSPOT_DW_API_URL=sandbox.url,
@@ -123,8 +123,8 @@ def test_workers_that_share_meltanos_database_take_turns_and_lose_nothing(sandbo
     warehouse = PostgresWarehouse(postgres_url)
     one.run("hubspot")
     deal = next(sandbox.truth("deals"))["id"]
-    known = {each["toId"] for each in sandbox.truth_associations() if each["fromId"] == deal}
-    contact = next(each["id"] for each in sandbox.truth("contacts") if each["id"] not in known)
+    known = {edge["toId"] for edge in sandbox.truth_associations() if edge["fromId"] == deal}
+    contact = next(record["id"] for record in sandbox.truth("contacts") if record["id"] not in known)
     new = {"fromType": "deals", "fromId": deal, "toType": "contacts", "toId": contact}
     sandbox.mutate(
         [
@@ -137,7 +137,7 @@ def test_workers_that_share_meltanos_database_take_turns_and_lose_nothing(sandbo
     association = f"SELECT 1 FROM hubspot.associations WHERE from_id = '{deal}' AND to_id = '{contact}'"
     assert not warehouse.query(association)
 
-    with one.begun("schedule", "run", "associations") as run:
+    with one.started("schedule", "run", "associations") as run:
         while not warehouse.query("SELECT 1 FROM runs WHERE state = 'RUNNING'"):
             assert run.poll() is None
             time.sleep(0.2)
@@ -151,7 +151,7 @@ def test_workers_that_share_meltanos_database_take_turns_and_lose_nothing(sandbo
 
 @pytest.fixture
 def bucket(tmp_path) -> Iterator[dict[str, str]]:
-    """Meltano's settings for a bucket on an S3 server of this test's own."""
+    """Meltano's settings for a bucket on an S3 server of this test."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -175,7 +175,7 @@ def bucket(tmp_path) -> Iterator[dict[str, str]]:
 @pytest.mark.slow
 @pytest.mark.skipif(not LONG, reason="WAREHOUSE_TEST_LONG=1 runs it")
 @pytest.mark.sandbox(**SIZES)
-def test_workers_that_share_a_bucket_go_on_where_the_other_one_was(sandbox, bucket, postgres_url, tmp_path):
+def test_workers_that_share_a_bucket_continue_from_each_others_state(sandbox, bucket, postgres_url, tmp_path):
     shared = {
         "TAP_HUBSPOT_DW_API_URL": sandbox.url,
         "TAP_HUBSPOT_DW_ACCESS_TOKEN": sandbox.token,
@@ -184,11 +184,11 @@ def test_workers_that_share_a_bucket_go_on_where_the_other_one_was(sandbox, buck
     }
     warehouse = PostgresWarehouse(postgres_url)
     uv = [BIN / "uv", "run", "--isolated", "--project", ROOT, "--extra", "s3", "meltano", "run", "hubspot"]
-    found = []
+    reads = []
     for worker in workers(tmp_path, **shared, **bucket):
         done = subprocess.run(uv, cwd=worker.folder, env=worker.env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-4000:]
-        found.append(read(warehouse)["contacts"])
+        reads.append(read(warehouse)["contacts"])
         contact = next(sandbox.truth("contacts"))["id"]
         sandbox.mutate([{"kind": "edit", "type": "contacts", "id": contact, "properties": {"lastname": "Changed"}}])
-    assert found == [("full", 60), ("incremental", 1)]
+    assert reads == [("full", 60), ("incremental", 1)]

@@ -1,4 +1,4 @@
-"""Meltano's commands on state between runs, and the effect that each has on what the next run reads."""
+"""Meltano's state commands between runs, and their effect on what the next run reads."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ pytestmark = pytest.mark.slow
 
 OBJECTS = {"contacts": 60, "appointments": 20, "divisions": 5, "deals": 30}
 EL = ("tap-hubspot-dw", "target-warehouse")
-PACKED = {"archived", "archived_list", "properties", "records"}  # what the bookmarks of objects have besides
+PACKED = {"archived", "archived_list", "properties", "records"}  # further keys in the bookmarks of objects
 LOOKBACK = timedelta(hours=1)  # the setting's default
 
 
 @pytest.fixture(scope="module")
 def portal(sandbox_factory):
-    """A portal; `project` makes it as new for every test."""
+    """A portal, which `project` resets for every test."""
     return sandbox_factory(**OBJECTS, associations=100, contact_properties=40, tier="unlimited")
 
 
 @pytest.fixture(scope="module")
 def loaded(portal, tmp_path_factory) -> Project:
-    """A project after its first run; tests leave it alone."""
+    """A project after its first run; tests must not change it."""
     project = Project(
         tmp_path_factory.mktemp("loaded"),
         TAP_HUBSPOT_DW_API_URL=portal.url,
@@ -44,18 +44,18 @@ def bookmarks(loaded) -> dict[str, Any]:
 
 @pytest.fixture
 def project(portal, loaded, tmp_path) -> Project:
-    """A project of the test's own, after its first run."""
+    """A project for this test, after its first run."""
     portal.reset()
     return loaded.twin(tmp_path)
 
 
 def read(project: Project) -> dict[str, tuple[str, int]]:
-    """Return how the last run read each kind of objects, and how many records."""
-    found = project.query(
+    """Return the mode of the last run and its number of records, by object stream."""
+    rows = project.query(
         "SELECT stream, mode, records FROM hubspot.sync_history WHERE run_id = "
         "(SELECT run_id FROM hubspot.sync_history ORDER BY started_at DESC LIMIT 1)"
     )
-    return {stream: (mode, records) for stream, mode, records in found if stream in OBJECTS}
+    return {stream: (mode, records) for stream, mode, records in rows if stream in OBJECTS}
 
 
 def all_in(mode: str, **changed: int) -> dict[str, tuple[str, int]]:
@@ -64,7 +64,7 @@ def all_in(mode: str, **changed: int) -> dict[str, tuple[str, int]]:
 
 
 def damage_contacts(project: Project) -> None:
-    """Spoil every contact in the table: those that a run reads again are well afterwards."""
+    """Overwrite a column of every contact in the table; a run repairs the contacts that it reads again."""
     project.query("UPDATE hubspot.contacts SET lastname = 'damaged'")
 
 
@@ -75,10 +75,10 @@ def well_contacts(project: Project) -> set[str]:
 
 
 def newest_contacts(portal, count: int) -> tuple[datetime, set[str]]:
-    """Return a moment and the contacts that were modified since, about `count`."""
-    modified = {each["id"]: datetime.fromisoformat(each["updatedAt"]) for each in portal.truth("contacts")}
+    """Return a time and the contacts modified since then, about `count`."""
+    modified = {record["id"]: datetime.fromisoformat(record["updatedAt"]) for record in portal.truth("contacts")}
     since = sorted(modified.values())[-count]
-    return since, {id_ for id_, moment in modified.items() if moment >= since}
+    return since, {id_ for id_, updated_at in modified.items() if updated_at >= since}
 
 
 def test_list_and_get_show_bookmarks_that_can_be_read(loaded, bookmarks):
@@ -86,23 +86,23 @@ def test_list_and_get_show_bookmarks_that_can_be_read(loaded, bookmarks):
     assert json.loads(loaded.meltano("state", "get", STATE_ID).stdout)["singer_state"]["bookmarks"] == bookmarks
     for stream in (*OBJECTS, "associations"):
         saved = dict(bookmarks[stream])
-        moment = datetime.fromisoformat(saved["full_pass_at"])
-        assert timedelta(0) < datetime.now(UTC) - moment < timedelta(hours=1)
+        full_pass_at = datetime.fromisoformat(saved["full_pass_at"])
+        assert timedelta(0) < datetime.now(UTC) - full_pass_at < timedelta(hours=1)
         if stream == "associations":
             pairs = saved.pop("pairs")
             assert len(pairs) == 10
             assert set(pairs.values()) == {saved["full_pass_at"]}
             passes = saved.pop("pair_passes")
-            assert {each["at"] for each in passes.values()} == {saved["full_pass_at"]}
+            assert {pair_pass["at"] for pair_pass in passes.values()} == {saved["full_pass_at"]}
             counted = "SELECT from_object_type || ':' || to_object_type, count(*) FROM hubspot.associations GROUP BY 1"
             rows = dict(loaded.query(counted))
-            assert {pair: each["rows"] for pair, each in passes.items()} == dict.fromkeys(passes, 0) | rows
+            assert {pair: pair_pass["rows"] for pair, pair_pass in passes.items()} == dict.fromkeys(passes, 0) | rows
         else:
             assert saved.pop("replication_key") == "updated_at"
             saved = {name: value for name, value in saved.items() if name not in PACKED}
         assert saved == {
             "replication_key_value": saved["full_pass_at"],
-            "version": round(moment.timestamp() * 1000),
+            "version": round(full_pass_at.timestamp() * 1000),
             "full_pass_at": saved["full_pass_at"],
         }
         assert loaded.query(f"SELECT DISTINCT _sdc_table_version FROM hubspot.{stream}") == [(saved["version"],)]
@@ -117,7 +117,7 @@ def test_a_run_without_changes_reads_the_look_back_and_moves_the_bookmark(portal
     rows = project.query(everything)
 
     project.run(*EL)
-    assert read(project) == all_in("incremental", contacts=1)  # again: it lies inside the look-back
+    assert read(project) == all_in("incremental", contacts=1)  # again, because the change is within the look-back
     assert project.query(everything) == rows
     saved = project.state()
     for stream in OBJECTS:
@@ -135,7 +135,7 @@ def test_a_run_without_changes_reads_the_look_back_and_moves_the_bookmark(portal
         assert saved[stream]["full_pass_at"] == bookmarks[stream]["full_pass_at"]
 
 
-def test_after_clear_everything_is_read_again_and_no_row_doubled(project, bookmarks):
+def test_after_clear_everything_is_read_again_and_no_row_is_doubled(project, bookmarks):
     project.meltano("state", "clear", "--force", STATE_ID)
     project.run(*EL)
     assert read(project) == all_in("full")
@@ -148,20 +148,20 @@ def test_after_clear_everything_is_read_again_and_no_row_doubled(project, bookma
         assert version == oldest > bookmarks[stream]["version"]
 
 
-def test_after_set_a_stream_goes_on_from_that_bookmark_and_the_others_are_read_in_full(portal, project):
-    """The bookmark is as another HubSpot tap leaves it."""
+def test_after_set_a_stream_continues_from_that_bookmark_and_the_others_are_read_in_full(portal, project):
+    """The bookmark has the form of another HubSpot tap."""
     since, expected = newest_contacts(portal, 20)
     assert 20 <= len(expected) < 60
     damage_contacts(project)
-    moment = (since + LOOKBACK).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
-    bookmarks = {"contacts": {"replication_key": "lastmodifieddate", "replication_key_value": moment}}
+    bookmark = (since + LOOKBACK).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
+    bookmarks = {"contacts": {"replication_key": "lastmodifieddate", "replication_key_value": bookmark}}
     project.meltano("state", "set", "--force", STATE_ID, json.dumps({"singer_state": {"bookmarks": bookmarks}}))
     project.run(*EL)
     assert read(project) == all_in("full") | {"contacts": ("incremental", len(expected))}
     assert well_contacts(project) == expected
     saved = project.state()["contacts"]
     assert saved["replication_key"] == "updated_at"
-    assert saved["replication_key_value"] > moment
+    assert saved["replication_key_value"] > bookmark
 
 
 def test_a_copied_state_makes_a_run_under_its_id_incremental(portal, project, bookmarks):
@@ -176,20 +176,20 @@ def test_a_copied_state_makes_a_run_under_its_id_incremental(portal, project, bo
     assert project.state(copy)["contacts"]["replication_key_value"] > bookmarks["contacts"]["replication_key_value"]
 
 
-def test_full_refresh_reads_everything_and_shows_what_is_gone_for_good(portal, project, bookmarks):
-    """A plain run carries on from its state, also if an earlier full pass was interrupted."""
+def test_full_refresh_reads_everything_and_marks_what_was_deleted_for_good(portal, project, bookmarks):
+    """A plain run then continues from its state, even if an earlier full pass was interrupted."""
     gone = next(portal.truth("contacts"))["id"]
     portal.mutate([{"kind": "gdpr-delete", "type": "contacts", "id": gone}])
     damage_contacts(project)
     version, started_at = bookmarks["contacts"]["version"], bookmarks["contacts"]["full_pass_at"]
     under_way = {"version": version + 1, "started_at": started_at, "ranges": [[0, 10**12, 60]]}
-    project.keep({**bookmarks, "contacts": {**bookmarks["contacts"], "full_pass": under_way}})
+    project.set_state({**bookmarks, "contacts": {**bookmarks["contacts"], "full_pass": under_way}})
 
     project.run("--full-refresh", *EL)
     assert read(project) == all_in("full", contacts=59)
     deleted = "SELECT id FROM hubspot.contacts WHERE _sdc_deleted_at IS NOT NULL"
     assert project.query(deleted) == [(gone,)]
-    assert well_contacts(project) == {each["id"] for each in portal.truth("contacts")}
+    assert well_contacts(project) == {record["id"] for record in portal.truth("contacts")}
 
     project.run(*EL)
     assert read(project) == all_in("incremental")
@@ -212,8 +212,8 @@ def live(project: Project) -> dict[str, int]:
     }
 
 
-def test_a_full_refresh_of_some_marks_nothing_of_the_others_and_old_damage_heals(project):
-    """What an older release marked without reading it comes back at the next run, by itself."""
+def test_a_full_refresh_of_some_objects_marks_no_rows_of_others_and_repairs_old_damage(project):
+    """Rows that an older release marked without reading them are live again after the next run."""
     before = live(project)
     assert before["associations"] > 100
     project.env |= NARROWED
@@ -230,6 +230,6 @@ def test_a_full_refresh_of_some_marks_nothing_of_the_others_and_old_damage_heals
     del old["associations"]["pair_passes"]
     for table in SHARED[1:]:
         old[table] = {"objects": [*old[table].pop("lists")]}
-    project.keep(old)
+    project.set_state(old)
     project.run(*EL)
     assert live(project) == before

@@ -1,4 +1,4 @@
-"""Every odd value, and every change of a portal's properties between two runs, through tap and target into tables."""
+"""Irregular values, and changes of a portal's properties between two runs, through tap and target into the tables."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ VALUES = [
 
 
 def ids(sandbox) -> list[str]:
-    return [each["id"] for each in sandbox.truth("0-1")]
+    return [record["id"] for record in sandbox.truth("0-1")]
 
 
-def define(name: str, kind: str) -> dict[str, str]:
-    return {"kind": "define-property", "type": "0-1", "name": name, "propertyType": kind}
+def define(name: str, property_type: str) -> dict[str, str]:
+    return {"kind": "define-property", "type": "0-1", "name": name, "propertyType": property_type}
 
 
 def edit(record: str, **properties: str) -> dict[str, object]:
@@ -70,71 +70,71 @@ def edit(record: str, **properties: str) -> dict[str, object]:
 
 
 def as_read(value: object) -> object:
-    """A number that a database keeps as text, for its size, as the number that it is."""
+    """Return a value from a database, and the number in a text that the database keeps because it is too large."""
     return Decimal(value) if isinstance(value, str) else comparable(value)
 
 
 @pytest.mark.sandbox(**SIZES, no_oddities=True)
-def test_every_odd_value_lands_as_it_is_or_is_kept_as_text_and_counted(sandbox, warehouse, tmp_path):
-    kinds = list(dict.fromkeys(kind for kind, _, _ in VALUES))
-    columns = {kind: f"odd_{place}" for place, kind in enumerate(kinds)}
-    sandbox.mutate([define(columns[kind], kind) for kind in kinds])
+def test_an_irregular_value_is_loaded_unchanged_or_kept_as_text_and_counted(sandbox, warehouse, tmp_path):
+    types = list(dict.fromkeys(type_ for type_, _, _ in VALUES))
+    columns = {type_: f"value_{place}" for place, type_ in enumerate(types)}
+    sandbox.mutate([define(columns[type_], type_) for type_ in types])
     of_record = dict(zip(ids(sandbox), VALUES, strict=False))
     assert len(of_record) == len(VALUES)
-    sandbox.mutate([edit(record, **{columns[kind]: text}) for record, (kind, text, _) in of_record.items()])
-    sandbox.clock.advance(60)  # what changed as a pass began comes twice
+    sandbox.mutate([edit(record, **{columns[type_]: text}) for record, (type_, text, _) in of_record.items()])
+    sandbox.clock.advance(60)  # a record that changes as a pass begins is read twice
     pair = Pair(sandbox, warehouse, tmp_path, objects=["contacts"], associations=False)
     assert pair.run() == (0, 0), (tmp_path / "log").read_text()[-3000:]
 
     rows = {row["id"]: row for row in warehouse.query("SELECT * FROM hubspot.contacts")}
-    for record, (kind, text, expected) in of_record.items():
-        value, kept = rows[record][columns[kind]], rows[record]["invalid_properties"]
+    for record, (type_, text, expected) in of_record.items():
+        value, kept = rows[record][columns[type_]], rows[record]["invalid_properties"]
         kept = json.loads(kept) if isinstance(kept, str) else kept
         if expected is DOES_NOT_FIT:
-            assert (value, kept) == (None, {columns[kind]: text})
+            assert (value, kept) == (None, {columns[type_]: text})
             continue
         if warehouse.engine == "postgres" and isinstance(expected, str):
             expected = expected.replace("\u0000", "\ufffd")  # PostgreSQL has no NUL: a declared limit
         assert kept is None
-        found = as_read(value) if kind == "number" and value is not None else comparable(value)
-        assert found == expected, f"{kind} {text[:50]!r}"
+        loaded = as_read(value) if type_ == "number" and value is not None else comparable(value)
+        assert loaded == expected, f"{type_} {text[:50]!r}"
 
     counts = {}
-    for kind, _, expected in VALUES:
+    for type_, _, expected in VALUES:
         if expected is DOES_NOT_FIT:
-            counts[columns[kind]] = counts.get(columns[kind], 0) + 1
+            counts[columns[type_]] = counts.get(columns[type_], 0) + 1
     (history,) = warehouse.query("SELECT invalid_properties FROM hubspot.sync_history WHERE stream = 'contacts'")
-    told = history["invalid_properties"]
-    assert (json.loads(told) if isinstance(told, str) else told) == counts
+    reported = history["invalid_properties"]
+    assert (json.loads(reported) if isinstance(reported, str) else reported) == counts
     log = (tmp_path / "log").read_text()
     assert all(f"{name} ({count})" in log for name, count in counts.items())
 
 
 @pytest.mark.sandbox(**SIZES, no_oddities=True)
-def test_properties_may_come_change_their_type_and_their_case_and_go_and_no_value_is_lost(sandbox, warehouse, tmp_path):
+def test_no_value_is_lost_when_properties_come_change_type_or_case_and_go(sandbox, warehouse, tmp_path):
     first, second, third = ids(sandbox)[:3]
     pair = Pair(sandbox, warehouse, tmp_path, objects=["contacts"], associations=False)
 
     def values(*changes: object) -> dict[str, list[object]]:
-        """Run after these changes; the shoe sizes of three contacts, column by column."""
+        """Make these changes and run; return the shoe sizes of three contacts by column."""
         sandbox.mutate(list(changes))
         assert pair.run() == (0, 0), (tmp_path / "log").read_text()[-3000:]
         rows = {row["id"]: row for row in warehouse.query("SELECT * FROM hubspot.contacts")}
         assert len(rows) == len(ids(sandbox))
         sizes = [name for name in rows[first] if name.lower().startswith("shoe_size")]
-        return {name: [rows[each][name] for each in (first, second, third)] for name in sizes}
+        return {name: [rows[record][name] for record in (first, second, third)] for name in sizes}
 
     assert values() == {}
-    came = values(define("shoe_size", "number"), edit(first, shoe_size="42.5"))
-    assert came == {"shoe_size": [Decimal("42.5"), None, None]}
+    added = values(define("shoe_size", "number"), edit(first, shoe_size="42.5"))
+    assert added == {"shoe_size": [Decimal("42.5"), None, None]}
     retyped = values(define("shoe_size", "string"), edit(second, shoe_size="large"))
-    everything = [each for column in retyped.values() for each in column if each is not None]
-    assert sorted(map(str, everything)) == ["42.5", "large"], "in one column of text, or in one of each type"
-    cased = values(define("Shoe_Size", "string"), edit(third, Shoe_Size="XL"))
-    assert sum(len(column) - column.count(None) for column in cased.values()) == 3
-    gone = values(
+    everything = [value for column in retyped.values() for value in column if value is not None]
+    assert sorted(map(str, everything)) == ["42.5", "large"], "one column of text, or one column per type"
+    recased = values(define("Shoe_Size", "string"), edit(third, Shoe_Size="XL"))
+    assert sum(len(column) - column.count(None) for column in recased.values()) == 3
+    removed = values(
         {"kind": "remove-property", "type": "0-1", "name": "shoe_size"},
         {"kind": "remove-property", "type": "0-1", "name": "Shoe_Size"},
         edit(first, email="new@example.com"),
     )
-    assert gone == cased, "what HubSpot no longer has keeps its last values"
+    assert removed == recased, "a property that HubSpot no longer has keeps its last values"

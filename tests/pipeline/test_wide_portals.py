@@ -1,4 +1,4 @@
-"""Portals with more properties than a URL, or than a PostgreSQL table, can hold: no column is lost."""
+"""Portals with more properties than fit into a URL or a PostgreSQL table: no column is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZES = {"contacts": 120, "appointments": 1, "divisions": 1, "deals": 1, "associ
 
 
 def unfolded(row, types):
-    """Return a row with what overflowed into one column under its own names again."""
+    """Return a row with the properties of the overflow column under their own names."""
     kept = row.pop("_sdc_overflow", None)
     if kept is None:
         return row
@@ -30,10 +30,10 @@ def unfolded(row, types):
     ],
 )
 def test_every_property_of_a_wide_portal_arrives(sandbox, warehouse, tmp_path, properties):
-    """But for rows longer than PostgreSQL takes, which are kept aside with the advice to use one JSON column."""
+    """Except rows that are too long for PostgreSQL: they are rejected with the advice to use one JSON column."""
     headers = {"Authorization": f"Bearer {sandbox.token}"}
     reply = requests.get(f"{sandbox.url}/crm/properties/2026-09/0-1", headers=headers, timeout=10).json()
-    types = {each["name"]: each["type"] for each in reply["results"]} | {"hs_object_id": "string"}
+    types = {row["name"]: row["type"] for row in reply["results"]} | {"hs_object_id": "string"}
     assert len(types) == properties
     pair = Pair(sandbox, warehouse, tmp_path, objects=["contacts"], associations=False)
     codes = pair.run()
@@ -41,12 +41,12 @@ def test_every_property_of_a_wide_portal_arrives(sandbox, warehouse, tmp_path, p
     too_long = set()
     if warehouse.engine == "postgres":
         rejected = warehouse.query("SELECT * FROM hubspot._rejected_records")
-        assert all("let it put them into one JSON column" in each["reason"] for each in rejected)
-        too_long = {json.loads(each["record"])["id"] for each in rejected}
+        assert all("let it put them into one JSON column" in row["reason"] for row in rejected)
+        too_long = {json.loads(row["record"])["id"] for row in rejected}
     assert codes == (0, 1 if too_long else 0), log[-3000:]
     assert len(too_long) < 60
     rows = [unfolded(row, types) for row in warehouse.query("SELECT * FROM hubspot.contacts")]
-    loadable = [each for each in sandbox.truth("0-1") if each["id"] not in too_long]
+    loadable = [record for record in sandbox.truth("0-1") if record["id"] not in too_long]
     assert list(object_differences(loadable, rows, types)) == []
     assert ("_sdc_overflow" in log) is (warehouse.engine == "postgres")
 
@@ -57,5 +57,5 @@ def test_a_wide_portal_fits_into_one_column(sandbox, warehouse, tmp_path):
     assert pair.run() == (0, 0), (tmp_path / "log").read_text()[-3000:]
     rows = warehouse.query("SELECT id, properties FROM hubspot.contacts")
     assert {row["id"]: row["properties"] for row in rows} == {
-        each["id"]: each["properties"] for each in sandbox.truth("0-1")
+        record["id"]: record["properties"] for record in sandbox.truth("0-1")
     }

@@ -22,6 +22,7 @@ EDGE = (
 
 
 def project_for(sandbox, warehouse, folder) -> Project:
+    """Return a Meltano project that copies the sandbox's portal into the warehouse."""
     return Project(
         folder,
         TAP_HUBSPOT_DW_API_URL=sandbox.url,
@@ -32,40 +33,43 @@ def project_for(sandbox, warehouse, folder) -> Project:
 
 
 def type_ids(sandbox) -> dict[str, str]:
-    """Return the streams by object type id, from the side that associations are read from to the other."""
+    """Return the streams by object type id, in the order in which the tap reads their associations."""
     headers = {"Authorization": f"Bearer {sandbox.token}"}
     schemas = requests.get(f"{sandbox.url}/crm-object-schemas/2026-09/schemas", headers=headers, timeout=10).json()
-    division = next(each["objectTypeId"] for each in schemas["results"] if each["name"] == "division")
+    division = next(schema["objectTypeId"] for schema in schemas["results"] if schema["name"] == "division")
     return {division: "divisions", "0-421": "appointments", "0-3": "deals", "0-1": "contacts"}
 
 
 def differences(sandbox, warehouse, *, but_deleted: bool = False) -> list[str]:
-    """Return the first differences between the portal's live objects and the tables' live rows, of each type.
+    """Return the first differences of every type between the portal's live objects and the tables' live rows.
 
-    `but_deleted` leaves out the rows of what was deleted for good, or merged into such a record: only a full pass
-    shows that, see docs/limits.md.
+    `but_deleted` leaves out the rows of records that were deleted for good, or merged into such a record, because only
+    a full pass finds them.
     """
-    found = []
+    sentences = []
     headers = {"Authorization": f"Bearer {sandbox.token}"}
     for type_id, stream in type_ids(sandbox).items():
         reply = requests.get(f"{sandbox.url}/crm/properties/2026-09/{type_id}", headers=headers, timeout=10).json()
-        types = {each["name"]: each["type"] for each in reply["results"]}
+        types = {row["name"]: row["type"] for row in reply["results"]}
         rows = warehouse.query(f'SELECT * FROM hubspot."{stream}"')
         if but_deleted:
-            deleted = {each["id"] for each in sandbox.truth(type_id, state="deleted")}
+            deleted = {record["id"] for record in sandbox.truth(type_id, state="deleted")}
             merged = sandbox.truth(type_id, state="merged")
-            deleted |= {each["id"] for each in merged if each["survivorId"] in deleted}
+            deleted |= {record["id"] for record in merged if record["survivorId"] in deleted}
             rows = [row for row in rows if row["id"] not in deleted]
-        found += [f"{stream}: {each}" for each in islice(object_differences(sandbox.truth(type_id), rows, types), 5)]
-    return found
+        first = islice(object_differences(sandbox.truth(type_id), rows, types), 5)
+        sentences += [f"{stream}: {difference}" for difference in first]
+    return sentences
 
 
 def edges(sandbox) -> set[tuple[object, ...]]:
+    """Return the rows that the table `associations` should have."""
     names = type_ids(sandbox)
-    truth = (each for each in sandbox.truth_associations() if each["fromType"] in names and each["toType"] in names)
+    truth = (edge for edge in sandbox.truth_associations() if edge["fromType"] in names and edge["toType"] in names)
     return association_rows(truth, names, list(names))
 
 
 def edge_rows(warehouse, source="hubspot.associations WHERE _sdc_deleted_at IS NULL") -> set[tuple[object, ...]]:
+    """Return the live rows of the table `associations`, or the rows of another source."""
     rows = warehouse.query(f"SELECT * FROM {source}")
     return {tuple(row[column] for column in EDGE) for row in rows}
