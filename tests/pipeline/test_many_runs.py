@@ -55,7 +55,7 @@ class ManyRuns:
         settings |= FULL if rng.random() < 0.15 else {}
         seconds = rng.choice([0.0, rng.uniform(0.3, 1.5)])
         was_calm, self.is_calm = self.is_calm, not (faults or kill)
-        # A record restored with its old modified time around a failed run may come at the next full pass: docs/limits.md.
+        # A record restored with its old modified time around a failed run may come at the next full pass (limits.md).
         bumps = ["true", "false"] if was_calm and self.is_calm and not seconds else ["true"]
         self.sandbox.settings(quirks={"restore-bumps": rng.choice(bumps)})
         self.sandbox.faults(faults)
