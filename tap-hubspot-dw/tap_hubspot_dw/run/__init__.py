@@ -1,1 +1,1 @@
-"""One run of the tap: what its streams share, and its progress."""
+"""One run of the tap: the state that its streams share, and its progress."""

@@ -1,9 +1,9 @@
-"""Runs that could not begin, and so could not write to the history: a line each in a file of the Meltano project.
+"""Notes of runs that could not begin and so could not write to the history: one line each in a file of the project.
 
-Meltano asks the tap for its streams before it starts a target, in a process of its own. If that fails, nobody can
-write to the warehouse. So the failure is noted in `.meltano/failed-starts/`, where the report finds it, and the next
-run writes it into `sync_history`. A note has the sentence of the error, which has no secrets. Without Meltano there is
-no such folder, and whoever started the process has its exit code. Pure: standard library only.
+Meltano runs the tap's discovery in its own process, before it starts a target. If discovery fails, no process can
+write to the warehouse. So the tap notes the failure in `.meltano/failed-starts/`, which the report reads, and the
+next run writes it to `sync_history`. A note contains the error's sentence, which has no secrets. Without Meltano there
+is no such folder, and the exit code has to suffice. Pure: standard library only.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-MOST_NOTES = 50  # the newest stay
+MOST_NOTES = 50  # the newest are kept
 _LONGEST = 2_000  # characters of an error
-_TIMES_REPORTED = 2  # the run that was told first may not have been loaded
-_ONE_RUN_ONLY = ("TAP_HUBSPOT_DW_ONLY_IDS", "TAP_HUBSPOT_DW_KNOWN_IDS")  # a look at some records is no run
+_TIMES_REPORTED = 2  # the first run that reports a note may not be loaded
+_ONE_RUN_ONLY = ("TAP_HUBSPOT_DW_ONLY_IDS", "TAP_HUBSPOT_DW_KNOWN_IDS")  # reading some records does not count as a run
 _PLUGIN = "MELTANO_EXTRACTOR_NAME"
 
 
 def leave(environment: Mapping[str, str], error: str, began_at: datetime) -> None:
-    """Note that a run could not begin; nothing without Meltano.
+    """Note that a run could not begin; do nothing without Meltano.
 
     Raises:
         OSError: the note cannot be written.
@@ -46,9 +46,9 @@ def leave(environment: Mapping[str, str], error: str, began_at: datetime) -> Non
 
 
 def take(environment: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the notes for the history of this run, which has to be able to write them.
+    """Return the notes that this run has to write to its history.
 
-    Each is given twice, as its rows have keys and the first of the two runs may not be loaded.
+    Each note is returned to two runs, as the first may not be loaded; its rows have keys, so they are not duplicated.
 
     Raises:
         OSError: the file cannot be written.
@@ -70,7 +70,7 @@ def _file(environment: Mapping[str, str]) -> Path | None:
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
-    """Return the notes of a file; lines that are none, as of a process that was killed, are left out."""
+    """Return the notes in a file; malformed lines, which a killed process may leave, are skipped."""
     if not file.exists():
         return []
     notes = []

@@ -1,4 +1,4 @@
-"""What a run tells while it works and when it is done, as text."""
+"""The texts of a run's progress, of a stream's outcome and of the run's summary."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEADINGS = (
 
 
 def outcome(done: StreamRun) -> str:
-    """Return what was read, when it is."""
+    """Return the outcome of a finished stream in one line."""
     parts = [f"{done.records:,} records"]
     if done.deletes:
         parts.append(f"{done.deletes:,} deletes")
@@ -36,7 +36,7 @@ def outcome(done: StreamRun) -> str:
 
 
 def progress_line(done: StreamRun, now: datetime) -> str:
-    """Return one line on a stream that is being read: how far, how fast, how long still."""
+    """Return the progress of a stream in one line: records, rate, remaining time."""
     read = done.records + done.deletes
     seconds = max((now - done.started_at).total_seconds(), 0.001)
     rate = read / seconds

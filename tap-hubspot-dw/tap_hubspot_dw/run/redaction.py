@@ -1,7 +1,7 @@
-"""What the history may tell of a run's configuration: what differs from the defaults, and never a secret.
+"""The run's configuration as the history shows it: the settings that differ from their defaults, without secrets.
 
-A secret setting is left out. Of the SDK's own settings, such as stream maps, which may hold anything, it tells only
-that they are set; what is not a setting is not told at all. Of the API's URL it tells the host.
+Secret settings are left out, and so are keys that are not settings. Of the SDK's own settings, such as stream maps,
+which may contain anything, it shows only that they are set; of the API's URL only the host.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ def configuration_of(file: str) -> dict[str, Any]:
     """Return the configuration in a JSON file.
 
     Raises:
-        SettingsError: it cannot be read, or has no JSON object.
+        SettingsError: the file cannot be read, or is not a JSON object.
     """
     try:
-        found = json.loads(Path(file).read_text(encoding="utf-8"), parse_float=Decimal)
+        config = json.loads(Path(file).read_text(encoding="utf-8"), parse_float=Decimal)
     except OSError as error:
         raise SettingsError(f"The configuration {file} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"The configuration {file} is not JSON.") from error
-    if not isinstance(found, dict):
+    if not isinstance(config, dict):
         raise SettingsError(
             f'The configuration {file} is not a JSON object: it must look like {{"access_token": "…"}}.'
         )
-    return found
+    return config
 
 
 def reported_configuration(config: Mapping[str, Any]) -> str:
-    """Return the configuration as a JSON object, the settings that have their defaults left out."""
+    """Return the configuration as JSON text, without secrets and without settings that have their defaults."""
     reported: dict[str, Any] = {}
     for name, schema in CONFIG_JSONSCHEMA["properties"].items():
         value = config.get(name)

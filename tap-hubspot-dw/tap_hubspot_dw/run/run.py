@@ -1,4 +1,4 @@
-"""One run of the tap: what its streams share, and what they leave behind for those that follow."""
+"""One run of the tap: the state that its streams share, its clock and its history."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tap_hubspot_dw.timestamps import format_timestamp, now
 SUCCESS, PARTIAL, FAILED, INTERRUPTED = "success", "partial", "failed", "interrupted"
 
 CLOCK_TOLERANCE = timedelta(seconds=5)  # HubSpot's Date header has whole seconds, and replies take time
-_MOST_CLOCK_AHEAD = timedelta(days=1)  # further apart, it is a guess which of two clocks is wrong
+_MOST_CLOCK_AHEAD = timedelta(days=1)  # beyond that, which of the two clocks is wrong is a guess
 
 
 @dataclass
 class StreamRun:
-    """What one stream did in this run: a row of `sync_history`."""
+    """The work of one stream in this run: a row of `sync_history`."""
 
     stream: str
     started_at: datetime
@@ -40,14 +40,14 @@ class StreamRun:
     since: datetime | None = None
     until: datetime | None = None
     expected: int | None = None
-    before: int = 0  # records that earlier runs have read of a full pass which this one goes on with
+    before: int = 0  # records that earlier runs read of the full pass that this run continues
     records: int = 0
     deletes: int = 0
     repeated: int = 0
     invalid_values: Counter[str] = field(default_factory=Counter)
     traffic: Traffic = field(default_factory=Traffic)
     hubspot_total: int | None = None
-    #: Of associations: the pairs that were read to their end, with the rows read of each.
+    #: For associations: the pairs that were read completely, with the number of rows of each.
     pairs: dict[str, int] = field(default_factory=dict)
     bytes_written: int = 0
     finished_at: datetime | None = None
@@ -56,9 +56,9 @@ class StreamRun:
     is_sample: bool = False
 
     def outcome(self, ended_by: BaseException | None) -> tuple[str, str | None]:
-        """Return the status and the sentence about it; `ended_by` is what ended the run, if it did not end by itself.
+        """Return the status and its explanation; `ended_by` is the exception that ended the run early, if any.
 
-        `partial` is what was read in part and on purpose: a sample, or up to the day's reserve.
+        The status is `partial` if the stream was read in part on purpose: a sample, or up to the daily reserve.
         """
         if self.error:
             return FAILED, self.error
@@ -68,12 +68,12 @@ class StreamRun:
             return INTERRUPTED, "Stopped by a signal."
         if isinstance(ended_by, DailyLimitError):
             return PARTIAL, str(ended_by)
-        return FAILED, f"The run ended before: {ended_by}" if ended_by else None
+        return FAILED, f"The run ended early: {ended_by}" if ended_by else None
 
     def to_record(
         self, run_id: str, ended_by: BaseException | None = None, clock_ahead: timedelta = timedelta()
     ) -> dict[str, Any]:
-        """Return the record of `sync_history`; its own times are corrected by how far this machine's clock is ahead."""
+        """Return the record of `sync_history`; times by this machine's clock are corrected by `clock_ahead`."""
         status, error = self.outcome(ended_by)
         return {
             "run_id": run_id,
@@ -102,24 +102,24 @@ class StreamRun:
 
 @dataclass
 class Stop:
-    """Whether a signal asked the run to stop, and whether this is a moment to do so.
+    """Whether a signal asked the run to stop, and whether the run can stop right now.
 
-    A message must not be cut in two, and its buffer not be used twice: while the main thread writes
-    (`is_reading` is false) a signal is only noted.
+    A message must not be cut in two, nor its buffer be used again: while the main thread writes (`is_reading` is
+    false), a signal is only recorded.
     """
 
     signal: int | None = None
     is_reading: bool = False
 
     def check(self) -> None:
-        """End the process with the signal's exit code if one has come."""
+        """End the process with the signal's exit code if a signal has arrived."""
         if self.signal is not None:
             raise SystemExit(128 + self.signal)
 
 
 @dataclass
 class Run:
-    """The settings, the portal, the run's one clock reading, and what streams have seen and done."""
+    """The settings, the portal, the clock, the ids that streams share, and the history of one run."""
 
     settings: Settings
     portal: Portal
@@ -137,11 +137,11 @@ class Run:
     _clock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
-        """Let so many replies of each budget be worked on at once as there may be workers, over all streams."""
+        """Limit the replies processed at once to `workers` for each budget, over all streams."""
         self.permits = {budget: threading.Semaphore(self.settings.workers) for budget in BUDGETS}
 
     def record_of(self, done: StreamRun) -> dict[str, Any]:
-        """Return the record of `sync_history` of a stream of this run."""
+        """Return a stream's record of `sync_history`."""
         limit, remaining = self.portal.client.daily
         ahead = self._ahead or timedelta()
         record = done.to_record(self.run_id, self.ended_by, ahead)
@@ -155,12 +155,12 @@ class Run:
 
     @property
     def clock_ahead(self) -> timedelta:
-        """By how much this machine's clock is ahead of HubSpot's (behind: less than nothing), as far as that matters.
+        """How far this machine's clock is ahead of HubSpot's (negative: behind); zero within the tolerance.
 
-        Where a reply's `Date` is another time than ours, HubSpot is asked for what it writes into a reply itself, and
-        that counts. If it does not write any, its clock counts if a second reply agrees and is within a day of ours.
-        Else nobody knows what time it is, and the earliest of the clocks counts: what changed since then is read
-        again, but nothing is passed over. Settled once for the run; HubSpot is asked if it has not replied yet.
+        If a reply's `Date` differs from our clock, the time that HubSpot writes into the body of a reply decides. If
+        the body has none, `Date` decides if a second reply confirms it and it is within a day of ours. Otherwise the
+        true time is unknown, and the earliest of the clocks decides: some changes are read again, but none is missed.
+        Determined once per run; if HubSpot has not replied yet, this makes a request.
         """
         with self._clock:
             if self._ahead is None:
@@ -185,7 +185,7 @@ class Run:
         return earliest if earliest > CLOCK_TOLERANCE else timedelta()
 
     def clock_warning(self) -> str | None:
-        """Return what to say of this machine's clock; None while it is right or not known to be wrong."""
+        """Return a warning about this machine's clock; None unless it is known to be wrong."""
         said = self.portal.client.clock_ahead
         if self._ahead is None or said is None or (not self._ahead and abs(said) <= CLOCK_TOLERANCE):
             return None
@@ -193,30 +193,30 @@ class Run:
             seconds = self._ahead.total_seconds()
             where = "ahead of" if seconds > 0 else "behind"
             return (
-                f"This machine's clock is {abs(seconds):.0f} s {where} HubSpot's; the run counted from HubSpot's: "
+                f"This machine's clock is {abs(seconds):.0f} s {where} HubSpot's; the run used HubSpot's: "
                 "set the clock."
             )
         return (
-            f"This machine's clock and the Date of HubSpot's replies are {abs(said.total_seconds()):.0f} s apart, and "
-            f"it is not Date that the run counted from, but {format_timestamp(self.started_at)}, so that nothing is "
-            "passed over: set the clock, or look for a proxy that writes Date."
+            f"This machine's clock and the Date of HubSpot's replies are {abs(said.total_seconds()):.0f} s apart; the "
+            f"run did not use Date, but {format_timestamp(self.started_at)} as its start, so that no change is "
+            "missed: set the clock, or look for a proxy that writes Date."
         )
 
     @property
     def started_at(self) -> datetime:
-        """When the run began, by HubSpot's clock where ours is wrong.
+        """The start of the run, by HubSpot's clock if ours is wrong.
 
-        A bookmark in HubSpot's future would pass over changes that nobody has made yet, one in its past would read
-        more than there is to read at every run.
+        A bookmark in HubSpot's future would miss changes that are yet to be made; one in its past would make every run
+        read more than necessary.
         """
         return self.began_at - self.clock_ahead
 
     def now(self) -> datetime:
-        """Return the present moment by the clock that the run counts from."""
+        """Return the current time by the clock that the run uses."""
         return now() - self.clock_ahead
 
     def chosen_properties(self, object_type: ObjectType) -> list[Mapping[str, Any]]:
-        """Return the definitions of a object_type's properties that the settings include."""
+        """Return the definitions of an object type's properties that the settings include."""
         settings = self.settings
         include, exclude = (
             [*patterns.get("*", ()), *patterns.get(object_type.name, ())]
@@ -226,16 +226,16 @@ class Run:
         return chosen_properties(self.portal.properties(object_type), include, exclude, by_name)
 
     def pattern_warnings(self) -> list[str]:
-        """Return what there is to say of the patterns of properties; HubSpot is asked only if there are any."""
+        """Return warnings about the patterns of properties; without patterns this makes no requests."""
         settings, names = self.settings, dict[str, set[str]]()
         if settings.only_ids is not None or not (settings.include_properties or settings.exclude_properties):
             return []
         for object_type in self.object_types:
             try:
-                names[object_type.name] = {str(each["name"]) for each in self.portal.properties(object_type)}
+                names[object_type.name] = {str(listed["name"]) for listed in self.portal.properties(object_type)}
             except RunStoppedError:
                 raise
-            except HubSpotError:  # its stream says so
+            except HubSpotError:  # its stream reports it
                 continue
         return [
             shown(warning)
@@ -245,10 +245,10 @@ class Run:
 
 
 def peak_memory_mb() -> float:
-    """Return this process' largest resident size so far, in megabytes of 2**20 bytes."""
+    """Return this process's largest resident size so far, in megabytes of 2**20 bytes."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
-    except (OSError, IndexError):  # not Linux; there getrusage counts the memory from before the program, too
+    except (OSError, IndexError):  # not Linux, where getrusage also counts memory from before this program
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, bytes on macOS
         return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)

@@ -1,15 +1,15 @@
-"""Stream maps leave deletions alone: a delete record reaches its row, whatever the map does to other records.
+"""Stream maps preserve deletions: a delete record reaches its row, whatever the map does to other records.
 
-A *delete record* has `_sdc_deleted_at`, its keys, and what is known of it, which need not be all properties. So of a
-map only that is done to it which can be done with the properties that it carries:
+A *delete record* has `_sdc_deleted_at`, its keys, and possibly only some of its properties. So a map is applied to it
+as far as the properties that the record has allow:
 
-    _sdc_deleted_at      stays, also where `__else__` leaves out what is not named
-    an expression        is evaluated if the record carries all that it is made of; else the row keeps its last value
-    __filter__           drops no deletion, unless it looks at keys only: else nobody knows what it said of the row. One
-                         that says no to what the record carries leaves the keys and the mark
-    null, and the stream left out, renamed or copied    as with any other record
+    _sdc_deleted_at      is kept, even where `__else__` drops all columns that are not named
+    an expression        is evaluated if the record has all its inputs; otherwise the row keeps its last value
+    __filter__           drops a deletion only if the filter uses nothing but keys: otherwise the row may have passed
+                         it. If the record does not pass the filter, only its keys and the mark are kept
+    null, and a stream that is removed, renamed or copied    as with any other record
 
-Tap and target know nothing of one another; each has a copy of this file.
+Tap and target do not depend on each other, so each has a copy of this file; a test keeps the copies identical.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ logger = logging.getLogger(__name__)
 
 DELETED_AT = "_sdc_deleted_at"
 ELSE_OPTION = "__else__"
-#: What an expression may raise of values that it was not made for.
+#: Exceptions that an expression may raise for unexpected values.
 _FAILURES = (MapExpressionError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
-#: Names of an expression that are no properties, beside functions.
+#: Names in an expression that are not properties, besides functions.
 _GIVEN = frozenset({"config", "fake", "__stream_name__", "__original_stream_name__"})
 _RECORD = ("_", "record")
 _MOST_SHAPES = 100
 
 
 class DeletionsMapper(PluginMapper):
-    """The SDK's mapper, whose maps leave deletions alone."""
+    """The SDK's mapper with stream maps that preserve deletions."""
 
     def register_raw_stream_schema(
         self, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
@@ -56,11 +56,11 @@ class DeletionsMapper(PluginMapper):
         super().register_raw_stream_schema(stream_name, schema, key_properties)
         maps = self.stream_maps[stream_name]
         for place, definition in enumerate(self._definitions(stream_name)):
-            if isinstance(each := maps[place], CustomStreamMap):
-                maps[place] = DeletionsMap(each, definition)
+            if isinstance(stream_map := maps[place], CustomStreamMap):
+                maps[place] = DeletionsMap(stream_map, definition)
 
     def _definitions(self, stream: str) -> list[dict[str, Any]]:
-        """What the setting says of each map of a stream, in the order of `stream_maps`: first its own, then copies."""
+        """Return the definitions of a stream's maps in the order of `stream_maps`: first its own, then its copies."""
         own: dict[str, Any] = {}
         copies: list[dict[str, Any]] = []
         for key, given in self.stream_maps_dict.items():
@@ -76,18 +76,18 @@ class DeletionsMapper(PluginMapper):
 
 
 class DeletionsMap(StreamMap):
-    """A stream map that does to delete records what can be done with what they carry."""
+    """A stream map that is applied to a delete record as far as the record's properties allow."""
 
-    def __init__(self, each: CustomStreamMap, definition: dict[str, Any]) -> None:
-        self.stream_alias = each.stream_alias
-        self.raw_schema, self.raw_key_properties = each.raw_schema, each.raw_key_properties
-        self.transformed_schema = each.transformed_schema
-        self.transformed_key_properties = each.transformed_key_properties
-        self.flattening_options = each.flattening_options
+    def __init__(self, wrapped: CustomStreamMap, definition: dict[str, Any]) -> None:
+        self.stream_alias = wrapped.stream_alias
+        self.raw_schema, self.raw_key_properties = wrapped.raw_schema, wrapped.raw_key_properties
+        self.transformed_schema = wrapped.transformed_schema
+        self.transformed_key_properties = wrapped.transformed_key_properties
+        self.flattening_options = wrapped.flattening_options
         properties: dict[str, Any] = self.raw_schema.get("properties", {})
         if DELETED_AT in properties:
             self.transformed_schema["properties"].setdefault(DELETED_AT, properties[DELETED_AT])
-        self._each = each
+        self._wrapped = wrapped
         self._filter = definition.pop(MAPPER_FILTER_OPTION, None)
         self._expressions = {
             name: given
@@ -98,15 +98,15 @@ class DeletionsMap(StreamMap):
         self._properties = frozenset(name for name in properties if not name.startswith("_sdc_"))
         self._made_of = {name: self._inputs(given, name) for name, given in self._expressions.items()}
         self._shapes: dict[frozenset[str], _Shape] = {}
-        self._is_told = False
+        self._has_warned = False
 
     def transform(self, record: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the record as the map makes it, or None."""
-        return self._each.transform(record) if record.get(DELETED_AT) is None else self._deletion(record)
+        """Return the mapped record; None if the map drops it."""
+        return self._wrapped.transform(record) if record.get(DELETED_AT) is None else self._deletion(record)
 
     def get_filter_result(self, record: dict[str, Any]) -> bool:
-        """Return whether the record is not dropped."""
-        return self.transform(record) is not None if record.get(DELETED_AT) else self._each.get_filter_result(record)
+        """Return whether the map keeps the record."""
+        return self.transform(record) is not None if record.get(DELETED_AT) else self._wrapped.get_filter_result(record)
 
     def _deletion(self, record: dict[str, Any]) -> dict[str, Any] | None:
         is_wanted = self._is_wanted(record)
@@ -115,27 +115,27 @@ class DeletionsMap(StreamMap):
         result = self._shape(frozenset(record)).of(record)
         keys = list(self.transformed_key_properties or ())
         if lacking := [key for key in keys if result.get(key) is None]:
-            self._tell(lacking)
+            self._warn(lacking)
         if not is_wanted:
             result = {key: result[key] for key in keys if key in result}
         return {**result, DELETED_AT: record[DELETED_AT]}
 
     def _is_wanted(self, record: Mapping[str, Any]) -> bool | None:
-        """Whether the filter lets a deletion pass as it is; None if it never had its row pass."""
+        """Return whether a deletion passes the filter; None if its row can never have passed."""
         if not isinstance(self._filter, str):
             return True
         made_of = self._inputs(self._filter, "")
         if not self._carries(frozenset(record), made_of):
             return True
         try:
-            if self._each.get_filter_result(dict(record)):
+            if self._wrapped.get_filter_result(dict(record)):
                 return True
         except _FAILURES:
             return True
         return None if made_of is not None and made_of <= set(self.raw_key_properties or ()) else False
 
     def _shape(self, names: frozenset[str]) -> _Shape:
-        """What is done to delete records that carry these properties."""
+        """Return the mapping of delete records that have exactly these properties."""
         if names not in self._shapes:
             if len(self._shapes) >= _MOST_SHAPES:
                 self._shapes.clear()
@@ -151,22 +151,22 @@ class DeletionsMap(StreamMap):
     def _map_of(self, definition: dict[str, Any]) -> CustomStreamMap:
         return CustomStreamMap(
             stream_alias=self.stream_alias,
-            map_config=self._each.map_config,
-            faker_config=self._each.faker_config,
+            map_config=self._wrapped.map_config,
+            faker_config=self._wrapped.faker_config,
             raw_schema=self.raw_schema,
             key_properties=self.raw_key_properties,
             map_transform=dict(definition),
             flattening_options=self.flattening_options,
-            stream_name=self._each.stream_name,
+            stream_name=self._wrapped.stream_name,
         )
 
     def _carries(self, names: frozenset[str], made_of: set[str] | None) -> bool:
         return (self._properties if made_of is None else made_of) <= names
 
     def _inputs(self, expression: str, name: str) -> set[str] | None:
-        """Return the properties of which an expression is made; None if it looks at the record as a whole."""
+        """Return the properties that an expression uses; None if it uses the record as a whole."""
         nodes = list(ast.walk(ast.parse(expression)))
-        found = {key for key, _ in _looked_up(nodes)}
+        inputs = {key for key, _ in _looked_up(nodes)}
         looked_up = {id(node) for _, node in _looked_up(nodes)}
         names = [node for node in nodes if isinstance(node, ast.Name)]
         own = {node.id for node in names if isinstance(node.ctx, ast.Store)}  # of comprehensions
@@ -175,23 +175,23 @@ class DeletionsMap(StreamMap):
                 continue
             if node.id in _RECORD:
                 return None
-            if node.id in self._properties or (node.id not in _GIVEN and node.id not in self._each.functions):
-                found.add(name if node.id == "self" else node.id)
-        return found
+            if node.id in self._properties or (node.id not in _GIVEN and node.id not in self._wrapped.functions):
+                inputs.add(name if node.id == "self" else node.id)
+        return inputs
 
-    def _tell(self, keys: Sequence[str]) -> None:
-        if not self._is_told:
-            self._is_told = True
+    def _warn(self, keys: Sequence[str]) -> None:
+        if not self._has_warned:
+            self._has_warned = True
             logger.warning(
-                "The stream map of %s makes the key %s of properties that a deletion does not carry, so the deleted "
-                "rows cannot be found, and their records are rejected: make keys of the stream's own keys.",
+                "The stream map of %s builds the key %s from properties that a deletion does not have, so the deleted "
+                "rows cannot be found and their records are rejected: build keys only from the stream's own keys.",
                 self.stream_alias,
                 " and ".join(keys),
             )
 
 
 class _Shape:
-    """What is done to delete records that carry the same properties."""
+    """The mapping of delete records that have the same properties."""
 
     def __init__(
         self,
@@ -207,7 +207,7 @@ class _Shape:
         self._all = map_of({**rest, **done})
 
     def of(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the record with what could be done to it; an expression that fails is left out."""
+        """Return the mapped record; expressions that fail are left out."""
         try:
             result = self._all.transform(dict(record)) or {}
         except _FAILURES:
@@ -234,7 +234,7 @@ class _Shape:
 
 
 def _looked_up(nodes: Iterable[ast.AST]) -> Iterable[tuple[str, ast.AST]]:
-    """Yield each property that is looked up in the record by name, with the node of the record."""
+    """Yield the properties that are looked up in the record by name, with the node of the record."""
     for node in nodes:
         if isinstance(node, ast.Subscript):
             record, key = node.value, node.slice

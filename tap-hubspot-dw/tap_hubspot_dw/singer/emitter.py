@@ -1,7 +1,7 @@
-"""The run's one loop: all streams are read at the same time, and one thread writes what they yield.
+"""The run's main loop: all streams are read concurrently, and one thread writes their messages.
 
-So that none of HubSpot's three budgets is idle while there is work for it: associations are read while the objects
-still are. RECORD messages of different streams mix, a reply's worth at a time; those of one stream keep their order.
+This uses all three of HubSpot's rate limits at the same time: associations are read while objects are still being
+read. RECORD messages of different streams interleave, in blocks of one reply; those of one stream keep their order.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from tap_hubspot_dw.singer.streams.base import HubSpotStream
 
 
-_SWITCH_SECONDS = 0.05  # enough for a page: to go on with another's in the middle costs a tenth more processor time
-_COLLECT_EVERY = 50_000  # a few pages; records refer to nothing that refers back, so there is little to find
+_SWITCH_SECONDS = 0.05  # enough for a page: switching threads within a page costs a tenth more CPU time
+_COLLECT_EVERY = 50_000  # a few pages; records have no reference cycles, so there is little garbage to find
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
-_REPLY_BYTES = 1_000_000  # a reply with all of a wide portal's properties has more
+_REPLY_BYTES = 1_000_000  # a reply with all properties of a wide portal is larger
 
 
 class Emitter:
-    """Writes the events of streams that are read at the same time; used by the main thread only."""
+    """Writes the events of concurrently read streams; used by the main thread only."""
 
     def __init__(self, tap: Tap, run: Run) -> None:
         self._tap = tap
@@ -44,13 +44,13 @@ class Emitter:
         self._wrote_since_state = False
 
     def sync(self, streams: Sequence[HubSpotStream]) -> None:
-        """Write all that the streams yield; a STATE follows every checkpoint that covers something new.
+        """Write all events of the streams; a STATE follows every checkpoint that covers something new.
 
-        A stream's failure is the stream's own matter.
+        A stream that fails does not stop the others.
 
         Raises:
-            RunStoppedError: nothing can be read any more.
-            SystemExit: a signal came.
+            RunStoppedError: no stream can be read any more.
+            SystemExit: a signal arrived.
         """
         stop = self._run.stop
         _tune_interpreter()
@@ -75,7 +75,7 @@ class Emitter:
                 stop.is_reading = False
 
     def finish(self, streams: Sequence[HubSpotStream]) -> None:
-        """Write streams that wait for nothing, and the last state; also after a signal."""
+        """Write streams that make no requests, and the last state; also after a signal."""
         for stream in streams:
             with self._open(stream) as counter:
                 for event in stream.events():
@@ -84,7 +84,7 @@ class Emitter:
         self._write_state()
 
     def _open(self, stream: HubSpotStream) -> Counter:
-        """Let a stream begin, write its SCHEMA, and return the SDK's counter of its records."""
+        """Begin a stream, write its SCHEMA, and return the SDK's counter of its records."""
         stream.begin()
         stream._write_schema_message()  # noqa: SLF001  the SDK's own writer of it
         return stream.get_record_counter()
@@ -107,13 +107,13 @@ class Emitter:
                 self._tap.write_message(message)
 
     def _write_state(self) -> None:
-        if self._run.settings.only_ids is None:  # what only looks at some records moves nobody's bookmark
+        if self._run.settings.only_ids is None:  # reading some records must not move bookmarks
             self._tap.state_writer.write_state(self._tap.state)
         self._wrote_since_state = False
 
     @contextmanager
     def _progress_logged(self, streams: Sequence[HubSpotStream]) -> Iterator[None]:
-        """Tell every few seconds how far each stream is that has asked for something meanwhile."""
+        """Log, every few seconds, the progress of the streams that made requests since the last time."""
         over = threading.Event()
 
         def log_progress() -> None:
@@ -138,11 +138,11 @@ def _events(stream: HubSpotStream) -> Iterator[Event]:
 
 
 def _tune_interpreter() -> None:
-    """Set up this process for many threads that all make pages of text.
+    """Tune this process for many threads that all produce pages of text.
 
-    What was imported stays: to look through it for garbage again and again costs a tenth more processor time. With
-    a heap for every thread, as glibc has it, memory creeps up for a million records; also with HubSpot's replies, a
-    megabyte each, in a heap among what is made of them.
+    Imported objects are exempted from garbage collection: examining them again and again costs a tenth more CPU time.
+    The number of malloc arenas is limited: with glibc's heap per thread, memory grows steadily over a million records.
+    HubSpot's replies of a megabyte get memory of their own, as in a heap among small objects they fragment it.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.freeze()

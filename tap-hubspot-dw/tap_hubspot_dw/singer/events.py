@@ -1,7 +1,7 @@
-"""What reading a stream yields, in order, and how records become lines.
+"""The events that reading a stream yields, and the encoding of records as lines.
 
-A stream is read in threads of its own; the main thread takes its events and writes. A checkpoint stands behind the
-records that it covers, so state can never be ahead of what was written.
+A stream is read in threads of its own; the main thread takes its events and writes messages. A checkpoint follows the
+records that it covers, so state is never ahead of the written records.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from singer_sdk.singerlib import ActivateVersionMessage
 from tap_hubspot_dw.records.compiled_records import WrittenRecord
 from tap_hubspot_dw.records.full_records import FullRecord, Record
 
-_FIRST_PART = 10  # records; as many as make up the bytes of a part from then on
+_FIRST_PART = 10  # records; later parts have as many records as make up `_PART_BYTES`
 _PART_BYTES = 100_000
-BELOW_ALL = 0  # a version that no record has
+BELOW_ALL = 0  # a version below that of any record
 
 
 @dataclass(frozen=True)
 class Block:
-    """Finished records of one reply, and what there is to count about them.
+    """Finished records of one reply, and their counts.
 
-    `lines` are their RECORD messages, in parts; where they have to go through the SDK one by one there are only
+    `lines` are their RECORD messages, in parts. If the records have to pass through the SDK one by one, there are only
     `records`.
     """
 
@@ -41,7 +41,7 @@ class Block:
     lines: Sequence[bytes]
 
     def first(self, most: int) -> Block:
-        """Return the block cut to its first records."""
+        """Return the block with only its first records."""
         records = self.records[:most]
         deletes = sum(1 for record in records if record.get("_sdc_deleted_at"))
         return replace(self, records=records, total=len(records), deletes=deletes)
@@ -49,14 +49,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The stream's state, true once all events before it are written."""
+    """The stream's state, valid once all events before it are written."""
 
     state: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Rows of a stream: those with one of `values` in `columns`, which are of its key."""
+    """A part of a stream's rows: those with one of `values` in `columns`, which belong to the key."""
 
     columns: tuple[str, ...]
     values: tuple[tuple[str, ...], ...]
@@ -64,7 +64,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Activation:
-    """Rows of versions before this one are gone from HubSpot; with a scope only those in it, others were not read."""
+    """HubSpot no longer has rows of versions below this one; with a scope, this is known only of rows in it."""
 
     version: int
     scope: Scope | None = None
@@ -72,9 +72,9 @@ class Activation:
 
 @dataclass(slots=True)
 class ScopedVersionMessage(ActivateVersionMessage):
-    """An ACTIVATE_VERSION about the rows of a scope: our extension, which target-warehouse knows.
+    """An ACTIVATE_VERSION for the rows of a scope: our extension, which target-warehouse understands.
 
-    Its `version` is `BELOW_ALL`, so that a target which does not know scopes has nothing to mark.
+    Its `version` is `BELOW_ALL`, so that a target without scopes marks nothing.
     """
 
     scope: dict[str, Any] = field(default_factory=dict)
@@ -86,13 +86,13 @@ Event = Block | Checkpoint | Activation
 def record_lines(
     stream: str, records: Sequence[Record | FullRecord | WrittenRecord], version: int | None, extracted_at: datetime
 ) -> list[bytes]:
-    """Return the lines that the SDK would write for these records, to the byte, in parts of some `_PART_BYTES`.
+    """Return the lines that the SDK would write for these records, byte for byte, in parts of about `_PART_BYTES`.
 
-    The megabyte that a page of wide records makes, as one, leaves gaps in the memory that only grow.
+    A page of wide records is a megabyte; in one piece it would fragment the memory more and more.
     """
     shared: dict[str, Any] = {"version": version} if version is not None else {}
     shared["time_extracted"] = extracted_at
-    forms = (each.json if isinstance(each, WrittenRecord) else each for each in records)
+    forms = (record.json if isinstance(record, WrittenRecord) else record for record in records)
     messages = [{"type": "RECORD", "stream": stream, "record": record, **shared} for record in forms]
     parts: list[bytes] = []
     done, step = 0, _FIRST_PART

@@ -1,6 +1,6 @@
-"""Names in Meltano's filter of streams that no stream has: Meltano passes over them without a word.
+"""Checking Meltano's stream filter for names of no stream, which Meltano silently ignores.
 
-It tells each plugin the filter by an environment variable, whatever the plugin is called. Pure: standard library only.
+Meltano passes the filter to every plugin in the same environment variable. Pure: standard library only.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ _FILTER = "MELTANO_EXTRACT__SELECT_FILTER"
 
 
 def names_of_no_stream(environment: Mapping[str, str], streams: Collection[str]) -> list[str]:
-    """Return the names and patterns of the filter that fit none of the streams; none without Meltano."""
+    """Return the names and patterns in the filter that match no stream; none without Meltano."""
     try:
         patterns = json.loads(environment.get(_FILTER) or "[]")
     except ValueError:
         return []
-    names = [str(each).removeprefix("!").partition(".")[0] for each in patterns] if isinstance(patterns, list) else []
+    listed = patterns if isinstance(patterns, list) else []
+    names = [str(pattern).removeprefix("!").partition(".")[0] for pattern in listed]
     return [name for name in names if not any(fnmatchcase(stream, name) for stream in streams)]

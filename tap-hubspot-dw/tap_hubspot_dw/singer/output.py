@@ -1,7 +1,7 @@
-"""Standard output, and what to do when nobody reads it.
+"""Writing to standard output, also when its reader has stopped reading.
 
-A write to a pipe that is full waits for the reader, also after a signal: Python goes on with it, as half a message
-must not be left behind. If the reader does not read, only the end of the process ends that.
+A write to a full pipe waits for the reader, even after a signal: Python continues it, because half a message must not
+be left behind. If the reader never reads, only ending the process ends the wait.
 """
 
 from __future__ import annotations
@@ -13,18 +13,16 @@ import threading
 import time
 from collections.abc import Sequence
 
-_PIECE_BYTES = 65_536  # as much as a pipe holds
+_PIECE_BYTES = 65_536  # the capacity of a pipe
 _UNREAD_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
-_CUT_MESSAGE = (
-    b"Stopped by a signal; nobody reads the output, so the message that was being written is cut; run again.\n"
-)
+_CUT_MESSAGE = b"Stopped by a signal; nobody reads the output, so the current message is truncated: run again.\n"
 
-_written = 0  # pieces; the main thread alone counts
+_written = 0  # pieces written; changed by the main thread only
 
 
 def write_all(parts: Sequence[bytes]) -> None:
-    """Write to standard output, which may be unbuffered and then takes less than it is given (PYTHONUNBUFFERED)."""
+    """Write to standard output; if unbuffered (PYTHONUNBUFFERED), it may accept only a part of a write."""
     global _written
     for part in parts:
         left = memoryview(part)
@@ -35,7 +33,7 @@ def write_all(parts: Sequence[bytes]) -> None:
 
 
 def end_when_unread(code: int) -> None:
-    """From now on end the process with this code once nobody has read its output, or its log, for five seconds."""
+    """Start a watch that ends the process with `code` once nobody has read its output or log for five seconds."""
     threading.Thread(target=_watch, args=(code,), daemon=True).start()
 
 
@@ -52,7 +50,7 @@ def _watch(code: int) -> None:
 
 
 def _has_room(descriptor: int) -> bool:
-    """Whether a write would not wait."""
+    """Return whether a write would not block."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(0))

@@ -136,7 +136,7 @@ def test_a_range_that_an_earlier_run_read_in_part_is_read_again(portal, table):
     for key in everything[:300]:
         table.rows[key]["version"] = begun["version"] - (key == lost)
     run = table.run(full_pass=begun | {"ranges": ranges})
-    assert "HubSpot counts more than an earlier run has read" in run.log
+    assert "HubSpot counts more records than an earlier run read" in run.log
     assert "100 of 640 records were read before" in run.log
     assert table.live() == set(everything)
     assert table.rows[lost]["firstname"] == "Lost"

@@ -114,10 +114,10 @@ def test_patterns_that_fit_nothing_are_named(portal, config, tmp_path):
     run = run_tap(tmp_path, settings)
     assert run.returncode == 0, run.log
     for sentence in (
-        "The setting include_properties has fistname*, hs_x?, which fits no property of contacts.",
-        "The setting include_properties has createdat, which fits no property of any object.",
-        "The setting exclude_properties has amout, which fits no property of deals.",
-        "The setting exclude_properties has nothing_*, which fits no property of any object.",
+        "The setting include_properties has fistname*, hs_x?, which matches no property of contacts.",
+        "The setting include_properties has createdat, which matches no property of any object.",
+        "The setting exclude_properties has amout, which matches no property of deals.",
+        "The setting exclude_properties has nothing_*, which matches no property of any object.",
     ):
         assert run.log.count(sentence) == 1, run.log
     assert "lists no property" not in run.log

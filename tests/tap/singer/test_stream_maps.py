@@ -72,4 +72,4 @@ def test_a_copy_of_a_stream_has_its_deletions_and_a_key_that_they_lack_is_told(s
     run = run_tap(tmp_path, settings, state=first.state)
     assert [record.keys() for record in run.deletes("copied")] == [MARK]
     assert [record["id"] for record in run.deletes("contacts")] == [archived]
-    assert "The stream map of by_email makes the key email of properties that a deletion does not carry" in run.log
+    assert "The stream map of by_email builds the key email from properties that a deletion does not have" in run.log

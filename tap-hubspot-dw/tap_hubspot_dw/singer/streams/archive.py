@@ -1,7 +1,8 @@
-"""What was archived, and what was restored, since the last run.
+"""The objects archived and restored since the last run.
 
-HubSpot lists archived objects and counts them nowhere: what was in the list before is all that shows it to be whole.
-It is read with doubt (`Portal.archived`), and a refusal of a list that HubSpot gave before fails the stream.
+HubSpot lists archived objects but counts them nowhere, so only comparison with the previous list shows whether a list
+is complete. Every reply is checked (`Portal.archived`), and the stream fails if HubSpot refuses a list that it gave
+before.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 
 from tap_hubspot_dw.errors import HubSpotError, ReplyError, RequestError
-from tap_hubspot_dw.hubspot.portal import HubSpotObject, Page, Portal
+from tap_hubspot_dw.hubspot.portal import HubSpotObject, Page, Portal, ids_of
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.stream_state import StreamState
 from tap_hubspot_dw.records.full_records import Record, archived_records
@@ -19,15 +20,15 @@ from tap_hubspot_dw.records.page_decoder import IDS_ONLY, PageDecoder
 from tap_hubspot_dw.singer.events import Block
 from tap_hubspot_dw.timestamps import parse_timestamp
 
-# Meetings, communications, deal splits, carts: HubSpot answers 400 to a list of archived ones (observed).
+# Meetings, communications, deal splits, carts: HubSpot answers 400 to a list of archived objects (observed).
 _NO_ARCHIVED_LIST = frozenset({"0-47", "0-18", "0-72", "0-64"})
-_WAITS = (1.0, 2.0)  # seconds between asking for a list of archived objects again
-MOST_ARCHIVED = 10_000  # ids in the state, two or three bytes each; of a larger archive none are kept
+_WAITS = (1.0, 2.0)  # seconds before the retries of a list of archived objects
+MOST_ARCHIVED = 10_000  # ids in the state, two or three bytes each; the ids of a larger archive are not kept
 _BLOCK_RECORDS = 1000
 
 
 class ArchiveSweep:
-    """The sweep of one object type; `to_block` makes the records of a page of live ones, `to_deletes` a block."""
+    """The sweep of one object type; `to_block` converts a page of live objects, `to_deletes` delete records."""
 
     def __init__(
         self,
@@ -46,14 +47,16 @@ class ArchiveSweep:
         self._logger = logger
 
     def since(self, state: StreamState, since: datetime) -> Iterator[Block]:
-        """Yield a delete record for each object archived since then; deleting does not touch last-modified.
+        """Yield a delete record for each object archived since a timestamp, and the objects restored meanwhile.
 
-        What was merged into it before is told with it: nothing else names that any more. Restoring need not touch
-        last-modified either: what was archived at the last run and is not any more is read again, if it is live; by a
-        full pass, too, which may have been past it when it was restored.
+        Archiving does not change the last-modified date. An archived object also yields delete records of the objects
+        merged into it before: no other reply names them any more. Restoring need not change the last-modified date
+        either: so an object that was archived at the last run and no longer is gets read again if it is live. A full
+        pass does this too, as it may have passed the object's id before it was restored.
 
         Raises:
-            HubSpotError: the list of archived objects is refused, or lacks some, though HubSpot gave it before.
+            HubSpotError: HubSpot refuses the list of archived objects although it gave it before, or the list lacks
+                some archived objects.
         """
         archived: set[int] = set()
         for seconds in (*_WAITS, None):
@@ -61,7 +64,7 @@ class ArchiveSweep:
             lost = state.archived - archived
             for page in self._portal.live(self._object_type, sorted(lost), self._decoder):
                 yield self._to_block(page)
-                lost -= {int(each["id"]) for each in page}
+                lost.difference_update(ids_of(page))
             if not lost or not self._are_archived(lost):
                 break
             if seconds is None:
@@ -73,34 +76,34 @@ class ArchiveSweep:
         state.archived = archived if len(archived) <= MOST_ARCHIVED else set()
 
     def _archived_since(self, state: StreamState, since: datetime, archived: set[int]) -> Iterator[Block]:
-        """Yield the delete records of the objects archived since then, and put the ids of all into `archived`."""
+        """Yield the delete records of the objects archived since a timestamp; add the ids of all to `archived`."""
         records: list[Record] = []
-        for each in self._archived_objects(state):
-            if int(each["id"]) in archived:
+        for listed in self._archived_objects(state):
+            if int(listed["id"]) in archived:
                 continue
-            archived.add(int(each["id"]))
-            if parse_timestamp(each.get("archivedAt") or each["updatedAt"]) >= since:
-                records += archived_records(each, IDS_ONLY.merged_ids(each["properties"]))
+            archived.add(int(listed["id"]))
+            if parse_timestamp(listed.get("archivedAt") or listed["updatedAt"]) >= since:
+                records += archived_records(listed, IDS_ONLY.merged_ids(listed["properties"]))
             if len(records) >= _BLOCK_RECORDS:
                 yield self._to_deletes(records)
                 records = []
         yield self._to_deletes(records)
 
     def _archived_objects(self, state: StreamState) -> Iterator[HubSpotObject]:
-        """Yield the archived objects; none, with a warning, of a type whose list HubSpot never gave.
+        """Yield the archived objects; none, with a warning, if HubSpot refuses the list and never gave it.
 
-        A refusal may pass, so it is asked again.
+        A refusal may be temporary, so it is retried.
 
         Raises:
-            HubSpotError: it is refused, though HubSpot gave it before.
+            HubSpotError: HubSpot refuses the list although it gave it before.
         """
         waits = iter(() if self._object_type.type_id in _NO_ARCHIVED_LIST and not state.lists_archived else _WAITS)
         while True:
             is_listed = False
             try:
-                for each in self._portal.archived(self._object_type):
+                for listed in self._portal.archived(self._object_type):
                     is_listed = True
-                    yield each
+                    yield listed
                 state.lists_archived = True
                 return
             except RequestError as error:
@@ -123,10 +126,10 @@ class ArchiveSweep:
                 return
 
     def _are_archived(self, ids: Collection[int]) -> bool:
-        """Tell whether some of these are archived, where HubSpot says that; others are gone for good."""
+        """Return whether HubSpot says that some of these objects are archived; the others are deleted for good."""
         try:
             pages = self._portal.by_id(self._object_type, sorted(map(str, ids)), IDS_ONLY, archived=True)
-            return any(int(each["id"]) in ids for page in pages for each in page)
+            return any(id_ in ids for page in pages for id_ in ids_of(page))
         except RequestError as error:
             if error.status not in {400, 404}:
                 raise

@@ -1,8 +1,8 @@
-"""Associations: who is associated with whom, by which labels, for every pair of the chosen objects.
+"""The stream of associations: which records are associated, with which labels, for every pair of the chosen objects.
 
-Changing an association touches neither record (observed), and it has another type id in each direction. So each
-pair is read from one fixed side, its higher rank; every run reads again the ids that changed on either side; and a
-full pass now and then shows which associations are gone. Ids come from the streams of objects while those are read.
+A change of an association modifies neither record (observed), and its type id differs by direction. So each pair is
+read from one fixed side, the type of higher rank. Every run reads again the ids that changed on either side, and
+regular full passes find the associations that are gone. Ids come from the object streams while those are being read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tap_hubspot_dw.errors import HubSpotError, ReplyError, RunStoppedError, UnknownPairError
 from tap_hubspot_dw.http.rate_limits import ASSOCIATIONS
 from tap_hubspot_dw.hubspot.association_reader import AssociationReader
-from tap_hubspot_dw.hubspot.portal import ASSOCIATION_INPUTS
+from tap_hubspot_dw.hubspot.portal import ASSOCIATION_INPUTS, ids_of
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.association_pairs import Group, Pair, pairs
 from tap_hubspot_dw.reading.change_window import Window, change_window
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 _MOST_GROUPS = 8
 _BLOCK_ROWS = 2_000
 _OF_PAIR = ("from_object_type", "to_object_type")
-_ENOUGH = 0.9  # of the associations that a pair had at its last full pass: fewer are asked for again
+_ENOUGH = 0.9  # of the associations that a pair had at its last full pass; fewer are read again
 _DOUBT_SECONDS = 2.0
-_LATE, _LATE_SHARE = 20, 0.02  # objects that HubSpot may count and not list: its index is late
+_LATE, _LATE_SHARE = 20, 0.02  # objects that HubSpot may count but not list, because its index lags
 _UNREAD = (
-    "Removed associations stay for now: scoped_versions is false, and this run did not read those of %s, which the "
-    "table has."
+    "Removed associations stay for now: scoped_versions is false, and this run did not read the associations of %s, "
+    "which the table has."
 )
-_REQUESTS_AT_ONCE = 4  # of a group; HubSpot allows 10 to 20 a second, over all groups
+_REQUESTS_AT_ONCE = 4  # per group; HubSpot allows 10 to 20 a second over all groups
 
 SCHEMA = described(
     {
@@ -76,7 +76,7 @@ class AssociationStream(HubSpotStream):
         super().__init__(tap, run, "associations", SCHEMA)
 
     def begin(self) -> None:
-        """Forget what an earlier reading in this process knew."""
+        """Get ready for `events`, without the results of an earlier reading in this process."""
         super().begin()
         self._unknown: dict[str, str] = {}
         self._failed: dict[str, HubSpotError] = {}
@@ -84,12 +84,12 @@ class AssociationStream(HubSpotStream):
         self._rows_read = Counter[str]()
         self._reader = AssociationReader(self.portal, self.logger)
         self._before: dict[str, PairPass] = {}
-        self._versions: dict[str, int] = {}  # of pairs whose changes are read; the others get the run's
+        self._versions: dict[str, int] = {}  # of pairs whose changes are read; other pairs get the stream's version
 
     def read(self) -> Iterator[Event]:
-        """Yield the associations of changed records; all of a pair that is new or whose last full pass is too old.
+        """Yield the associations of changed records; all associations of a pair that is new or due for a full pass.
 
-        What is gone is told pair by pair, as soon as all of a pair is read.
+        An activation, which marks removed associations, follows each pair that was read in full.
 
         Raises:
             HubSpotError: some pairs could not be read; the others are complete.
@@ -98,7 +98,7 @@ class AssociationStream(HubSpotStream):
             yield from self._chosen(self.run.settings.only_ids)
             return
         state = self.load_state()
-        if state.full_pass:  # an older release's, of all pairs together: its rows have that version
+        if state.full_pass:  # from an older release, over all pairs: its rows have that version
             state.version, state.full_pass = max(state.version, state.full_pass.version), None
         self._before = dict(state.pair_passes)
         known = {*state.pairs, *state.pair_passes}
@@ -143,14 +143,14 @@ class AssociationStream(HubSpotStream):
             raise HubSpotError(f"{', '.join(self._failed)} could not be read: {first}") from first
 
     def _chosen(self, only_ids: Mapping[str, Iterable[str]]) -> Iterator[Block]:
-        """Yield the associations of these records, on whichever side of a pair they are, as HubSpot has them now.
+        """Yield the associations of these records, on either side of a pair, as HubSpot has them now.
 
-        Of those that are not live nothing is asked: HubSpot refuses a request that names one.
+        Records that are not live are left out: HubSpot refuses a request that names one.
         """
         self.done.mode = "chosen"
         for pair in pairs(self.run.object_types, self.run.settings.association_pairs):
             firsts, seconds = (
-                self._live(object_type, {int(each) for each in only_ids.get(object_type.name, ())})
+                self._live(object_type, {int(id_) for id_ in only_ids.get(object_type.name, ())})
                 for object_type in (pair.from_type, pair.to_type)
             )
             ids = firsts | self._partners(pair, _chunks(sorted(seconds)))
@@ -165,21 +165,19 @@ class AssociationStream(HubSpotStream):
         self._check_failed()
 
     def _live(self, object_type: ObjectType, ids: set[int]) -> set[int]:
-        """Return those of the ids that the stream of their objects has found live, where there is one."""
+        """Return the ids that their object stream has read as live; all ids if there is no such stream."""
         feed = self.run.id_feeds.get(object_type.name)
-        return (
-            ids if feed is None else ids.intersection(each for chunk in feed.arriving(len(ids) or 1) for each in chunk)
-        )
+        return ids if feed is None else ids.intersection(id_ for chunk in feed.arriving(len(ids) or 1) for id_ in chunk)
 
     def _has_read_all(self, state: StreamState, name: str) -> bool:
-        """Tell whether this run has read all of a pair."""
+        """Return whether this run has read a pair in full."""
         last = state.pair_passes.get(name)
         return last is not None and last.started_at == self.run.started_at
 
     def _groups(self, state: StreamState, chosen: Iterable[Pair]) -> list[Group]:
-        """Return what is to read: pairs to read in full by the object type they start from, each other one alone.
+        """Return the groups to read: pairs to read in full, grouped by the type they start from; each other pair alone.
 
-        A pair of which HubSpot does not even say whether it knows it is kept as failed.
+        If HubSpot does not even answer whether it knows a pair, the pair has failed.
         """
         whole: dict[ObjectType, list[Pair]] = {}
         groups = []
@@ -188,7 +186,7 @@ class AssociationStream(HubSpotStream):
             since = state.pairs.get(pair.name)
             if since is not None:
                 self._reader.take_as_known(pair.from_type, pair.to_type)
-            is_left = since is None and state.bookmark is not None  # by an earlier run, which did not know it
+            is_left = since is None and state.bookmark is not None  # skipped by an earlier run as unknown
             try:
                 is_unknown = is_left and not self._reader.is_known(pair.from_type, pair.to_type)
             except RunStoppedError:
@@ -207,10 +205,10 @@ class AssociationStream(HubSpotStream):
         return [*(Group(tuple(chosen)) for chosen in whole.values()), *groups]
 
     def _is_due(self, state: StreamState, pair: Pair) -> bool:
-        """Tell whether all of a pair is to be read: it never was, by this release's rules, or long ago."""
+        """Return whether a known pair is due for a full pass: its last one is too old or from an older release."""
         since, last = state.pairs.get(pair.name), state.pair_passes.get(pair.name)
         if since is None:
-            return False  # nothing is known of it: it is read whole anyway, if HubSpot knows it
+            return False  # a new pair is read in full anyway, if HubSpot knows it
         refresh, started_at = self.run.settings.association_refresh, self.run.started_at
         return (
             last is None
@@ -220,7 +218,7 @@ class AssociationStream(HubSpotStream):
         )
 
     def _group(self, group: Group) -> Iterator[Block]:
-        """Yield the associations of a group of pairs; why a pair could not be read is kept for the end."""
+        """Yield the associations of a group of pairs; keep the error of a failed pair for the end."""
         try:
             if group.window:
                 changed = self._changed_ids(group.pairs[0], group.window)
@@ -237,15 +235,15 @@ class AssociationStream(HubSpotStream):
                 self._failed.setdefault(pair.name, error)
 
     def _doubted(self, pair: Pair) -> Iterator[Block]:
-        """Yield a pair's associations once more, if there are far fewer than there were, or none and nobody knows.
+        """Yield a pair's associations again if they are far fewer than before, or none at the pair's first full pass.
 
-        Only an answer that is given twice may delete: what the first one left out then has this version, too.
+        Only a confirmed answer may delete: rows that the first answer omitted then get this version, too.
         """
         last, rows = self._before.get(pair.name), self._rows_read[pair.name]
         if pair.name in self._failed or pair.name in self._unknown or (rows >= last.rows * _ENOUGH if last else rows):
             return
         if last:
-            warning = "%s: HubSpot has %d of the %d associations that there were: they are read again to be sure."
+            warning = "%s: HubSpot has %d of the %d associations of the last full pass: reading them again to be sure."
             self.logger.warning(warning, pair.name, rows, last.rows)
         self.portal.client.wait(_DOUBT_SECONDS if last else 0)
         self._rows_read[pair.name] = 0
@@ -256,8 +254,8 @@ class AssociationStream(HubSpotStream):
             return
         if not last or (again < last.rows * _ENOUGH and abs(again - rows) > last.rows * (1 - _ENOUGH) / 2):
             error = ReplyError(
-                f"HubSpot gave {rows:,} associations of {pair.name}, and {again:,} when it was asked again: what is "
-                "gone is not marked; run again later."
+                f"HubSpot gave {rows:,} associations of {pair.name}, and {again:,} when they were read again, so "
+                "removed associations are not marked: run again later."
             )
             self._failed.setdefault(pair.name, error)
 
@@ -268,8 +266,8 @@ class AssociationStream(HubSpotStream):
             pair, ids = task
             for results in self._replies(pair, pair.from_type, pair.to_type, ids):
                 rows = (row for result in results for row in _rows(pair, result))
-                while some := list(islice(rows, _BLOCK_ROWS)):  # a reply may hold half a million
-                    yield self.block(some, version=self._versions.get(pair.name))
+                while part := list(islice(rows, _BLOCK_ROWS)):  # a reply may hold half a million
+                    yield self.block(part, version=self._versions.get(pair.name))
 
         for (pair, _), block in in_parallel(tasks, blocks, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
             if block is not None:
@@ -281,7 +279,7 @@ class AssociationStream(HubSpotStream):
     ) -> Iterator[list[dict[str, Any]]]:
         """Yield HubSpot's results for up to 1,000 ids, from either side of a pair.
 
-        A pair that HubSpot does not know has none, and is told once; another refusal costs its pair only.
+        A pair that HubSpot does not know has no results and one warning; any other refusal fails only its pair.
         """
         direction = f"{from_type.name}:{to_type.name}"
         if direction in self._unknown or pair.name in self._failed:
@@ -300,25 +298,25 @@ class AssociationStream(HubSpotStream):
             self.logger.warning("HubSpot knows no associations of %s: skipped (%s).", direction, why)
 
     def _all_ids(self, object_type: ObjectType) -> Iterator[list[int]]:
-        """Yield the ids of all live objects, as this run's own full pass reads them, or else from a list."""
+        """Yield the ids of all live objects, from this run's own full pass if there is one, or else from the list."""
         feed, known = self.run.id_feeds.get(object_type.name), frozenset[int]()
         if feed is not None and feed.holds_all():
             yield from feed.arriving(ASSOCIATION_INPUTS)
             if feed.is_complete():
                 return
-            known = frozenset(each for chunk in feed.arriving(ASSOCIATION_INPUTS) for each in chunk)
+            known = frozenset(id_ for chunk in feed.arriving(ASSOCIATION_INPUTS) for id_ in chunk)
         yield from _chunks(self._listed_ids(object_type, known))
 
     def _listed_ids(self, object_type: ObjectType, known: Collection[int]) -> Iterator[int]:
         """Yield the ids of all live objects but those known already, from a list that is as long as HubSpot counts.
 
         Raises:
-            ReplyError: it is much shorter, twice.
+            ReplyError: the list is much shorter, twice.
         """
         total, listed = self.portal.count(object_type, EVERYTHING) or 0, set[int]()
         for _ in range(2):
             for page in self.portal.listed(object_type, IDS_ONLY):
-                new = {int(each["id"]) for each in page} - listed
+                new = set(ids_of(page)) - listed
                 listed |= new
                 yield from sorted(new.difference(known))
             if len(listed) + max(_LATE, total * _LATE_SHARE) >= total:
@@ -329,29 +327,29 @@ class AssociationStream(HubSpotStream):
         )
 
     def _changed_ids(self, pair: Pair, window: Window) -> Iterator[list[int]]:
-        """Yield the ids on the pair's first side that changed, or are associated with one that changed."""
+        """Yield the ids on the pair's first side that changed, or are associated with a changed id on the second."""
         firsts, seconds = (self._changed(object_type, window) for object_type in (pair.from_type, pair.to_type))
-        if firsts.since is None or seconds.since is None:  # a full pass: everything counts as changed
+        if firsts.since is None or seconds.since is None:  # after a full pass everything counts as changed
             yield from self._all_ids(pair.from_type)
             return
-        ids = {each for chunk in firsts.arriving(ASSOCIATION_INPUTS) for each in chunk}
+        ids = {id_ for chunk in firsts.arriving(ASSOCIATION_INPUTS) for id_ in chunk}
         ids |= self._partners(pair, seconds.arriving(ASSOCIATION_INPUTS))
         yield from _chunks(sorted(ids))
 
     def _partners(self, pair: Pair, seconds: Iterable[list[int]]) -> set[int]:
-        """Return the ids on the pair's first side that are associated with one of these on its second."""
+        """Return the ids on the pair's first side that are associated with one of `seconds` on its second."""
 
         def partners(chunk: list[int]) -> Iterator[set[int]]:
             for results in self._replies(pair, pair.to_type, pair.from_type, chunk):
                 yield {int(association["toObjectId"]) for result in results for association in result["to"]}
 
         ids = set[int]()
-        for _, found in in_parallel(seconds, partners, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
-            ids |= found or set()
+        for _, some_ids in in_parallel(seconds, partners, _REQUESTS_AT_ONCE, self.run.permits[ASSOCIATIONS]):
+            ids |= some_ids or set()
         return ids
 
     def _changed(self, object_type: ObjectType, window: Window) -> IdFeed:
-        """Return the ids that changed in the window: those that this run has read anyway, or else from a search."""
+        """Return a feed of the ids that changed in the window: this run's own if it covers that, or else by search."""
         with self._lock_of(object_type.name):
             feed = self.run.id_feeds.get(object_type.name)
             if feed is None or not feed.holds_since(window.since):
@@ -374,15 +372,15 @@ def _scope(finished: Iterable[Pair]) -> Scope:
 
 def _rows(pair: Pair, result: dict[str, Any]) -> Iterator[Record]:
     for association in result["to"]:
-        for each in association["associationTypes"]:
+        for association_type in association["associationTypes"]:
             yield {
                 "from_object_type": pair.from_type.name,
                 "from_id": str(result["from"]["id"]),
                 "to_object_type": pair.to_type.name,
                 "to_id": str(association["toObjectId"]),
-                "association_category": each["category"],
-                "association_type_id": each["typeId"],
-                "label": each.get("label"),
+                "association_category": association_type["category"],
+                "association_type_id": association_type["typeId"],
+                "label": association_type.get("label"),
             }
 
 

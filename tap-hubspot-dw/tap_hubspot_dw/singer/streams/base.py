@@ -1,9 +1,8 @@
-"""What every stream has in common: reading under observation, and state that only the reader moves.
+"""The base of all streams: reading as a sequence of events, and state that only checkpoints advance.
 
-The SDK takes a stream's bookmark from the records it sees; here the bookmark is the end of a window that was read
-completely, so those hooks of the SDK are switched off. `read` runs in a thread of its own and tells everything by
-events; what they ask for is done on the main thread (`together`). `get_records` is the SDK's way to the same records,
-for its tests and its BATCH files.
+The SDK takes a stream's bookmark from the records it sees. Here the bookmark is the start of a run that read a window
+completely, so those hooks of the SDK are disabled. `read` runs in a thread of its own and yields events, which the
+main thread acts on (`emitter`). `get_records` gives the SDK the same records, for its tests and its BATCH files.
 """
 
 from __future__ import annotations
@@ -60,25 +59,25 @@ class HubSpotStream(Stream):
         self.done = StreamRun(name, run.began_at)
         self.version: int | None = None
         self._extracted_at: datetime | None = None
-        self._without_scope: set[str] = set()  # the streams of which that was counts
+        self._without_scope: set[str] = set()  # mapped streams with a warning about their scope
 
     @abc.abstractmethod
     def read(self) -> Iterator[Event]:
-        """Yield the records of this run, and checkpoints behind what they cover.
+        """Yield the records of this run, and checkpoints after the records that they cover.
 
         Raises:
             HubSpotError: this stream cannot be read.
         """
 
     def begin(self) -> None:
-        """Get ready for `events`, on the main thread; from here on the run's history has this stream."""
+        """Get ready for `events`, on the main thread, and add this stream to the run's history."""
         self.done = StreamRun(self.name, now())
         self.portal = self.run.portal.counted_by(self.done.traffic)
         self.run.history.append(self.done)
-        self._saved = self.stream_state  # the SDK's dictionary; to ask for it may add it to the whole state
+        self._saved = self.stream_state  # the SDK's dictionary; getting it may add it to the whole state
         self.dropped = [name for name in self.schema["properties"] if not self.mask["properties", name]]
         self._is_plain = (
-            [type(each) for each in self.stream_maps] == [SameRecordTransform]
+            [type(stream_map) for stream_map in self.stream_maps] == [SameRecordTransform]
             and not self.stream_maps[0].flattening_enabled
             and not self.in_batches
             and self.ABORT_AT_RECORD_COUNT is None
@@ -87,11 +86,11 @@ class HubSpotStream(Stream):
 
     @property
     def are_lines_final(self) -> bool:
-        """Whether a record is written as it was made, with every column and by nobody else."""
+        """Whether records are written as they were made: with every column, and without stream maps or the SDK."""
         return self._is_plain and not self.dropped
 
     def events(self) -> Iterator[Event]:
-        """Yield what `read` yields; its failure is kept for the end of the run, so that other streams go on."""
+        """Yield the events of `read`; keep its failure for the end of the run, so that other streams continue."""
         try:
             yield from self._sample(self.read())
             self.done.is_complete = True
@@ -101,15 +100,15 @@ class HubSpotStream(Stream):
             raise
         except HubSpotError as error:
             self._fail(str(error))
-        except Exception as error:  # whatever it is, the other streams must go on and the exit code tell
-            self.logger.exception("%s: an error that the tap does not know; please report it.", self.name)
+        except Exception as error:  # any error: the other streams continue, and the exit code shows the failure
+            self.logger.exception("%s: an unexpected error in the tap; please report it.", self.name)
             self._fail(f"{type(error).__name__} in the tap itself")
         finally:
             self.done.finished_at = now()
             self.ended()
 
     def ended(self) -> None:
-        """Do what has to be done when the reading is over, however it ended."""
+        """Clean up after the reading, however it ended."""
 
     def block(
         self,
@@ -120,16 +119,16 @@ class HubSpotStream(Stream):
         invalid: Iterable[str] = (),
         version: int | None = None,
     ) -> Block:
-        """Return these records as they are written: as lines, or for the SDK where stream maps or others want them.
+        """Return these records as lines; as dictionaries if stream maps or other parts of the SDK need them.
 
-        Their version is the stream's, if it is not another one.
+        Their version is the stream's, unless another is given.
         """
         version = version or self.version
         at, total = self.run.now(), len(records)
         counts = (at, version, total, deletes, repeated, Counter(invalid))
         if self.are_lines_final:
             return Block(*counts, (), record_lines(self.name, records, version, at))
-        dicts = [each if isinstance(each, dict) else each.as_dict() for each in records]
+        dicts = [record if isinstance(record, dict) else record.as_dict() for record in records]
         if not self._is_plain:
             return Block(*counts, dicts, ())
         for name in self.dropped:
@@ -138,49 +137,49 @@ class HubSpotStream(Stream):
         return Block(*counts, (), record_lines(self.name, dicts, version, at))
 
     def write(self, block: Block) -> None:
-        """Write a block's records the SDK's way, one by one."""
+        """Write a block's records one by one, through the SDK."""
         for record in self._taken(block):
             self._write_record_message(record)
 
     def activations(self, activation: Activation) -> Iterator[ActivateVersionMessage]:
         """Yield the messages of an activation, one for each stream that stream maps make of this one."""
         scope = activation.scope
-        for each in self.stream_maps:
-            if isinstance(each, RemoveRecordTransform):
+        for stream_map in self.stream_maps:
+            if isinstance(stream_map, RemoveRecordTransform):
                 continue
+            alias = stream_map.stream_alias
             if scope is None:
-                yield ActivateVersionMessage(stream=each.stream_alias, version=activation.version)
+                yield ActivateVersionMessage(stream=alias, version=activation.version)
                 continue
-            kept = [
-                values for values in scope.values if self._keeps(each, dict(zip(scope.columns, values, strict=True)))
-            ]
+            keys = [dict(zip(scope.columns, values, strict=True)) for values in scope.values]
+            kept = [tuple(key.values()) for key in keys if self._keeps(stream_map, key)]
             if kept:
                 named = {"version": activation.version, "columns": scope.columns, "values": kept}
-                yield ScopedVersionMessage(stream=each.stream_alias, version=BELOW_ALL, scope=named)
-            if len(kept) < len(scope.values) and each.stream_alias not in self._without_scope:
-                self._without_scope.add(each.stream_alias)
+                yield ScopedVersionMessage(stream=alias, version=BELOW_ALL, scope=named)
+            if len(kept) < len(scope.values) and alias not in self._without_scope:
+                self._without_scope.add(alias)
                 self.logger.warning(
-                    "%s: not all that is gone is marked as deleted in the stream %s, as its stream map filters by, or "
-                    "changes, %s or the key.",
+                    "%s: not all deletions are marked in the stream %s, as its stream map filters by, or changes, %s "
+                    "or the key.",
                     self.name,
-                    each.stream_alias,
+                    alias,
                     " or ".join(scope.columns),
                 )
 
     def _keeps(self, stream_map: StreamMap, keys: Mapping[str, str]) -> bool:
-        """Tell whether a stream map leaves these columns of the key as they are: then their rows are what was read."""
+        """Return whether a stream map leaves these key columns unchanged, so that they identify the same rows."""
         if isinstance(stream_map, SameRecordTransform):
             return True
         if not set(keys) <= set(stream_map.transformed_key_properties or ()):
             return False
         try:
             mapped = stream_map.transform({**dict.fromkeys(self.schema["properties"]), **keys})
-        except Exception:  # noqa: BLE001  an expression over columns that are null here: anything may come of it
+        except Exception:  # noqa: BLE001  the map's expressions get null columns here and may raise anything
             return False
         return mapped is not None and all(mapped.get(name) == value for name, value in keys.items())
 
     def count(self, block: Block) -> None:
-        """Add a block that was written to the run's history."""
+        """Add a written block's counts to the run's history."""
         self.done.records += block.total - block.deletes
         self.done.deletes += block.deletes
         self.done.bytes_written += sum(map(len, block.lines))
@@ -188,13 +187,13 @@ class HubSpotStream(Stream):
         self.done.invalid_values.update(block.invalid)
 
     def keep(self, checkpoint: Checkpoint) -> None:
-        """Set this stream's state; everything that it covers has been written."""
+        """Set this stream's state; all records that it covers have been written."""
         self._saved.clear()
         self._saved.update(checkpoint.state)
         self.state_manager.is_flushed = False
 
     def load_state(self) -> StreamState:
-        """Return this stream's state as the run found it; a full pass that began in the future is begun anew.
+        """Return this stream's state from the last run, without a full pass that began in the future.
 
         Raises:
             SettingsError: the state is not one that this tap can read.
@@ -205,7 +204,7 @@ class HubSpotStream(Stream):
         return state
 
     def check_state(self) -> None:
-        """Check the state before anything is written; warn of one that only looks like one.
+        """Check the state before anything is written; warn if it has nothing that this tap can use.
 
         Raises:
             SettingsError: the state is not one that this tap can read.
@@ -213,16 +212,16 @@ class HubSpotStream(Stream):
         saved = dict(self.stream_state)
         if self.state_of(saved) == StreamState() and (names := names_of(saved)):
             self.logger.warning(
-                "%s: its state has %s, and nothing that this tap can go on from: it is read as if it had none.",
+                "%s: its state has %s, but nothing that this tap can use, so it is read as if it had no state.",
                 self.name,
                 names,
             )
 
     def state_of(self, saved: Mapping[str, Any]) -> StreamState:
-        """Return what a bookmark of this stream says.
+        """Return the state in a bookmark of this stream.
 
         Raises:
-            SettingsError: it is not one that this tap can read.
+            SettingsError: the bookmark is not one that this tap can read.
         """
         try:
             return StreamState.from_json(saved)
@@ -233,41 +232,41 @@ class HubSpotStream(Stream):
             ) from error
 
     def check_searchable(self, object_type: ObjectType) -> None:
-        """Refuse to search by a property that is not there: HubSpot finds nothing by it, without an error (observed).
+        """Check that the modified property exists: HubSpot finds nothing by a missing one, without an error (observed).
 
         Raises:
             HubSpotError: the type has no modified property.
         """
-        lists = (self.portal.properties(object_type, anew=anew) for anew in (False, True))  # one may come cut short
-        if not any(object_type.modified_property == each["name"] for found in lists for each in found):
+        lists = (self.portal.properties(object_type, anew=anew) for anew in (False, True))  # a list may be truncated
+        if not any(object_type.modified_property == listed["name"] for some in lists for listed in some):
             raise HubSpotError(
                 f"HubSpot lists no property {object_type.modified_property} for {object_type.name}, so the tap cannot "
                 "ask for changes: run with --full-refresh, and report it."
             )
 
     def checkpoint(self, state: StreamState) -> Checkpoint:
-        """Return the state as it is now; all records that it covers have been yielded."""
+        """Return the current state; all records that it covers have been yielded."""
         return Checkpoint(state.to_json(self.replication_key))
 
     @property
     def in_batches(self) -> bool:
-        """Whether records leave as BATCH files."""
+        """Whether records are written to BATCH files."""
         return self.get_batch_config(self.config) is not None
 
     @property
     def mask(self) -> SelectionMask:
-        """What is selected; the mark of a deletion always is, or a delete record would pass for a live one."""
+        """The selection; it always includes `_sdc_deleted_at`, without which a delete record would look live."""
         mask = super().mask
         if "_sdc_deleted_at" in self.schema["properties"]:
             mask["properties", "_sdc_deleted_at"] = True
         return mask
 
-    # The SDK's way.
+    # Reading through the SDK.
 
     def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002  the SDK's signature
-        """Yield the records of `events` one by one, and keep the state on the way.
+        """Yield the records of `events` one by one, and keep the state.
 
-        No version is activated: in BATCH files records carry none and may not have been written yet.
+        No version is activated: records in BATCH files have no version and may not have been written yet.
         """
         stop = self.run.stop
         self.begin()
@@ -286,15 +285,15 @@ class HubSpotStream(Stream):
             stop.is_reading = False
         self.log_outcome()
 
-    # Hooks of the SDK: it must neither move bookmarks nor activate versions by itself.
+    # Hooks of the SDK, which must neither move bookmarks nor activate versions by itself.
 
     @property
     def emit_activate_version_messages(self) -> bool:
-        """False: the SDK's would come before the records, when nothing is known yet."""
+        """False: the SDK would write them before the records, when the result is still unknown."""
         return False
 
     def get_replication_key_signpost(self, context: Context | None = None) -> datetime | None:  # noqa: ARG002
-        """None: no value that a record carries can move the bookmark."""
+        """None: no value in a record can move the bookmark."""
         return None
 
     def _write_starting_replication_value(self, context: Context | None) -> None:
@@ -304,19 +303,19 @@ class HubSpotStream(Stream):
         """Leave the state alone."""
 
     def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
-        """Yield the messages of a record; of a delete record, which is partial, only what it carries (`deletions`)."""
+        """Yield the messages of a record; `deletions` handles delete records, which are partial."""
         for message in super()._generate_record_messages(record):
             message.time_extracted = self._extracted_at
             yield message
 
     def _taken(self, block: Block) -> Iterator[Record]:
-        """Yield a block's records for the SDK, which asks the stream for what stands beside them in a message."""
+        """Yield a block's records for the SDK, which takes the other fields of their messages from the stream."""
         for record in block.records:
             self._stream_version, self._extracted_at = block.version, block.extracted_at
             yield record
 
     def _sample(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Yield the events up to the setting's number of records; all without one."""
+        """Yield events up to `max_records` records; all without that setting."""
         left = self.run.settings.max_records
         for event in events:
             if left is None or not isinstance(event, Block):
@@ -334,14 +333,14 @@ class HubSpotStream(Stream):
         self.logger.error("%s: %s", self.name, message)
 
     def log_outcome(self) -> None:
-        """Say in the log what was read."""
+        """Log what was read."""
         if self.done.error:
             return
         self.logger.info("%s: %s.", self.name, outcome(self.done))
         if self.done.invalid_values:
             named = ", ".join(f"{name} ({count:,})" for name, count in self.done.invalid_values.most_common())
             self.logger.warning(
-                "%s: values that do not fit their property's type are null, their text is in invalid_properties: %s.",
+                "%s: values that do not fit their property's type are null; their text is in invalid_properties: %s.",
                 self.name,
                 shown(named),
             )

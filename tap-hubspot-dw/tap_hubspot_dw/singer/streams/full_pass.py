@@ -1,7 +1,7 @@
-"""Reading every live object of one type, several ranges of ids at once, and proving that it was every one.
+"""Reading all live objects of one type, several ranges of ids at once, and checking that none is missing.
 
-What is read is told as blocks, and how far it came as the `FullPass` to keep: its ranges are those of which every id
-below their ends was read, with how many there were. The next run holds that against HubSpot's counts before it goes on.
+The reader yields blocks of records, and the `FullPass` to save: the ranges of ids that were read completely, with the
+number of records in each. The next run compares these numbers with HubSpot's counts before it continues the pass.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from tap_hubspot_dw.errors import ReplyError
 from tap_hubspot_dw.http.rate_limits import OBJECTS
 from tap_hubspot_dw.hubspot.account import Account, is_far_below
-from tap_hubspot_dw.hubspot.portal import Page, Portal
+from tap_hubspot_dw.hubspot.portal import Page, Portal, ids_of
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.id_ranges import (
     EVERYTHING,
@@ -33,16 +33,16 @@ from tap_hubspot_dw.records.page_decoder import PageDecoder
 from tap_hubspot_dw.run.run import Run
 from tap_hubspot_dw.singer.events import Block
 
-CHECKPOINT_RECORDS = 5_000  # of a full pass between two checkpoints: what a killed one reads again
-_MOST_TRIES = 3  # where a list ends before HubSpot's count, without a record more
-_MOST_READINGS = 4  # of a whole list that nobody counts rightly
-_PERCENT_SLACK = 2  # between HubSpot's record limits and its lists: of what age their figures are is not documented
+CHECKPOINT_RECORDS = 5_000  # records between two checkpoints: at most these are read again after a kill
+_MOST_TRIES = 3  # if a list ends before HubSpot's count, without giving more records
+_MOST_READINGS = 4  # of a whole list if no count confirms it
+_PERCENT_SLACK = 2  # between HubSpot's record limits and its lists: the age of the limits' figures is not documented
 
 ToBlock = Callable[[Page], Block]
 
 
 class LiveReader:
-    """One reading of all live objects of a type; `to_block` makes the records of a page."""
+    """One reading of all live objects of a type; `to_block` converts a page to records."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class LiveReader:
         *,
         total: int | None,
     ) -> None:
-        """Begin; `total` is how many HubSpot counts, if it does."""
+        """Prepare the reading; `total` is HubSpot's count of live objects, if it gives one."""
         self._run = run
         self._portal = portal
         self._object_type = object_type
@@ -64,37 +64,37 @@ class LiveReader:
         self._logger = logger
         self._account = Account(portal, object_type, decoder, logger, total)
         self._total = total
-        self.records = 0  # that were read, by earlier runs too
+        self.records = 0  # read in this pass, including earlier runs
 
     def trusted(self, full_pass: FullPass) -> FullPass:
-        """Return a pass that another run began, without the ranges of which HubSpot counts more than was read."""
+        """Return an earlier run's pass without the ranges in which HubSpot counts more records than were read."""
         whole = [
-            each for each in full_pass.ranges if (self._portal.count(self._object_type, each) or 0) <= each.records
+            span for span in full_pass.ranges if (self._portal.count(self._object_type, span) or 0) <= span.records
         ]
         if len(whole) < len(full_pass.ranges):
             self._logger.warning(
-                "%s: HubSpot counts more than an earlier run has read: read again.", self._object_type.name
+                "%s: HubSpot counts more records than an earlier run read: reading them again.", self._object_type.name
             )
         return replace(full_pass, ranges=tuple(whole))
 
     def everything(self, full_pass: FullPass, before: int) -> Iterator[Block | FullPass]:
-        """Yield the objects that the pass has not read yet, and the pass as it is now behind what it covers.
+        """Yield the objects that the pass has not read yet, and after them the pass to save.
 
-        `before` is how many the last pass read.
+        `before` is the number of records of the last complete pass.
 
         Raises:
-            ReplyError: HubSpot has more than it gives.
+            ReplyError: HubSpot counts more objects than it gives.
         """
         try:
             yield from self._ranges(full_pass)
         except NotPositionalError as error:
-            self._logger.warning("%s: the list is read by its cursor alone: %s.", self._object_type.name, error)
+            self._logger.warning("%s: reading the list by its cursor alone: %s.", self._object_type.name, error)
             yield replace(full_pass, ranges=())
             yield from self._by_cursor()
         yield from self._doubted(before)
 
     def _ranges(self, full_pass: FullPass) -> Iterator[Block | FullPass]:
-        """Yield the objects in the ranges of ids that are not done yet, several ranges at once."""
+        """Yield the objects in the unfinished ranges of ids, several ranges at once."""
         finished, total = full_pass.ranges, self._total
         slices = Slices(
             gaps(finished),
@@ -116,19 +116,19 @@ class LiveReader:
             if read is None or unsaved >= CHECKPOINT_RECORDS:
                 unsaved = 0
                 yield replace(full_pass, ranges=merged([*finished, *begun.values()]))
-        self.records = sum(each.records for each in finished)
+        self.records = sum(span.records for span in finished)
 
     def _read_slice(self, id_slice: Slice) -> Iterator[tuple[Block, Range]]:
-        """Yield a range's pages, each with what of the range has been read with it.
+        """Yield a range's pages, each with the part of the range that is then read.
 
-        Where the list ends before HubSpot's count it is read on, and then what is missing is looked up.
+        If the list ends before HubSpot's count is reached, reading continues, and missing objects are looked up by id.
         """
         ids, tries = ReadIds(), 0
         done = Range(id_slice.span.above, id_slice.span.above)
         while True:
             read = ids.count()
             for page in self._portal.listed_range(self._object_type, self._decoder, id_slice):
-                ids.add(int(each["id"]) for each in page)
+                ids.add(ids_of(page))
                 done = Range(done.above, int(page[-1]["id"]) if page else done.through, ids.count())
                 yield self._to_block(page), done
             span = id_slice.span
@@ -143,11 +143,11 @@ class LiveReader:
         yield self._to_block([]), replace(done, records=ids.count(done))
 
     def _by_cursor(self) -> Iterator[Block]:
-        """Yield all objects by the list's own cursor, and what HubSpot counts besides, range by range."""
+        """Yield all objects by the list's own cursor, and then those that HubSpot counts besides, range by range."""
         ids = ReadIds()
         self._account = Account(self._portal, self._object_type, self._decoder, self._logger, self._total)
         for page in self._portal.listed(self._object_type, self._decoder):
-            ids.add(int(each["id"]) for each in page)
+            ids.add(ids_of(page))
             yield self._to_block(page)
         for span in cut(EVERYTHING, self._portal.boundaries(self._object_type, 0, expected=self._total)):
             for page in self._account.missed(ids, span):
@@ -155,32 +155,32 @@ class LiveReader:
         self.records = ids.count()
 
     def _doubted(self, before: int) -> Iterator[Block]:
-        """Yield the whole list again where nobody confirms what was read, until one reading has no more than another.
+        """Yield the whole list again if no count confirms what was read, until a reading has no more than the last.
 
-        HubSpot's search and its record limits do, where one of them counts about as many and none many more; nobody
-        does where less than half of what the last pass read is left.
+        HubSpot's search count or record limits confirm the reading if one of them is about equal and neither is much
+        higher. A reading with less than half the records of the last pass is never confirmed.
 
         Raises:
-            ReplyError: every reading has more.
+            ReplyError: every reading has more records than the last.
         """
         for _ in range(_MOST_READINGS):
             usage = self._portal.usage().get(self._object_type.type_id)
-            counts = [each for each in (self._account.counted, usage) if each is not None]
-            counts = [each for each in counts if not is_far_below(each, self.records)]
+            counts = [count for count in (self._account.counted, usage) if count is not None]
+            counts = [count for count in counts if not is_far_below(count, self.records)]
             most = self.records + self.records * _PERCENT_SLACK // 100
             if counts and max(counts) <= most and before <= 2 * self.records:
                 return
             self._logger.warning(
                 "%s: %s records were read, %s by the last pass; HubSpot's search counts %s, its limits %s: "
-                "the whole list is read again.",
+                "reading the whole list again.",
                 self._object_type.name,
                 f"{self.records:,}",
                 f"{before:,}" if before else "an unknown number",
-                *("nothing" if each is None else f"{each:,}" for each in (self._account.counted, usage)),
+                *("nothing" if count is None else f"{count:,}" for count in (self._account.counted, usage)),
             )
             ids = ReadIds()
             for page in self._portal.listed(self._object_type, self._decoder):
-                ids.add(int(each["id"]) for each in page)
+                ids.add(ids_of(page))
                 yield self._to_block(page)
             if ids.count() <= self.records:
                 return

@@ -1,4 +1,4 @@
-"""The run's own history: a record for each stream that was read, emitted last."""
+"""The stream `sync_history`: a record for each stream that the run read, written last."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ SCHEMA = described(
         "daily_remaining": INTEGER,
         "configuration": TEXT,
     },
-    "What each run asked HubSpot for: a row for each run and stream.",
+    "What each run read from HubSpot: a row for each run and stream.",
 )
 
 
 class HistoryStream(HubSpotStream):
-    """What each stream of this run did; earlier runs' records stay in the warehouse."""
+    """The history of this run's streams; records of earlier runs stay in the warehouse."""
 
     primary_keys = ("run_id", "stream")
 
@@ -61,17 +61,17 @@ class HistoryStream(HubSpotStream):
         self.done.mode = "append"
         history = [self.run.record_of(done) for done in self.run.history if done is not self.done]
         history += self._failed_starts()
-        known = self.stream_maps[0].raw_schema["properties"]  # a catalog made by an older release has fewer
-        yield self.block([{name: value for name, value in each.items() if name in known} for each in history])
+        known = self.stream_maps[0].raw_schema["properties"]  # a catalog of an older release has fewer columns
+        yield self.block([{name: value for name, value in record.items() if name in known} for record in history])
 
     def _failed_starts(self) -> list[Record]:
-        """Return the records of earlier runs that could not begin: one for each object, as this run would read it."""
+        """Return records of earlier runs that could not begin: one for each object in this run's settings."""
         if self.run.settings.only_ids is not None:
             return []
         try:
             notes = take(os.environ)
         except OSError as error:
-            self.logger.warning("Notes of runs that could not begin cannot be taken: %s.", error.strerror)
+            self.logger.warning("The notes of runs that could not begin cannot be read: %s.", error.strerror)
             return []
         return [
             {
