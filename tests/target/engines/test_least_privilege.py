@@ -131,9 +131,9 @@ LACKING: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "a new column": (
         [_ANOTHERS, "GRANT ALL ON hubspot.t TO {role}"],
         {"n": {"type": ["integer", "null"]}},
-        "the ownership",
+        "its ownership",
     ),
-    "a wider column": ([_ANOTHERS, "GRANT ALL ON hubspot.t TO {role}"], {"id": {"type": "string"}}, "the ownership"),
+    "a wider column": ([_ANOTHERS, "GRANT ALL ON hubspot.t TO {role}"], {"id": {"type": "string"}}, "its ownership"),
 }
 
 
