@@ -132,7 +132,7 @@ def compare(
     envvar="WAREHOUSE_MAX_AGE",
     show_default=True,
     metavar="[STREAM=]AGE",
-    help="How old the copy may be, as 30m, 24h, 7d or off; repeatable, for one stream.",
+    help="How old the copy may be, as 30m, 24h, 7d or off; repeatable, as deals=2h for one stream.",
 )
 @click.option(
     "--sample",

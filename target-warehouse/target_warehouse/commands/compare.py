@@ -277,10 +277,10 @@ class _Table:
     def _on(self) -> str:
         return " AND ".join(f"a.{identifier(key)} = b.{identifier(key)}" for key in self._result.keys)
 
-    def _keys_only_in(self, here: str, there: str) -> list[str]:
+    def _keys_only_in(self, letter: str, other: str) -> list[str]:
         rows = (
-            f"SELECT {_key_text(here, self._result.keys)} AS k FROM {self._as(here)} "  # noqa: S608 - quoted names
-            f"WHERE NOT EXISTS (SELECT 1 FROM {self._as(there)} WHERE {self._on()})"
+            f"SELECT {_key_text(letter, self._result.keys)} AS k FROM {self._as(letter)} "  # noqa: S608 - quoted names
+            f"WHERE NOT EXISTS (SELECT 1 FROM {self._as(other)} WHERE {self._on()})"
         )
         return [row[0] for row in self._first(rows, self._samples)]
 

@@ -42,8 +42,8 @@ def named(
     where = fitted_names.fit([table.name], tables, unusable=unusable, **limits)[table.name]
     if where != table.name:
         logger.warning("The database does not accept the table name %s: the table is %s.", table.name, where)
-    there, unusable = columns(table.schema, where), {*unusable, *reserved}
-    fitted = column_names(table, there, unusable=unusable, barred=barred(where), **limits)
+    existing, unusable = columns(table.schema, where), {*unusable, *reserved}
+    fitted = column_names(table, existing, unusable=unusable, barred=barred(where), **limits)
     for name, column in fitted.items():
         if name != column:
             logger.warning(
@@ -64,7 +64,7 @@ def named(
 
 def column_names(
     table: Table,
-    there: Mapping[str, str],
+    existing: Mapping[str, str],
     *,
     most_bytes: int | None,
     ignores_case: bool,
@@ -79,21 +79,21 @@ def column_names(
     properties = [column.property for column in table.columns]
     return fitted_names.fit(
         properties,
-        there,
+        existing,
         most_bytes=most_bytes,
         ignores_case=ignores_case,
         unusable=unusable,
-        given=_own_names(table, there, ignores_case=ignores_case),
+        given=_own_names(table, existing, ignores_case=ignores_case),
         respelled=properties if ignores_case else table.keys,
         barred=barred,
     )
 
 
-def _own_names(table: Table, there: Mapping[str, str], *, ignores_case: bool) -> dict[str, str]:
+def _own_names(table: Table, existing: Mapping[str, str], *, ignores_case: bool) -> dict[str, str]:
     """The names of the target's own columns, by property, and a name for a property called like the overflow."""
-    taken = {name.casefold() if ignores_case else name for name in there}
+    taken = {name.casefold() if ignores_case else name for name in existing}
     own = {
-        name: own_column(name, there) or (fitted_names.hashed(name) if name in taken else name)
+        name: own_column(name, existing) or (fitted_names.hashed(name) if name in taken else name)
         for name in (DELETED_AT, *METADATA)
         if name in table.by_property
     }

@@ -110,10 +110,10 @@ def compared(
         for stream, ids in asked.items()
     }
     changed = {stream: rows.changed_since(load, records) for stream, records in news.items()}
-    here = _rows_of(engine, load.name, load.mark, live) if read else {}
-    there = _rows_of(fresh, identifier(SCHEMA, load.table), DELETED_AT, live) if read else {}
+    in_warehouse = _rows_of(engine, load.name, load.mark, live) if read else {}
+    in_hubspot = _rows_of(fresh, identifier(SCHEMA, load.table), DELETED_AT, live) if read else {}
     missing, marked, extra, relabelled = (list[_Key]() for _ in range(4))
-    for key in sorted(here.keys() | there.keys()):
+    for key in sorted(in_warehouse.keys() | in_hubspot.keys()):
         pair = (key[0], key[2])
         if f"{pair[0]}:{pair[1]}" not in read:
             continue
@@ -122,9 +122,9 @@ def compared(
             if check:
                 check.changed_since += 1
             continue
-        if check and key in here:
+        if check and key in in_warehouse:
             check.sampled += 1
-        row, record = here.get(key), there.get(key)
+        row, record = in_warehouse.get(key), in_hubspot.get(key)
         if record is not None and row is None:
             missing.append(key)
         elif record is not None and row is not None and not row[0]:
@@ -134,7 +134,7 @@ def compared(
         elif record is not None and row is not None and row[1] != record[1]:
             relabelled.append(key)
     extra = _unexplained(engine, extra, objects)
-    of = f"of {len(here.keys() | there.keys()):,} associations read again"
+    of = f"of {len(in_warehouse.keys() | in_hubspot.keys()):,} associations read again"
     for keys, what in (
         (marked, "are marked as deleted, but HubSpot has them"),
         (missing, "are missing in the table, but HubSpot has them"),
@@ -195,6 +195,6 @@ def of_passes(
         is_old = check_age is not None and (check.last_read is None or now - check.last_read > check_age)
         text = (
             f"{check.pair} was not read {when}, because the last run's settings exclude it or the run failed: "
-            f"its {check.live_rows:,} live rows are that old."
+            f"its {check.live_rows:,} live rows may be out of date."
         )
         yield Finding("passes", load.stream, text, is_old)

@@ -29,9 +29,11 @@ def of_total(
     check.live_rows = live = rows.count_live(engine, load)
     if check.hubspot_total is None:
         return [Finding("total", load.stream, "HubSpot gives no total.", is_drift=False)]
-    there = rows.rows_of(engine, load, list(news))
-    new = [id_ for id_, record in news.items() if not record.is_deleted and not (id_ in there and there[id_].is_live)]
-    gone = [id_ for id_, record in news.items() if record.is_deleted and id_ in there and there[id_].is_live]
+    current = rows.rows_of(engine, load, list(news))
+    new = [
+        id_ for id_, record in news.items() if not record.is_deleted and not (id_ in current and current[id_].is_live)
+    ]
+    gone = [id_ for id_, record in news.items() if record.is_deleted and id_ in current and current[id_].is_live]
     since = (load.until or asked_at) - LATE
     new = [id_ for id_ in new if news[id_].timestamp >= since]
     gone = [id_ for id_ in gone if news[id_].timestamp >= since]
@@ -67,18 +69,18 @@ def located(engine: Engine, tap: str, loads: Mapping[str, Load]) -> Iterator[Fin
 
 def _of_stream(engine: Engine, fresh: Engine, load: Load) -> Iterator[Finding]:
     news = rows.news(fresh, SCHEMA, load)
-    there = rows.rows_of(engine, load, list(news))
+    current = rows.rows_of(engine, load, list(news))
     erased = rows.permanently_deleted(fresh, SCHEMA, load)
     lacking, marked, dead, gone = (list[str]() for _ in range(4))
     for id_, record in news.items():
-        is_live = id_ in there and there[id_].is_live
+        is_live = id_ in current and current[id_].is_live
         if id_ in erased:
             gone += [id_] * is_live
         elif load.until is None or record.timestamp < load.until - LATE:
             if record.is_deleted:
                 dead += [id_] * is_live
             elif not is_live:
-                (marked if id_ in there else lacking).append(id_)
+                (marked if id_ in current else lacking).append(id_)
     for keys, what in (
         (lacking, "records that HubSpot has are missing in the table"),
         (marked, "records that HubSpot has are marked as deleted in the table"),

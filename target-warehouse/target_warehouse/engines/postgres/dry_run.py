@@ -73,13 +73,13 @@ class PostgresShadow(PostgresEngine):
         if (table.schema, name) not in self._copied:
             with self._definition(f"the table {name} cannot be copied") as session:
                 self._copied[table.schema, name] = self._copy(session, table, name)
-        made = super().prepare(self._inside(replace(table, name=name)))
-        return self._outside(self._allowed(made, table.schema, name), table.schema, name)
+        copy = super().prepare(self._inside(replace(table, name=name)))
+        return self._outside(self._allowed(copy, table.schema, name), table.schema, name)
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
         """Change the types of the copy's columns."""
-        made = super().widen(self._inside(table), kinds)
-        return self._outside(self._allowed(made, table.schema, table.name), table.schema, table.name)
+        copy = super().widen(self._inside(table), kinds)
+        return self._outside(self._allowed(copy, table.schema, table.name), table.schema, table.name)
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresTransaction]:
@@ -142,12 +142,12 @@ class PostgresShadow(PostgresEngine):
             session.exec_driver_sql(insert.replace("%", "%%"), ())
         return copy, existing.types
 
-    def _allowed(self, made: Table, schema: str | None, name: str) -> Table:
+    def _allowed(self, copy: Table, schema: str | None, name: str) -> Table:
         """Return the copy if the role may do the same to the real table."""
         with self._definition(f"the rights on the table {name} cannot be read") as session:
-            after = self._tables[made.schema, made.name].types
+            after = self._tables[copy.schema, copy.name].types
             check_rights(session, schema, name, self._copied[schema, name][1], after)
-        return made
+        return copy
 
     def _inside(self, table: Table) -> Table:
         return replace(table, schema=self._schema, name=self._copied[table.schema, table.name][0])

@@ -272,15 +272,15 @@ def _as_text(name: str, base: str) -> str:
 def _with_overflow(table: Table, wanted: Mapping[str, str], existing: Existing) -> Table:
     """The table with the columns that PostgreSQL allows; other properties become members of one JSON column."""
     first = [column for column in table.columns if column.name in existing.types or column.property in table.keys]
-    there = {column.name for column in first}
-    rest = [column for column in table.columns if column.name not in there]
+    names = {column.name for column in first}
+    rest = [column for column in table.columns if column.name not in names]
     rest.sort(key=lambda column: not column.name.startswith("_sdc_"))  # our own columns must be columns
     # One place is reserved for the overflow column; tables that are already full can have neither it nor new columns.
     places = _MOST_COLUMNS - 1 - max(existing.used, len(first)) + (OVERFLOW in existing.types)
     used = 0
     for sql_type in existing.types.values() or (wanted[column.name] for column in first):
         used = _end(used, sql_type)
-    kept, over = set(there), []
+    kept, over = set(names), []
     for column in rest:
         end = _end(used, wanted[column.name])
         if places < 1 or end > _ROW_BYTES:
