@@ -49,9 +49,9 @@ def test_every_difference_is_counted_and_shown(warehouse: Warehouse) -> None:
         "        id=3: 3.75 in A, 7 in B",
     ]
     code, text = compared(warehouse, "old", "new", "--table", "t", "--json")
-    found = json.loads(text)["tables"][0]
+    table = json.loads(text)["tables"][0]
     assert code == 1
-    assert (found["only_in_a"], found["only_in_b"], found["columns"][0]["rows"]) == (1, 2, 2)
+    assert (table["only_in_a"], table["only_in_b"], table["columns"][0]["rows"]) == (1, 2, 2)
 
 
 def test_a_row_that_is_marked_as_deleted_counts_as_absent(warehouse: Warehouse) -> None:

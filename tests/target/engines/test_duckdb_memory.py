@@ -76,10 +76,10 @@ def test_many_changes_in_a_large_table_raise_the_memory_limit_only_for_deletion_
     records = [f'{{"type": "RECORD", "stream": "numbers", "record": {{"id": {i}, "v": "new"}}}}\n' for i in changed]
     load(file, [numbers(0)[0], *records])
     assert limits == ["22.8 MiB", "48.6 MiB"]  # 24 MB, and 18 MB with 11 bytes for each of 3,000,000 rows
-    found = file.query(
+    counts = file.query(
         "SELECT count(*) AS n, count(DISTINCT id) AS ids, count(*) FILTER (v = 'new') AS new FROM melty.numbers"
     )
-    assert found == [{"n": total, "ids": total, "new": len(changed)}]
+    assert counts == [{"n": total, "ids": total, "new": len(changed)}]
     assert file.query("SELECT count(*) AS n FROM melty.numbers WHERE v NOT IN ('new', 'v' || id)") == [{"n": 0}]
 
 

@@ -38,39 +38,44 @@ def _nullable(name: str, **more: Any) -> dict[str, Any]:
     return {"type": [name, "null"], **more}
 
 
-TEXT, INTEGER, NUMBER, BOOLEAN = (_nullable(kind) for kind in ("string", "integer", "number", "boolean"))
-TIME, DATE, MOMENT, UUID = (_nullable("string", format=name) for name in ("time", "date", "date-time", "uuid"))
+TEXT, INTEGER, NUMBER, BOOLEAN = (_nullable(name) for name in ("string", "integer", "number", "boolean"))
+TIME, DATE, DATE_TIME, UUID = (_nullable("string", format=name) for name in ("time", "date", "date-time", "uuid"))
 OBJECT = _nullable("object")
-TEXTS, INTEGERS, NUMBERS = (_nullable("array", items={"type": kind}) for kind in ("string", "integer", "number"))
+TEXTS, INTEGERS, NUMBERS = (_nullable("array", items={"type": name}) for name in ("string", "integer", "number"))
 AN_ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 
 #: The column's type, the property's schema, the type afterwards (None: the same), and for each value sent
 #: its text, or None for a rejected record.
 Case = tuple[str, dict[str, Any], str | None, dict[Any, str | None]]
 CASES: list[Case] = [
-    ("timestamp(3)", MOMENT, None, {"2026-01-02T03:04:05.123Z": "2026-01-02 03:04:05.123"}),
+    ("timestamp(3)", DATE_TIME, None, {"2026-01-02T03:04:05.123Z": "2026-01-02 03:04:05.123"}),
     (
         "timestamp(3)",
-        MOMENT,
+        DATE_TIME,
         "timestamp without time zone",
         {"2026-01-02T03:04:05.5Z": "2026-01-02 03:04:05.5", "2026-01-02T03:04:05.1239Z": "2026-01-02 03:04:05.1239"},
     ),
-    ("timestamp(0)", MOMENT, None, {"1969-12-31T23:59:59Z": "1969-12-31 23:59:59"}),
+    ("timestamp(0)", DATE_TIME, None, {"1969-12-31T23:59:59Z": "1969-12-31 23:59:59"}),
     (
         "timestamp(6) with time zone",
-        MOMENT,
+        DATE_TIME,
         None,
         {"2026-01-02T03:04:05.123456+02:00": "2026-01-02 01:04:05.123456+00"},
     ),
-    ("timestamptz(0)", MOMENT, None, {"2026-01-02T03:04:05Z": "2026-01-02 03:04:05+00"}),
-    ("timestamptz(2)", MOMENT, "timestamp with time zone", {"1960-01-02T03:04:05.123Z": "1960-01-02 03:04:05.123+00"}),
-    ("timestamptz", MOMENT, None, {"2026-01-02T03:04:05.123456Z": "2026-01-02 03:04:05.123456+00"}),
+    ("timestamptz(0)", DATE_TIME, None, {"2026-01-02T03:04:05Z": "2026-01-02 03:04:05+00"}),
+    (
+        "timestamptz(2)",
+        DATE_TIME,
+        "timestamp with time zone",
+        {"1960-01-02T03:04:05.123Z": "1960-01-02 03:04:05.123+00"},
+    ),
+    ("timestamptz", DATE_TIME, None, {"2026-01-02T03:04:05.123456Z": "2026-01-02 03:04:05.123456+00"}),
     ("timestamp(0)", DATE, None, {"2026-01-02": "2026-01-02 00:00:00"}),
     ("time(0)", TIME, None, {"03:04:05": "03:04:05"}),
     ("time(3)", TIME, "time without time zone", {"03:04:05.123": "03:04:05.123", "03:04:05.1234": "03:04:05.1234"}),
     ("timetz", TIME, None, {"03:04:05.123456": "03:04:05.123456+00"}),
     ("timetz(1)", TIME, "time with time zone", {"03:04:05.25": "03:04:05.25+00"}),
-    ("date", MOMENT, "timestamp without time zone", {"2026-01-02T03:00:00Z": "2026-01-02 03:00:00"}),
+    ("date", DATE_TIME, "timestamp without time zone", {"2026-01-02T03:00:00Z": "2026-01-02 03:00:00"}),
     ("varchar(5)", TEXT, "text", {"abc": "abc", "abcdefgh": "abcdefgh"}),
     ("char(5)", TEXT, "text", {"abc": "abc", "abcdefgh": "abcdefgh"}),
     ('"char"', TEXT, "text", {"abc": "abc"}),
@@ -103,8 +108,8 @@ CASES: list[Case] = [
     ("cents", NUMBER, None, {1.25: "1.25", 1.239: None, 10**12: None}),
     ('"Deep"', NUMBER, None, {99.5: "99.50", 99.999: None, 100: None}),
     ("text_of_3", TEXT, None, {"abc": "abc", "abcd": None}),
-    ("second", MOMENT, None, {"2026-01-02T03:04:05Z": "2026-01-02 03:04:05", "2026-01-02T03:04:05.6Z": None}),
-    ("day", MOMENT, None, {"2026-01-02T00:00:00Z": "2026-01-02", "2026-01-02T03:00:00Z": None}),
+    ("second", DATE_TIME, None, {"2026-01-02T03:04:05Z": "2026-01-02 03:04:05", "2026-01-02T03:04:05.6Z": None}),
+    ("day", DATE_TIME, None, {"2026-01-02T00:00:00Z": "2026-01-02", "2026-01-02T03:00:00Z": None}),
     ("day", TEXT, "text", {"2026-01-02": "2026-01-02", "tomorrow": "tomorrow"}),
     ("integer[]", INTEGERS, "bigint[]", {(1, 2**40): "{1,1099511627776}"}),
     ("varchar(3)[]", TEXTS, "text[]", {("abcd",): "{abcd}"}),
@@ -134,28 +139,28 @@ def test_a_column_keeps_its_type_or_is_widened_and_no_value_is_changed(warehouse
     """In every run; a dry run changes nothing and counts the same."""
     warehouse.execute(*MADE)
     text, types = "", []
-    for number, (kind, schema, _, values) in enumerate(CASES):
-        warehouse.execute(f"CREATE TABLE melty.t{number} (id bigint PRIMARY KEY, v {kind})")
+    for number, (column_type, schema, _, values) in enumerate(CASES):
+        warehouse.execute(f"CREATE TABLE melty.t{number} (id bigint PRIMARY KEY, v {column_type})")
         types.append(_type(warehouse, f"t{number}", "v"))
         sent = [list(value) if isinstance(value, tuple) else value for value in values]
         text += _lines(f"t{number}", {"v": schema}, [{"id": i, "v": value} for i, value in enumerate(sent)])
     for dry_run in (True, False, False):
         _run(warehouse, text, dry_run=dry_run)
     wrong = []
-    for number, (kind, _, becomes, values) in enumerate(CASES):
-        there = {row["id"]: row["v"] for row in warehouse.query(f"SELECT id, v::text AS v FROM melty.t{number}")}
+    for number, (column_type, _, becomes, values) in enumerate(CASES):
+        stored = {row["id"]: row["v"] for row in warehouse.query(f"SELECT id, v::text AS v FROM melty.t{number}")}
         expected = {i: value for i, value in enumerate(values.values()) if value is not None}
         refused = f"SELECT reason FROM melty._rejected_records WHERE stream = 't{number}'"
         reasons = [row["reason"] for row in warehouse.query(refused)]
         now = _type(warehouse, f"t{number}", "v")
         is_named = all("its property v" in reason for reason in reasons)
-        if (there, now, len(reasons), is_named) != (
+        if (stored, now, len(reasons), is_named) != (
             expected,
             becomes or types[number],
             2 * (len(values) - len(expected)),
             True,
         ):
-            wrong.append((kind, there, now, reasons))
+            wrong.append((column_type, stored, now, reasons))
     assert wrong == []
 
 
@@ -164,21 +169,26 @@ SECONDS = ["2026-01-02T03:04:05.4Z", "2026-01-02T03:04:05.1Z", "2026-01-02T03:04
 KEYS: list[tuple[str, dict[str, Any], list[Any], list[str]]] = [
     (
         "timestamp(0)",
-        MOMENT,
+        DATE_TIME,
         SECONDS,
         ["2026-01-02 03:04:05", "2026-01-02 03:04:05.1", "2026-01-02 03:04:05.4"],
     ),
-    ("timestamptz(0)", MOMENT, SECONDS[1:], ["2026-01-02 03:04:05+00", "2026-01-02 03:04:05.1+00"]),
+    ("timestamptz(0)", DATE_TIME, SECONDS[1:], ["2026-01-02 03:04:05+00", "2026-01-02 03:04:05.1+00"]),
     ("time(0)", TIME, ["03:04:05.1", "03:04:05.2"], ["03:04:05.1", "03:04:05.2"]),
     ("timetz", TIME, ["03:04:05.1", "03:04:05.2"], ["03:04:05.1+00", "03:04:05.2+00"]),
-    ("second", MOMENT, SECONDS, ["2026-01-02 03:04:05"]),
+    ("second", DATE_TIME, SECONDS, ["2026-01-02 03:04:05"]),
     ("numeric(10,2)", NUMBER, [1.001, 1.002, 1], ["1", "1.001", "1.002"]),
     ("cents", NUMBER, [1.001, 1.002, 1], ["1.00"]),
     ("text_of_3", TEXT, ["abc", "abcd", "abcde"], ["abc"]),
     ("char(3)", TEXT, ["ab", "abc", "abcd"], ["ab", "abc", "abcd"]),
     ("real", NUMBER, [16777216, 16777217], ["16777216", "16777217"]),
     ("inet", TEXT, ["10.0.0.1", "10.0.0.2"], ["10.0.0.1/32", "10.0.0.2/32"]),
-    ("date", MOMENT, ["2026-01-02T00:00:00Z", "2026-01-02T03:00:00Z"], ["2026-01-02 00:00:00", "2026-01-02 03:00:00"]),
+    (
+        "date",
+        DATE_TIME,
+        ["2026-01-02T00:00:00Z", "2026-01-02T03:00:00Z"],
+        ["2026-01-02 00:00:00", "2026-01-02 03:00:00"],
+    ),
     ("money", NUMBER, [1.001, 1.002], ["1.001", "1.002"]),
 ]
 
@@ -191,9 +201,9 @@ def test_keys_that_their_column_would_round_or_truncate_are_neither_merged_nor_d
     warehouse.execute(*MADE)
     for value in ("x", "y"):
         text = ""
-        for number, (kind, schema, keys, _) in enumerate(KEYS):
+        for number, (column_type, schema, keys, _) in enumerate(KEYS):
             if value == "x":
-                warehouse.execute(f"CREATE TABLE melty.k{number} (k {kind} {constraint}, v text, id bigint)")
+                warehouse.execute(f"CREATE TABLE melty.k{number} (k {column_type} {constraint}, v text, id bigint)")
             text += _lines(f"k{number}", {"k": schema, "v": TEXT}, [{"k": key, "v": value} for key in keys], "k")
         _run(warehouse, text)
     stored = []
@@ -202,7 +212,7 @@ def test_keys_that_their_column_would_round_or_truncate_are_neither_merged_nor_d
         stored.append(([row["k"] for row in rows], {row["v"] for row in rows}))
     assert stored == [(texts, {"y"}) for *_, texts in KEYS]
     gone = {"k": SECONDS[0], "_sdc_deleted_at": "2026-02-01T00:00:00Z"}
-    _run(warehouse, _lines("k0", {"k": MOMENT, "v": TEXT}, [gone], "k"), hard_delete=True)
+    _run(warehouse, _lines("k0", {"k": DATE_TIME, "v": TEXT}, [gone], "k"), hard_delete=True)
     assert [row["k"] for row in warehouse.query("SELECT k::text AS k FROM melty.k0 ORDER BY 1")] == KEYS[0][3][:2]
 
 
@@ -257,14 +267,14 @@ def test_a_table_of_another_loader_is_written_fast_and_read_back_the_same(wareho
     warehouse.execute(
         "CREATE SCHEMA melty", "CREATE TABLE melty.t (id bigint PRIMARY KEY, v timestamptz(3), w time(0))"
     )
-    for digits, kinds in (
+    for digits, types in (
         ("250", ("timestamp(3) with time zone", "time(0) without time zone")),
         ("125", ("timestamp(3) with time zone", "time(0) without time zone")),
         ("123456", ("timestamp with time zone", "time(0) without time zone")),
     ):
-        moment = f"2026-01-02T03:04:05.{digits}Z"
-        records = [{"id": i, "v": moment, "w": "03:04:05"} for i in range(2_000)]
-        _run(warehouse, _lines("t", {"v": MOMENT, "w": TIME}, records))
-        assert (_type(warehouse, "t", "v"), _type(warehouse, "t", "w")) == kinds
-        found = "SELECT DISTINCT to_char(v AT TIME ZONE 'UTC', 'US') AS u, count(*) AS n FROM melty.t GROUP BY 1"
-        assert warehouse.query(found) == [{"u": digits.ljust(6, "0"), "n": 2_000}]
+        timestamp = f"2026-01-02T03:04:05.{digits}Z"
+        records = [{"id": i, "v": timestamp, "w": "03:04:05"} for i in range(2_000)]
+        _run(warehouse, _lines("t", {"v": DATE_TIME, "w": TIME}, records))
+        assert (_type(warehouse, "t", "v"), _type(warehouse, "t", "w")) == types
+        fractions = "SELECT DISTINCT to_char(v AT TIME ZONE 'UTC', 'US') AS u, count(*) AS n FROM melty.t GROUP BY 1"
+        assert warehouse.query(fractions) == [{"u": digits.ljust(6, "0"), "n": 2_000}]

@@ -124,7 +124,7 @@ def test_any_names_and_values_create_one_table_with_these_values(canary: Warehou
     with contextlib.redirect_stdout(io.StringIO()):
         TargetWarehouse(config=config).run(io.StringIO("".join(json.dumps(line) + "\n" for line in lines)))
     assert canary.query("SELECT * FROM canary") == [{"n": 42}]
-    new = {each for each in _tables(canary) - before if each[1] not in ("_load_history", "_rejected_records")}
+    new = {table for table in _tables(canary) - before if table[1] not in ("_load_history", "_rejected_records")}
     ((where, name),) = new
     rows = canary.query(f"SELECT * FROM {_quoted(where)}.{_quoted(name)}")
     assert {row["id"]: list(row.values()) for row in rows} == expected

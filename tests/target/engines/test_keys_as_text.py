@@ -20,7 +20,7 @@ def _nullable(name: str, **more: Any) -> dict[str, Any]:
 
 
 TEXT, INTEGER, NUMBER, BOOLEAN, OBJECT = map(_nullable, ("string", "integer", "number", "boolean", "object"))
-DATE, TIME, MOMENT, UUID = (_nullable("string", format=name) for name in ("date", "time", "date-time", "uuid"))
+DATE, TIME, DATE_TIME, UUID = (_nullable("string", format=name) for name in ("date", "time", "date-time", "uuid"))
 MIXED: dict[str, Any] = {"type": ["string", "integer", "null"]}
 LOOSE, LOOSE_UUID = ({"anyOf": [{"type": "string", "format": name}, TEXT]} for name in ("date-time", "uuid"))
 AN_ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
@@ -29,7 +29,7 @@ MANY_DIGITS = 12345678901234567891  # no double
 
 #: The types in DuckDB and PostgreSQL, the existing value, the schema, the key sent for it, and another value that makes
 #: the column text, if the schema does not.
-FOUND: dict[str, tuple[str | None, str | None, str, dict[str, Any], Any, Any]] = {
+MATCHED: dict[str, tuple[str | None, str | None, str, dict[str, Any], Any, Any]] = {
     "whole double": ("DOUBLE", "double precision", "5", TEXT, "5", "x"),
     "whole double and numbers": ("DOUBLE", None, "5", NUMBER, 5.0, MANY_DIGITS),
     "large double": ("DOUBLE", "double precision", "1e30", MIXED, 10**30, "x"),
@@ -47,7 +47,7 @@ FOUND: dict[str, tuple[str | None, str | None, str, dict[str, Any], Any, Any]] =
     "enum": ("ENUM('ab', 'c')", None, "'ab'", TEXT, "ab", "x"),
     "json": ("JSON", "jsonb", "'\"a\"'", TEXT, "a", "x"),
     "char": (None, "char(5)", "'ab'", TEXT, "ab", "x"),
-    "a moment or any text": ("TIMESTAMP", "timestamptz(3)", "'2026-01-02 03:04:05'", LOOSE, SHIFTED, "x"),
+    "a timestamp or any text": ("TIMESTAMP", "timestamptz(3)", "'2026-01-02 03:04:05'", LOOSE, SHIFTED, "x"),
     "a UUID or any text": ("UUID", "uuid", f"'{AN_ID}'", LOOSE_UUID, AN_ID.upper(), "x"),
     "a UUID": ("UUID", "uuid", f"'{AN_ID}'", TEXT, AN_ID.upper(), AN_ID.replace("f", "0")),
 }  # fmt: skip
@@ -66,7 +66,7 @@ REFUSED: dict[str, tuple[str | None, str | None, str, dict[str, Any], Any]] = {
     "bit": ("BIT", None, "'101'", TEXT, "0b101"),
     "boolean and integers": ("BOOLEAN", "boolean", "true", INTEGER, 1),
     "number and booleans": ("DOUBLE", "double precision", "1", BOOLEAN, True),
-    "number and moments": ("BIGINT", "bigint", "1767323045", MOMENT, "2026-01-02T03:04:05Z"),
+    "number and timestamps": ("BIGINT", "bigint", "1767323045", DATE_TIME, "2026-01-02T03:04:05Z"),
     "object": ("JSON", "jsonb", """'{"a": 1, "b": 2}'""", {}, {"a": 1, "b": 2}),
     "struct": ("STRUCT(a INTEGER)", None, "{'a': 1}", TEXT, '{"a": 1}'),
 }
@@ -101,13 +101,13 @@ def test_a_key_with_one_spelling_matches_its_row_after_its_column_becomes_text(w
     warehouse.execute("CREATE SCHEMA melty")
     streams = {
         f"t{number}": (schema, [key, other, key])
-        for number, (duckdb, postgres, old, schema, key, other) in enumerate(FOUND.values())
+        for number, (duckdb, postgres, old, schema, key, other) in enumerate(MATCHED.values())
         if _make(warehouse, (duckdb, postgres), f"t{number}", old)
     }
     for value in ("first", "second"):
         _run(warehouse, streams, value, batch_size_rows=1)
-        found = {name: [row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")] for name in streams}
-        assert found == {name: [value, value] for name in streams}
+        stored = {name: [row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")] for name in streams}
+        assert stored == {name: [value, value] for name in streams}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -141,9 +141,9 @@ SPELLED: list[tuple[dict[str, Any], str, Any]] = [
     (DATE, "20260102", "2026-01-02"),
     (TIME, "03:04", "03:04:00"),
     (TIME, "03:04:05.500", "03:04:05.5"),
-    (MOMENT, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
-    (MOMENT, "2026-01-02 03:04:05.500000", "2026-01-02T03:04:05.5Z"),
-    (MOMENT, "2026-01-02", "2026-01-02"),
+    (DATE_TIME, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
+    (DATE_TIME, "2026-01-02 03:04:05.500000", "2026-01-02T03:04:05.5Z"),
+    (DATE_TIME, "2026-01-02", "2026-01-02"),
 ]
 OWN: list[tuple[dict[str, Any], str, Any]] = [
     (INTEGER, "7", 7),
@@ -154,8 +154,8 @@ OWN: list[tuple[dict[str, Any], str, Any]] = [
     (BOOLEAN, "false", False),
     (DATE, "2026-01-02", "2026-01-02"),
     (TIME, "03:04:05.5", "03:04:05.500"),
-    (MOMENT, "2026-01-02 03:04:05", "2026-01-02T05:04:05+02:00"),
-    (MOMENT, "2026-01-02 03:04:05.5", "2026-01-02T03:04:05.5Z"),
+    (DATE_TIME, "2026-01-02 03:04:05", "2026-01-02T05:04:05+02:00"),
+    (DATE_TIME, "2026-01-02 03:04:05.5", "2026-01-02T03:04:05.5Z"),
 ]
 
 
@@ -179,13 +179,13 @@ def test_a_text_key_with_the_targets_spelling_matches_a_key_of_another_type(ware
         warehouse.execute(f"INSERT INTO melty.t{number} VALUES ('soon', 'other')")
         streams[f"t{number}"] = (schema, [key])
     _run(warehouse, streams, "new")
-    found = {name: sorted(row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")) for name in streams}
-    assert found == {name: ["new", "other"] for name in streams}
+    stored = {name: sorted(row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")) for name in streams}
+    assert stored == {name: ["new", "other"] for name in streams}
 
 
 def test_a_key_that_was_a_date_and_a_timestamp_in_one_input_does_not_become_text(warehouse: Warehouse) -> None:
     """The same input would not match its rows again."""
-    keys = ((DATE, "2026-01-02"), (MOMENT, "2026-01-03T00:00:00Z"), (TEXT, "soon"))
+    keys = ((DATE, "2026-01-02"), (DATE_TIME, "2026-01-03T00:00:00Z"), (TEXT, "soon"))
     lines: list[dict[str, Any]] = []
     for schema, key in keys:
         properties = {"k": schema, "v": TEXT}
@@ -214,23 +214,25 @@ VALUES: list[tuple[str | None, str | None, str, str]] = [
 
 
 def test_values_of_a_column_that_becomes_text_are_spelled_as_the_target_writes_them(warehouse: Warehouse) -> None:
-    kinds = [(pair[warehouse.engine == "postgres"], old, text) for *pair, old, text in VALUES]
-    there = [(f"c{number}", kind, old, text) for number, (kind, old, text) in enumerate(kinds) if kind]
-    columns = ", ".join(f"{name} {kind}" for name, kind, *_ in there)
-    old = ", ".join(old for _, _, old, _ in there)
+    types = [(pair[warehouse.engine == "postgres"], old, text) for *pair, old, text in VALUES]
+    cases = [
+        (f"c{number}", column_type, old, text) for number, (column_type, old, text) in enumerate(types) if column_type
+    ]
+    columns = ", ".join(f"{name} {column_type}" for name, column_type, *_ in cases)
+    old = ", ".join(old for _, _, old, _ in cases)
     warehouse.execute(
         "CREATE SCHEMA melty", f"CREATE TABLE melty.t (k bigint, {columns})", f"INSERT INTO melty.t VALUES (1, {old})"
     )
-    properties = {"k": INTEGER, **{name: TEXT for name, *_ in there}}
+    properties = {"k": INTEGER, **{name: TEXT for name, *_ in cases}}
     lines = [
         {"type": "SCHEMA", "stream": "t", "key_properties": ["k"], "schema": {"properties": properties}},
-        {"type": "RECORD", "stream": "t", "record": {"k": 2, **{name: "x" for name, *_ in there}}},
+        {"type": "RECORD", "stream": "t", "record": {"k": 2, **{name: "x" for name, *_ in cases}}},
     ]
     TargetWarehouse(config={"warehouse": warehouse.url}).run(
         io.StringIO("".join(json.dumps(line) + "\n" for line in lines))
     )
     (row,) = warehouse.query("SELECT * FROM melty.t WHERE k = 1")
-    assert {name: row[name].lower() for name, *_ in there} == {name: text for name, *_, text in there}
+    assert {name: row[name].lower() for name, *_ in cases} == {name: text for name, *_, text in cases}
 
 
 #: Spellings of one value; the last record wins.
@@ -261,8 +263,8 @@ def test_two_spellings_of_an_object_are_one_key(batch_size_rows: int, warehouse:
             ]
         text = "".join(json.dumps(line) + "\n" for line in lines)
         TargetWarehouse(config={"warehouse": warehouse.url, "batch_size_rows": batch_size_rows}).run(io.StringIO(text))
-        found = {name: [row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")] for name in streams}
-        assert found == {name: [turn * 10 + 2] for name in streams}
+        stored = {name: [row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")] for name in streams}
+        assert stored == {name: [turn * 10 + 2] for name in streams}
 
 
 @pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)

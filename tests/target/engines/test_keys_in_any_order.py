@@ -86,9 +86,9 @@ def test_changes_are_written_to_postgresql_by_key_unless_they_are_long(
     load(postgres_url, properties, [{"id": i, "v": "old"} for i in range(TOTAL)])
     numbers = shuffled(range(TOTAL))
     load(postgres_url, properties, [{"id": i, "v": f"{text}{random.Random(i).random()}"} for i in numbers])
-    found = queried(postgres_url, 'SELECT id FROM "melty"."t" ORDER BY ctid')
-    assert sorted(found) == sorted(numbers)
-    neighbours = sum(after == before + 1 for before, after in itertools.pairwise(found))
+    ids = queried(postgres_url, 'SELECT id FROM "melty"."t" ORDER BY ctid')
+    assert sorted(ids) == sorted(numbers)
+    neighbours = sum(after == before + 1 for before, after in itertools.pairwise(ids))
     assert neighbours > 0.9 * TOTAL if is_sorted else neighbours < 0.1 * TOTAL
 
 

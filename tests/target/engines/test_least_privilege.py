@@ -73,7 +73,7 @@ def test_a_role_with_the_documented_grants_can_do_everything(loader: str, postgr
 
 def test_a_reader_with_the_documented_grants_reads_every_table_and_changes_none(loader: str, postgres_url: str) -> None:
     """Also tables that are created later."""
-    (line,) = (each for each in README.read_text(encoding="utf-8").splitlines() if each.startswith("For readers: "))
+    (line,) = (line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("For readers: "))
     role, reader = loader.split("//")[1].split(":")[0], f"reader_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {reader}")
