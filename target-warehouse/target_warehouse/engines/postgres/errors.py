@@ -95,7 +95,7 @@ def refusal(what: str, error: BaseException | None) -> LoadError:
 def advice_on(sqlstate: str | None) -> str:
     """What the user can do about an error; may be empty."""
     code = sqlstate or ""
-    return next((_ADVICE[part] for part in (code, code[:3], code[:2]) if part in _ADVICE), "")
+    return next((_ADVICE[key] for key in (code, code[:3], code[:2]) if key in _ADVICE), "")
 
 
 def _reason(code: str) -> str:

@@ -38,7 +38,7 @@ _ROW_BYTES = 7_900
 _WIDTHS = {"smallint": 8, "integer": 8, "bigint": 8, "numeric": 22, "date": 4, "boolean": 1, "uuid": 37}
 _TIME_BYTES, _TEXT_BYTES = 8, 2  # a long text is stored outside the row, so every text counts as short
 #: From this many columns on, rows of up to a page are stored inline. By default PostgreSQL moves or compresses dozens
-#: of small values of every row above 2 kB, which made loading 250 columns three times slower (observed).
+#: of small values of every row above 2 kB, which made loading 250 columns three times slower.
 _WIDE_TABLE_COLUMNS = 50
 _WIDE_TABLE_TOAST = 8160
 _OVERFLOW_SCHEMA = {"type": ["object", "null"]}
