@@ -17,9 +17,9 @@ def test_a_run_whose_discovery_fails_is_in_the_report_and_in_the_history(sandbox
     project.run("tap-hubspot-dw", "target-warehouse", code=None)
     project.env["TAP_HUBSPOT_DW_ACCESS_TOKEN"] = right
     report = project.meltano("invoke", "warehouse:report", code=None)
-    assert "tap-hubspot-dw could not begin at" in report.stdout + report.stderr
+    assert "tap-hubspot-dw could not start at" in report.stdout + report.stderr
     project.run("tap-hubspot-dw", "target-warehouse")
     rows = project.query("SELECT stream, status, error FROM hubspot.sync_history WHERE status = 'failed' ORDER BY 1")
     assert [row[0] for row in rows] == ["contacts", "divisions"]
-    assert all("could not begin: HubSpot does not accept the token" in row[2] for row in rows)
-    assert "could not begin at" not in project.meltano("invoke", "warehouse:report").stdout
+    assert all("could not start: HubSpot does not accept the token" in row[2] for row in rows)
+    assert "could not start at" not in project.meltano("invoke", "warehouse:report").stdout

@@ -1,4 +1,4 @@
-"""Notes of runs that could not begin and so could not write to the history: one line each in a file of the project.
+"""Notes of runs that could not start and so could not write to the history: one line each in a file of the project.
 
 Meltano runs the tap's discovery in its own process, before it starts a target. If discovery fails, no process can
 write to the warehouse. So the tap notes the failure in `.meltano/failed-starts/`, which the report reads, and the
@@ -25,7 +25,7 @@ _PLUGIN = "MELTANO_EXTRACTOR_NAME"
 
 
 def leave(environment: Mapping[str, str], error: str, began_at: datetime) -> None:
-    """Note that a run could not begin; do nothing without Meltano.
+    """Note that a run could not start; do nothing without Meltano.
 
     Raises:
         OSError: the note cannot be written.

@@ -330,7 +330,7 @@ def _no_number(text: str) -> None:
 
 @contextmanager
 def _user_errors(logger: logging.Logger, *, is_run: bool = True) -> Iterator[None]:
-    """Say why the command ends; of a run that could not begin a note is left for the next one."""
+    """Say why the command ends; of a run that could not start a note is left for the next one."""
     began_at = now()
     try:
         yield

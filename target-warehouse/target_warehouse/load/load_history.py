@@ -188,7 +188,7 @@ class LoadHistory:
                     "started_at": dt.datetime.fromisoformat(note.began_at),
                     "finished_at": dt.datetime.fromisoformat(note.ended_at),
                     "status": FAILED,
-                    "error": storable(f"The run could not begin: {note.error}"),
+                    "error": storable(f"The run could not start: {note.error}"),
                 }
                 row = {name: self.escaped(value) if isinstance(value, str) else value for name, value in row.items()}
                 transaction.put(self.table, to_table([row], self.table.columns, Losses()))

@@ -1,4 +1,4 @@
-"""A run that could not begin leaves a note in the Meltano project, which the next run writes into its history."""
+"""A run that could not start leaves a note in the Meltano project, which the next run writes into its history."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_next_run_writes_why_the_last_one_could_not_begin(config, tmp_path, 
     good = config | {"objects": ["divisions"], "associations": False}
     first, second, third = (run_tap(tmp_path, good, env=meltano) for _ in range(3))
     for each in (first, second):
-        assert failed(each) == {"divisions": f"The run could not begin: {left[0]['error']}"}
+        assert failed(each) == {"divisions": f"The run could not start: {left[0]['error']}"}
         assert each.records("sync_history")[-1]["run_id"] == left[0]["run_id"]
     assert (failed(third), notes(tmp_path)) == ({}, [])
 

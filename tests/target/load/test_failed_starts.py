@@ -74,18 +74,18 @@ def test_the_report_shows_it_and_the_next_run_writes_it_down(
     assert [file.name for file in notes] == ["target-warehouse.dev.jsonl"]
     assert "wrong" not in notes[0].read_text()
     shown = " ".join(report(warehouse, meltano).split())
-    assert "target-warehouse could not begin at" in shown
+    assert "target-warehouse could not start at" in shown
     assert "".join(sentence.split()) in "".join(shown.split())
     page = tmp_path / "report.html"
     report(warehouse, meltano, "--html", str(page))
-    assert "target-warehouse could not begin at" in page.read_text()
-    assert "could not begin" not in report(warehouse, meltano | {"MELTANO_ENVIRONMENT": "prod"})
+    assert "target-warehouse could not start at" in page.read_text()
+    assert "could not start" not in report(warehouse, meltano | {"MELTANO_ENVIRONMENT": "prod"})
 
     assert run(tmp_path, meltano, warehouse=warehouse.url).returncode == 0
     rows = sorted(warehouse.rows("_load_history"), key=lambda row: row["started_at"])
     assert [(row["stream"], row["status"]) for row in rows] == [("t", "success"), ("t", "failed"), ("t", "success")]
-    assert rows[1]["error"] == f"The run could not begin: {sentence}"
-    assert "could not begin at" not in report(warehouse, meltano)
+    assert rows[1]["error"] == f"The run could not start: {sentence}"
+    assert "could not start at" not in report(warehouse, meltano)
     assert not notes[0].exists()
 
 

@@ -65,13 +65,13 @@ class HistoryStream(HubSpotStream):
         yield self.block([{name: value for name, value in record.items() if name in known} for record in history])
 
     def _failed_starts(self) -> list[Record]:
-        """Return records of earlier runs that could not begin: one for each object in this run's settings."""
+        """Return records of earlier runs that could not start: one for each object in this run's settings."""
         if self.run.settings.only_ids is not None:
             return []
         try:
             notes = take(os.environ)
         except OSError as error:
-            self.logger.warning("The notes of runs that could not begin cannot be read: %s.", error.strerror)
+            self.logger.warning("The notes of runs that could not start cannot be read: %s.", error.strerror)
             return []
         return [
             {
@@ -80,7 +80,7 @@ class HistoryStream(HubSpotStream):
                 "started_at": note["began_at"],
                 "finished_at": note["ended_at"],
                 "status": FAILED,
-                "error": f"The run could not begin: {note['error']}",
+                "error": f"The run could not start: {note['error']}",
             }
             for note in notes
             for name in self.run.settings.objects

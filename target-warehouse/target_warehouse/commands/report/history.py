@@ -170,7 +170,7 @@ class Report:
     made_at: dt.datetime
     streams: Sequence[StreamReport]
     runs: Sequence[WholeRun]
-    #: Runs that could not begin, and that no later run has written to the histories yet.
+    #: Runs that could not start, and that no later run has written to the histories yet.
     failed_starts: Sequence[Note] = ()
 
 
@@ -230,8 +230,8 @@ def read(
 
 
 def failed_start(note: Note) -> str:
-    """The sentence for a run that could not begin."""
-    return f"{note.plugin} could not begin at {note.timestamp:%Y-%m-%d %H:%M:%S} UTC: {note.error}"
+    """The sentence for a run that could not start."""
+    return f"{note.plugin} could not start at {note.timestamp:%Y-%m-%d %H:%M:%S} UTC: {note.error}"
 
 
 def worst(statuses: Iterable[str]) -> str:
