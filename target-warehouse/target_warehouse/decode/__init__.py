@@ -1,1 +1,1 @@
-"""From lines of input to Arrow columns: cutting, grouping, converting."""
+"""From input lines to Arrow columns: reading ahead, grouping, converting."""

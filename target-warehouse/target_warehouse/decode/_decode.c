@@ -1,12 +1,10 @@
-/* RECORD lines of one stream, straight to the columns of an Arrow record batch.
+/* RECORD lines of one stream, decoded directly to the columns of an Arrow record batch.
 
-   What `decoder` does with Python objects, done on the bytes, for what nearly every line consists of. It decides
-   nothing of its own: values of which the rules are longer (JSON, times, numbers as text) come out as the JSON they
-   were, for Python to convert, and where a line is not plain the whole run is refused (None), so that the caller takes
-   it the other way. Both ways give the same columns.
+   This does on bytes what `group_decoder.py` does with Python objects, for what nearly every line consists of. Values
+   with longer rules (JSON, times, numbers as text) are returned as their JSON, for Python to convert. If a line is not
+   plain, the whole group is refused (None), and the caller decodes it in Python. Both give the same columns.
 
-   Reading needs no Python, so other threads go on meanwhile. Nothing is kept between two calls but guesses of which
-   property follows which. */
+   Decoding runs without the GIL. The only state between two calls are guesses of which property follows which. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -15,16 +13,16 @@
 
 #include "json_text.h"
 
-enum { TEXT, INTEGER, DECIMAL, WHOLE, BOOLEAN, DAY, TIMESTAMP, RAW, FORMS }; /* as `lines` numbers them */
-enum { IGNORED = -1, ABSENT = -2 };         /* instead of a column: any value is skipped; none but null may be there */
-enum { NULLS = 1, GAPS = 2 };               /* what a column may refuse: null, and that its property is missing */
-typedef enum { FAILED, NOT_PLAIN, DONE } Outcome; /* FAILED: there is not enough memory */
+enum { TEXT, INTEGER, DECIMAL, WHOLE, BOOLEAN, DAY, TIMESTAMP, RAW, FORMS }; /* `compiled.py` has the same numbers */
+enum { IGNORED = -1, ABSENT = -2 };         /* instead of a column: skip any value; accept only null */
+enum { NULLS = 1, GAPS = 2 };               /* what a column may refuse: null, and a missing property */
+typedef enum { FAILED, NOT_PLAIN, DONE } Outcome; /* FAILED: out of memory */
 
-#define MOST_DIGITS 18       /* that 64 bits hold without a closer look */
+#define MOST_DIGITS 18       /* always fit in 64 bits */
 #define DECIMAL_DIGITS 20    /* of a decimal(38, 18) before the point */
 #define DECIMAL_PLACES 18
 
-/* The C data interface of Arrow, as its specification has it. */
+/* Arrow's C data interface, from its specification. */
 struct ArrowArray {
     int64_t length, null_count, offset, n_buffers, n_children;
     const void **buffers;
@@ -34,11 +32,11 @@ struct ArrowArray {
     void *private_data;
 };
 
-static const size_t widths[FORMS] = {0, 8, 16, 16, 0, 4, 8, 0}; /* bytes of a value; 0: a bit, or text */
+static const size_t widths[FORMS] = {0, 8, 16, 16, 0, 4, 8, 0}; /* bytes of a value; 0 for bits and texts */
 
 static int is_text(int form) { return form == TEXT || form == RAW; }
 
-/* A column that grows; what is not set is null, and nought. */
+/* A column under construction; values that are not set are null, and zero in memory. */
 typedef struct {
     int form, refused;
     int64_t rows, nulls; /* rows that are set */
@@ -50,7 +48,7 @@ typedef struct {
 
 typedef struct {
     Names names;
-    int *places; /* the column of each name, or what stands instead */
+    int *places; /* the column of each name, or IGNORED or ABSENT */
     int *forms, *refused;
     int count;                     /* of columns */
     int time_extracted, version;   /* the columns of the message's own members; IGNORED if there is none */
@@ -90,7 +88,7 @@ static void put_null(Column *column, int64_t row)
     if (column->ends) column->ends[row + 1] = (int32_t)column->size;
 }
 
-/* Make room for a text of so many bytes; NULL if there is none. */
+/* Make room for a text of `size` bytes; NULL if out of memory. */
 static char *room_for(Column *column, size_t size)
 {
     if (column->room - column->size < size) {
@@ -128,9 +126,9 @@ static Outcome put_text(Column *column, int64_t row, const Value *value, int tak
     return DONE;
 }
 
-/* Numbers and moments. */
+/* Numbers and timestamps. */
 
-/* Read a number without exponent as so many units of its last place; what follows it. */
+/* Read a number without exponent into `units` of its last place; return its end, or NULL if it is not plain. */
 static Place after_units(Place p, int most_digits, int places, unsigned __int128 *units)
 {
     int digits = 0;
@@ -169,13 +167,13 @@ static Place put_number(Column *column, int64_t row, Place p)
 static int64_t days_since_1970(Place p)
 {
     int64_t year = number_at(p, 4), month = number_at(p + 5, 2), day = number_at(p + 8, 2), era, day_of_year;
-    year -= month <= 2; /* years begin in March, so that the odd day is their last */
+    year -= month <= 2; /* years begin in March, so that the leap day is their last day */
     era = year / 400, year -= 400 * era;
     day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + 365 * year + year / 4 - year / 100 + day_of_year - 719468;
 }
 
-/* Set a moment that is written as `2026-03-30T12:00:00`, perhaps with a fraction, and `Z` or `+00:00`. */
+/* Set a timestamp of the form `2026-03-30T12:00:00`, an optional fraction, and `Z` or `+00:00`. */
 static int put_timestamp(Column *column, int64_t row, const Value *value)
 {
     Place p = value->start, end = p + value->size;
@@ -208,7 +206,7 @@ static Outcome put_value(Column *column, int64_t row, int takes_nul, Place *p, P
     Place start = *p;
     Value value;
     Outcome outcome = DONE;
-    if (column->rows > row) return NOT_PLAIN; /* a property that is there twice */
+    if (column->rows > row) return NOT_PLAIN; /* the property occurs twice */
     column->rows = row + 1;
     if (*start == 'n') {
         *p = after_word(start, "null");
@@ -308,7 +306,7 @@ static Outcome read_line(Decoder *decoder, Column *columns, int64_t row, Place *
     return members == (TYPE | STREAM | RECORD) ? DONE : NOT_PLAIN;
 }
 
-/* What the line did not have is null. */
+/* Set properties that the line does not have to null. */
 static Outcome finish_row(Decoder *decoder, Column *columns, int64_t row)
 {
     for (int i = 0; i < decoder->count; i++) {
@@ -320,7 +318,7 @@ static Outcome finish_row(Decoder *decoder, Column *columns, int64_t row)
     return DONE;
 }
 
-/* Read whole lines; `*row` counts them. No line is of more than one object, or there would be fewer objects. */
+/* Read whole lines; `*row` counts them. A line cannot hold more than one object, because `rows` is exact. */
 static Outcome read_span(Decoder *decoder, Column *columns, int64_t *row, int64_t rows, Place p, Place end)
 {
     for (p = after_space(p); p < end; p = after_space(p)) {
@@ -336,7 +334,7 @@ static Outcome read_span(Decoder *decoder, Column *columns, int64_t *row, int64_
     return DONE;
 }
 
-/* Arrow's form of the columns. */
+/* The columns as Arrow arrays. */
 
 typedef struct {
     const void *buffers[3];
@@ -368,7 +366,7 @@ static void free_array(struct ArrowArray *array)
     free(array);
 }
 
-/* Let the array own a column's memory; 0 if there is no memory for that. */
+/* Move a column's memory to an array; return 0 if out of memory. */
 static int hand_over(Column *column, int64_t rows, struct ArrowArray **made)
 {
     struct ArrowArray *array = calloc(1, sizeof(struct ArrowArray));
@@ -414,7 +412,7 @@ static struct ArrowArray *array_of(Column *columns, int count, int64_t rows)
 
 static void forget_array(PyObject *capsule) { free_array(PyCapsule_GetPointer(capsule, "arrow_array")); }
 
-/* A decoder, and what it does. */
+/* The decoder object and its functions. */
 
 static void free_decoder(Decoder *decoder)
 {
@@ -428,7 +426,7 @@ static void free_decoder(Decoder *decoder)
 
 static void forget_decoder(PyObject *capsule) { free_decoder(PyCapsule_GetPointer(capsule, decoder_name)); }
 
-/* The numbers of a tuple, each of which has to be from `least` to below `most`. */
+/* The numbers of a tuple; each must be at least `least` and less than `most`. */
 static int *numbers_of(PyObject *tuple, int least, int most)
 {
     Py_ssize_t count = PyTuple_Size(tuple);

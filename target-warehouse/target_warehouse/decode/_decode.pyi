@@ -1,4 +1,4 @@
-"""RECORD lines of one stream to Arrow columns, in C; `lines` is what calls it."""
+"""RECORD lines of one stream to Arrow columns, in C; called by `compiled`."""
 
 def decoder(
     stream: bytes,
@@ -13,12 +13,12 @@ def decoder(
 ) -> object:
     """Return a decoder of columns with these forms.
 
-    `places` are the columns of the names, -1 for any value, -2 for none but null. `refused` says of each column what it
-    does not take: 1 null, 2 that its property is missing, 3 both.
+    `places` maps each name to a column; -1 skips any value, -2 only accepts null. `refused` is what a column does not
+    accept: 1 null, 2 a missing property, 3 both.
     """
 
 def decode(decoder: object, spans: tuple[bytes, ...], rows: int, /) -> object | None:
-    """Return the capsule of an Arrow array with a child for each form; None if a line is not plain."""
+    """Return a capsule with an Arrow array that has a child for each form; None if a line is not plain."""
 
 def lines_alike(block: bytes | bytearray, position: int, beginning: bytes, /) -> tuple[int, int]:
-    """Return where the lines end that begin so, from the one at this position on, and how many they are."""
+    """Return the end and the number of the lines from this position on that start with `beginning`."""

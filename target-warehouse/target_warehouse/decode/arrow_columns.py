@@ -1,8 +1,8 @@
-"""Records become rows: one batch of records of a stream becomes one Arrow table.
+"""From records to rows: one batch of a stream's records becomes one Arrow table.
 
-`to_table` works column by column. The common case costs one pass over the values' types and one call into Arrow;
-anything unusual goes value by value through the converter of the column's form (`values`), which decides by the
-same rules. `sift` finds the records that are to blame when a column does not take its values.
+`to_table` works column by column. The common case takes one pass over the types of the values and one call into Arrow.
+Other values are converted one by one, by the converter of the column's form (`converters`), with the same rules. If a
+column cannot take its values, `sift` finds the records to blame.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from target_warehouse.load.last_per_key import Record
     from target_warehouse.tables.table import Column
 
-# 0001-01-01 and 9999-12-31 in days since 1970; Arrow reads the year 0, and an offset may lead into the year 10000.
+# 0001-01-01 and 9999-12-31 in days since 1970. Arrow also reads the year 0, and an offset may lead to the year 10000.
 _FIRST_DAY, _LAST_DAY, _MICROSECONDS = -719_162, 2_932_896, 86_400_000_000
 _BOUNDS = {
     "date": (_FIRST_DAY, _LAST_DAY),
@@ -51,17 +51,17 @@ _TYPES = {
     "integer of 16 bits": pa.int16(),
     "decimal": _DECIMAL,
     "whole decimal": _DECIMAL,
-    "numeric": _DECIMAL,  # as long as the values fit; else text, which takes any
+    "numeric": _DECIMAL,  # if the values fit; otherwise text, which holds every number
     "whole numeric": _DECIMAL,
     "boolean": pa.bool_(),
     "date": pa.date32(),
     "time": pa.time64("us"),
     "date-time": pa.timestamp("us"),
 }
-_TEXT = ("text", "varchar", "character")  # as the databases call it
-#: Forms whose plain values Arrow takes, refusing those of any other type.
+_TEXT = ("text", "varchar", "character")  # the databases' names for it
+#: Forms whose plain values Arrow accepts directly; it rejects values of other types.
 _AS_THEY_ARE = ("boolean", "string", "text", OF_A_KEY["text"])
-#: Python types that Arrow turns into the form's numbers as they are.
+#: Python types that Arrow converts to the form's numbers exactly.
 _NUMBERS_OF: dict[str, set[type]] = {
     "integer": {int},
     "integer of 32 bits": {int},
@@ -71,7 +71,7 @@ _NUMBERS_OF: dict[str, set[type]] = {
     "whole decimal": {int},
     "whole numeric": {int},
 }
-#: Forms whose values are equal exactly if the Python values are.
+#: Forms whose values are equal in the database if and only if the Python values are equal.
 _EQUAL_AS_THEY_ARE = (
     *("integer", "integer of 32 bits", "integer of 16 bits", "numeric", "plain", "decimal", "string", "boolean"),
 )
@@ -80,8 +80,8 @@ _EQUAL_AS_THEY_ARE = (
 class MisfitError(Exception):
     """Some values do not fit their columns.
 
-    `unfit` are columns with values that no column could hold as what they claim to be; `narrow` says, for columns
-    whose values are fine, which kind the column must become to hold them.
+    `unfit` are columns with invalid values, which no column of that kind could hold. `narrow` maps the properties of
+    columns that are too narrow for valid values to the kind that they must become.
     """
 
     def __init__(self, unfit: Sequence[Column], narrow: dict[str, str]) -> None:
@@ -92,10 +92,10 @@ class MisfitError(Exception):
 
 @dataclass
 class Losses:
-    """The values that lost something on their way to their columns, counted by property.
+    """The numbers of values that are not stored exactly, by property.
 
-    `nul`: a NUL was replaced, which is done only where `replaces_nul` is set. `cut`: digits beyond microseconds, or a
-    time's distance from UTC.
+    `nul` counts values in which a NUL was replaced, which only happens if `replaces_nul` is set. `cut` counts values
+    that lost digits beyond microseconds, or the UTC offset of a time of day.
     """
 
     replaces_nul: bool = True
@@ -103,13 +103,13 @@ class Losses:
     cut: Counter[str] = field(default_factory=Counter)
 
     def update(self, other: Losses) -> None:
-        """Add what others lost."""
+        """Add the numbers of other losses."""
         self.nul.update(other.nul)
         self.cut.update(other.cut)
 
 
 def form_of_column(column: Column) -> str:
-    """The form of a column's values; those of a format stay alike when others have made the column one of text."""
+    """The form of a column's values; values with a format keep one spelling if the column has become a text column."""
     if is_loose(column) and column.stored.startswith(_TEXT) and column.kind in ("date-time", "date", "time", "uuid"):
         return f"text or {column.kind}"
     form = form_of(column.kind, column.stored)
@@ -117,17 +117,17 @@ def form_of_column(column: Column) -> str:
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """The Arrow type in which a column's values travel; numbers that it does not hold exactly travel as text."""
+    """The Arrow type of a column's values; numbers that it cannot hold exactly are passed as text."""
     return _TYPES.get(form_of_column(column), pa.string())
 
 
 def to_table(records: Sequence[Record], columns: Iterable[Column], losses: Losses) -> pa.Table:
-    """The rows of these records, one Arrow column for each of `columns`; what a record lacks is null.
+    """The rows of these records, with one Arrow column for each of `columns`; missing properties are null.
 
-    `losses` counts the values that are not stored as they are, and says whether every NUL in text becomes U+FFFD.
+    `losses` counts the values that are not stored exactly, and says whether every NUL in text becomes U+FFFD.
 
     Raises:
-        MisfitError: a value does not fit its column, or a required or non-nullable property has none.
+        MisfitError: a value does not fit its column, a required property is missing, or a non-nullable one is null.
     """
     columns = tuple(columns)
     arrays, unfit, narrow = [], [], {}
@@ -149,9 +149,9 @@ def to_table(records: Sequence[Record], columns: Iterable[Column], losses: Losse
 def sift(
     records: Sequence[Record], columns: Iterable[Column], keys: Sequence[str]
 ) -> tuple[list[Record], list[tuple[Record, str]]]:
-    """The records that these columns take, and those they do not take, each with the reason.
+    """The records that fit these columns, and those that do not, each with the reason.
 
-    A key is not taken if its column does not keep all of it: two keys would become one.
+    A key does not fit if its column would cut it, because two keys could become one.
     """
     columns = tuple(columns)
     good: list[Record] = []
@@ -168,9 +168,10 @@ def sift(
 
 
 def key_reader(columns: Sequence[Column], *, replace_nul: bool) -> Callable[[Record], Any] | None:
-    """What makes two records have one key in the database: a function of a record, hashable.
+    """A function that returns a record's key as the database compares it, hashable.
 
-    None when the keys' own values do. An instant may be spelled in two ways, and a UUID, and hexadecimal text.
+    None if the key's values can be compared directly. Timestamps, UUIDs and hexadecimal texts cannot: each can be
+    spelled in several ways.
 
     The function raises `UnfitError` for a value that does not fit its column.
     """
@@ -179,24 +180,24 @@ def key_reader(columns: Sequence[Column], *, replace_nul: bool) -> Callable[[Rec
         return None
 
     def key(record: Record) -> tuple[Any, ...]:
-        found = []
+        values = []
         for column, form in zip(columns, forms, strict=True):
             value = record[column.property]
             value = without_nul(value) if replace_nul else value
-            found.append(_whole_key(column, form, value))
-        return tuple(found)
+            values.append(_whole_key(column, form, value))
+        return tuple(values)
 
     return key
 
 
 def is_equal_as_it_is(column: Column) -> bool:
-    """Whether two values of this column are equal in the database exactly if the Python values are."""
+    """Whether two values of this column are equal in the database if and only if the Python values are equal."""
     return form_of_column(column) in _EQUAL_AS_THEY_ARE
 
 
 def _whole_key(column: Column, form: str, value: Any) -> Any:
     if is_cut(form, value):
-        raise UnfitError("has more digits than microseconds, or a distance from UTC, which a key must not lose")
+        raise UnfitError("has more digits than microseconds, or a UTC offset, which a key must not lose")
     return _equal(column, form, value)
 
 
@@ -223,10 +224,10 @@ def _check(column: Column, record: Record, *, is_key: bool) -> None:
 
 
 def _by_column(records: Sequence[Record], columns: Sequence[Column]) -> Iterable[Sequence[Any]]:
-    """The values of each column; what a record lacks is None.
+    """The values of each column; missing properties are None.
 
-    A record at a time, because a wide record is read fastest while it is in the processor's cache: taking one column
-    after the other from thousands of dicts took a third of the time of loading 250 columns.
+    The loop goes record by record, because a wide record is read fastest while it is in the processor's cache: reading
+    column by column from thousands of dicts took a third of the time of loading 250 columns.
     """
     if not records:
         return ([] for _ in columns)
@@ -253,18 +254,18 @@ def _members(column: Column, record: Record) -> dict[str, Any] | None:
 def _check_presence(column: Column, value: Any, record: Record) -> None:
     if value is not None:
         return
-    is_there = column.property in record
-    if is_there and not column.is_nullable:
+    is_present = column.property in record
+    if is_present and not column.is_nullable:
         raise UnfitError("is null, which the stream's schema does not allow")
-    if not is_there and column.is_required:
+    if not is_present and column.is_required:
         raise UnfitError("is missing, which the stream's schema does not allow")
 
 
 def to_arrays(columns: Sequence[Column], values: Sequence[Sequence[Any]], losses: Losses) -> list[pa.Array]:
-    """The columns of these values, each as `to_array` makes it.
+    """The columns of these values, each as `to_array` would make it.
 
-    Columns of one form are made together, as parts of one long column: a call into Arrow costs as much as fifty
-    values, and of a wide stream not many more rows are at hand at a time.
+    Columns of one form are converted as slices of one long array. A call into Arrow costs as much as fifty values, and
+    a group of a wide stream often has not many more rows.
     """
     groups: dict[str, list[int]] = {}
     for i, column in enumerate(columns):
@@ -284,7 +285,7 @@ def to_arrays(columns: Sequence[Column], values: Sequence[Sequence[Any]], losses
 
 
 def to_array(column: Column, values: Sequence[Any], losses: Losses) -> pa.Array:
-    """The column of these values, by the rules of `to_table`, which also checks that required values are there.
+    """The column of these values, by the rules of `to_table`, without the check that required values are present.
 
     Raises:
         UnfitError: a value fits no column of this kind.
@@ -298,38 +299,36 @@ def to_array(column: Column, values: Sequence[Any], losses: Losses) -> pa.Array:
 
 
 def _fast(form: str, values: Sequence[Any], target: pa.DataType) -> pa.Array | None:
-    """All values at once; None if any of them needs a closer look."""
+    """All values converted at once; None if any of them needs the converter."""
     try:
         if form in _AS_THEY_ARE:
-            return pa.array(values, target)  # Arrow refuses what is of another type
+            return pa.array(values, target)  # Arrow rejects values of another type
         if form in _BOUNDS:
             if all(value is None for value in values):
-                return pa.nulls(
-                    len(values), target
-                )  # a cast would load Arrow's functions, for as long as `_within` says
+                return pa.nulls(len(values), target)  # a cast would import Arrow's functions, which is slow (`_within`)
             texts = pa.array(values, pa.string())
             read = texts.cast(pa.timestamp("us", "UTC")) if form == "date-time" else texts
             return _within(_BOUNDS[form], read.cast(target))
         types = set(map(type, values)) - {type(None)}
         if types <= _NUMBERS_OF.get(form, set()):
-            return pa.array(values, target)  # Arrow refuses what it would have to round
+            return pa.array(values, target)  # Arrow rejects values that it would have to round
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         return None
     return None
 
 
 def _within(bounds: tuple[int, int], array: pa.Array) -> pa.Array | None:
-    import pyarrow.compute as pc  # takes as long as some thousand records, and few runs need it
+    import pyarrow.compute as pc  # takes as long as about a thousand records, and few runs need it
 
-    found = pc.min_max(array)
-    earliest, latest = found["min"], found["max"]
+    extremes = pc.min_max(array)
+    earliest, latest = extremes["min"], extremes["max"]
     is_within = not earliest.is_valid or (bounds[0] <= earliest.value and latest.value <= bounds[1])
     return array if is_within else None
 
 
 def _may_have_nul(array: pa.Array) -> bool:
     data = array.buffers()[2] if array.type == pa.string() else None
-    return data is not None and b"\0" in bytes(data)  # a hundred times faster than looking at each text
+    return data is not None and b"\0" in bytes(data)  # a hundred times faster than checking each text
 
 
 def _without_nul(column: Column, array: pa.Array, replaced: Counter[str]) -> pa.Array:
@@ -360,7 +359,7 @@ def _one_by_one(column: Column, form: str, values: Sequence[Any], target: pa.Dat
                 losses.cut[column.property] += 1
         except RecursionError:
             raise UnfitError(TOO_DEEP) from None
-        except NarrowError as error:  # what does not fit any column comes first
+        except NarrowError as error:  # raised at the end, because an UnfitError takes precedence
             narrow = error
             result = None
         except UnfitError:

@@ -1,8 +1,8 @@
-"""The fast line's quickest form: RECORD lines become Arrow columns in C, without an object of Python for each value.
+"""The fastest form of the fast path: RECORD lines become Arrow columns in C, without a Python object for each value.
 
-`_decode` reads what nearly every line consists of; what it does not take, and every run where it was not compiled,
-`decoder` takes, with the same columns. Values that are more than texts, plain numbers and moments come out as their
-JSON and are converted here, by the rules of `rows`.
+`_decode` reads what nearly every line consists of. `group_decoder` decodes groups that `_decode` refuses, and all
+groups if `_decode` was not compiled, into the same columns. Values other than texts, plain numbers, booleans, dates and
+timestamps come out of `_decode` as JSON and are converted here, by the rules of `arrow_columns`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from target_warehouse.tables.table import DELETED_AT, EXTRACTED_AT, TABLE_VERSIO
 
 try:
     from target_warehouse.decode import _decode
-except ImportError:  # there was no compiler when the target was installed
+except ImportError:  # the target was installed without a compiler
     _decode = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from target_warehouse.tables.table import Column
 
 IS_COMPILED = _decode is not None
-_IGNORED, _ABSENT = -1, -2  # as `_decode` has them, like the following
+_IGNORED, _ABSENT = -1, -2  # these and the following constants equal those in `_decode.c`
 _NULLS, _GAPS = 1, 2
 _JSON = 7
 _INTEGER = 1
 _TYPES_FROM_C = {_INTEGER: pa.int64(), _JSON: pa.string()}
-#: The forms of columns as `_decode` numbers them; the values of all others come as JSON.
+#: The numbers of the forms in `_decode`; values of all other forms are returned as JSON.
 _FORMS = {
     "string": 0,
     "text": 0,
@@ -55,7 +55,7 @@ _json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class _Columns:
-    """An Arrow array from C with its schema, as pyarrow takes it."""
+    """An Arrow array from C with its schema, as pyarrow imports it."""
 
     def __init__(self, schema: pa.Schema, array: object) -> None:
         self._schema = schema
@@ -66,7 +66,7 @@ class _Columns:
 
 
 class CompiledDecoder:
-    """Decodes runs of one stream into the columns of a record, in C."""
+    """Decodes record groups of one stream into columns, in C."""
 
     def __init__(
         self,
@@ -79,9 +79,10 @@ class CompiledDecoder:
         version: Column | None,
         takes_nul: bool,
     ) -> None:
-        """Take the columns of a record, and those of the message's own members, if any.
+        """Make a decoder for these columns.
 
-        `names` are all properties that a record may have; those without a column are skipped.
+        `extracted_at` and `version` are the columns for members of the message, if any. `names` are all properties that
+        a record may have; properties without a column are skipped.
         """
         self._columns = [*columns, *(column for column in (extracted_at, version) if column)]
         forms = [_FORMS.get(form_of_column(column), _JSON) for column in self._columns]
@@ -113,10 +114,10 @@ class CompiledDecoder:
         array = _decode.decode(self._decoder, tuple(span for _, span in group.spans), group.rows)
         if array is None:
             return None
-        found = pa.record_batch(_Columns(self._schema, array)).columns
+        arrays = pa.record_batch(_Columns(self._schema, array)).columns
         return {
             column.property: _converted(column, values, losses) if is_json else _as_narrow(column, values)
-            for column, values, is_json in zip(self._columns, found, self._is_json, strict=True)
+            for column, values, is_json in zip(self._columns, arrays, self._is_json, strict=True)
         }
 
 
@@ -128,7 +129,7 @@ def _refused(column: Column, is_key: bool) -> int:
 
 
 def _as_narrow(column: Column, values: pa.Array) -> pa.Array:
-    """The values in the type of their column, which may be an integer of fewer bits."""
+    """The values in the Arrow type of their column, which may be an integer of fewer bits."""
     if values.type == arrow_type(column):
         return values
     try:
@@ -138,7 +139,7 @@ def _as_narrow(column: Column, values: pa.Array) -> pa.Array:
 
 
 def _converted(column: Column, texts: pa.Array, losses: Losses) -> pa.Array:
-    """The column of values that are JSON."""
+    """The column of values that are given as JSON."""
     if texts.null_count == len(texts):
         return pa.nulls(len(texts), arrow_type(column))
     values: list[Any] = [None if text is None else _json_decoder.decode(text) for text in texts.to_pylist()]

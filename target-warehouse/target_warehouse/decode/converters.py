@@ -1,9 +1,9 @@
-"""One JSON value becomes one column's value, or says why it cannot.
+"""Converters from a JSON value to the value of a column.
 
-The *form* of a column is what its values are converted to; `form_of` derives it from the kind that the stream's
-schema gives and the type that the column has in the database, because a column may hold more than its stream
-sends (an integer column that became text). No conversion rounds or cuts: a value either fits exactly, or raises
-`NarrowError` (the column must become wider first) or `UnfitError` (no column could hold it as what it claims to be).
+The *form* of a column is what its values are converted to. `form_of` derives it from the kind in the stream's schema
+and the type of the column in the database, because a column can be wider than its stream (an integer column that became
+text). No conversion rounds a number. A value that does not fit exactly raises `NarrowError` (the column must become
+wider first) or `UnfitError` (the value is not valid for its kind).
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: DuckDB's widest decimal, cut so that HubSpot's amounts and its 17-digit scores both fit.
+#: DuckDB's widest decimal, with digits before and after the point for HubSpot's amounts and its 17-digit scores.
 DECIMAL_DIGITS, DECIMAL_PLACES = 38, 18
 _LAST_PLACE = decimal.Decimal(1).scaleb(-DECIMAL_PLACES)
 _EXACTLY = decimal.Context(prec=100, traps=[decimal.Inexact, decimal.InvalidOperation])
-#: PostgreSQL's NUMERIC: digits before and after the point. More are refused everywhere, as a short text such as
-#: 1e999999999 would take a gigabyte when written out.
+#: PostgreSQL's NUMERIC: digits before and after the point. Numbers with more digits are rejected on every engine: a
+#: short text such as 1e999999999 would take a gigabyte when written out.
 NUMERIC_DIGITS, NUMERIC_PLACES = 131_072, 16_383
 
-#: A fraction of a second of which microseconds do not hold every digit, and a distance from UTC.
+#: A fraction of a second with more digits than microseconds, and a UTC offset.
 _CUT_FRACTION = re.compile(r"[.,]\d{6}\d*[1-9]")
 _OFFSET = re.compile(r"[+-](?=[\d:.]*[1-9])[\d:.]+$")
 _HEX = re.compile(r"(?:0x|\\x)?([0-9a-fA-F]*)")
-TOO_DEEP = "has more lists and objects inside one another than can be stored"
+TOO_DEEP = "nests lists and objects deeper than can be stored"
 _INTEGERS = ("smallint", "integer", "bigint", "hugeint")
 #: Forms of the integers that are narrower than 64 bits.
 _NARROW_INTEGERS = {"smallint": "integer of 16 bits", "integer": "integer of 32 bits"}
 #: Columns that hold any value as a text.
 _TEXTS = ("text", "varchar", "character")
-#: Forms of PostgreSQL's arrays by the type of their items; all others are made of texts.
+#: Forms of PostgreSQL's arrays by the type of their items; all other arrays hold texts.
 _ARRAYS = {
     "json": "list",
     "jsonb": "list",
@@ -54,11 +54,11 @@ _ARRAYS = {
 
 
 class UnfitError(ValueError):
-    """A value cannot be stored in its column; the argument says why, without the value."""
+    """A value cannot be stored in any column of its kind; the message says why, without the value."""
 
 
 class NarrowError(ValueError):
-    """A value fits its property's type, but not the column yet; `kind` is what the column must become."""
+    """A value is valid, but the column is too narrow for it; `kind` is the kind that the column must become."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
@@ -66,7 +66,7 @@ class NarrowError(ValueError):
 
 
 class UnreadableNumber:
-    """A number that a tap wrote and no database can hold: NaN, Infinity, or an exponent beyond all bounds."""
+    """A number that no database can hold: NaN, Infinity, or a number with an exponent that is too large."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -76,12 +76,12 @@ class UnreadableNumber:
 
 
 def form_of(kind: str, stored: str) -> str:
-    """How values of this kind travel to a column of this type of the database, in lower case.
+    """The form of values of this kind for a column with the database type `stored`, in lower case.
 
-    A kind's own name, or for numbers `integer` (64 bits), `decimal` (38 digits, 18 after the point), `numeric`
-    (any digits, as text) and `plain` (text without exponent and trailing zeros, so that equal numbers are equal
-    texts); for columns narrower than that what `_NARROW_INTEGERS` and `_ARRAYS` say. A column of UUIDs takes texts as
-    long as they are UUIDs.
+    Usually the name of the kind. For numbers it is `integer` (64 bits), `decimal` (38 digits, 18 after the point),
+    `numeric` (any digits, as text) or `plain` (text without exponent and trailing zeros, so that equal numbers are
+    equal texts). Narrow integers and arrays have the forms of `_NARROW_INTEGERS` and `_ARRAYS`. A UUID column accepts
+    texts that are UUIDs.
     """
     if kind == "json" and stored.endswith("[]"):
         return _ARRAYS.get(stored.removesuffix("[]"), "texts")
@@ -104,23 +104,23 @@ def form_of(kind: str, stored: str) -> str:
 
 
 def is_cut(form: str, value: Any) -> bool:
-    """Whether a moment or a time of day has more to it than its column keeps, microseconds and no distance from UTC."""
+    """Whether a column would cut this timestamp or time of day: digits beyond microseconds, or a time's UTC offset."""
     if form not in ("date-time", "time") or not isinstance(value, str):
         return False
     return _CUT_FRACTION.search(value) is not None or (form == "time" and _OFFSET.search(value) is not None)
 
 
 def json_line(value: Any) -> str:
-    """Any record as JSON text that every database stores.
+    """Any record as JSON text that every database can store.
 
-    A number that JSON does not have is a string. In a record with half a surrogate pair, which is escaped, numbers
-    with a point are strings, too.
+    A number that JSON does not have becomes a string. Half a surrogate pair is escaped; in a record that has one,
+    numbers with a point become strings, too.
     """
     try:
         return _lossless.encode(value).decode()
     except (msgspec.MsgspecError, UnicodeEncodeError, ValueError):
         return json.dumps(value, default=str)
-    except RecursionError:  # it was read with less on the stack
+    except RecursionError:  # the record was read with fewer frames on the stack
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(2 * limit)
         try:
@@ -130,12 +130,12 @@ def json_line(value: Any) -> str:
 
 
 def storable(text: str) -> str:
-    """The text of a name or a message as every database stores it: no NUL, half surrogate pairs as their escape."""
+    """A name or message as text that every database can store: NUL replaced, half surrogate pairs escaped."""
     return str(without_nul(text)).encode(errors="backslashreplace").decode()
 
 
 def without_nul(value: Any) -> Any:
-    """The value with every NUL, also in nested values and keys, replaced by U+FFFD; no two keys become one."""
+    """The value with every NUL replaced by U+FFFD, also in nested values and member names, which stay distinct."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
     if isinstance(value, dict):
@@ -160,9 +160,9 @@ def _integer(value: Any, bits: int = 64) -> int:
 
 
 def _list_of(item_of: Callable[[Any], Any]) -> Callable[[Any], str]:
-    """The converter of an array whose items this one makes; of any other value the column becomes JSON.
+    """The converter of an array whose items are converted by `item_of`; for any other value the column becomes JSON.
 
-    JSON keeps a value as it was sent: a list in a list of texts would become a text otherwise.
+    JSON keeps a value as it was sent; as an item of an array of texts, a list would become a text.
     """
 
     def convert(value: Any) -> str:
@@ -171,7 +171,7 @@ def _list_of(item_of: Callable[[Any], Any]) -> Callable[[Any], str]:
         except ValueError:
             items = None
         if items is None:
-            _json_text(value)  # what JSON does not hold either is unfit
+            _json_text(value)  # raises UnfitError if JSON cannot hold the value either
             raise NarrowError("json")
         return _json_text(items)
 
@@ -189,7 +189,7 @@ def _whole(value: Any) -> int:
 
 def _decimal(value: Any, what: str = "a number") -> decimal.Decimal:
     if isinstance(value, UnreadableNumber):
-        raise UnfitError(f"is not {what}, but NaN, Infinity or beyond every bound")
+        raise UnfitError(f"is not {what}, but NaN, Infinity or a number with an exponent that is too large")
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
         raise UnfitError(f"is not {what}")
     number = decimal.Decimal(repr(value)) if isinstance(value, float) else decimal.Decimal(value)
@@ -197,7 +197,7 @@ def _decimal(value: Any, what: str = "a number") -> decimal.Decimal:
         raise UnfitError(f"is not {what}, but NaN or Infinity")
     exponent = number.as_tuple().exponent
     if number and (number.adjusted() >= NUMERIC_DIGITS or int(exponent) < -NUMERIC_PLACES):
-        raise UnfitError("is a number of more digits than a database holds")
+        raise UnfitError("is a number with more digits than a database can hold")
     return number
 
 
@@ -212,7 +212,7 @@ def _duckdb_decimal(value: Any) -> decimal.Decimal:
 
 
 def _double(value: Any) -> float:
-    """A double whose shortest digits are the number's; any other number needs a column of text."""
+    """The double whose shortest decimal text equals the number; any other number needs a text column."""
     number = _decimal(value)
     try:
         double = float(number)
@@ -245,7 +245,7 @@ def _string(value: Any) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise UnfitError("holds half a surrogate pair, which is not valid Unicode") from None
+        raise UnfitError("contains half a surrogate pair, which is not valid Unicode") from None
     return value
 
 
@@ -257,14 +257,14 @@ def _text(value: Any) -> str:
 
 
 def _text_or(form: str) -> Callable[[Any], str]:
-    """The converter of a column of text that values of this form go to, too, as the database writes them as text."""
+    """The converter of a text column that also gets values of this form; it writes them as the database would."""
 
     def convert(value: Any) -> str:
         try:
-            moment = str(_string(value) if is_cut(form, value) else CONVERTERS[form](value))
+            text = str(_string(value) if is_cut(form, value) else CONVERTERS[form](value))
         except UnfitError:
             return _text(value)
-        return moment.rstrip("0") if "." in moment and not is_cut(form, value) else moment
+        return text.rstrip("0") if "." in text and not is_cut(form, value) else text
 
     return convert
 
@@ -275,13 +275,13 @@ def _json_text(value: Any) -> str:
     except UnfitError:
         raise
     except (msgspec.MsgspecError, UnicodeEncodeError, ValueError):
-        raise UnfitError("holds text that is not valid Unicode") from None
+        raise UnfitError("contains text that is not valid Unicode") from None
     except RecursionError:
         raise UnfitError(TOO_DEEP) from None
 
 
 def canonical(value: Any) -> Any:
-    """The JSON value with the members of its objects in order and its numbers in one form: equal ones have one text."""
+    """The JSON value with sorted members and plain numbers, so that equal values have equal texts."""
     if isinstance(value, dict):
         return {name: canonical(value[name]) for name in sorted(value)}
     if isinstance(value, list):
@@ -291,7 +291,7 @@ def canonical(value: Any) -> Any:
 
 
 def _of_a_key(form: str) -> Callable[[Any], str]:
-    """The converter to this form of values that are equal exactly if their texts are."""
+    """The converter of key values to this form, such that equal values have equal texts."""
 
     def convert(value: Any) -> str:
         try:
@@ -304,7 +304,7 @@ def _of_a_key(form: str) -> Callable[[Any], str]:
 
 def _readable(value: Any) -> str:
     if isinstance(value, UnreadableNumber):
-        raise UnfitError("holds NaN, Infinity or a number beyond every bound, which JSON does not have")
+        raise UnfitError("contains NaN, Infinity or a number with an exponent that is too large for JSON")
     return str(value)
 
 
@@ -360,7 +360,7 @@ def _uuid(value: Any) -> str:
 
 
 def _uuid_or(form: str) -> Callable[[Any], str]:
-    """The converter of a column of UUIDs to which any value of this form may come, which needs a column of text."""
+    """The converter of a UUID column for values of this form; a value that is not a UUID needs a text column."""
 
     def convert(value: Any) -> str:
         CONVERTERS[form](value)
@@ -410,6 +410,6 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "uuid or string": _uuid_or("string"),
     "uuid or text": _uuid_or("text"),
 }
-#: The forms of what may be an object or a list, and those by which they are keys.
+#: The forms of values that may be objects or lists, and their forms in a key.
 OF_A_KEY = {form: f"{form} of a key" for form in ("json", "text", "texts", *_ARRAYS.values())}
 CONVERTERS |= {of_a_key: _of_a_key(form) for form, of_a_key in OF_A_KEY.items()}

@@ -1,8 +1,9 @@
-"""The input in blocks of whole lines, read and prepared ahead by threads of their own.
+"""The input in blocks of whole lines, read and prepared ahead of time by two threads.
 
-    input > read, cut > a block or two > prepared > at most `BLOCKS_AHEAD` > the main thread, which writes batches
+    input > read and cut > a block or two > prepare > at most `BLOCKS_AHEAD` > the main thread, which writes batches
 
-So memory stays bounded. What `cut` or `prepare` raises is raised where the block is asked for.
+The queues are bounded, and so is the memory. An error in `cut` or `prepare` is raised where the main thread asks for
+the block.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ if TYPE_CHECKING:
 
 Cut = TypeVar("Cut")
 
-BLOCK_BYTES = 2 << 20  # what Python makes of two megabytes of lines still finds room in a processor's cache
-BLOCKS_AHEAD = 14  # a batch of 28 megabytes: it is prepared while the one before is written
+BLOCK_BYTES = 2 << 20  # the Python objects of two megabytes of lines still fit in a processor's cache
+BLOCKS_AHEAD = 14  # a batch of 28 megabytes, which is prepared while the previous batch is written
 _BLOCKS_UNPREPARED = 1
-_LONGEST_WAIT_SECONDS = 0.25  # a line that was read is passed on after this time, though its block is not full
+_LONGEST_WAIT_SECONDS = 0.25  # a block that is not full is passed on after this time
 _SHORTEST_WAIT_SECONDS = 0.02
-_LOOK_SECONDS = 0.2  # how soon the thread notices that it is to end
+_LOOK_SECONDS = 0.2  # how often the threads check whether they should end
 _GLANCE_SECONDS = 0.001
 _END = object()
 
 
 class ReadAhead(Generic[Cut]):
-    """Blocks of the input, cut and prepared; use it as a context.
+    """Blocks of the input, cut and prepared; a context manager.
 
-    `cut` gets a block, lent to it for the time of the call, and the number of its first line; it gives what the block
-    is cut into and the number of the line after it. `prepare` gets what was cut, and says whether the next is to be
-    prepared only when this one has been dealt with. Each is called by one thread, so that both cores are used while
-    the main thread has nothing to write yet.
+    `cut` gets a block, which it must not keep, and the number of its first line; it returns the cut block and the
+    number of the line after it. `prepare` gets the cut block; it returns whether the next block must wait until the
+    main thread has processed this one. Each function is called by one thread, so that both cores are used while the
+    main thread has nothing to write yet.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class ReadAhead(Generic[Cut]):
         self._unprepared: queue.Queue[Any] = queue.Queue(_BLOCKS_UNPREPARED)
         self._ready: queue.Queue[Any] = queue.Queue(BLOCKS_AHEAD)
         self._is_over = threading.Event()
-        self._is_asking = False  # a source that may not answer, and cannot be interrupted
+        self._is_asking = False  # whether a read is in progress that may never return and cannot be interrupted
         self._threads = [
             threading.Thread(target=self._pass_on, args=work, daemon=True)
             for work in ((self._cut_blocks, self._unprepared), (self._prepared_blocks, self._ready))
@@ -68,22 +69,22 @@ class ReadAhead(Generic[Cut]):
                 thread.join(_LOOK_SECONDS)
 
     def blocks(self, idle_seconds: float) -> Iterator[Cut | None]:
-        """Each block in its order; None whenever none came for `idle_seconds`."""
-        return _taken(self._ready, idle_seconds)
+        """The blocks in order; None whenever no block arrived for `idle_seconds`."""
+        return _items_of(self._ready, idle_seconds)
 
     def _cut_blocks(self) -> Iterator[Cut]:
         number = 1
         for block in self._blocks():
-            found, number = self._cut(block, number)
-            yield found
+            cut_block, number = self._cut(block, number)
+            yield cut_block
 
     def _prepared_blocks(self) -> Iterator[Cut]:
-        for found in _taken(self._unprepared, _LOOK_SECONDS):
+        for block in _items_of(self._unprepared, _LOOK_SECONDS):
             if self._is_over.is_set():
                 return
-            if found is not None:
-                is_awaited = self._prepare(found)
-                yield found
+            if block is not None:
+                is_awaited = self._prepare(block)
+                yield block
                 while is_awaited and self._ready.unfinished_tasks and not self._is_over.is_set():
                     time.sleep(_GLANCE_SECONDS)
 
@@ -110,14 +111,14 @@ class ReadAhead(Generic[Cut]):
             return
         descriptor, is_end = source.descriptor, False
         end = source.ahead.rfind(b"\n") + 1
-        if end:  # not to be kept until more comes
+        if end:  # whole lines do not wait for more input
             yield source.ahead[:end]
         filled = len(source.ahead) - end
         buffer = bytearray(source.ahead[end:]) + bytes(max(BLOCK_BYTES, filled))
         while not is_end and not self._is_over.is_set():
             if not select.select([descriptor], [], [], _LOOK_SECONDS)[0]:
                 continue
-            if filled == len(buffer):  # one line, and not all of it
+            if filled == len(buffer):  # part of one line fills the buffer
                 buffer.extend(bytes(filled))
             filled, is_end = _fill(descriptor, buffer, filled)
             end = filled if is_end else buffer.rfind(b"\n", 0, filled) + 1
@@ -131,7 +132,7 @@ class ReadAhead(Generic[Cut]):
                 buffer.extend(bytes(max(BLOCK_BYTES - len(buffer), 0)))
 
     def _whole_lines(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Blocks of whole lines of what comes in chunks; the last line needs no end."""
+        """Blocks of whole lines from chunks of any size; the last line may lack its newline."""
         waiting: list[bytes] = []
         size, deadline = 0, time.monotonic() + _LONGEST_WAIT_SECONDS
         while not self._is_over.is_set():
@@ -155,24 +156,24 @@ class ReadAhead(Generic[Cut]):
             waiting, size, deadline = [rest], len(rest), time.monotonic() + _LONGEST_WAIT_SECONDS
 
 
-def _taken(items: queue.Queue[Any], idle_seconds: float) -> Iterator[Any]:
-    """What is put into the queue, up to its end; None whenever nothing came for `idle_seconds`."""
+def _items_of(items: queue.Queue[Any], idle_seconds: float) -> Iterator[Any]:
+    """The items of the queue, up to its end; None whenever no item arrived for `idle_seconds`."""
     while True:
         try:
-            found = items.get(timeout=idle_seconds)
+            item = items.get(timeout=idle_seconds)
         except queue.Empty:
             yield None
             continue
-        if found is _END:
+        if item is _END:
             return
-        if isinstance(found, BaseException):
-            raise found
-        yield found
+        if isinstance(item, BaseException):
+            raise item
+        yield item
         items.task_done()
 
 
 def _fill(descriptor: int, buffer: bytearray, filled: int) -> tuple[int, bool]:
-    """Read what can be read now or comes soon, as far as there is room; how much is there then, and is it the end."""
+    """Fill the buffer with input that arrives soon; return the number of bytes in it, and whether the input ended."""
     deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
     start = filled
     with memoryview(buffer) as view:

@@ -1,14 +1,14 @@
-"""Which lines of the input can be taken together: runs of RECORD lines of one stream.
+"""Groups of RECORD lines of one stream, which are decoded and loaded as a whole.
 
 `pieces` cuts a block of whole lines:
 
-    R1a R1b S1 R2a R1c S2 V1 R1d        R: record of stream 1 or 2, S: STATE, V: anything else
+    R1a R1b S1 R2a R1c S2 V1 R1d        R: record of stream 1 or 2, S: STATE, V: any other message
 
-    run of stream 1: a b c · S1 · run of stream 2: a · S2 · V1 · run of stream 1: d
+    group of stream 1: a b c · S1 · group of stream 2: a · S2 · V1 · group of stream 1: d
 
-A record joins the run of its stream even if a STATE came in between, which then waits for a row more than it must; it
-never waits for a stream of which nothing came before it. Every other line keeps its place. What a line is, is judged
-by how it begins; that it is so is proved when it is decoded. Pure: standard library only, and the count in C.
+A record joins the group of its stream even if there is a STATE between them. That STATE then waits for more rows than
+necessary, but never for a stream that has no record before it. All other lines keep their order. The beginning of a
+line decides what it is taken for; decoding proves it. Pure: standard library only, except that C counts the lines.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STATE = re.compile(rb'\{\s*"type"\s*:\s*"STATE"')
 
 
 def _lines_alike(block: bytes | bytearray, position: int, beginning: bytes) -> tuple[int, int]:
-    """Where the lines end that begin so, from the one at this position on, and how many they are."""
+    """The end and the number of the lines from this position on that start with `beginning`."""
     rows = 0
     while block.startswith(beginning, position):
         position = _next_line(block, position)
@@ -36,12 +36,12 @@ def _lines_alike(block: bytes | bytearray, position: int, beginning: bytes) -> t
 
 try:
     from target_warehouse.decode._decode import lines_alike
-except ImportError:  # there was no compiler when the target was installed
+except ImportError:  # the target was installed without a compiler
     lines_alike = _lines_alike
 
 
 def stream_of(line: bytes) -> str | None:
-    """The stream of a RECORD line, judged by how it begins."""
+    """The stream of a RECORD line, judged by the beginning of the line; None if it is another line."""
     record = _RECORD.match(line)
     return (record[1] or record[2]).decode(errors="replace") if record else None
 
@@ -50,7 +50,7 @@ def stream_of(line: bytes) -> str | None:
 class RecordGroup:
     """RECORD lines of one stream: spans of whole lines, each with the number of its first line.
 
-    `decoded` is what a decoder made of it, and `decoded_by` is that decoder; the reader fills them in.
+    `size` is in bytes. The reader sets `decoded` to the decoder's result, and `decoded_by` to that decoder.
     """
 
     stream: str
@@ -61,7 +61,7 @@ class RecordGroup:
     decoded: Any = None
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Each line with its number."""
+        """The lines with their numbers."""
         for first, span in self.spans:
             yield from enumerate(span.removesuffix(b"\n").split(b"\n"), first)
 
@@ -75,7 +75,7 @@ class RecordGroup:
         return found
 
     def add(self, number: int, span: bytes, rows: int) -> None:
-        """Put whole lines at the end."""
+        """Append whole lines."""
         self.spans.append((number, span))
         self.rows += rows
         self.size += len(span)
@@ -83,16 +83,16 @@ class RecordGroup:
 
 @dataclass(frozen=True)
 class InputLine:
-    """A line that is taken by itself."""
+    """A line that is not part of a group."""
 
     number: int
     text: bytes
 
 
 def pieces(block: bytes | bytearray, number: int) -> tuple[list[RecordGroup | InputLine], int]:
-    """The runs and the other lines of a block whose first line has this number, and the number of the line after it.
+    """The groups and other lines of a block whose first line has this number, and the number of the line after it.
 
-    They are copies; the block may be used for something else then.
+    They are copies, so the caller may reuse the block.
     """
     with memoryview(block) as view:
         return _pieces(block, view, number)

@@ -1,8 +1,8 @@
-"""Whatever the input is, what is left of it as bytes.
+"""The unread rest of an input of any type, as bytes.
 
-A file of the operating system is read by its descriptor, so that whoever reads can wait for a moment only, and what
-Python has read ahead of it comes first. Everything else is read by its own methods: compressed files, texts in memory
-or of another encoding, sockets, lists and generators of lines. Nothing that was read before is read again.
+A file of the operating system is read by its descriptor, so that the reader can wait with a timeout; bytes that Python
+has already buffered come first. Other inputs are read by their own methods: compressed files, texts in memory or with
+another encoding, sockets, lists and generators of lines. Nothing is read twice.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _CHUNK_BYTES = 1 << 18
 
 
 class UnreadableSourceError(TypeError):
-    """The input is nothing that can be read; the message is a sentence."""
+    """The input cannot be read; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What was read ahead, and then a descriptor to read from, or else chunks of any size."""
+    """Bytes that were read ahead, and then a descriptor to read from or, without one, chunks of any size."""
 
     ahead: bytes
     descriptor: int | None
@@ -30,10 +30,10 @@ class Source:
 
 
 def open_source(source: Any) -> Source:
-    """How to read the rest of this.
+    """The unread rest of this input.
 
     Raises:
-        UnreadableSourceError: it is nothing that can be read.
+        UnreadableSourceError: the input cannot be read.
     """
     if isinstance(source, str | bytes | bytearray | memoryview | os.PathLike):
         msg = f"The input is a {type(source).__name__}, not a file: open it, or wrap it in io.StringIO or io.BytesIO."
@@ -58,19 +58,19 @@ def _is_utf8(text: io.TextIOWrapper) -> bool:
 
 
 def _is_unread(text: io.TextIOWrapper) -> bool:
-    """Whether nothing that was taken from the bytes below is still in the text."""
+    """Whether the text layer holds no characters that it has taken from the bytes below."""
     below: Any = text.buffer
     try:
         if text.seekable():
             return bool(text.tell() == below.tell())
-        text.reconfigure(encoding=text.encoding, errors=text.errors)  # Python refuses it after a first read
+        text.reconfigure(encoding=text.encoding, errors=text.errors)  # Python refuses this after the first read
     except (OSError, io.UnsupportedOperation):
         return False
     return True
 
 
 def _read_ahead(source: Any) -> bytes:
-    """What a pipe's reader holds already; it must not wait for more."""
+    """The bytes that a pipe's reader has buffered, without waiting for more."""
     descriptor = source.fileno()
     was_blocking = os.get_blocking(descriptor)
     os.set_blocking(descriptor, False)
@@ -82,7 +82,7 @@ def _read_ahead(source: Any) -> bytes:
 
 
 def _chunks(source: Any) -> Iterator[bytes]:
-    """The rest of what is read by its own methods, as soon as it gives some."""
+    """The rest of an input that is read by its own methods, in chunks as soon as they arrive."""
     if not hasattr(source, "read"):
         if not isinstance(source, Iterable):
             msg = f"The input is a {type(source).__name__}, which cannot be read."
@@ -96,21 +96,21 @@ def _chunks(source: Any) -> Iterator[bytes]:
 
 
 def _read(source: Any) -> Any:
-    if isinstance(source, io.TextIOWrapper):  # `read` would wait until it has all that was asked for
+    if isinstance(source, io.TextIOWrapper):  # `read` would wait for the whole chunk
         return source.readline()
-    if hasattr(type(source), "read1"):  # that of an object's own: some pass on what belongs to the file below them
+    if hasattr(type(source), "read1"):  # of the class: some instances forward to the `read1` of the file below them
         try:
             return source.read1(_CHUNK_BYTES)
-        except (AttributeError, io.UnsupportedOperation):  # a temporary file of text
+        except (AttributeError, io.UnsupportedOperation):  # a temporary text file
             pass
     return source.read(_CHUNK_BYTES)
 
 
 def _encoded(chunk: Any) -> bytes:
-    if chunk is None:  # of a source that does not wait, and has nothing yet
-        msg = "The input does not wait for what is to come: give it as one that blocks."
+    if chunk is None:  # a non-blocking source has no data yet
+        msg = "The input is non-blocking and has no data yet: pass a blocking file."
         raise UnreadableSourceError(msg)
     if not isinstance(chunk, str | bytes | bytearray | memoryview):
-        msg = f"The input gives {type(chunk).__name__}, neither text nor bytes."
+        msg = f"The input returns {type(chunk).__name__}, which is neither text nor bytes."
         raise UnreadableSourceError(msg)
     return chunk.encode("utf-8", "surrogatepass") if isinstance(chunk, str) else bytes(chunk)

@@ -1,1 +1,1 @@
-"""The target as the Singer SDK runs it: messages in, STATE out."""
+"""The target as a Singer SDK plugin: messages in, STATE out."""

@@ -1,10 +1,11 @@
-"""The files of a BATCH message: read in parts, as records with the values that a RECORD line would have.
+"""The files of BATCH messages, read in parts, as records with the same values as in RECORD lines.
 
-Files are jsonl, plain or by gzip, or parquet. They are files of this machine, or of the storage that `batch_config`
-names; a message cannot have anything else opened. What is in memory is bounded, however much a file unfolds into.
+Files are jsonl, plain or compressed by gzip, or parquet. They must be on this machine, or in the storage that
+`batch_config` names; a message cannot open any other file. Memory is bounded, even if a small file unpacks to a large
+one.
 
-The SDK's own reader is not used: it takes numbers, NaN and half surrogate pairs otherwise than a RECORD line, leaves
-the dates of parquet files as they are, and ends with a traceback.
+The SDK's own reader is not used: it reads numbers, NaN and half surrogate pairs differently from RECORD lines, does not
+convert the dates of parquet files, and ends with a traceback.
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ if TYPE_CHECKING:
     from target_warehouse.load.last_per_key import Record
 
 _CHUNK_BYTES = 1 << 20
-_PART_BYTES = 8 << 20  # of lines, or of Arrow; as Python objects some six times as much
+_PART_BYTES = 8 << 20  # of lines or Arrow data; Python objects take about six times as much
 _LONGEST_LINE = 256 << 20
-_PARQUET_ROWS = 256  # decoded at a time: one text may stand for all of them
+_PARQUET_ROWS = 256  # decoded at a time, because a dictionary may hold one long text for all rows
 _UNREADABLE = (OSError, EOFError, ValueError, ImportError, zlib.error, pa.ArrowException)
 
 
 def check_encoding(stream: str, encoding: Any, manifest: Any) -> None:
-    """Check that a BATCH message says what its files are.
+    """Check the encoding and the manifest of a BATCH message.
 
     Raises:
-        InputError: it does not, or they are of a form that is not read.
+        InputError: they are malformed, or the format is not supported.
     """
     known = ({"jsonl", "parquet"}, {None, "none", "gzip"})
     given = (encoding.get("format"), encoding.get("compression")) if isinstance(encoding, dict) else (None, None)
@@ -60,10 +61,10 @@ def check_encoding(stream: str, encoding: Any, manifest: Any) -> None:
 
 
 def check_places(stream: str, manifest: list[str], storage: StorageTarget | None) -> None:
-    """Check that every file is on this machine, or where the storage of the settings is.
+    """Check that every file is on this machine, or in the storage of the settings.
 
     Raises:
-        InputError: one is not; it has not been opened.
+        InputError: a file is somewhere else; it was not opened.
     """
     allowed = urlsplit(storage.root).scheme or "file" if storage else "file"
     for url in manifest:
@@ -71,9 +72,9 @@ def check_places(stream: str, manifest: list[str], storage: StorageTarget | None
         is_here = parts.netloc in ("", "localhost") or storage is not None
         if (parts.scheme or "file") != allowed or (allowed == "file" and not is_here):
             msg = (
-                f"A BATCH message of the stream {stream} names a file at {parts.scheme}://{parts.hostname or ''}, and "
-                f"only those at {allowed}:// are read: have the tap write files on this machine, or set batch_config "
-                "here to the storage that it writes to."
+                f"A BATCH message of the stream {stream} names a file at {parts.scheme}://{parts.hostname or ''}, but "
+                f"only files at {allowed}:// are read: configure the tap to write files on this machine, or set the "
+                "target's batch_config to the storage that the tap writes to."
             )
             raise InputError(msg)
 
@@ -85,10 +86,10 @@ def read_parts(
     storage: StorageTarget | None,
     check: Callable[[], None],
 ) -> Iterator[list[Record]]:
-    """The records of one file, in parts; `check` is called now and then, and may end the reading.
+    """The records of one file, in parts. `check` is called regularly and may raise an error to stop.
 
     Raises:
-        InputError: it cannot be read, or does not hold what the message says.
+        InputError: the file cannot be read, or does not have the format that the message says.
     """
     count = 0
     try:
@@ -100,17 +101,17 @@ def read_parts(
                 yield part
     except (InputError, *_UNREADABLE) as error:
         why = str(error) if type(error) is _FileError else type(error).__name__
-        why = "it holds no records of that format" if type(error) is InputError else why
+        why = "it has no records in that format" if type(error) is InputError else why
         what = f"Only its first {count:,} records were loaded" if count else "Nothing of it was loaded"
         msg = (
             f"A BATCH message of the stream {stream} names a file that cannot be read as {encoding.format} ({why}): "
-            f"{url}. {what}; run the pipeline again."
+            f"{url}. {what}: run the pipeline again."
         )
         raise InputError(msg) from error
 
 
 class _FileError(InputError):
-    """Something is wrong with a file, in a few words."""
+    """A problem with a file, in a few words."""
 
 
 @contextmanager
@@ -124,8 +125,8 @@ def _opened(url: str, storage: StorageTarget | None) -> Iterator[IO[bytes]]:
         path = Path(storage.root.removeprefix("file://")) / path.name
     if not path.exists():
         path = Path(unquote(str(path)))
-    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe, or a device, may take for ever
-        raise _FileError("it is no ordinary file")
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe or a device may block forever
+        raise _FileError("it is not a regular file")
     with path.open("rb") as file:
         yield file
 
@@ -142,7 +143,7 @@ def _of_lines(file: IO[bytes], encoding: BaseBatchFileEncoding, check: Callable[
         size += len(chunk)
         if not others:
             if sum(map(len, rest)) > _LONGEST_LINE:
-                raise _FileError(f"a line of it is longer than {_LONGEST_LINE >> 20} megabytes")
+                raise _FileError(f"it has a line longer than {_LONGEST_LINE >> 20} megabytes")
             continue
         lines = [b"".join(rest), *others[:-1]]
         rest = [others[-1]]
@@ -170,7 +171,7 @@ def _of_parquet(file: IO[bytes]) -> Iterator[list[Record]]:
 
 
 def _with_every_digit(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with text instead of times of nanoseconds, which Python does not have."""
+    """The batch with nanosecond times as text, because Python's times end at microseconds."""
     schema = pa.schema([field.with_type(_as_text(field.type)) for field in batch.schema])
     if schema == batch.schema:
         return batch
@@ -182,24 +183,24 @@ def _with_every_digit(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _as_text(kind: pa.DataType) -> pa.DataType:
-    if kind in (pa.time64("ns"),) or (pa.types.is_timestamp(kind) and kind.unit == "ns"):
+def _as_text(arrow_type: pa.DataType) -> pa.DataType:
+    if arrow_type in (pa.time64("ns"),) or (pa.types.is_timestamp(arrow_type) and arrow_type.unit == "ns"):
         return pa.string()
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_as_text(kind.value_type)))
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_as_text(field.type)) for field in kind])
-    return kind
+    if pa.types.is_list(arrow_type):
+        return pa.list_(arrow_type.value_field.with_type(_as_text(arrow_type.value_type)))
+    if pa.types.is_struct(arrow_type):
+        return pa.struct([field.with_type(_as_text(field.type)) for field in arrow_type])
+    return arrow_type
 
 
 def _as_json(value: Any) -> Any:
-    """A value of a parquet file as a RECORD line would have it."""
+    """A value of a parquet file as in a RECORD line."""
     if isinstance(value, dict):
         return {name: _as_json(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_as_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return UnreadableNumber(str(value))
-    if isinstance(value, dt.date | dt.time):  # a date-time is a date, too
+    if isinstance(value, dt.date | dt.time):  # a datetime is a date, too
         return value.isoformat()
     return str(value) if isinstance(value, uuid.UUID) else value

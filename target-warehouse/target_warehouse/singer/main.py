@@ -1,4 +1,4 @@
-"""The command `target-warehouse`: what it says of an error, and an end of the process that takes no time."""
+"""The command `target-warehouse`: its error messages and exit codes, and a fast end of the process."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from target_warehouse.singer.target import TargetWarehouse
 def main() -> None:
     """Run the command line of this process, and end the process.
 
-    By then everything is committed, printed and closed. Python would take apart all that was imported, object by
-    object, which takes as long as loading thousands of records does; mypy, too, leaves it out.
+    At the end everything is committed, printed and closed. `os._exit` skips Python's destruction of all imported
+    objects, which takes as long as loading thousands of records; mypy does the same.
     """
     _show_log_lines_safely()
     code = _run()
-    atexit._run_exitfuncs()  # noqa: SLF001 - what others asked to be done at the end
+    atexit._run_exitfuncs()  # noqa: SLF001 - os._exit would skip them
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+        with suppress(OSError, ValueError):  # its reader has ended, or it is closed
             stream.flush()
     os._exit(code)
 
 
 def _run() -> int:
-    """The exit code; an error that a user can meet is one sentence on standard error, any other a traceback."""
+    """The exit code. A user's error is printed as one sentence on standard error, any other error as a traceback."""
     try:
         TargetWarehouse.cli()
     except TerminatedError as signal:
@@ -50,9 +50,10 @@ def _run() -> int:
 
 
 def _show_log_lines_safely() -> None:
-    """Let no text of others, such as a stream's name, be obeyed by a terminal or pass for a line of the log.
+    """Escape control characters in arguments of log messages, such as the names of streams.
 
-    A message that is one argument is of our making and may have several lines.
+    They cannot control the terminal or imitate a line of the log. A message that is a single argument (`"%s"`) comes
+    from the target and may have several lines.
     """
     make = logging.getLogRecordFactory()
 
@@ -60,7 +61,7 @@ def _show_log_lines_safely() -> None:
         record: logging.LogRecord = make(*arguments, **named)
         record.name = shown(record.name)  # the SDK logs under a stream's name
         if isinstance(record.args, tuple) and record.msg != "%s":
-            record.args = tuple(shown(each) if isinstance(each, str) else each for each in record.args)
+            record.args = tuple(shown(value) if isinstance(value, str) else value for value in record.args)
         return record
 
     logging.setLogRecordFactory(made)

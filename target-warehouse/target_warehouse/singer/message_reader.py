@@ -1,12 +1,12 @@
-"""Reads Singer messages from a pipe, on two lines, and notices when nothing comes.
+"""A reader of Singer messages with a fast and a slow path, which also notices an idle input.
 
-The *fast line*: a run of RECORD lines of one stream that has a decoder is decoded as a whole, ahead of its turn, and
-offered to `take_run`. The *slow line*: every other line, and every line of a run that was not taken, goes to the
-callback of its message's type, as in the SDK's own reader.
+*Fast path*: a group of RECORD lines of one stream that has a decoder is decoded as a whole, ahead of time, and offered
+to `take_group`. *Slow path*: every other line, and every line of a group that `take_group` refused, is passed to the
+callback for its message type, as in the SDK's reader.
 
-The SDK's reader blocks until the next line; this one calls `on_idle` when the tap is silent, so that rows already
-read are committed and their STATE is printed although no line follows. A line is UTF-8 JSON; blank lines are skipped
-and CRLF is accepted. Numbers with a point become Decimal: nothing is rounded.
+The SDK's reader blocks until the next line. This reader calls `on_idle` when the tap is silent, so that rows that were
+read are committed and their STATE is printed even if no line follows. A line is UTF-8 JSON; blank lines are skipped,
+and CRLF is accepted. Numbers with a point become Decimal, so nothing is rounded.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from target_warehouse.decode.group_decoder import GroupDecoder
 
-_LONGEST_INT = 4_300  # digits that Python makes an int of without being asked to
+_LONGEST_INT = 4_300  # digits; Python's default limit for converting text to int
 _MESSAGE_TYPES = ("SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION", "BATCH")
-#: What the members of a message have to be, wherever they stand; those of a RECORD are looked at for every line.
+#: The types of message members, in messages of every type.
 _MEMBERS = {"stream": (str, "text"), "record": (dict, "an object")}
 _decoder = msgspec.json.Decoder(float_hook=decimal.Decimal)
 
@@ -41,11 +41,11 @@ _decoder = msgspec.json.Decoder(float_hook=decimal.Decimal)
 class LineReader(GenericSingerReader[bytes]):
     """A Singer reader over bytes.
 
-    `line_bytes` is the length of the line being processed. `on_idle` is called whenever no input came for
-    `idle_seconds`, and `check` between what is taken together: it may end the reading by an error of its own.
-    `decoders` are the decoders of the streams that the fast line can take, and `take_run` takes a run or refuses it;
-    without them there is only the slow line. `reject_line` gets the stream and the line of a record that cannot be
-    read, and says whether it keeps that.
+    `line_bytes` is the length of the current line. `on_idle` is called whenever no input arrived for `idle_seconds`.
+    `check` is called between lines and groups; it may raise an error to stop the reader. `decoders` are the decoders of
+    the streams that the fast path can load. `take_group` loads a group or refuses it; without it there is only the slow
+    path. `reject_line` gets the stream and the line of a record that cannot be read, and returns whether it was kept as
+    a rejected record.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class LineReader(GenericSingerReader[bytes]):
         self.reject_line: Callable[[str, bytes], bool] | None = None
         self.decoders: dict[str, GroupDecoder] = {}
         self._callbacks: dict[str, Callable[[dict[str, Any]], None]] = {}
-        self._met: set[str] = set()  # streams of which a run has been prepared
+        self._met: set[str] = set()  # streams of which a group has been prepared
 
     @property
     def default_input(self) -> IO[bytes]:
@@ -69,11 +69,10 @@ class LineReader(GenericSingerReader[bytes]):
     def process_lines(
         self, file_input: IO[Any] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
-        """Call the callback of each message's type; returns how many of each type there were.
+        """Call the callback for each message's type; return the number of messages of each type.
 
         Raises:
-            InputError: the input cannot be read; or a line of it is not JSON, has no type or one that Singer does not
-                have, or is not built as it says.
+            InputError: the input cannot be read; or a line is not JSON, has no known message type, or is malformed.
         """
         try:
             return self._read(self.default_input if file_input is None else file_input, callbacks)
@@ -102,18 +101,19 @@ class LineReader(GenericSingerReader[bytes]):
         return counts
 
     def process_by_slow_path(self, group: RecordGroup) -> None:
-        """Have the slow line take the run."""
+        """Pass the lines of the group to the slow path."""
         for number, line in group.lines():
             self._process(number, line + b"\n")
             self.check()
 
-    def _prepare(self, found: list[RecordGroup | InputLine]) -> bool:
-        """Decode the runs of a block where that can be done; whether the next block has to wait for this one.
+    def _prepare(self, block: list[RecordGroup | InputLine]) -> bool:
+        """Decode the groups of a block that have a decoder; return whether the next block must wait for this one.
 
-        A stream has its decoder, if any, when its first run has been taken. Another thread calls this, ahead of time.
+        A stream gets its decoder, if any, when its first group has been loaded. Another thread calls this, ahead of
+        time.
         """
         is_awaited = False
-        for piece in found:
+        for piece in block:
             if not isinstance(piece, RecordGroup):
                 continue
             if decoder := self.decoders.get(piece.stream):
@@ -125,7 +125,7 @@ class LineReader(GenericSingerReader[bytes]):
         return is_awaited
 
     def _process(self, number: int, line: bytes) -> str:
-        """Call the callback of the line's message; gives the message's type."""
+        """Call the callback for the line's message; return the message's type."""
         self.line_number = number
         self.line_bytes = len(line)
         try:
@@ -143,9 +143,11 @@ class LineReader(GenericSingerReader[bytes]):
                 + f"; a Singer message is one of {', '.join(_MESSAGE_TYPES)}."
             )
             raise InputError(msg)
-        for name, (kind_of_member, words) in _MEMBERS.items():
-            if name in message and not isinstance(message[name], kind_of_member):
-                msg = f"Line {number} of the input is no Singer message: {name} of the {kind} message is not {words}."
+        for name, (python_type, words) in _MEMBERS.items():
+            if name in message and not isinstance(message[name], python_type):
+                msg = (
+                    f"Line {number} of the input is not a Singer message: {name} in the {kind} message is not {words}."
+                )
                 raise InputError(msg)
         callback(message)
         return kind
@@ -154,7 +156,7 @@ class LineReader(GenericSingerReader[bytes]):
         """The message of a line.
 
         Raises:
-            InputError: the line is not a JSON object, or one in which too much is nested.
+            InputError: the line is not a JSON object, or is nested too deeply.
         """
         try:
             try:
@@ -163,35 +165,35 @@ class LineReader(GenericSingerReader[bytes]):
                 message = self._decode_leniently(line)
         except RecursionError:
             msg = (
-                f"Line {self.line_number} of the input has more lists and objects inside one another than can be read; "
-                "look for a property of the tap that holds them, and leave it out."
+                f"Line {self.line_number} of the input nests lists and objects deeper than can be read: find the "
+                "property that holds them, and deselect it in the tap."
             )
             raise NestedTooDeepError(msg) from None
         if not isinstance(message, dict):
-            msg = f"Line {self.line_number} of the input is not a JSON object, so it is no Singer message."
+            msg = f"Line {self.line_number} of the input is not a JSON object, so it is not a Singer message."
             raise InputError(msg)
         return message
 
     def _decode_leniently(self, line: bytes) -> Any:
-        # Python's own decoder takes what some taps write and msgspec refuses: NaN, huge numbers and lone surrogates.
-        # Whether such a value can be stored is decided where its column is known.
+        # Python's decoder accepts values that some taps write and msgspec rejects: NaN, huge numbers and lone
+        # surrogates. Whether such a value can be stored is decided where its column is known.
         try:
             return json.loads(line, parse_float=_number, parse_int=_integer, parse_constant=UnreadableNumber)
         except ValueError:
             msg = (
-                f"Line {self.line_number} of the input is not JSON. Only Singer messages may come on standard "
-                "output of the tap; look for a print or a log line there."
+                f"Line {self.line_number} of the input is not JSON. The standard output of the tap may only contain "
+                "Singer messages: look for a print or a log line in it."
             )
             raise InputError(msg) from None
 
     @staticmethod
     def assert_line_requires(line_dict: dict[str, Any], requires: set[str]) -> None:
-        """Check that a message has these members; the error names the missing ones, never the contents."""
+        """Check that a message has these members; the error names the missing ones, never contents."""
         missing = sorted(requires.difference(line_dict))
         if missing:
             kind = line_dict.get("type")
             of = f"A {kind} message" if kind in _MESSAGE_TYPES else "The schema of a SCHEMA message"
-            msg = f"{of} of the input lacks {' and '.join(missing)}, so it is no Singer message."
+            msg = f"{of} of the input lacks {' and '.join(missing)}, so it is not a Singer message."
             raise InputError(msg)
 
 

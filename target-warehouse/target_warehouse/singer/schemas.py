@@ -1,11 +1,11 @@
-"""A stream's JSON schema as taps write it, of any draft, becomes one of draft 2020-12 that stands for itself.
+"""Normalisation of a stream's JSON schema: a schema of any draft becomes a schema of draft 2020-12 without references.
 
-Taps send schemas of drafts 3 to 2020-12, and mixtures. What older drafts say in other words is said in today's;
-references within the schema are unfolded, so that nothing refers to anything: no reference is ever followed out of
-the message. What is no assertion, but for what describes a column, is left out. Pure: standard library only.
+Taps send schemas of drafts 3 to 2020-12, and mixtures. Keywords of older drafts are replaced by those of 2020-12.
+References within the schema are replaced by their targets; no reference is ever followed out of the message. Keywords
+that are neither assertions nor descriptions of a column are removed. Pure: standard library only.
 
-Bounds: a schema that unfolds into more than `MOST_SCHEMAS`, or nests deeper than `MOST_LEVELS`, is refused; where a
-schema refers back to one that it is part of, anything may stand.
+Limits: a schema that expands to more than `MOST_SCHEMAS` schemas, or nests deeper than `MOST_LEVELS`, is rejected. A
+recursive reference accepts any value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_LEVELS = 60
 
 TYPES = ("null", "boolean", "object", "array", "number", "integer", "string")
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-#: Where one schema stands, where a list of them does, and where an object of them does.
+#: Keywords whose value is a schema, a list of schemas, and an object of schemas.
 _SCHEMAS = (
     *("additionalProperties", "unevaluatedProperties", "unevaluatedItems", "propertyNames", "contains", "not"),
     *("if", "then", "else", "items"),
@@ -39,7 +39,7 @@ _LIMITS = (
     "minContains",
     "maxContains",
 )
-#: What says nothing of values; identifiers and definitions have been used up by then.
+#: Keywords that are removed: they do not restrict values, or have been replaced by then.
 _LEFT_OUT = (
     *(*_REFERENCES, "$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "$comment"),
     *("definitions", "$defs", "default", "examples", "deprecated", "readOnly", "writeOnly", "additionalItems"),
@@ -47,19 +47,19 @@ _LEFT_OUT = (
 )
 _TEXTS = ("title", "description", "format", "contentEncoding", "contentMediaType", "pattern", "x-sql-datatype")
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
-#: Keywords that null can break, beside those that only speak of values of one type.
+#: Keywords that can forbid null, apart from those that only restrict values of one type.
 _ABOUT_NULL = {"enum", "const", "not", "anyOf", "allOf", "if"}
 
 
 class SchemaError(ValueError):
-    """A schema cannot be understood; the argument says what is wrong with it, and where."""
+    """A schema cannot be understood; the message says what is wrong, and where."""
 
 
 def modern(schema: Any) -> tuple[dict[str, Any], list[str]]:
-    """The schema of a stream's records, and what was taken for anything as it cannot be understood, each in words.
+    """The normalised schema of a stream's records, and notes on parts that cannot be understood and accept any value.
 
     Raises:
-        SchemaError: it cannot be understood as a whole.
+        SchemaError: the schema as a whole cannot be understood.
     """
     if not isinstance(schema, dict):
         raise SchemaError("it is not an object")
@@ -67,39 +67,39 @@ def modern(schema: Any) -> tuple[dict[str, Any], list[str]]:
     try:
         read = reading.schema(schema, (), ())
     except RecursionError:
-        raise SchemaError("too much is inside one another") from None
+        raise SchemaError("it is nested too deeply") from None
     for part, is_choice in _parts(read):
         for name, prop in (part.get("properties") or {}).items():
             known = read.setdefault("properties", {}).setdefault(name, prop)
             if is_choice and known != prop:
                 read["properties"][name] = {"anyOf": [known, prop]}
     known = read.get("properties") or {}
-    required = [name for name in read.get("required", ()) if name in known]  # others, no column could be filled from
+    required = [name for name in read.get("required", ()) if name in known]  # others have no column
     read.pop("required", None)
     return (read | {"required": required} if required else read), reading.notes
 
 
 def understood(message: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A SCHEMA message whose schema is `modern`, whose keys are a list, and what was taken for anything.
+    """A SCHEMA message with a `modern` schema and a list of keys, and the notes of `modern`.
 
     Raises:
-        SchemaError: the schema or the keys cannot be understood, or there is no table to be made of them.
+        SchemaError: the schema or the keys cannot be understood, or do not describe a table.
     """
     schema, notes = modern(message["schema"])
     if "properties" not in schema:
-        raise SchemaError("it lacks properties, so there is no table to make")
+        raise SchemaError("it has no properties, so there is no table to create")
     given = message.get("key_properties")
     keys = [given] if isinstance(given, str) else given or []
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise SchemaError("its key_properties are not a list of names")
     keys = list(dict.fromkeys(keys))
     if unknown := [key for key in keys if key not in schema["properties"]]:
-        raise SchemaError(f"it names the key {' and '.join(unknown)}, which its properties do not have")
+        raise SchemaError(f"its key {' and '.join(unknown)} is not one of its properties")
     return {**message, "schema": schema, "key_properties": keys}, notes
 
 
 def _parts(schema: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], bool]]:
-    """The schemas that a record fits beside this one, and whether each is one of several that it may fit."""
+    """The schemas in `allOf` and `anyOf` at any depth, and whether each is one of several alternatives."""
     for word in ("allOf", "anyOf"):
         for part in schema.get(word, ()):
             yield part, word == "anyOf"
@@ -107,7 +107,7 @@ def _parts(schema: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], bool]]:
 
 
 class _Reading:
-    """The reading of one schema, which counts what it has unfolded."""
+    """The normalisation of one schema, which counts the schemas that it has expanded."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self.notes: list[str] = []
@@ -116,12 +116,12 @@ class _Reading:
         self._anchors: dict[str, Any] | None = None
 
     def schema(self, node: Any, where: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
-        """Any schema; `inside` are the references that led here."""
+        """A schema at any depth; `inside` are the references that led to it."""
         self._count += 1
         if self._count > MOST_SCHEMAS:
-            raise SchemaError(f"it unfolds into more than {MOST_SCHEMAS:,} schemas")
+            raise SchemaError(f"it expands to more than {MOST_SCHEMAS:,} schemas")
         if len(where) > MOST_LEVELS:
-            raise SchemaError("too much is inside one another")
+            raise SchemaError("it is nested too deeply")
         if node is None or node is True:
             return {}
         if node is False:
@@ -166,7 +166,7 @@ class _Reading:
 
     @staticmethod
     def _check_forms(read: dict[str, Any], where: tuple[str, ...]) -> None:
-        """What is no text, or no number, says nothing; where lists and objects have to be, there is no other way."""
+        """Remove texts and numbers of the wrong type; raise an error for lists and objects of the wrong type."""
         for name in _TEXTS:
             if name in read and not isinstance(read[name], str):
                 del read[name]
@@ -181,7 +181,7 @@ class _Reading:
                 raise SchemaError(f"{name} in {_named(where)} is not an object")
 
     def _type(self, read: dict[str, Any], where: tuple[str, ...]) -> None:
-        """Types by name; `any` and unknown ones say nothing, and in draft 3 a schema may stand for a type."""
+        """Read `type`: ignore `any` and unknown names; in draft 3, a list of types may contain schemas."""
         if "type" not in read:
             return
         declared = read.pop("type")
@@ -221,7 +221,7 @@ class _Reading:
             if isinstance(value, decimal.Decimal | float) and value == int(value):
                 read[name] = value = int(value)
             if isinstance(value, int) and not isinstance(value, bool) and value < 0:
-                del read[name]  # -1 is how some say that there is none
+                del read[name]  # some taps write -1 for no limit
 
     @staticmethod
     def _items(read: dict[str, Any], node: Mapping[str, Any]) -> None:
@@ -238,7 +238,7 @@ class _Reading:
             if "anyOf" in read:
                 read["allOf"] = [*read.get("allOf", []), {"anyOf": one_of}]
             elif one_of:
-                read["anyOf"] = one_of  # a value that fits two members is as good as one that fits one
+                read["anyOf"] = one_of  # a value that fits two members is accepted, too
         if extends is not None:
             read["allOf"] = [*read.get("allOf", []), *(extends if isinstance(extends, list) else [extends])]
         if (disallowed := node.get("disallow")) is not None:
@@ -252,7 +252,7 @@ class _Reading:
 
     @staticmethod
     def _required(read: dict[str, Any], node: Mapping[str, Any]) -> None:
-        """Of the properties of draft 3 each says itself whether it is required."""
+        """Read `required`, which draft 3 has in each property."""
         given = read.pop("required", None)
         names = [given] if isinstance(given, str) else given if isinstance(given, list) else []
         properties = node.get("properties")
@@ -266,16 +266,16 @@ class _Reading:
             read["required"] = names
 
     def _referred(self, reference: Any, where: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
-        """What a reference within the schema refers to; anything where it leads out of it, or back to where it is."""
+        """The target of a reference; a schema for any value if it is recursive or leads out of the message."""
         if reference in inside:
             return {}
-        found = self._found(reference) if isinstance(reference, str) else None
-        if found is None:
+        target = self._target(reference) if isinstance(reference, str) else None
+        if target is None:
             self.notes.append(f"{_named(where)} refers to {str(reference)[:80]!r}, which is not in the message")
             return {}
-        return self.schema(found, where, (*inside, reference))
+        return self.schema(target, where, (*inside, reference))
 
-    def _found(self, reference: str) -> Any:
+    def _target(self, reference: str) -> Any:
         base, _, fragment = reference.partition("#")
         own = self._root.get("$id", self._root.get("id"))
         if base and not (isinstance(own, str) and own.rstrip("#").endswith(base)):
@@ -284,20 +284,20 @@ class _Reading:
             if self._anchors is None:
                 self._anchors = dict(_anchors(self._root))
             return self._anchors.get(fragment)
-        found: Any = self._root
+        target: Any = self._root
         for step in fragment.split("/")[1:]:
             step = unquote(step).replace("~1", "/").replace("~0", "~")
-            if isinstance(found, dict) and step in found:
-                found = found[step]
-            elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
-                found = found[int(step)]
+            if isinstance(target, dict) and step in target:
+                target = target[step]
+            elif isinstance(target, list) and step.isdecimal() and int(step) < len(target):
+                target = target[int(step)]
             else:
                 return None
-        return found if isinstance(found, dict | bool) else None
+        return target if isinstance(target, dict | bool) else None
 
 
 def _with_null(read: dict[str, Any]) -> dict[str, Any]:
-    """A schema that is one of another one and null, in the words that everybody knows: a list of types."""
+    """The schema with `anyOf` of one schema and null replaced by a list of types, the common form."""
     members = read.get("anyOf", ())
     others = [member for member in members if member != {"type": "null"}]
     if len(others) != 1 or len(members) == 1 or not isinstance(others[0].get("type"), str | list):
@@ -324,7 +324,7 @@ def _anchors(node: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _both(referred: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
-    """A schema for what fits both."""
+    """A schema for values that fit both."""
     if not referred.keys() & beside.keys() - {"title", "description"}:
         return referred | beside
     described: dict[str, Any] = {name: beside[name] for name in ("title", "description") if name in beside}

@@ -1,8 +1,8 @@
-"""When SIGTERM and SIGINT end the target: at the next safe moment, and only once.
+"""Handling of SIGTERM and SIGINT: they end the target at the next safe point, and only once.
 
-An exception that a handler raises comes up between any two steps of Python, in a weak reference's callback too, where
-Python swallows it. So while the input is read a signal is noted, and acted on where `check` is called and at the end
-of what must not be interrupted. Before that it ends the target at once.
+An exception raised by a signal handler can appear between any two bytecodes, even in the callback of a weak reference,
+where Python swallows it. So while the input is read, a signal is only stored. It takes effect where `check` is called,
+and at the end of a block that must not be interrupted. Before the input is read, a signal ends the target immediately.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Signals:
-    """The first signal that came, and when to act on it; used by the main thread only."""
+    """The first signal that arrived, and when it takes effect. Only for the main thread."""
 
     def __init__(self) -> None:
         self._first: int | None = None
@@ -25,14 +25,14 @@ class Signals:
 
     @property
     def has_come(self) -> bool:
-        """Whether a signal has come."""
+        """Whether a signal has arrived."""
         return self._first is not None
 
     def handle(self, signum: int) -> None:
-        """A signal has come; Meltano sends a second one, which changes nothing.
+        """Store a signal. Meltano sends a second one, which is ignored.
 
         Raises:
-            TerminatedError: nothing asked to wait.
+            TerminatedError: the signal takes effect immediately.
         """
         if self._first is None:
             self._first = signum
@@ -40,20 +40,20 @@ class Signals:
                 self.check()
 
     def check(self) -> None:
-        """Act on a signal that came, unless something must not be interrupted.
+        """Let a stored signal take effect, unless signals are blocked.
 
         Raises:
-            TerminatedError: one came.
+            TerminatedError: a signal has arrived.
         """
         if self._first is not None and not self._is_held and not self._is_leaving:
             raise TerminatedError(self._first)
 
     @contextmanager
     def immediate(self) -> Iterator[None]:
-        """A signal ends at once what is done inside, a query of DuckDB too, which raises an error of its own then.
+        """A signal ends the block immediately. It also ends a DuckDB query, which then raises its own `RuntimeError`.
 
         Raises:
-            TerminatedError: one came.
+            TerminatedError: a signal has arrived.
         """
         try:
             yield
@@ -64,7 +64,7 @@ class Signals:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """What is done inside calls `check` now and then."""
+        """A signal in the block is stored; the block calls `check` regularly."""
         self._is_noting = True
         yield
         self._is_noting = False
@@ -72,7 +72,7 @@ class Signals:
 
     @contextmanager
     def blocked(self) -> Iterator[None]:
-        """What is done inside must not be interrupted; a signal that came is acted on at the end."""
+        """The block must not be interrupted; a signal takes effect at its end."""
         was_held, self._is_held = self._is_held, True
         try:
             yield
@@ -81,5 +81,5 @@ class Signals:
         self.check()
 
     def ignore_further(self) -> None:
-        """Nothing interrupts what is done from here on."""
+        """Ignore signals from here on."""
         self._is_leaving = True

@@ -1,10 +1,10 @@
-"""One stream's sink: collects records, makes them Arrow tables, and has the engine write them in one transaction.
+"""The sink of one stream: collects records, converts them to Arrow tables, and writes a batch in one transaction.
 
-A batch comes by one of two lines. On the fast line it is runs that are Arrow already (`runs`, `decoder`). On the
-slow line it is records, by the SDK's own path without its three slow parts: values are checked and parsed column by
-column when the batch is made (`rows`), and the JSON schema validator runs only for schemas that say more than that
-checks. A record that cannot become a row is set aside with the reason, and everything else is loaded. No batch is of
-both lines.
+A batch takes one of two paths, never both. On the fast path it consists of record groups that are Arrow already
+(`record_groups`, `group_decoder`). On the slow path it consists of records that come through the SDK, without its three
+slow steps: values are checked and parsed column by column when the batch is made (`arrow_columns`), and the JSON schema
+validator only runs for schemas with other constraints. A record that cannot become a row is rejected with a reason, and
+everything else is loaded.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from target_warehouse.tables.table import Column
 
 _NUL = "NUL replaced by U+FFFD"
-_CUT = "digits beyond microseconds, or the distance from UTC, cut off"
+_CUT = "digits beyond microseconds, or the UTC offset, cut off"
 
 
 class WarehouseSink(BatchSink):
@@ -70,7 +70,7 @@ class WarehouseSink(BatchSink):
         if self.validate_schema and needs_validator(self.schema):
             self._checker = RecordChecker(self.schema)
         self._warned: set[str] = set()
-        #: Records, and the reasons against them, that wait for the next commit.
+        #: Rejected records and their reasons, which wait for the next commit.
         self.rejected: list[tuple[Record | str, str]] = []
         self._losses = Losses(replaces_nul=settings.sanitize_null_text_characters or not target.engine.stores_nul)
         self.pending_bytes = 0
@@ -79,7 +79,7 @@ class WarehouseSink(BatchSink):
 
     @property
     def decoder(self) -> GroupDecoder | None:
-        """What decodes the stream's runs for the table as it is now; None if only the slow line can take them."""
+        """The decoder of the stream's record groups for the current table; None if the slow path must load them."""
         if self._checker or not GroupDecoder.can_decode(self.table):
             return None
         if self._decoder is None or self._decoder.table is not self.table or self._decoder.ignored != self._warned:
@@ -94,11 +94,11 @@ class WarehouseSink(BatchSink):
 
     @property
     def holds_fast_batch(self) -> bool:
-        """Whether what waits came by the fast line."""
+        """Whether the pending batch is one of the fast path."""
         return self._fast_batch is not None
 
     def take_group(self, group: RecordGroup) -> None:
-        """Keep a decoded run for the batch."""
+        """Add a decoded group to the batch."""
         if self._fast_batch is None:
             self._fast_batch = FastBatch(self.table)
         self._fast_batch.add(group)
@@ -107,22 +107,22 @@ class WarehouseSink(BatchSink):
         self.pending_bytes += group.size
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
-        """None: a record that breaks its schema is rejected, not an error, so `process_record` asks."""
+        """None: a record that breaks its schema is rejected by `process_record`, and is not an error."""
         return None
 
     def setup(self) -> None:
         """Create the table or add its missing columns.
 
         Raises:
-            SchemaError: the schema has no properties, or not those that the keys name.
+            SchemaError: the schema has no properties, or lacks a key.
         """
         if not self.table.columns:
-            raise SchemaError("it has no properties, so there is no table to make")
+            raise SchemaError("it has no properties, so there is no table to create")
         if unknown := [key for key in self.table.keys if key not in self._names]:
-            raise SchemaError(f"it names the key {' and '.join(unknown)}, which its properties do not have")
-        engine = self._target.engine  # opened now, if it is the first sink
+            raise SchemaError(f"its key {' and '.join(unknown)} is not one of its properties")
+        engine = self._target.engine  # the first sink opens it
         try:
-            self._target.claims.claim(self.stream_name, self.table)  # before the table is made or changed
+            self._target.claims.claim(self.stream_name, self.table)  # before the table is created or changed
         except WarehouseError:
             self._target.commit_all()
             raise
@@ -130,7 +130,7 @@ class WarehouseSink(BatchSink):
         self._target.load_of(self)
 
     def process_record(self, record: Record, context: dict[str, Any]) -> None:
-        """Keep the record for the batch, or for the rejected ones."""
+        """Add the record to the batch, or reject it."""
         reason = self._reason_against(record)
         if reason:
             self.reject(record, reason)
@@ -139,7 +139,7 @@ class WarehouseSink(BatchSink):
         self.pending_bytes += self._target.count_record(self)
 
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Write the batch's records, those rejected, and the stream's history, in one transaction.
+        """Write the batch, the rejected records and the stream's history in one transaction.
 
         Raises:
             LoadError: the database refused the batch; nothing of it was written.
@@ -148,14 +148,14 @@ class WarehouseSink(BatchSink):
             self._write_fast_batch(self._fast_batch)
             return
         records = context.pop("records", [])
-        if "batch_id" not in context:  # the file of a BATCH message, whose records did not pass one by one
+        if "batch_id" not in context:  # records of a BATCH file, which did not pass `process_record`
             self._target.load_of(self).rows_read += len(records)
             records = self._acceptable(records)
         self._write(self._writes(records))
         self.pending_bytes = 0
 
     def _write_fast_batch(self, batch: FastBatch) -> None:
-        """Write the batch as it is; if the database refuses a value in it, by the slow line, which finds the record."""
+        """Write the batch; if the database refuses a value in it, load it by the slow path, which finds the record."""
         rows = batch.rows()
         if rows.num_rows < len(batch.groups) * self._target.engine.least_chunk:
             rows = rows.combine_chunks()
@@ -172,12 +172,12 @@ class WarehouseSink(BatchSink):
         self._report_losses(batch.losses)
 
     def reject(self, record: Record | str, reason: str) -> None:
-        """Set this record, or line, aside; the next commit writes it to the table of rejected records."""
+        """Reject this record, or line; the next commit writes it to the table of rejected records."""
         self.rejected.append((record, reason))
         self._target.load_of(self).reject(reason)
 
     def _reason_against(self, record: Record) -> str | None:
-        """Why a record cannot be loaded, as far as can be said before its batch is made."""
+        """The reason to reject a record, as far as it is known before the batch is made; None if there is none."""
         for key in self.table.keys:
             if record.get(key) is None:
                 return f"its key property {key} is {'null' if key in record else 'missing'}"
@@ -207,9 +207,9 @@ class WarehouseSink(BatchSink):
         return accepted
 
     def _writes(self, records: list[Record]) -> list[Write]:
-        """The writes that the records come to; a column too narrow becomes wider, a record that fits none is rejected.
+        """The writes for the records; columns that are too narrow become wider, and invalid records are rejected.
 
-        A rejected record must not hide an earlier one of its key, so the batch is settled again without it.
+        A rejected record must not hide an earlier record of its key, so the outcomes are computed again without it.
         """
         if not self._target.engine.stores_unicode:
             records = self._storable(records)
@@ -220,7 +220,8 @@ class WarehouseSink(BatchSink):
                 if misfit.narrow:
                     before, self.table = self.table, self._target.engine.widen(self.table, misfit.narrow)
                     if self.table.columns == before.columns:
-                        msg = f"Values of {' and '.join(misfit.narrow)} of stream {self.stream_name} fit no column."
+                        names = " and ".join(misfit.narrow)
+                        msg = f"No column can hold the values of {names} of the stream {self.stream_name}."
                         raise LoadError(msg) from misfit
                 if misfit.unfit:
                     count = len(records)
@@ -229,11 +230,14 @@ class WarehouseSink(BatchSink):
                         self.reject(record, reason)
                     if len(records) == count:
                         names = " and ".join(column.property for column in misfit.unfit)
-                        msg = f"Values of {names} of stream {self.stream_name} fit their columns alone, not together."
+                        msg = (
+                            f"The values of {names} of the stream {self.stream_name} fit their columns one by one, but not "
+                            "as a batch."
+                        )
                         raise LoadError(msg) from misfit
 
     def _storable(self, records: list[Record]) -> list[Record]:
-        """Reject the records with a character that the database's encoding does not have."""
+        """The records without characters that the database's encoding lacks; the others are rejected."""
         lacking = self._target.engine.lacking(
             json_line(value) for record in records for name, value in record.items() if name in self._names
         )
@@ -241,7 +245,7 @@ class WarehouseSink(BatchSink):
         for record in records:
             named = (name for name in record if name in self._names and lacking.intersection(json_line(record[name])))
             if bad := next(named, None) if lacking else None:
-                self.reject(record, f"its property {bad} has a character that the database's encoding does not have")
+                self.reject(record, f"its property {bad} has a character that the database's encoding lacks")
             else:
                 kept.append(record)
         return kept
@@ -252,7 +256,7 @@ class WarehouseSink(BatchSink):
         hard_delete = self._target.settings.hard_delete
         try:
             outcomes = outcomes_by_key(records, table.keys, hard_delete=hard_delete, key_of=key_of)
-        except (UnfitError, TypeError):  # a key that is not what its column says, or that is a list or an object
+        except (UnfitError, TypeError):  # a key does not fit its column, or is a list or an object
             raise MisfitError(keys, {}) from None
         writes = []
         if outcomes.rows:
@@ -267,7 +271,7 @@ class WarehouseSink(BatchSink):
         return writes
 
     def _write(self, writes: Sequence[Write]) -> None:
-        """Write the batch in one transaction; one that the database refuses for a value in it, in pieces."""
+        """Write the batch in one transaction, or in pieces if the database refuses a value in it."""
         try:
             self._commit(writes)
         except RefusedDataError as refused:
@@ -281,11 +285,11 @@ class WarehouseSink(BatchSink):
         self._target.commit(self, work, is_last=is_last)
 
     def activate_version(self, new_version: int, scope: Scope | None = None) -> None:
-        """Write what is pending, then delete the rows of older versions, or mark them; with a scope, those in it."""
+        """Write pending records, then delete or mark the rows of older versions; with a scope, only rows in it."""
         settings = self._target.settings
         if not settings.activate_version:
             self.logger.warning(
-                "An ACTIVATE_VERSION message for the stream %s is ignored, as the setting activate_version says.",
+                "The ACTIVATE_VERSION message of the stream %s is ignored, as the setting activate_version is false.",
                 self.stream_name,
             )
             return
@@ -296,8 +300,8 @@ class WarehouseSink(BatchSink):
         self._target.drain_one(self)
         if self._target.load_of(self).rejected:
             self.logger.warning(
-                "Stream %s: rows of older versions stay, as records were rejected in this run and their rows are not "
-                "to be taken for deleted.",
+                "Stream %s: rows of older versions are kept, because records were rejected in this run, and their rows "
+                "must not count as deleted.",
                 self.stream_name,
             )
             return
@@ -319,8 +323,8 @@ class WarehouseSink(BatchSink):
         self._target.commit(self, work)
 
     def load_files(self, encoding: BaseBatchFileEncoding, files: Sequence[str], stream_map: StreamMap) -> None:
-        """Load the files of a BATCH message after the records that came before it, each part in a transaction."""
-        from target_warehouse.singer.batch_files import check_places, read_parts  # and parquet, which few inputs have
+        """Load the files of a BATCH message after all earlier records, each part in one transaction."""
+        from target_warehouse.singer.batch_files import check_places, read_parts  # imports parquet; few inputs need it
 
         self._target.drain_one(self)
         storage = self.batch_config.storage if self.batch_config else None
@@ -332,8 +336,8 @@ class WarehouseSink(BatchSink):
                 self.process_batch({"records": self._mapped(records, stream_map)})
 
     def _mapped(self, records: Iterable[Record], stream_map: StreamMap) -> list[Record]:
-        """The records as the stream's map makes them; one that cannot be made is rejected."""
-        made: list[Record] = []
+        """The records after the stream map; records that it cannot map are rejected."""
+        mapped: list[Record] = []
         for record in records:
             try:
                 result = stream_map.transform(record)
@@ -341,16 +345,15 @@ class WarehouseSink(BatchSink):
                 self._target.load_of(self).rows_read += 1
                 self.reject(record, why_unmappable(error))
             else:
-                made += [result] if result is not None else []
-        return made
+                mapped += [result] if result is not None else []
+        return mapped
 
     def clean_up(self) -> None:
-        """Say how many values of each property lost something."""
+        """Log the number of values of each property that were not stored exactly."""
         for lost, counts in ((_NUL, self._losses.nul), (_CUT, self._losses.cut)):
             for name, count in counts.items():
                 level = logging.WARNING if lost is _CUT else logging.INFO
-                told = "Stream %s, property %s: %s in %d values."
-                self.logger.log(level, told, self.stream_name, name, lost, count)
+                self.logger.log(level, "Stream %s, property %s: %s in %d values.", self.stream_name, name, lost, count)
         super().clean_up()
 
     def _arrow(self, records: Sequence[Record], columns: Sequence[Column]) -> pa.Table:
@@ -362,32 +365,33 @@ class WarehouseSink(BatchSink):
         return rows
 
     def _report_losses(self, losses: Losses) -> None:
-        """Count the values that lost something, and warn of a property's first ones."""
+        """Count the values that are not stored exactly; warn once for each property."""
         for name in sorted(losses.nul.keys() - self._losses.nul.keys()):
             if not self._target.settings.sanitize_null_text_characters:
                 self.logger.warning(
-                    "Stream %s, property %s: PostgreSQL cannot store the character NUL in text; every one is replaced "
-                    "by U+FFFD.",
+                    "Stream %s, property %s: PostgreSQL cannot store the character NUL in text; each is replaced by "
+                    "U+FFFD.",
                     self.stream_name,
                     name,
                 )
         for name in sorted(losses.cut.keys() - self._losses.cut.keys()):
             self.logger.warning(
-                "Stream %s, property %s: its column holds microseconds, and times of day without their distance from "
-                "UTC; what values have beyond that is cut. As text, without a format in the schema, all of it is kept.",
+                "Stream %s, property %s: its column holds microseconds, and times of day without a UTC offset; the "
+                "rest of the values is cut. To keep all of it, load the property as text, without a format in the "
+                "schema.",
                 self.stream_name,
                 name,
             )
         self._losses.update(losses)
 
     def _parse_timestamps_in_record(self, *_: object, **__: object) -> None:
-        """Nothing: dates and times are parsed column by column when the batch is made."""
+        """Do nothing: dates and times are parsed column by column when the batch is made."""
 
     def _singer_validate_message(self, record: Record) -> None:
-        """Nothing: a record without its key is rejected by `process_record`."""
+        """Do nothing: `process_record` rejects a record without its key."""
 
     def _remove_sdc_metadata_from_record(self, record: Record) -> None:
-        """Without metadata columns, a delete record must still be known as one."""
+        """Remove the metadata except `_sdc_deleted_at`, by which delete records are recognised."""
         deleted_at = record.get(DELETED_AT)
         super()._remove_sdc_metadata_from_record(record)
         if deleted_at is not None:

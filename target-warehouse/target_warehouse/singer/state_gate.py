@@ -1,13 +1,13 @@
-"""Which STATE may be printed: the newest one older than the first uncommitted record of any stream.
+"""The STATE that may be printed: the newest one before the first uncommitted record of any stream.
 
-Positions count messages. The rule, with records of two streams and two states, reading left to right:
+Positions count messages. An example with records of two streams and two states, in the order of the input:
 
-    A1  B1  STATE-1  A2  STATE-2        nothing committed: nothing may be printed
-    A commits (A1, A2)                  first uncommitted is B1: still nothing
-    B commits (B1)                      nothing uncommitted: STATE-2
+    A1  B1  STATE-1  A2  STATE-2        no commit yet: no STATE may be printed
+    A commits (A1, A2)                  first uncommitted record is B1: still no STATE
+    B commits (B1)                      no uncommitted record: STATE-2
 
-A state is dropped as soon as a later one supersedes it for good, so at most one per stream is kept however many
-arrive. Pure: standard library only.
+A state is dropped as soon as a later state supersedes it, so at most one state per stream is kept. Pure: standard
+library only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 
 class StateGate:
-    """Follows records, commits and states of one run; not thread-safe."""
+    """Tracks the records, commits and states of one run; not thread-safe."""
 
     def __init__(self) -> None:
         self._position = 0
@@ -31,27 +31,27 @@ class StateGate:
         return bool(self._states)
 
     def record(self, stream: str) -> None:
-        """A record of this stream was read and is not committed."""
+        """Note that a record of this stream was read and is not committed."""
         self._position += 1
         self._first_uncommitted.setdefault(stream, self._position)
 
     def committed(self, stream: str) -> None:
-        """Everything read of this stream so far is committed."""
+        """Note that all records of this stream read so far are committed."""
         self._first_uncommitted.pop(stream, None)
 
     def lose(self) -> None:
-        """A record was read that is not loaded, nor kept anywhere: no STATE after it may be printed."""
+        """Note that a record was read that is neither loaded nor kept: no later STATE may be printed."""
         self._position += 1
         self._lost_at = self._lost_at or self._position
 
     def state(self, value: Any) -> None:
-        """A STATE message was read."""
+        """Note that a STATE message was read."""
         self._position += 1
         if self._lost_at:
             return
         self._states.append((self._position, value))
-        # Of two states only the later one matters unless a first uncommitted record lies between them: those
-        # records only ever move on.
+        # The earlier of two states is superseded unless a first uncommitted record is between them, because first
+        # uncommitted records only move forward.
         self._states = [
             (position, kept)
             for (position, kept), (following, _) in pairwise(self._states)
@@ -59,7 +59,7 @@ class StateGate:
         ] + self._states[-1:]
 
     def release(self) -> Any | None:
-        """The newest state that everything before is committed of, once; None when there is none."""
+        """The newest state whose preceding records are all committed, returned once; None if there is none."""
         boundary = min(self._first_uncommitted.values(), default=self._position + 1)
         released = None
         while self._states and self._states[0][0] < boundary:

@@ -1,8 +1,8 @@
-"""Reading on after the end, so that the writer before us hears of the failure and not of a broken pipe.
+"""A process that reads standard input after the target has failed, so that Meltano does not log a broken pipe.
 
-Meltano notices that a loader has ended only after it has written to it once more, and then its log shows tracebacks
-of the broken pipe above the sentence that matters. A process that outlives ours keeps the pipe open for the moment
-that Meltano needs to see our exit code and to stop the tap.
+Meltano notices the end of a loader only when it writes to it again, and then its log shows tracebacks of the broken
+pipe above the error message of the target. A process that outlives the target keeps the pipe open until Meltano has
+seen the exit code and stopped the tap.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _READ_ON = f"import signal, sys; signal.alarm({SECONDS})\nwhile sys.stdin.buffer
 
 
 def start_drain() -> None:
-    """Have standard input, if it is a pipe, read to its end by another process, for a few seconds at most."""
-    with suppress(OSError, ValueError):  # a closed or missing standard input needs no reader
+    """Start a process that reads standard input to its end, if it is a pipe, for at most `SECONDS`."""
+    with suppress(OSError, ValueError):  # standard input is closed or missing
         if stat.S_ISFIFO(fstat(sys.stdin.fileno()).st_mode):
             subprocess.Popen(  # noqa: S603 - our own line of Python
                 [sys.executable, "-I", "-S", "-c", _READ_ON], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,8 +1,8 @@
-"""The target itself: messages in, commits and STATE out.
+"""The target: messages in, commits and STATE out.
 
-Its promise: a STATE is printed only after every row before it is committed, and it is printed during the run, at
-most `commit_interval_seconds` after its rows were read. Killed at any moment, the target leaves whole batches and a
-STATE that is not ahead of them; SIGTERM and SIGINT end it after the batch being written, with 128 + the signal.
+A STATE is printed only after every row before it is committed, during the run, and at most `commit_interval_seconds`
+after its rows were read. If the target is killed at any time, it leaves whole batches and a STATE that is not ahead of
+them. SIGTERM and SIGINT end it after the current batch, with exit code 128 + the signal's number.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from target_warehouse.singer.sink import WarehouseSink
     from target_warehouse.tables.table import Table
 
-#: Input that may wait in memory, over all streams; as Python objects and Arrow it takes about six times as much.
+#: Maximum input in memory, over all streams; as Python objects and Arrow data it takes about six times as much.
 PENDING_BYTES = 28 << 20
 _state_json = msgspec.json.Encoder(decimal_format="number")
 
@@ -73,9 +73,9 @@ class TargetWarehouse(UnderstandingTarget):
     ]
     message_reader_class = LineReader
     message_reader: LineReader
-    #: Whether runs of records may be taken as a whole; the rows are the same either way, only later.
+    #: Whether record groups may be loaded as a whole; without it, the rows are the same, only slower.
     has_fast_path = True
-    #: Whether the history tells how this run ended, for whoever started it.
+    #: Whether the history has recorded the outcome of this run.
     start: failed_starts.Start
 
     _history: LoadHistory
@@ -85,7 +85,7 @@ class TargetWarehouse(UnderstandingTarget):
     def __init__(self, **kwargs: Any) -> None:
         self._signals, self.start = Signals(), failed_starts.Start()
         super().__init__(**kwargs)
-        self.max_parallelism = 1  # one connection, one writer: batches are committed one after the other
+        self.max_parallelism = 1  # one connection: batches are committed one after the other
         self.settings = Settings.from_config(self.config)
         self.run_id = uuid.uuid4().hex
         self._engine: Engine | None = None
@@ -93,7 +93,7 @@ class TargetWarehouse(UnderstandingTarget):
         self.loads: dict[str, StreamLoad] = {}
         self._printed_state: Any = None
         self._pending_bytes = 0
-        self._slow_stream: str | None = None  # the stream of which a refused batch is being read again
+        self._slow_stream: str | None = None  # the stream whose refused batch is being loaded by the slow path
         self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
         self.message_reader.idle_seconds = max(min(self.settings.commit_interval_seconds, 1.0), 0.05)
         self.message_reader.on_idle = self._commit_if_due
@@ -111,7 +111,7 @@ class TargetWarehouse(UnderstandingTarget):
         config: Any = None,
         file_input: IO[str] | None = None,
     ) -> None:
-        """Run a target with this configuration; what ends it is for `command` to tell."""
+        """Run a target with this configuration; `main` prints its errors."""
         PluginBase.invoke.__func__(cls, about=about, about_format=about_format)  # type: ignore[attr-defined]
         with failed_starts.note_failure(os.environ, cls.logger) as start:
             check_types(config.config if config else {})
@@ -121,18 +121,22 @@ class TargetWarehouse(UnderstandingTarget):
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """The configuration files, or a sentence about the one that cannot be read or is no object."""
-        found = super().cb_config(ctx, param, tuple(each for each in value if each == "ENV"))
+        """The configuration from the files.
+
+        Raises:
+            SettingsError: a file cannot be read, or is not a JSON object.
+        """
+        config = super().cb_config(ctx, param, tuple(file for file in value if file == "ENV"))
         for file in value:
             if file != "ENV":
-                found.config |= configuration_of(file)
-        return found
+                config.config |= configuration_of(file)
+        return config
 
     def run(self, file_input: IO[str] | None = None) -> None:
-        """Read to the end of the input; on any way out, print the STATE of what is committed and close."""
+        """Read to the end of the input; however the run ends, print the STATE of what is committed, and close."""
         try:
             with self._signals.immediate():
-                _ = self.engine  # a warehouse that cannot be opened is an error before the first line is read
+                _ = self.engine  # open the warehouse before the first line is read, so that a failure is early
             with self._signals.deferred():
                 self.listen(file_input)
         except BaseException as error:
@@ -148,13 +152,14 @@ class TargetWarehouse(UnderstandingTarget):
         if self._engine is None:
             self._engine = open_engine(self.settings)
             self._setup_signal_handlers()  # target-postgres' SSH tunnel installs handlers of its own
-            told = redacted_configuration(self.config, self.settings)
-            self._history = LoadHistory.begun(self._engine, self.run_id, self.settings.default_target_schema, told)
+            configuration = redacted_configuration(self.config, self.settings)
+            schema = self.settings.default_target_schema
+            self._history = LoadHistory.begun(self._engine, self.run_id, schema, configuration)
             self.claims = Claims(self._engine, self._history, self.settings.duckdb_path)
         return self._engine
 
     def get_sink_class(self, stream_name: str) -> type[WarehouseSink]:  # noqa: ARG002 - the SDK's hook
-        """The one sink class."""
+        """The sink class."""
         from target_warehouse.singer.sink import WarehouseSink
 
         return WarehouseSink
@@ -167,9 +172,9 @@ class TargetWarehouse(UnderstandingTarget):
         schema: dict[str, Any] | None = None,
         key_properties: Sequence[str] | None = None,
     ) -> WarehouseSink:
-        """The stream's sink; one whose schema changed is drained before its successor takes a row.
+        """The stream's sink; if the schema changed, the old sink is drained before the new one takes a row.
 
-        The SDK would keep the old sink until the next full drain, and its older rows would overwrite newer ones.
+        The SDK would keep the old sink until the next full drain, and its older rows would overwrite newer rows.
         """
         old: WarehouseSink | None = self._sinks_active.get(stream_name)  # type: ignore[assignment]
         if schema is not None and old is not None:
@@ -184,7 +189,7 @@ class TargetWarehouse(UnderstandingTarget):
         return sink
 
     def load_of(self, sink: WarehouseSink) -> StreamLoad:
-        """The history of the sink's stream in this run; from the first time on it is in the table."""
+        """The load of the sink's stream in this run, which is written to the history when it is created."""
         load = self.load_of_stream(sink.stream_name, sink.table)
         load.table = sink.table
         return load
@@ -199,7 +204,7 @@ class TargetWarehouse(UnderstandingTarget):
         return load
 
     def count_record(self, sink: WarehouseSink) -> int:
-        """A record waits in this sink; gives the bytes of its input line."""
+        """Count a record that was added to this sink; return the size of its input line in bytes."""
         size = self.message_reader.line_bytes
         self._count_read(sink, 1, size)
         return size
@@ -212,13 +217,16 @@ class TargetWarehouse(UnderstandingTarget):
         self.state_gate.record(sink.stream_name)
 
     def _take_group(self, group: RecordGroup) -> bool:
-        """The fast line: have the stream's sink take a group as a whole, or in parts if no batch has room for all."""
+        """The fast path: add a group to its stream's sink, in parts if it is larger than a batch.
+
+        Return False if the slow path must load it.
+        """
         sink = self._sink_of_groups(group.stream)
         if sink is None or sink.decoder is None:
             return False
         if not sink.holds_fast_batch or group.rows > sink.max_size - sink.current_size:
             self.drain_one(sink)
-        self.message_reader.decoders[group.stream] = decoder = sink.decoder  # it may be another one after that
+        self.message_reader.decoders[group.stream] = decoder = sink.decoder  # drain_one may have changed it
         if group.rows > sink.max_size:
             for part in group.split(sink.max_size):
                 if not self._take_group(part):
@@ -237,7 +245,7 @@ class TargetWarehouse(UnderstandingTarget):
         return True
 
     def _sink_of_groups(self, stream: str) -> WarehouseSink | None:
-        """The sink to which a stream's records go as they are; None if there is none, or others too."""
+        """The sink that gets a stream's records unchanged; None if there is none, or more than one."""
         maps = self.mapper.stream_maps.get(stream, ())
         if len(maps) != 1 or type(maps[0]) is not SameRecordTransform:
             return None
@@ -245,7 +253,7 @@ class TargetWarehouse(UnderstandingTarget):
         return sink
 
     def load_by_slow_path(self, sink: WarehouseSink, groups: Sequence[RecordGroup]) -> None:
-        """Have the slow line take runs that the database refused, and write them; until then no STATE passes them."""
+        """Load groups that the database refused by the slow path; until they are written, no later STATE is printed."""
         load = self.loads[sink.stream_name]
         load.rows_read -= sum(group.rows for group in groups)
         load.size -= sink.pending_bytes
@@ -261,7 +269,7 @@ class TargetWarehouse(UnderstandingTarget):
     def commit(self, sink: WarehouseSink, work: Callable[[Transaction], Counts], *, is_last: bool = True) -> None:
         """Do the work and write the stream's history in one transaction; signals wait for its end.
 
-        The last commit of a batch writes the rejected records too; after it nothing of the stream is pending.
+        The last commit of a batch also writes the rejected records; after it, no record of the stream is pending.
         """
         load = self.loads[sink.stream_name]
         refused = self._rejected_by(sink) if is_last else None
@@ -301,24 +309,25 @@ class TargetWarehouse(UnderstandingTarget):
             self._rejects = self.engine.prepare(
                 rejected_records.rejected_records_table(self.settings.default_target_schema)
             )
-        found = [
+        records = [
             rejected_records.rejected_row(self.run_id, sink.stream_name, record, reason)
             for record, reason in sink.rejected
         ]
         escaped = self.engine.escaped
         rows = [
-            {name: escaped(value) if isinstance(value, str) else value for name, value in row.items()} for row in found
+            {name: escaped(value) if isinstance(value, str) else value for name, value in row.items()}
+            for row in records
         ]
         return self._rejects, to_table(rows, self._rejects.columns, Losses())
 
     def commit_all(self) -> None:
-        """Commit every pending record, then print the STATE that follows from it."""
+        """Commit every pending record, then print the STATE."""
         self.drain_all()
         self._print_state()
         self._next_commit = time.monotonic() + self.settings.commit_interval_seconds
 
     def process_endofpipe(self) -> None:
-        """The input has ended: everything is committed, then the last STATE is printed."""
+        """Finish at the end of the input: commit everything, print the last STATE, and check for rejected records."""
         self.commit_all()
         for sink in self._sinks_active.values():
             sink.clean_up()
@@ -346,7 +355,7 @@ class TargetWarehouse(UnderstandingTarget):
             return
         sink: WarehouseSink | None = self._sinks_active.get(message_dict.get("stream", ""))  # type: ignore[assignment]
         if sink is not None and sink.holds_fast_batch:
-            self.drain_one(sink)  # no batch is of both lines
+            self.drain_one(sink)  # a batch takes one path
         try:
             super()._process_record_message(message_dict)
         except UNMAPPABLE as error:
@@ -359,7 +368,7 @@ class TargetWarehouse(UnderstandingTarget):
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"value"})
-        if message_dict["value"]:  # Meltano warns of an empty state, and it says nothing
+        if message_dict["value"]:  # an empty state has no information, and Meltano warns about it
             self.state_gate.state(message_dict["value"])
             self._commit_if_due()
 
@@ -376,7 +385,7 @@ class TargetWarehouse(UnderstandingTarget):
                     sink.activate_version(message_dict["version"], scope)
 
     def _commit_if_much_or_due(self) -> None:
-        """If much waits, commit what waits most of: the other streams' batches may still become larger."""
+        """If too much input is pending, commit the stream with most of it, so that the other batches can grow."""
         if self._pending_bytes >= PENDING_BYTES:
             self.drain_one(max(self._sinks_active.values(), key=attrgetter("pending_bytes")))
             self._print_state()
@@ -397,19 +406,19 @@ class TargetWarehouse(UnderstandingTarget):
     def _write_state_message(self, state: dict[str, Any]) -> None:
         try:
             text = _state_json.encode(state).decode()
-        except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
+        except UnicodeEncodeError:  # half a surrogate pair, which must be escaped
             text = serialize_json(state)
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
     def finish(self, error: BaseException | None = None) -> None:
-        """Write every stream's last history row and let go of the warehouse; `error` is what ended the run, if any."""
+        """Write every stream's final history row and close the warehouse; `error` ended the run, if any."""
         if self._engine is None:
             return
         rows = [(load, *load.outcome(error)) for load in self.loads.values()]
         notes = failed_starts.own_notes(os.environ) if rows and not self.settings.dry_run else []
         try:
-            if rows and not isinstance(error, ConnectionFailedError):  # there is nothing to write it by
+            if rows and not isinstance(error, ConnectionFailedError):  # there is no connection to write them
                 with self._engine.transaction() as transaction:
                     self._history.write(transaction, rows)
                     self._history.write_failed_starts(transaction, list(self.loads.values()), notes)
@@ -420,7 +429,7 @@ class TargetWarehouse(UnderstandingTarget):
                 raise
             self.logger.warning("The failure could not be written to %s: %s", self._history.table.name, refused)
         finally:
-            if not self._signals.has_come:  # who stops the run does not want to wait
+            if not self._signals.has_come:  # a user who stops the run does not want to wait
                 self._engine.compact()
             self._engine.close()
             self._engine = None

@@ -1,7 +1,7 @@
-"""What SCHEMA messages say, and what is left out because it cannot be understood: streams, and records too deep.
+"""SCHEMA messages, and input that is skipped because it cannot be understood: streams, and records nested too deeply.
 
-The SDK, its stream maps and the sinks see schemas as `schemas` gives them. A stream that is left out costs only itself:
-no STATE passes its messages, the others are loaded, and the run fails at its end.
+The SDK, its stream maps and the sinks get the schemas that `schemas` returns. If a stream is skipped, the others are
+loaded; no STATE after its messages is printed, and the run fails at its end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class UnderstandingTarget(Target, ABC):
-    """A target that understands schemas, or leaves their streams out."""
+    """A target that normalises schemas, and skips streams whose schemas cannot be understood."""
 
     message_reader: LineReader
     settings: Settings
@@ -39,11 +39,11 @@ class UnderstandingTarget(Target, ABC):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._schemas: dict[str, tuple[Any, Any]] = {}  # of each stream what its last SCHEMA said, as it was sent
+        self._schemas: dict[str, tuple[Any, Any]] = {}  # schema and keys of each stream's last SCHEMA, as sent
         self._refused: set[str] = set()
 
     def setup_mapper(self) -> None:
-        """Make the mapper, whose stream maps leave deletions alone, and which flattens without a loss."""
+        """Make the mapper, which flattens without loss and whose stream maps preserve deletions."""
         self.mapper = FlatteningMapper(plugin_config=dict(self.config), logger=self.logger)
 
     @abstractmethod
@@ -52,18 +52,18 @@ class UnderstandingTarget(Target, ABC):
 
     @abstractmethod
     def count_record(self, sink: WarehouseSink) -> int:
-        """A record waits in this sink; gives the bytes of its input line."""
+        """Count a record that was added to this sink; return the size of its input line in bytes."""
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "schema"})
-        stream, told = message_dict["stream"], (message_dict["schema"], message_dict.get("key_properties"))
-        if self._schemas.get(stream) == told:
+        stream, sent = message_dict["stream"], (message_dict["schema"], message_dict.get("key_properties"))
+        if self._schemas.get(stream) == sent:
             return
-        self._schemas[stream] = told
+        self._schemas[stream] = sent
         try:
             message, notes = understood(message_dict)
             for note in notes:
-                self.logger.warning("Stream %s: of its SCHEMA %s; any value is loaded there, as text.", stream, note)
+                self.logger.warning("Stream %s: in its SCHEMA %s; any value is loaded there, as text.", stream, note)
             super()._process_schema_message(message)
         except SchemaError as error:
             self._refuse(stream, str(error))
@@ -71,7 +71,7 @@ class UnderstandingTarget(Target, ABC):
             self._refused.discard(stream)
 
     def _refuse(self, stream: str, reason: str) -> None:
-        """Leave a stream out: what came before is written, and no STATE passes its records."""
+        """Skip a stream from here on: write its earlier records; no STATE after its later records is printed."""
         for stream_map in self.mapper.stream_maps.pop(stream, ()):
             old: WarehouseSink | None = self._sinks_active.get(stream_map.stream_alias)  # type: ignore[assignment]
             if old is not None:
@@ -83,13 +83,13 @@ class UnderstandingTarget(Target, ABC):
         self._refused.add(stream)
         load = self.load_of_stream(stream, table)
         load.refusal = (
-            f"The SCHEMA of the stream {stream} cannot be understood: {reason}. Nothing that follows it of the stream "
-            "is loaded; correct it in the tap, or deselect the stream there."
+            f"The SCHEMA of the stream {stream} cannot be understood: {reason}. No later record of the stream is "
+            "loaded; correct the schema in the tap, or deselect the stream there."
         )
         self.logger.error("%s", load.refusal)
 
     def is_refused(self, message: dict[str, Any]) -> bool:
-        """Whether a message is of a stream that is left out; if so, no STATE passes it."""
+        """Whether a message belongs to a skipped stream; if so, no later STATE is printed."""
         if message.get("stream") not in self._refused:
             return False
         self.loads[message["stream"]].size += self.message_reader.line_bytes
@@ -97,11 +97,15 @@ class UnderstandingTarget(Target, ABC):
         return True
 
     def reject_whole(self, stream: str, record: Record | str, reason: str = f"it {TOO_DEEP}") -> bool:
-        """Reject what cannot be mapped to rows, in every table that the stream goes to; whether there is any."""
+        """Reject a record that cannot be mapped, in every table of its stream; return whether there is a table."""
         if self.is_refused({"type": "RECORD", "stream": stream}):
             return True
         maps = self.mapper.stream_maps.get(stream, ())
-        sinks = [cast("WarehouseSink", sink) for each in maps if (sink := self._sinks_active.get(each.stream_alias))]
+        sinks = [
+            cast("WarehouseSink", sink)
+            for stream_map in maps
+            if (sink := self._sinks_active.get(stream_map.stream_alias))
+        ]
         for sink in sinks:
             if sink.holds_fast_batch:
                 self.drain_one(sink)
@@ -125,20 +129,20 @@ class UnderstandingTarget(Target, ABC):
                 sink.load_files(encoding, message_dict["manifest"], stream_map)
 
     def assert_known(self, stream: str, kind: str) -> None:
-        """Check that a stream's SCHEMA has come.
+        """Check that the stream's SCHEMA has been read.
 
         Raises:
             InputError: it has not.
         """
         if stream not in self.mapper.stream_maps:
-            msg = f"The input has a message {kind} for the stream {stream} before its SCHEMA."
+            msg = f"The input has a message of the type {kind} for the stream {stream} before its SCHEMA."
             raise InputError(msg)
 
     def check_refused(self, cause: Exception | None = None) -> None:
-        """Fail the run if a stream was left out; `cause` is what else is wrong with it.
+        """Fail the run if a stream was skipped; `cause` is another error of the run, if any.
 
         Raises:
-            StreamsRefusedError: one was.
+            StreamsRefusedError: a stream was skipped.
         """
         if refusals := [load.refusal for load in self.loads.values() if load.refusal]:
             if cause:

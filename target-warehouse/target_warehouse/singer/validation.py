@@ -1,8 +1,8 @@
-"""What a stream's JSON schema forbids beyond what making rows checks: a validator without values in its reasons.
+"""The validator for JSON schema constraints that the conversion into rows does not check, with reasons without values.
 
-The schema is `schemas.modern`: nothing in it refers to anything. Numbers are compared as the decimals that they are.
-Patterns are searched by RE2, whose time is that of reading the text, whatever the pattern; one that it does not know
-(a backward reference, a look ahead) is not checked.
+The schema comes from `schemas.modern`, so it has no references. Numbers are compared as exact decimals. Patterns are
+searched by RE2, in linear time for every pattern. Patterns that RE2 does not support (backreferences, lookahead) are
+not checked.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ logger = logging.getLogger("target-warehouse")
 
 
 class RecordChecker:
-    """Checks records against a schema.
+    """A validator of records.
 
     Raises:
-        SchemaError: the schema itself is not valid.
+        SchemaError: the schema is not valid.
     """
 
     def __init__(self, schema: dict[str, Any]) -> None:
@@ -43,11 +43,11 @@ class RecordChecker:
             msg = f"it is not a valid JSON schema, at {error.json_path}"
             raise SchemaError(msg) from None
         except RecursionError:
-            raise SchemaError("too much is inside one another") from None
+            raise SchemaError("it is nested too deeply") from None
         self._validator = _Validator(schema, format_checker=None)
 
     def reason_against(self, record: Record) -> str | None:
-        """Which rule a record breaks, in a few words; a delete record may lack what the schema requires."""
+        """The rule that a record breaks, in a few words, or None. A delete record may lack required properties."""
         is_delete = record.get(DELETED_AT) is not None
         try:
             for error in self._validator.iter_errors(record):
@@ -56,12 +56,12 @@ class RecordChecker:
                 where = f"its property {error.absolute_path[0]}" if error.absolute_path else "it"
                 return f"{where} breaks the schema's rule {error.validator}"
         except RecursionError:
-            return "it has more lists and objects inside one another than can be checked"
+            return "it nests lists and objects deeper than can be checked"
         return None
 
 
 def _is_integer(_checker: object, value: object) -> bool:
-    """5.0 is an integer to JSON schema; the reader makes it a Decimal, which the library does not look into."""
+    """Whether a value is an integer in JSON schema: 5.0 is one, but the library does not know the reader's Decimals."""
     if isinstance(value, decimal.Decimal):
         return bool(value.is_finite() and value == value.to_integral_value())
     return isinstance(value, int) and not isinstance(value, bool)
@@ -74,7 +74,7 @@ def _is_number(_checker: object, value: object) -> bool:
 
 
 def is_multiple(value: float | decimal.Decimal, of: float | decimal.Decimal) -> bool:
-    """Whether a number is a whole multiple of another one, both taken as the decimals that they are written as."""
+    """Whether a number is an integer multiple of another; both are taken as the decimals that were written."""
     (_sign, digits, exponent), (_, of_digits, of_exponent) = (
         (number if isinstance(number, decimal.Decimal) else decimal.Decimal(str(number))).as_tuple()
         for number in (value, of)
@@ -85,7 +85,7 @@ def is_multiple(value: float | decimal.Decimal, of: float | decimal.Decimal) -> 
         return not whole
     if shift >= 0:
         return whole * pow(10, shift, divisor) % divisor == 0
-    if -shift > len(digits):  # it would have to end in more noughts than it has digits
+    if -shift > len(digits):  # the number would need more trailing zeros than it has digits
         return False
     return bool(whole % (divisor * 10**-shift) == 0)
 
@@ -99,16 +99,18 @@ def _knows(pattern: str) -> bool:
     try:
         pc.match_substring_regex(pa.array([""]), _in_re2(pattern))
     except pa.ArrowException as error:
-        told = (
-            "The pattern %r of a schema is not checked: the engine that searches in bounded time does not know it (%s)."
+        logger.warning(
+            "The pattern %r of a schema is not checked, because RE2, which searches in linear time, does not support "
+            "it (%s).",
+            pattern[:80],
+            type(error).__name__,
         )
-        logger.warning(told, pattern[:80], type(error).__name__)
         return False
     return True
 
 
 def _in_re2(pattern: str) -> str:
-    """JSON schema's escapes that RE2 writes otherwise."""
+    """The pattern with the escapes that RE2 spells differently replaced."""
     out, rest = "", pattern
     while rest:
         if rest[:2] == "\\u" and len(rest) >= 6:
@@ -122,12 +124,12 @@ def _in_re2(pattern: str) -> str:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether a pattern is found in a text; also if it is none that can be searched for in bounded time."""
+    """Whether a text matches a pattern; True if RE2 does not support the pattern."""
     if not _knows(pattern):
         return True
     try:
         return bool(pc.match_substring_regex(pa.array([text], pa.string()), _in_re2(pattern))[0].as_py())
-    except (UnicodeEncodeError, pa.ArrowException):  # half a surrogate pair, which making the row refuses
+    except (UnicodeEncodeError, pa.ArrowException):  # half a surrogate pair, which the conversion rejects
         return True
 
 
@@ -171,7 +173,7 @@ def _unique_items(_validator: Any, wanted: Any, value: Any, _schema: Any) -> Ite
 
 
 def _alike(value: Any) -> str:
-    """A text that equal values have in common."""
+    """A text that is the same for equal values."""
     if isinstance(value, dict):
         return "{" + ",".join(sorted(f"{json_line(name)}:{_alike(item)}" for name, item in value.items())) + "}"
     if isinstance(value, list):
@@ -188,7 +190,7 @@ _Validator = jsonschema.validators.extend(
         "multipleOf": _multiple_of,
         "uniqueItems": _unique_items,
         "format": None,
-        "unevaluatedProperties": None,  # what older targets do not know, and taps do not mean
+        "unevaluatedProperties": None,  # older targets do not check these two, and taps do not rely on them
         "unevaluatedItems": None,
     },
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number}),

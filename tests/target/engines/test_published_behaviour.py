@@ -161,7 +161,7 @@ def test_a_schema_without_properties_is_a_table_of_metadata_or_an_error(warehous
     record = json.dumps({"type": "RECORD", "stream": "t", "record": {"a": 1}}) + "\n"
     _run(warehouse, empty + record)
     assert len(warehouse.rows("t")) == 1
-    with pytest.raises(Exception, match="has no properties, so there is no table to make"):
+    with pytest.raises(Exception, match="has no properties, so there is no table to create"):
         _run(warehouse, empty.replace('"t"', '"u"'), add_record_metadata=False, activate_version=False)
 
 

@@ -45,7 +45,7 @@ BAD = {
     '{"id": 6, "number": 1e999999999}': "more digits than a database holds",
     '{"id": 7, "number": 1e-20000}': "more digits than a database holds",
     '{"id": 8, "number": "12"}': "number is not a number",
-    '{"id": 9, "name": "\\ud800"}': "name holds half a surrogate pair",
+    '{"id": 9, "name": "\\ud800"}': "name contains half a surrogate pair",
     '{"id": 10, "name": 5}': "name is not a string",
     '{"id": 11, "flag": 1}': "flag is not a boolean",
     '{"id": 12, "at": "0000-01-01T00:00:00Z"}': "at is not a date and time between the years 1 and 9999",
@@ -55,8 +55,8 @@ BAD = {
     '{"id": 16, "day": "0000-01-01"}': "day is not a date",
     '{"id": 17, "day": "20225-01-01"}': "day is not a date",
     '{"id": 18, "time": "25:00:00"}': "time is not a time of day",
-    '{"id": 19, "object": {"deep": [NaN]}}': "object holds NaN",
-    '{"id": 20, "object": {"deep": "\\udc00"}}': "object holds text that is not valid Unicode",
+    '{"id": 19, "object": {"deep": [NaN]}}': "object contains NaN",
+    '{"id": 20, "object": {"deep": "\\udc00"}}': "object contains text that is not valid Unicode",
 }
 
 

@@ -42,8 +42,8 @@ STRICT = {"type": "string"}
 INPUTS = {
     "not JSON": ([_schema(name=NAME), f"hello {SECRET}"], ["Line 2", "not JSON"]),
     "a JSON array": (["[1]"], ["Line 1", "not a JSON object"]),
-    "too much inside one another": ([_schema(name=NAME), "[" * 9_999], ["Line 2", "inside one another"]),
-    "a record that is none": (
+    "nesting that is too deep": ([_schema(name=NAME), "[" * 9_999], ["Line 2", "nests lists and objects"]),
+    "a record that is not an object": (
         [_schema(name=NAME), json.dumps({"type": "RECORD", "stream": "contacts", "record": 1})],
         ["Line 2", "record", "not an object"],
     ),
@@ -66,17 +66,23 @@ INPUTS = {
             "without a version": ({"columns": ["id"], "values": [["1"]]}, ["contacts", "scope"]),
             "without columns": ({"version": 1, "columns": [], "values": [[]]}, ["contacts", "scope"]),
             "too narrow": ({"version": 1, "columns": ["id"], "values": [[]]}, ["contacts", "scope"]),
-            "of what is no key": ({"version": 1, "columns": ["id"], "values": [[[]]]}, ["contacts", "scope", "id"]),
+            "of values that are not keys": (
+                {"version": 1, "columns": ["id"], "values": [[[]]]},
+                ["contacts", "scope", "id"],
+            ),
             "of null": ({"version": 1, "columns": ["id"], "values": [[None]]}, ["contacts", "scope"]),
             "of a text for a number": ({"version": 1, "columns": ["id"], "values": [["x"]]}, ["contacts", "scope"]),
             "of a fraction": ({"version": 1.5, "columns": ["id"], "values": [["1"]]}, ["contacts", "scope"]),
-            "of an unknown column": ({"version": 1, "columns": ["x"], "values": [["1"]]}, ["contacts", "x", "no key"]),
+            "of an unknown column": (
+                {"version": 1, "columns": ["x"], "values": [["1"]]},
+                ["contacts", "x", "not a key"],
+            ),
         }.items()
     },
     "a record without stream": ([json.dumps({"type": "RECORD", "record": {"a": SECRET}})], ["RECORD", "lacks stream"]),
     "a schema without properties": (
         [json.dumps({"type": "SCHEMA", "stream": "contacts", "key_properties": [], "schema": {"type": "object"}})],
-        ["lacks properties"],
+        ["has no properties"],
     ),
     "a key that the schema lacks": (
         [json.dumps({"type": "SCHEMA", "stream": "c", "key_properties": ["x"], "schema": {"properties": {"y": {}}}})],

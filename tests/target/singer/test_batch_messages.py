@@ -221,4 +221,4 @@ def test_records_of_files_are_mapped_and_flattened_as_lines_are(warehouse: Wareh
     TargetWarehouse(config=config).run(io.StringIO("".join(json.dumps(message) + "\n" for message in messages)))
     assert warehouse.rows("people") == [{"id": 1, "secret": "hidden", "o__a": "x"}]
     rejected = [(row["stream"], row["reason"]) for row in warehouse.rows("_rejected_records")]
-    assert rejected == [("people", "its property o is to be flattened and is no object")]
+    assert rejected == [("people", "its property o cannot be flattened, because it is not an object")]

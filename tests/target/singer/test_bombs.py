@@ -119,7 +119,7 @@ def test_only_files_of_this_machine_are_read(url: str, warehouse: Warehouse) -> 
 def test_what_is_no_ordinary_file_is_not_opened(kind: str, warehouse: Warehouse, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     path = {"device": "/dev/zero", "pipe": f"{tmp_path}/pipe", "folder": str(tmp_path)}[kind]
-    with pytest.raises(InputError, match="no ordinary file"):
+    with pytest.raises(InputError, match="not a regular file"):
         TargetWarehouse(config={"warehouse": warehouse.url}).run(
             io.StringIO(schema(PROPERTIES) + batch(f"file://{path}"))
         )
