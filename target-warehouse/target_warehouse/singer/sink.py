@@ -231,8 +231,8 @@ class WarehouseSink(BatchSink):
                     if len(records) == count:
                         names = " and ".join(column.property for column in misfit.unfit)
                         msg = (
-                            f"The values of {names} of the stream {self.stream_name} fit their columns one by one, but not "
-                            "as a batch."
+                            f"The values of {names} of the stream {self.stream_name} fit their columns one by one, but "
+                            "not as a batch."
                         )
                         raise LoadError(msg) from misfit
 
@@ -289,7 +289,7 @@ class WarehouseSink(BatchSink):
         settings = self._target.settings
         if not settings.activate_version:
             self.logger.warning(
-                "The ACTIVATE_VERSION message of the stream %s is ignored, as the setting activate_version is false.",
+                "The ACTIVATE_VERSION message of the stream %s is ignored: the setting activate_version is false.",
                 self.stream_name,
             )
             return
