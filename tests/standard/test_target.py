@@ -1,6 +1,6 @@
-"""The SDK's own target tests, on every engine, and beside them what arrived in the tables.
+"""The SDK's own target tests on every engine, and checks of the rows in the tables.
 
-PostgreSQL runs with `sanitize_null_text_characters`, as one of the SDK's files holds a NUL character.
+PostgreSQL runs with `sanitize_null_text_characters`, because one of the SDK's files contains a NUL character.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OPENED: list[TargetWarehouse] = []
 
 
 class Target(TargetWarehouse):
-    """The target; those of the SDK's tests that expect an error leave it open, so it is remembered."""
+    """The target. SDK tests that expect an error leave it open, so every instance is kept in order to close it."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -65,7 +65,7 @@ class TestPostgres(get_target_test_class(Target, config=POSTGRES_CONFIG)):  # ty
     """The SDK's tests into a PostgreSQL database."""
 
 
-#: The SDK's files whose every record arrives; what the tables must hold is read from the file itself.
+#: The SDK's files whose records are all loaded; the expected rows are read from the file itself.
 ARRIVES = (
     "array_data",
     "camelcase",
@@ -86,8 +86,8 @@ ARRIVES = (
 
 
 @pytest.mark.parametrize("name", ARRIVES)
-def test_what_the_sdks_files_say_is_in_the_tables(name: str, warehouse: Warehouse) -> None:
-    """The last record of each key, every column of every schema, the values as in the file."""
+def test_the_records_of_the_sdks_files_are_in_the_tables(name: str, warehouse: Warehouse) -> None:
+    """The tables have the last record of each key, every column of every schema, and the values of the file."""
     file = importlib.resources.files("singer_sdk.testing.target_test_streams") / f"{name}.singer"
     text = file.read_text(encoding="utf-8")
     config = {"warehouse": warehouse.url, "sanitize_null_text_characters": warehouse.engine == "postgres"}

@@ -1,4 +1,4 @@
-"""Running `target-warehouse` as users do: a process of its own, a configuration file, messages on standard input."""
+"""Fixtures that run `target-warehouse` as users do: a process, a configuration file, messages on standard input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMANDS = Path(sys.executable).parent
 
 @pytest.fixture
 def file(tmp_path: Path) -> DuckDBWarehouse:
-    """A DuckDB file that is not there yet."""
+    """A DuckDB file that does not exist yet."""
     return DuckDBWarehouse(tmp_path / "crm.duckdb")
 
 
@@ -56,7 +56,7 @@ def start_target(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[byte
         return process
 
     yield start
-    for process in started:  # one that a failed test left
+    for process in started:  # still running after a failed test
         if process.poll() is None:
             process.kill()
             process.communicate()

@@ -1,4 +1,4 @@
-"""A stream of numbered records with a STATE after every hundred, and what must hold of it whatever happened."""
+"""A stream of numbered records with a STATE after every hundred, and the check that none is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCHEMA = {"properties": {"id": {"type": ["integer", "null"]}, "v": {"type": ["s
 
 
 def numbers(total: int, *, filler: str = "") -> list[str]:
-    """The lines: `total` records, keys from 0, each with a text of its own."""
+    """The lines: `total` records with keys from 0 and different texts."""
     lines = [json.dumps({"type": "SCHEMA", "stream": "numbers", "key_properties": ["id"], "schema": _SCHEMA})]
     for first in range(0, total, SIZE):
         lines += [
@@ -32,12 +32,12 @@ def numbers(total: int, *, filler: str = "") -> list[str]:
 
 
 def load(warehouse: Warehouse, lines: Iterable[str], **config: Any) -> None:
-    """Have a target in this process load the lines."""
+    """Load the lines by a target in this process."""
     TargetWarehouse(config={"warehouse": warehouse.url, **config}).run(io.StringIO("".join(lines)))
 
 
 def feed(process: subprocess.Popen[bytes], lines: Iterable[str]) -> threading.Thread:
-    """Write the lines from a thread, and close; a process that no longer reads ends it."""
+    """Write the lines from a thread, and close; the thread ends if the process no longer reads."""
 
     def write(pipe: IO[bytes]) -> None:
         try:
@@ -55,13 +55,13 @@ def feed(process: subprocess.Popen[bytes], lines: Iterable[str]) -> threading.Th
 
 
 def last_state(printed: str | bytes) -> int:
-    """How many records the last STATE covers."""
+    """The number of records that the last STATE covers."""
     states = [json.loads(line)["read"] for line in printed.splitlines() if line.strip()]
     return int(states[-1]) if states else 0
 
 
 def assert_consistent(warehouse: Warehouse, state: int, *, filler: str = "") -> int:
-    """No record that the STATE covers is missing, none is there twice or half; give how many there are."""
+    """Check that no record covered by the STATE is missing, repeated or incomplete; return the number of records."""
     rows: list[dict[str, Any]] = warehouse.query('SELECT id, v FROM "melty"."numbers" ORDER BY id')
     assert rows == [{"id": i, "v": f"v{i}{filler}"} for i in range(len(rows))]
     assert state <= len(rows)

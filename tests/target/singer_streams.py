@@ -1,4 +1,4 @@
-"""The files `streams/*.singer`: where they are, where one run ends, and how the runs end."""
+"""The files `streams/*.singer`: their folder, the mark between runs, and the expected end of the runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEXT_RUN = "=== next run\n"
 
 @contextmanager
 def ends_as(expected: dict[str, Any]) -> Iterator[None]:
-    """The run ends with the words of `error`, or without an error if there are none."""
+    """Check that the run ends with the words of `error`, or without an error if there are none."""
     if "error" not in expected:
         yield
         return

@@ -1,4 +1,4 @@
-"""Passwords and keys: any character works, and none is ever in a log, an error or a process' arguments."""
+"""Passwords and keys: any character works, and no secret is in a log, an error or the arguments of a process."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def odd_user(postgres_url: str) -> Iterator[str]:
 
 
 def _login(url: str, user: str, password: str) -> list[dict[str, Any]]:
-    """The three ways to give a login."""
+    """The three ways to configure a login."""
     parts = psycopg.conninfo.conninfo_to_dict(url)
     host, port, database = str(parts["host"]), int(str(parts["port"])), str(parts["dbname"])
     by_url = f"{quote(user, safe='')}:{quote(password, safe='')}@{host}:{port}/{database}"
@@ -71,13 +71,13 @@ def test_a_password_may_have_any_character(postgres_url: str, odd_user: str) -> 
 
 
 @pytest.mark.parametrize("way", [0, 1, 2], ids=["warehouse", "sqlalchemy_url", "settings"])
-def test_a_wrong_password_is_nowhere_in_what_the_command_says(
+def test_a_wrong_password_is_nowhere_in_the_output_of_the_command(
     way: int,
     postgres_url: str,
     run_target: Callable[..., subprocess.CompletedProcess[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With everything logged that can be."""
+    """At the most verbose log level."""
     monkeypatch.setenv("TARGET_WAREHOUSE_LOGLEVEL", "DEBUG")
     config = _login(postgres_url, "nobody", ODD + "SECRET")[way]
     finished = run_target(LINES, **config)
@@ -107,7 +107,7 @@ def test_a_wrong_password_is_nowhere_in_what_the_command_says(
 )
 @pytest.mark.parametrize("setting", ["warehouse", "sqlalchemy_url"])
 def test_a_url_that_its_password_breaks_is_not_repeated(setting: str, url: str) -> None:
-    """Whatever is wrong with it, the sentence has no part of the password."""
+    """The message contains no part of the password."""
     with pytest.raises(WarehouseError) as raised:
         TargetWarehouse(config={setting: url}).run(io.StringIO(LINES))
     assert "SECRET" not in str(raised.value)
@@ -116,7 +116,7 @@ def test_a_url_that_its_password_breaks_is_not_repeated(setting: str, url: str) 
 def test_secrets_are_not_in_the_arguments_of_any_process(
     postgres_url: str, start_target: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    """Nor in the log of a run that goes well, with everything logged that can be."""
+    """They are not in the log of a successful run either, at the most verbose level."""
     password = str(psycopg.conninfo.conninfo_to_dict(postgres_url)["password"])
     process = start_target(warehouse=postgres_url, commit_interval_seconds=0.1)
     assert process.stdin is not None
@@ -132,7 +132,7 @@ def test_secrets_are_not_in_the_arguments_of_any_process(
 
 
 def test_no_secret_is_in_the_tables(postgres_url: str) -> None:
-    """The history keeps errors; none of them may hold what was in the settings."""
+    """The history keeps errors, which must not contain settings."""
     password = str(psycopg.conninfo.conninfo_to_dict(postgres_url)["password"])
     with pytest.raises(WarehouseError):
         TargetWarehouse(config={"warehouse": postgres_url}).run(io.StringIO(LINES + "{"))

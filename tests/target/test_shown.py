@@ -1,4 +1,4 @@
-"""Texts of others are shown as one line without control characters: in errors, comments, reports, comparisons."""
+"""Foreign texts are shown as one line without control characters: in errors, comments, reports and comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings: defaults, the two databases, the environment, and what is refused."""
+"""The settings: defaults, the two databases, the environment, and invalid values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates, and a gate that speaks TLS in front of a PostgreSQL that cannot."""
+"""Certificates, and a TLS proxy for a PostgreSQL that does not support TLS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Certificate:
 
 
 class Authority:
-    """Signs certificates; `certificate` is its own."""
+    """A certificate authority; `certificate` is its own certificate."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -74,9 +74,9 @@ def _pem(certificate: x509.Certificate) -> str:
 
 
 class Gate(Listener):
-    """Ends TLS on a port of its own and passes what comes on, as a database's load balancer does.
+    """A proxy that terminates TLS on its own port and forwards the data, like the load balancer of a database.
 
-    It takes no connection without TLS, and client certificates of one authority only; `guests` are their names.
+    It only accepts TLS connections, and client certificates of one authority; `guests` are the clients' names.
     """
 
     def __init__(self, server_port: int, own: Certificate, authority: Authority, folder: Path) -> None:
@@ -97,7 +97,7 @@ class Gate(Listener):
             try:
                 guest = self._context.wrap_socket(client, server_side=True)
             except (ssl.SSLError, OSError):
-                return  # the client refuses our certificate, or we refuse the client's
+                return  # the client rejects our certificate, or we reject the client's
             name = (guest.getpeercert() or {}).get("subject")
             self.guests += [value for ((_, value),) in name] if name else []  # type: ignore[misc]
             with guest, socket.create_connection(("127.0.0.1", self._server_port)) as server:

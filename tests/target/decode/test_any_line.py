@@ -117,7 +117,7 @@ lines = st.tuples(space, messages, cuts, st.sampled_from([b"\n", b"\n", b"\r\n",
 
 
 class Result:
-    """How a run ended, which states it printed and which rows it left."""
+    """The outcome of a run: its error, the states that it printed, and its rows."""
 
     def __init__(self, text: bytes, folder: Any, *, is_fast: bool) -> None:
         class Target(TargetWarehouse):
@@ -162,7 +162,7 @@ class Result:
 @example([b"[" * DEEP + b"\n"])
 @example([b'{"type":"RECORD","stream":"s","record":1}\n'])
 @example([b'{"type":"RECORD","stream":"s","record":{"id":7,"id":' + b"9" * 30 + b"}}\n"])
-def test_any_line_among_good_ones_is_loaded_rejected_or_told(tmp_path_factory: Any, odd: list[bytes]) -> None:
+def test_any_line_among_good_ones_is_loaded_rejected_or_reported(tmp_path_factory: Any, odd: list[bytes]) -> None:
     folder = tmp_path_factory.getbasetemp()
     before, after = range(100, 110), range(200, 210)
     text = SCHEMA_LINE + b"".join(map(good, before)) + state(1)
@@ -184,7 +184,7 @@ def test_any_line_among_good_ones_is_loaded_rejected_or_told(tmp_path_factory: A
 @examples(suite=200, long=50_000)
 @given(st.lists(lines | st.sampled_from([SCHEMA_LINE, good(1), state(1), b"\n"]), max_size=12), st.booleans())
 def test_the_pieces_of_a_block_are_its_lines(block: list[bytes], ends_with_newline: bool) -> None:
-    """Each line once, under its own number, those of a run in their order; only blank ones are in no piece."""
+    """Each line occurs once, with its number, and in order within a group; only blank lines are in no piece."""
     text = b"".join(block)
     text = text if ends_with_newline else text.removesuffix(b"\n")
     expected = dict(enumerate(text.removesuffix(b"\n").split(b"\n") if text else [], 5))

@@ -1,4 +1,4 @@
-"""Whatever values come: each record is a row that is equal to it, or a rejected record; there is no third way."""
+"""Any values: each record becomes an equal row or a rejected record, and nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from conftest import Warehouse
 
 TYPES = ("integer", "number", "string", "boolean", "object", "array")
-#: JSON texts, so that numbers keep the form in which a tap may write them.
+#: JSON texts, so that numbers can be written in every form that a tap may use.
 ATOMS = [
     *("null", "true", "false", "0", "-0", "-0.0", "1", "1.0", "1e3", "1E-7", "0.1", "1.10", "123456789.123456789"),
     *("9223372036854775807", "9223372036854775808", "-9223372036854775809", "1e19", "1e20", "99999999999999999999.5"),
@@ -34,7 +34,7 @@ RECORDS = 400
 
 @pytest.fixture
 def read_long_integers() -> Iterator[Callable[[], None]]:
-    """Python refuses to read back, as an int in JSON, what the databases hold, unless told after the run."""
+    """Raise Python's limit for integers in JSON after the run, to read back what the databases hold."""
     limit = sys.get_int_max_str_digits()
     yield lambda: sys.set_int_max_str_digits(0)
     sys.set_int_max_str_digits(limit)
@@ -87,5 +87,5 @@ def _equal(stored: Any, text: str, kind: str) -> bool:
         return bool(stored in (value, value.replace("\0", "\ufffd")))
     if kind == "boolean":
         return stored is value
-    # JSON is read back with floats, and a JSON column takes any JSON value: its shape is compared.
+    # JSON is read back with floats, and a JSON column accepts any JSON value, so only the shape is compared.
     return len(stored) == len(value) if isinstance(value, list | dict) else not isinstance(stored, list | dict)

@@ -1,4 +1,4 @@
-"""The input in blocks, through a real pipe: whole lines, nothing lost, and what waits for what."""
+"""The input in blocks, through a real pipe: whole lines, nothing lost, and the order of preparation."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_blocks_are_whole_lines_and_nothing_is_lost(name: str, pipe: tuple[IO[by
     assert all(block.endswith(b"\n") for block in blocks[:-1])
     longest = max(map(len, LINES[name].split(b"\n")))
     assert all(len(block) <= max(BLOCK_BYTES, 2 * longest) for block in blocks)
-    assert len(blocks) < 2 or len(blocks[-2]) <= BLOCK_BYTES  # a long line does not make the blocks after it longer
+    assert len(blocks) < 2 or len(blocks[-2]) <= BLOCK_BYTES  # a long line does not make later blocks longer
 
 
 def test_a_block_can_be_awaited_before_the_next_is_prepared(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
@@ -73,7 +73,7 @@ def test_a_block_can_be_awaited_before_the_next_is_prepared(pipe: tuple[IO[bytes
         assert next(blocks) == 1
         sink.write(b"b\n")
         time.sleep(0.3)
-        assert prepared == [1]  # the first block has not been dealt with before the second is asked for
+        assert prepared == [1]  # the first block has been processed when the second is requested
         assert next(blocks) == 2
         sink.write(b"c\n")
         assert next(blocks) == 3

@@ -1,7 +1,7 @@
-"""Lines that are decoded in C give the columns that the same lines give in Python, or are left to Python.
+"""Decoding lines in C gives the same columns as in Python, or leaves the lines to Python.
 
-A table has a column of every form. Lines are made of JSON as text, so that numbers and escapes can be written in any
-way. Damaged lines must not pass for whole ones.
+A table has a column of every form. Lines are JSON text, so that numbers and escapes can be written in any way. Damaged
+lines must not be accepted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from target_warehouse.decode.record_groups import RecordGroup
 from target_warehouse.tables.table import Table, table_of
 from tests.fuzzing import DAMAGE, TIMEOUT, examples
 
-#: Of each column the JSON schema, and the type that it has in a database.
+#: The JSON schema and the database type of each column.
 FORMS: dict[str, tuple[dict[str, Any], str]] = {
     "id": ({"type": "integer"}, "bigint"),
     "integer": ({"type": ["integer", "null"]}, "bigint"),
@@ -57,7 +57,7 @@ def table(keys: tuple[str, ...] = ("id",)) -> Table:
 
 
 class Ways:
-    """Both ways of one stream."""
+    """The decoders of one stream in Python and in C."""
 
     def __init__(self, *, replaces_nul: bool = False, keys: tuple[str, ...] = ("id",)) -> None:
         def decoder() -> GroupDecoder:
@@ -67,7 +67,7 @@ class Ways:
         self.in_python.compiled = None
 
     def decoded(self, lines: bytes) -> tuple[Decoded | None, bool]:
-        """What both make of a run of lines, and whether C took them."""
+        """The result of both decoders for a group of lines, and whether C accepted them."""
         if not IS_COMPILED:
             pytest.skip("the target was installed without a compiler")
         group = RecordGroup("s")
@@ -86,7 +86,7 @@ class Ways:
         assert self.in_c.compiled
         try:
             return self.in_c.compiled.arrays(group, Losses(replaces_nul=False)) is not None
-        except ValueError:  # a value that does not fit, found by the converter that both ways have
+        except ValueError:  # a value does not fit; found by the converters that both use
             return True
 
 
@@ -217,7 +217,7 @@ def test_any_run_is_the_same_both_ways(rows: list[dict[str, str]], replaces_nul:
     [
         ({**GOOD}, True),
         ({"never_null": '"a"', "id": "1", "there": '"b"'}, True),
-        ({"id": "1", "there": "null"}, True),  # what may not be null may be missing
+        ({"id": "1", "there": "null"}, True),  # a property that must not be null may be missing
         ({**GOOD, "never_null": "null"}, False),
         ({"id": "1", "never_null": '""'}, False),
         ({**GOOD, "id": "null"}, False),

@@ -1,5 +1,5 @@
 # ruff: noqa: SIM115 - the target reads the files, and is to get them as users give them
-"""A target in this process loads what is left of its input, whatever that is."""
+"""A target in this process loads the unread rest of an input of any type."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TEXT = "".join(numbers(20_000)).replace('v7"', 'vä7"')
 COUNT = 20_000
-#: Everything before the SCHEMA has been read by somebody else.
+#: Everything before the SCHEMA has been read by another reader.
 BEFORE = "a line of somebody else's\n"
 DATA = (BEFORE + TEXT).encode()
 
@@ -117,21 +117,21 @@ SOURCES: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the sources are left to the garbage
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the sources are left to the garbage collector
 @pytest.mark.filterwarnings("ignore:codecs.open:DeprecationWarning")
 @pytest.mark.parametrize("name", SOURCES)
-def test_what_is_left_of_any_input_is_loaded(name: str, file: DuckDBWarehouse, tmp_path: Path) -> None:
+def test_the_unread_rest_of_any_input_is_loaded(name: str, file: DuckDBWarehouse, tmp_path: Path) -> None:
     TargetWarehouse(config={"warehouse": file.url}).run(SOURCES[name](tmp_path))
     assert file.query("SELECT count(*) AS n FROM melty.numbers") == [{"n": COUNT}]
 
 
 @pytest.mark.parametrize("source", ["messages.singer", b"x", 5, [1]], ids=str)
-def test_what_is_no_input_is_a_sentence(source: Any, file: DuckDBWarehouse) -> None:
+def test_a_value_that_is_not_an_input_is_one_sentence(source: Any, file: DuckDBWarehouse) -> None:
     with pytest.raises(InputError, match="The input"):
         TargetWarehouse(config={"warehouse": file.url}).run(source)
 
 
 def test_an_empty_list_is_an_empty_input(file: DuckDBWarehouse) -> None:
-    """And not a reason to wait for standard input."""
+    """It does not make the target wait for standard input."""
     TargetWarehouse(config={"warehouse": file.url}).run([])  # type: ignore[arg-type]
     assert file.rows("_load_history") == []

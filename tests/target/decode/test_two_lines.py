@@ -1,7 +1,7 @@
-"""The fast and the slow line make the same rows: every stream of the corpus, on every engine, through both.
+"""The fast and the slow path give the same rows: every stream of the corpus, on every engine, through both.
 
-The slow line is forced by a target that does not offer to take runs. Beside the corpus there are streams that are
-written for the fast line: runs with one line that is not plain, in the middle of plain ones.
+The slow path is forced by a target without a fast path. Other streams are written for the fast path: groups with one
+line that is not plain, in the middle of plain lines.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 
     from target_warehouse.decode.record_groups import RecordGroup
 
-#: Metadata that depend on the clock.
+#: Metadata that depends on the clock.
 CLOCK = ("_sdc_received_at", "_sdc_batched_at", "_sdc_sequence", "_sdc_sync_started_at")
 CLOCK_IN_JSON = re.compile(r',\s*"(?:' + "|".join(CLOCK) + r')":[^,}]*')
-#: What is inserted, updated and deleted of a key that comes twice depends on where batches end.
+#: The other counts depend on where batches end, if a key occurs twice.
 HISTORY = ("stream", "rows_read", "bytes", "rejected", "status")
 
 
 class SlowTarget(TargetWarehouse):
-    """Every record goes the slow line."""
+    """A target that loads every record by the slow path."""
 
     has_fast_path = False
 
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes of the runs that the fast line took."""
+    """The sizes of the groups that the fast path loaded."""
     sizes: list[int] = []
     take = WarehouseSink.take_group
 
@@ -62,7 +62,7 @@ def load(kind: type[TargetWarehouse], text: str, url: str, schema: str, **config
 
 
 def contents(warehouse: Warehouse, schema: str) -> dict[str, list[dict[str, Any]]]:
-    """Every table of a schema, without what depends on the clock."""
+    """Every table of a schema, without columns that depend on the clock."""
     names = warehouse.query(f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{schema}'")
     found = {}
     for name in sorted(str(row["table_name"]) for row in names):
@@ -78,7 +78,7 @@ def contents(warehouse: Warehouse, schema: str) -> dict[str, list[dict[str, Any]
 
 
 def _activated(row: dict[str, Any]) -> dict[str, Any]:
-    """A row that ACTIVATE_VERSION marked carries the time of that."""
+    """The row with "now" for the time at which ACTIVATE_VERSION marked it."""
     mark = row.get("_sdc_deleted_at")
     return {**row, "_sdc_deleted_at": "now"} if isinstance(mark, str) and mark > "2026-09" else row
 
@@ -92,7 +92,7 @@ def assert_same(warehouse: Warehouse, text: str, **config: Any) -> dict[str, lis
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
-def test_both_lines_make_the_same_tables(stream: Path, warehouse: Warehouse) -> None:
+def test_both_paths_make_the_same_tables(stream: Path, warehouse: Warehouse) -> None:
     expected = json.loads(stream.with_suffix(".rows.json").read_text(encoding="utf-8"))
     config = {name: value for name, value in expected.get("config", {}).items() if name != "default_target_schema"}
     assert_same(warehouse, stream.read_bytes().decode(), **config)
@@ -134,8 +134,8 @@ def without(name: str) -> dict[str, Any]:
     return {key: value for key, value in record(90).items() if key != name}
 
 
-#: One line in the middle of plain ones, as text.
-ODD: dict[str, str] = {
+#: Texts of one line in the middle of plain lines.
+NOT_PLAIN: dict[str, str] = {
     "a delete record": record_line({"id": 3, "_sdc_deleted_at": "2020-01-01T00:00:00Z"}),
     "a whole row that is deleted": record_line(record(3, _sdc_deleted_at="2020-01-01T00:00:00Z")),
     "a mark that is null": record_line(record(3, _sdc_deleted_at=None)),
@@ -187,19 +187,19 @@ ODD: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("odd", ODD)
-def test_a_line_that_is_not_plain_makes_the_same_rows(odd: str, warehouse: Warehouse, taken: list[int]) -> None:
-    text = schema_line() + PLAIN + STATE + ODD[odd] + LATER + STATE
+@pytest.mark.parametrize("case", NOT_PLAIN)
+def test_a_line_that_is_not_plain_makes_the_same_rows(case: str, warehouse: Warehouse, taken: list[int]) -> None:
+    text = schema_line() + PLAIN + STATE + NOT_PLAIN[case] + LATER + STATE
     tables = assert_same(warehouse, text)
     assert len(tables["s"]) >= 40
     again = schema_line() + OTHERS + STATE
     before = sum(taken)
     load(TargetWarehouse, again, warehouse.url, "fast")
-    assert sum(taken) - before == 40  # the next run takes the fast line again
+    assert sum(taken) - before == 40  # the next run uses the fast path again
 
 
 @pytest.mark.parametrize("keys", [(), ("name",), ("name", "day"), ("at",), ("amount", "is_on")], ids=",".join)
-def test_keys_of_any_kind_make_the_same_rows(keys: tuple[str, ...], warehouse: Warehouse, taken: list[int]) -> None:
+def test_keys_of_any_type_make_the_same_rows(keys: tuple[str, ...], warehouse: Warehouse, taken: list[int]) -> None:
     text = schema_line(keys=keys) + PLAIN + PLAIN.replace("+02:00", "+01:00") + STATE
     assert_same(warehouse, text)
     assert sum(taken) == 80
@@ -212,7 +212,7 @@ def turned_by(places: int, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_properties_in_any_order_make_the_same_rows(warehouse: Warehouse, taken: list[int]) -> None:
-    """Also where the first record has other properties, or fewer, than those that follow."""
+    """Also if the first record has other or fewer properties than later records."""
     numbers = range(40)
     backwards = [record_line(dict(reversed(record(number).items()))) for number in numbers]
     turned = [record_line(turned_by(number, record(number))) for number in numbers]
@@ -244,19 +244,19 @@ def test_streams_that_take_turns_make_the_same_rows(warehouse: Warehouse, taken:
     "config",
     [{"add_record_metadata": False, "activate_version": False}, {"hard_delete": True}, {"validate_records": False}],
 )
-def test_settings_mean_the_same_on_both_lines(config: dict[str, Any], warehouse: Warehouse, taken: list[int]) -> None:
+def test_settings_mean_the_same_on_both_paths(config: dict[str, Any], warehouse: Warehouse, taken: list[int]) -> None:
     union = {**SCHEMA, "name": {"type": ["string", "integer", "null"]}}
     properties = union if "validate_records" in config else SCHEMA
     schema = schema_line(properties)
-    assert_same(warehouse, schema + PLAIN + schema + ODD["a delete record"] + LATER + STATE, **config)
+    assert_same(warehouse, schema + PLAIN + schema + NOT_PLAIN["a delete record"] + LATER + STATE, **config)
     assert taken == [40]
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
-def test_a_row_that_only_the_database_refuses_is_found_by_the_slow_line(
+def test_a_row_that_only_the_database_refuses_is_found_by_the_slow_path(
     warehouse: Warehouse, taken: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A check of the user's own refuses one row of a run: it is kept as rejected, and the others are loaded."""
+    """A user's CHECK refuses one row of a group: it is kept as a rejected record, and the others are loaded."""
     import psycopg
 
     for schema in ("fast", "slow"):
@@ -271,8 +271,8 @@ def test_a_row_that_only_the_database_refuses_is_found_by_the_slow_line(
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
-def test_a_batch_thought_new_that_is_not_is_written_all_the_same(warehouse: Warehouse, taken: list[int]) -> None:
-    """More than a thousand rows into an empty table are copied without a look at their keys; then some come again."""
+def test_a_batch_that_is_wrongly_assumed_to_be_new_is_still_written(warehouse: Warehouse, taken: list[int]) -> None:
+    """More than a thousand rows are copied into an empty table without a check of their keys; then some come again."""
     rows = [record(number) for number in range(3000)]
     later = [{**row, "name": "later"} for row in rows[1000:]]
     text = schema_line() + "".join(map(record_line, rows)) + "".join(map(record_line, later)) + STATE

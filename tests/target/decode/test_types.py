@@ -1,4 +1,4 @@
-"""Which column type holds which, and what a column becomes."""
+"""Column types: which type holds the values of which others, and which type a column becomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from target_warehouse.singer.target import TargetWarehouse
 if TYPE_CHECKING:
     from conftest import Warehouse
 
-#: What the column is, what the stream wants, what it becomes; PostgreSQL's and DuckDB's names.
+#: The type of the column, the type that the stream needs, and the resulting type; PostgreSQL's and DuckDB's names.
 POSTGRES = [
     ("bigint", "bigint", "bigint"),
     ("smallint", "bigint", "bigint"),
@@ -83,7 +83,7 @@ def _types(warehouse: Warehouse) -> dict[str, str]:
 
 
 def test_tables_of_other_makers_keep_their_values_to_the_last_digit(warehouse: Warehouse) -> None:
-    """Floats, short texts, decimals of other sizes, bytes: what the loader before us had chosen."""
+    """Floats, short texts, decimals of other sizes, bytes: types that an earlier loader has chosen."""
     script = (
         'CREATE SCHEMA melty; CREATE TABLE melty.t (id integer NOT NULL PRIMARY KEY, "f" double precision, '
         '"d" decimal(10,2), "s" varchar(5), "b" {blob}, "day" date, "ts" timestamp); '
@@ -139,7 +139,7 @@ def test_each_type_is_the_narrowest_that_holds_its_values(warehouse: Warehouse) 
 
 
 def test_a_key_that_is_a_uuid_is_one_row_however_it_is_spelled(warehouse: Warehouse) -> None:
-    """What is no UUID is rejected."""
+    """A text that is not a UUID is rejected."""
     key = {"type": ["string", "null"], "format": "uuid"}
     schema = {"properties": {"id": key, "n": {"type": ["integer", "null"]}}}
     lines: list[dict[str, Any]] = [{"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": schema}]
@@ -171,7 +171,7 @@ def test_a_view_in_the_way_is_a_sentence_that_says_what_to_do(warehouse: Warehou
 
 
 def test_whole_numbers_of_a_list_may_have_a_point(warehouse: Warehouse) -> None:
-    """JSON schema takes 1.0 for an integer: it is loaded, and its column stays what it was."""
+    """In JSON schema 1.0 is an integer: it is loaded, and the type of its column does not change."""
     text = _text({"id": 1, "i": [1, None]}, i={"type": "array", "items": {"type": ["integer", "null"]}})
     config = {"warehouse": warehouse.url}
     TargetWarehouse(config=config).run(io.StringIO(text))

@@ -1,4 +1,4 @@
-"""What the records of a batch come to, key by key."""
+"""The outcome of the records of a batch for each key."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_soft_deletes(records: list[Any], rows: list[Any], partial: list[Any]) -
     assert settled.removed == []
 
 
-def test_partial_rows_are_grouped_by_what_they_carry() -> None:
+def test_partial_rows_are_grouped_by_their_columns() -> None:
     settled = outcomes_by_key([_delete(1), _delete(2, into=1), _delete(3)], ["id"], hard_delete=False)
     assert {names: [record["id"] for record in group] for names, group in settled.partial.items()} == {
         ("_sdc_deleted_at", "id"): [1, 3],

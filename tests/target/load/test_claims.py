@@ -1,4 +1,4 @@
-"""Streams that would be loaded into one table, and names that are not free: refused before a row is written."""
+"""Streams that would share a table, and reserved names: both are refused before a row is written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXT = {"type": ["string", "null"]}
 
 
 def lines(*streams: str, only: str = "", **more: Any) -> str:
-    """Every stream: its schema, a record and its version; `more` are properties of the last one."""
+    """The lines of each stream: its schema, a record and its version; `more` are properties of the last stream."""
     messages: list[dict[str, Any]] = []
     for stream in streams:
         properties = {"id": {"type": "integer"}, "v": TEXT} | (more if stream == streams[-1] else {})
@@ -58,7 +58,7 @@ PAIRS = {
 def test_a_second_stream_for_a_table_is_refused(
     first: str, second: str, table: str, schema: str, runs: str, warehouse: Warehouse
 ) -> None:
-    """The first is loaded to what came of it; the second changes neither rows nor columns."""
+    """The records of the first stream are loaded; the second changes neither rows nor columns."""
     config: dict[str, Any] = {"default_target_schema": schema}
     if runs == "one run":
         text, words = lines(first, second, extra=TEXT), "is loaded into it, and each"
@@ -67,17 +67,17 @@ def test_a_second_stream_for_a_table_is_refused(
         text, words = lines(second, extra=TEXT), "was loaded into it before"
     with pytest.raises(InputError, match=words) as refused:
         load(warehouse, text, **config, dry_run=runs == "a dry run")
-    told = str(refused.value)
-    assert f"The stream {second} " in told
-    assert f"the stream {first} " in told
-    assert "stream_maps" in told
+    message = str(refused.value)
+    assert f"The stream {second} " in message
+    assert f"the stream {first} " in message
+    assert "stream_maps" in message
     rows = warehouse.query(f'SELECT * FROM "{schema or "sales"}"."{table}"')
     assert [(row["id"], row["v"]) for row in rows] == [(1, first)]
     assert "extra" not in rows[0]
 
 
 def test_aliases_give_both_a_table_and_a_renamed_stream_its_old_one(warehouse: Warehouse) -> None:
-    """As the errors advise."""
+    """This is the advice in the errors."""
     maps: dict[str, Any] = {"sales-users": {"__alias__": "sales_users"}}
     load(warehouse, lines("public-users", "sales-users"), stream_maps=maps)
     assert [row["v"] for row in warehouse.rows("users") + warehouse.rows("sales_users")] == [
@@ -89,7 +89,7 @@ def test_aliases_give_both_a_table_and_a_renamed_stream_its_old_one(warehouse: W
 
 
 def test_a_stream_comes_back_to_its_table(warehouse: Warehouse) -> None:
-    """Also with another schema in one run, and after a stream of the table's name that brought nothing."""
+    """Also with another schema in one run, and after a stream of the table's name without records."""
     load(warehouse, lines("public-users") + lines("public-users", extra=TEXT))
     load(warehouse, lines("public-users"))
     assert [row["v"] for row in warehouse.rows("users")] == ["public-users"]
@@ -135,7 +135,7 @@ def test_a_name_that_our_statements_use_is_free(stream: str, warehouse: Warehous
         assert [row["v"] for row in warehouse.rows(f"{default}.{stream}")] == [stream]
 
 
-#: A DuckDB file's name, and a schema that DuckDB cannot tell from it.
+#: The name of a DuckDB file, and a schema that DuckDB cannot distinguish from it.
 NAMES = {
     "same": ("hubspot.duckdb", "hubspot"),
     "other case": ("HubSpot.duckdb", "hubspot"),
@@ -151,17 +151,17 @@ NAMES = {
 
 @pytest.mark.parametrize("setting", ["default_target_schema", "views_schema"])
 @pytest.mark.parametrize(("name", "schema"), NAMES.values(), ids=NAMES)
-def test_a_schema_that_duckdb_takes_for_the_file_is_refused(
+def test_a_schema_with_the_name_of_the_duckdb_file_is_refused(
     name: str, schema: str, setting: str, file: DuckDBWarehouse
 ) -> None:
-    """Before a row is written: no query without the file's name would find the tables."""
+    """Before a row is written, because queries without the file's name would not find the tables."""
     path = file.path.with_name(name)
     config = {"warehouse": f"duckdb:///{path}", "default_target_schema": "tables", setting: schema}
     with pytest.raises(SettingsError, match=rf"{schema}.*default_target_schema"):
         Settings.from_config(config)
 
 
-def test_a_stream_whose_schema_duckdb_takes_for_the_file_is_refused(file: DuckDBWarehouse) -> None:
+def test_a_stream_whose_schema_has_the_name_of_the_duckdb_file_is_refused(file: DuckDBWarehouse) -> None:
     with pytest.raises(SettingsError, match="CRM have the same name"):
         load(file, lines("users", "CRM-users"), default_target_schema="")
     assert file.query("SELECT v FROM main.users") == [{"v": "users"}]

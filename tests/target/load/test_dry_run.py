@@ -1,4 +1,4 @@
-"""The setting `dry_run`: nothing is changed, and what is announced is what a run then does."""
+"""The setting `dry_run`: nothing is changed, and the report matches a real run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def columns(warehouse: Warehouse) -> dict[tuple[str, str], dict[str, str]]:
 
 
 def contents(warehouse: Warehouse) -> object:
-    """All there is: the files of a DuckDB warehouse, or every row of PostgreSQL, and its schemas."""
+    """The whole warehouse: the files of DuckDB, or every row and the schemas of PostgreSQL."""
     if isinstance(warehouse, DuckDBWarehouse):
         return {path.name: path.read_bytes() for path in warehouse.path.parent.glob("*.duckdb*")}
     tables = columns(warehouse)
@@ -61,7 +61,7 @@ def announced(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def stream_lines(warehouse: Warehouse, schema: str) -> list[str]:
-    """What the last run did to each stream, in the words of an announcement."""
+    """The counts of the last run for each stream, in the words of a dry run's report."""
     run = f'SELECT * FROM "{schema}"."_load_history" ORDER BY started_at'
     history = warehouse.query(run)
     return [
@@ -73,7 +73,7 @@ def stream_lines(warehouse: Warehouse, schema: str) -> list[str]:
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
-def test_what_is_announced_is_what_the_run_then_does(
+def test_the_report_matches_the_real_run(
     stream: Path, warehouse: Warehouse, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -86,36 +86,36 @@ def test_what_is_announced_is_what_the_run_then_does(
             load(warehouse, run, **config, dry_run=True)
         assert capsys.readouterr().out == ""
         assert contents(warehouse) == before
-        told = announced(caplog)
+        announced_lines = announced(caplog)
         with ends_as(expected):
             load(warehouse, run, **config)
         schema = config.get("default_target_schema", "melty")
         done = stream_lines(warehouse, schema) if (schema, "_load_history") in columns(warehouse) else []
-        assert [line for line in told if line.endswith("records rejected.")] == done
+        assert [line for line in announced_lines if line.endswith("records rejected.")] == done
         for (where, name), after in columns(warehouse).items():
             then = tables.get((where, name), {})
-            line = next((each for each in told if each.startswith(f"The table {where}.{name} would")), "")
+            line = next((each for each in announced_lines if each.startswith(f"The table {where}.{name} would")), "")
             if name not in _OURS:
                 assert f"would {'get' if then else 'be created with'} {len(after.keys() - then):,} columns" in line or (
                     after.keys() == then.keys() and not line
                 )
                 changed = sum(then[column] != after[column] for column in then)
                 assert bool(changed) == any(
-                    f"In the table {where}.{name} the type of {changed:,} " in each for each in told
+                    f"In the table {where}.{name} the type of {changed:,} " in each for each in announced_lines
                 )
 
 
-def test_a_key_that_comes_in_two_batches_is_created_once(
-    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_key_in_two_batches_is_created_once(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     schema, *lines = numbers(200)
     load(warehouse, "".join([schema, *lines[:50]]))
     load(warehouse, "".join([schema, *lines, *lines]), batch_size_rows=60, dry_run=True)
-    told = announced(caplog)
+    announced_lines = announced(caplog)
     load(warehouse, "".join([schema, *lines, *lines]), batch_size_rows=60)
-    assert told[0] == stream_lines(warehouse, "melty")[0]
-    assert told[0] == "numbers: 400 records read; 150 rows created, 250 updated, 0 deleted, 0 records rejected."
+    assert announced_lines[0] == stream_lines(warehouse, "melty")[0]
+    assert (
+        announced_lines[0] == "numbers: 400 records read; 150 rows created, 250 updated, 0 deleted, 0 records rejected."
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_key_that_comes_in_two_batches_is_created_once(
 def test_marks_and_versions_of_earlier_runs_count(
     warehouse: Warehouse, caplog: pytest.LogCaptureFixture, version: int, read: int, deleted: int, scope: dict[str, Any]
 ) -> None:
-    """What is marked already is not deleted again, and an older version deletes nothing."""
+    """Rows that are already marked are not deleted again, and an older version deletes nothing."""
     caplog.set_level(logging.INFO)
     schema = numbers(0)[0]
 
@@ -142,11 +142,11 @@ def test_marks_and_versions_of_earlier_runs_count(
     activate = json.dumps({"type": "ACTIVATE_VERSION", "stream": "numbers", "version": version} | scope) + "\n"
     run = schema + record(version, id=1, v="x") * read + activate
     load(warehouse, run, dry_run=True)
-    told = announced(caplog)
+    announced_lines = announced(caplog)
     load(warehouse, run)
-    assert told[0] == stream_lines(warehouse, "melty")[0]
+    assert announced_lines[0] == stream_lines(warehouse, "melty")[0]
     assert (
-        told[0]
+        announced_lines[0]
         == f"numbers: {read} records read; 0 rows created, {read} updated, {deleted} deleted, 0 records rejected."
     )
 
@@ -170,7 +170,7 @@ def test_more_rejected_records_than_allowed_fail_a_dry_run_as_they_fail_a_run(
 def test_a_batch_that_the_database_refuses_does_not_end_a_dry_run(
     postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A text longer than its column; PostgreSQL finds it in the middle of a transaction."""
+    """A text is longer than its column; PostgreSQL refuses it in the middle of a transaction."""
     from tests.conftest import PostgresWarehouse
 
     caplog.set_level(logging.INFO)
@@ -184,13 +184,13 @@ def test_a_batch_that_the_database_refuses_does_not_end_a_dry_run(
     before = contents(warehouse)
     load(warehouse, "".join([schema, *lines]), batch_size_rows=50, dry_run=True, max_rejected=1)
     assert contents(warehouse) == before
-    told = announced(caplog)
+    announced_lines = announced(caplog)
     load(warehouse, "".join([schema, *lines]), batch_size_rows=50, max_rejected=1)
-    assert told[0] == stream_lines(warehouse, "melty")[0]
-    assert "199 rows created" in told[0]
+    assert announced_lines[0] == stream_lines(warehouse, "melty")[0]
+    assert "199 rows created" in announced_lines[0]
 
 
-def test_streams_of_one_name_in_two_schemas_are_told_apart(
+def test_streams_of_one_name_in_two_schemas_are_distinguished(
     warehouse: Warehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -200,10 +200,10 @@ def test_streams_of_one_name_in_two_schemas_are_told_apart(
         for line in numbers(total)
     )
     load(warehouse, lines, default_target_schema="", dry_run=True)
-    told = announced(caplog)
-    assert "a-numbers: 100 records read; 100 rows created" in told[0]
-    assert "b-numbers: 200 records read; 200 rows created" in told[1]
-    assert {"The schema a would be created.", "The schema b would be created."} <= set(told)
+    announced_lines = announced(caplog)
+    assert "a-numbers: 100 records read; 100 rows created" in announced_lines[0]
+    assert "b-numbers: 200 records read; 200 rows created" in announced_lines[1]
+    assert {"The schema a would be created.", "The schema b would be created."} <= set(announced_lines)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
@@ -217,11 +217,11 @@ def test_a_dry_run_that_is_ended_half_way_has_changed_nothing(
 
     def until_it_is_ended() -> Iterator[str]:
         yield schema
-        yield from lines  # a pipe holds the last thousand or so of them, the target has had the others
+        yield from lines  # the pipe holds about a thousand of them; the target has read the others
         has_loaded.set()
         go_on.wait(60)
 
-    # Without a pause between batches, so that most of them are loaded, into the copies, when it ends.
+    # Without pauses between batches, so that most of them are in the copies when the target ends.
     process = start_target(warehouse=warehouse.url, dry_run=True, batch_size_rows=1_000, commit_interval_seconds=0.1)
     feeder = feed(process, until_it_is_ended())
     assert has_loaded.wait(60)

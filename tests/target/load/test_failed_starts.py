@@ -1,4 +1,4 @@
-"""A run that cannot begin leaves a note in the Meltano project: the report shows it, the next run writes it down."""
+"""A run that cannot start leaves a note in the Meltano project; the report shows it, and the next run records it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LINES = "".join(
 
 @pytest.fixture
 def meltano(tmp_path: Path) -> dict[str, str]:
-    """The environment that Meltano gives a loader."""
+    """The environment in which Meltano runs a loader."""
     return {
         "MELTANO_PROJECT_ROOT": str(tmp_path),
         "MELTANO_LOADER_NAME": "target-warehouse",
@@ -47,7 +47,7 @@ def run(folder: Path, meltano: dict[str, str], lines: str = LINES, **config: obj
 
 
 def failed_run(warehouse: Warehouse, folder: Path, meltano: dict[str, str], lines: str = LINES) -> str:
-    """A run that finds the file locked, or a server that refuses the login; gives its sentence."""
+    """A run that finds the file locked, or whose login is refused; returns its error message."""
     if warehouse.engine == "duckdb":
         with closing(duckdb.connect(str(folder / "warehouse.duckdb"))):
             ended = run(folder, meltano, lines, warehouse=warehouse.url, lock_timeout_seconds=0)
@@ -65,7 +65,7 @@ def report(warehouse: Warehouse, meltano: dict[str, str], *words: str) -> str:
     )
 
 
-def test_the_report_shows_it_and_the_next_run_writes_it_down(
+def test_the_report_shows_it_and_the_next_run_records_it(
     warehouse: Warehouse, tmp_path: Path, meltano: dict[str, str]
 ) -> None:
     assert run(tmp_path, meltano, warehouse=warehouse.url).returncode == 0
@@ -96,8 +96,8 @@ def test_what_fails_before_its_first_stream_is_noted_and_a_dry_run_is_not(
     assert not (tmp_path / ".meltano").exists()
     assert run(tmp_path, meltano, "no line of Singer\n", warehouse=warehouse.url).returncode == 1
     assert run(tmp_path, meltano, warehouse=warehouse.url, max_rejected="many").returncode == 1
-    told = report(warehouse, meltano)
-    assert "There is no load history" in told or "No run has loaded" in told
+    text = report(warehouse, meltano)
+    assert "There is no load history" in text or "No run has loaded" in text
     assert run(tmp_path, meltano, warehouse=warehouse.url).returncode == 0
     rows = sorted(warehouse.rows("_load_history"), key=lambda row: row["started_at"])
     assert [row["status"] for row in rows] == ["failed", "failed", "success"]

@@ -1,4 +1,4 @@
-"""`_load_history`: counts are the database's own, and a row says how its run ended."""
+"""`_load_history`: the counts come from the database, and each row has the outcome of its run."""
 
 from __future__ import annotations
 
@@ -107,14 +107,14 @@ SETTINGS = {
 
 
 def test_the_configuration_is_kept_without_its_secrets(warehouse: Warehouse) -> None:
-    """What differs from the defaults; of what may hold anything, that it is set."""
+    """Values other than the defaults; settings of any form are only marked as set."""
     _run(warehouse, "t", {"id": 1, "v": "x"}, **SETTINGS)
     (row,) = warehouse.rows("_load_history")
-    told = json.loads(row["configuration"])
+    configuration = json.loads(row["configuration"])
     assert SECRET not in row["configuration"]
     assert "correct-horse" not in row["configuration"]  # the password in the URL of the test's PostgreSQL
-    assert told.pop("warehouse").split("/")[-1] == warehouse.url.split("/")[-1]
-    assert told == {
+    assert configuration.pop("warehouse").split("/")[-1] == warehouse.url.split("/")[-1]
+    assert configuration == {
         "max_rejected": 7,
         "ssh_tunnel.host": "bastion.example",
         "ssl_client_certificate": "(set)",
@@ -137,11 +137,11 @@ def test_a_stream_whose_records_were_all_loaded_is_a_success_beside_one_with_too
     assert statuses == {"good": "success", "bad": "failed"}
 
 
-def test_a_row_is_there_before_the_first_record_is_committed(warehouse: Warehouse) -> None:
-    """So that a run killed early is known as well; the next one says of it that it was interrupted."""
+def test_a_row_is_written_before_the_first_record_is_committed(warehouse: Warehouse) -> None:
+    """So a run that is killed early is recorded, too; the next run marks it as interrupted."""
     target = TargetWarehouse(config={"warehouse": warehouse.url})
     target.get_sink("t", schema=SCHEMA, key_properties=["id"])
-    target.engine.close()  # as the end of a process does
+    target.engine.close()  # like the end of a process
     assert [(row["status"], row["rows_read"]) for row in warehouse.rows("_load_history")] == [("running", 0)]
     _run(warehouse, "u", {"id": 1})
     statuses = {row["stream"]: row["status"] for row in warehouse.rows("_load_history")}
@@ -160,7 +160,7 @@ def test_a_run_that_is_alive_is_not_called_interrupted(warehouse: Warehouse) -> 
 
 
 def test_a_history_without_the_newer_columns_gets_them(warehouse: Warehouse) -> None:
-    """The rows of older runs stay as they are."""
+    """The rows of older runs do not change."""
     _run(warehouse, "t", {"id": 1})
     warehouse.execute('ALTER TABLE "melty"."_load_history" DROP COLUMN configuration')
     _run(warehouse, "t", {"id": 1})
@@ -199,8 +199,8 @@ def _changed(warehouse: Warehouse) -> tuple[int, int | None]:
     return row["updated"], row["changed"]
 
 
-def test_changed_are_the_rows_whose_values_differ_apart_from_those_written_again(warehouse: Warehouse) -> None:
-    """A look-back reads the same records in every run."""
+def test_rows_that_are_rewritten_with_equal_values_are_not_counted_as_changed(warehouse: Warehouse) -> None:
+    """A look-back window reads the same records in every run."""
     before = [{"id": i, **VALUES} for i in range(20)] + [{"id": 20, **dict.fromkeys(VALUES)}]
     _load(warehouse, *before)
     assert _changed(warehouse) == (0, 0)
@@ -223,7 +223,7 @@ def test_a_mark_that_comes_again_changes_nothing_and_one_that_goes_does(warehous
 
 
 def test_a_batch_of_very_many_values_is_not_compared(warehouse: Warehouse) -> None:
-    """It would take a third of the load; then nobody claims to know."""
+    """The comparison would take a third of the load's time, so the count is null."""
     columns = {f"c{i}": {"type": ["string", "null"]} for i in range(400)}
     schema = {"properties": {"id": {"type": "integer"}, **columns}}
     head = {"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": schema}

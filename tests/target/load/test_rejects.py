@@ -1,4 +1,4 @@
-"""A record that cannot become a row is kept beside the others, and everything else is loaded."""
+"""A record that cannot become a row is kept in a separate table, and everything else is loaded."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ BAD = {
     '{"id": 3, "number": NaN}': "number is not a number",
     '{"id": 4, "number": -Infinity}': "number is not a number",
     '{"id": 5, "number": 1e99999999999999999999}': "number is not a number",
-    '{"id": 6, "number": 1e999999999}': "more digits than a database holds",
-    '{"id": 7, "number": 1e-20000}': "more digits than a database holds",
+    '{"id": 6, "number": 1e999999999}': "more digits than a database can hold",
+    '{"id": 7, "number": 1e-20000}': "more digits than a database can hold",
     '{"id": 8, "number": "12"}': "number is not a number",
     '{"id": 9, "name": "\\ud800"}': "name contains half a surrogate pair",
     '{"id": 10, "name": 5}': "name is not a string",
@@ -79,7 +79,7 @@ def _run(warehouse: Warehouse, text: str, **config: Any) -> None:
 def test_every_record_that_fits_no_row_is_kept_with_its_reason(
     warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What comes before, between and after is loaded, the STATE goes on, and the run fails at its end."""
+    """All other records are loaded, STATEs are printed, and the run fails at its end."""
     good = [f'{{"id": {key}, "name": "good"}}' for key in range(100, 100 + len(BAD))]
     mixed = [record for pair in zip(good, BAD, strict=True) for record in pair]
     with pytest.raises(RejectedRecordsError, match=rf"t {len(BAD)}\b.*melty\._rejected_records") as raised:
@@ -100,7 +100,7 @@ def test_every_record_that_fits_no_row_is_kept_with_its_reason(
 
 
 def _key(record: str) -> str:
-    """What is the same in a record as it was sent and as it was kept."""
+    """The parts of a record that are equal as sent and as kept."""
     value = json.loads(record, parse_constant=str, parse_float=str)
     return json.dumps({name: str(value[name]).lower() for name in PROPERTIES if name in value}).replace("e+", "e")
 
@@ -133,8 +133,8 @@ def test_rows_are_not_taken_for_deleted_because_their_records_were_rejected(ware
     assert [row["id"] for row in warehouse.rows("t")] == [1, 2]
 
 
-def test_what_only_the_database_refuses_is_found_among_the_others(warehouse: Warehouse) -> None:
-    """A constraint of the user's own: the batch is halved until the records to blame are alone."""
+def test_records_that_only_the_database_refuses_are_found(warehouse: Warehouse) -> None:
+    """A user's constraint refuses them: the batch is halved until they are isolated."""
     _run(warehouse, _lines('{"id": 0}'))
     _constrain(warehouse)
     _run(warehouse, _lines(*(json.dumps({"id": i, "whole": i % 50}) for i in range(200))), max_rejected=4)
@@ -142,7 +142,7 @@ def test_what_only_the_database_refuses_is_found_among_the_others(warehouse: War
     refused = warehouse.rows("_rejected_records")
     assert {json.loads(row["record"])["whole"] for row in refused} == {13}
     assert all("refuses one of its values" in row["reason"] for row in refused)
-    with pytest.raises(LoadError):  # all of them: no matter of single records
+    with pytest.raises(LoadError):  # all records are refused, so the fault is not in single records
         _run(warehouse, _lines(*(json.dumps({"id": i, "whole": 13}) for i in range(300))), max_rejected=1000)
 
 

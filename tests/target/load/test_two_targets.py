@@ -1,4 +1,4 @@
-"""Two targets on the same tables, at once, with schemas of their own: neither undoes what the other did."""
+"""Two targets load the same tables at the same time, with different schemas: neither undoes the other's work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)  # a DuckDB file has one writer
 
-LATER = int.from_bytes(b"8 bytes.")  # a binary COPY of this number into a column of text would be that text
+LATER = int.from_bytes(b"8 bytes.")  # binary COPY of this number into a text column would give that text
 NUMBER, TEXT = {"type": ["integer", "null"]}, {"type": ["string", "null"]}
 
 
@@ -36,7 +36,7 @@ def _lines(values: dict[str, Any], keys: range, **properties: Any) -> str:
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
-#: What the other target sends, and what it does to the table while the first one runs.
+#: The values that the other target sends, and its change to the table while the first target runs.
 OTHERS = {
     "a new column": ({"n": 1, "extra": "kept"}, {"n": NUMBER, "extra": TEXT}),
     "a wider column": ({"n": "text"}, {"n": TEXT}),
@@ -49,7 +49,7 @@ OTHERS = {
 def test_a_table_that_another_target_changes_mid_run_loses_nothing(
     values: dict[str, Any], properties: dict[str, Any], warehouse: Warehouse, start_target: StartTarget
 ) -> None:
-    """The first either goes on, or ends with a sentence; its next run makes the table whole."""
+    """The first target either continues, or ends with one sentence, and its next run completes the table."""
     first = _lines({"n": 5}, range(20), n=NUMBER)
     process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.05)
     assert process.stdin is not None
@@ -72,7 +72,7 @@ def test_a_table_that_another_target_changes_mid_run_loses_nothing(
 
 
 def test_one_of_two_killed_leaves_the_other_unharmed(warehouse: Warehouse, start_target: StartTarget) -> None:
-    """Both make the tables, and load the same keys; what the killed one held is rolled back and let go."""
+    """Both create the tables and load the same keys; the killed target's transaction and locks are released."""
     total = 6_000
     lines = numbers(total)
     killed, other = (start_target(warehouse=warehouse.url, batch_size_rows=150) for _ in range(2))
@@ -87,7 +87,7 @@ def test_one_of_two_killed_leaves_the_other_unharmed(warehouse: Warehouse, start
 
 
 def test_many_targets_make_one_table_at_once(warehouse: Warehouse, start_target: StartTarget) -> None:
-    """On an empty database, each with a column of its own; all columns and all rows are there."""
+    """In an empty database, each with its own column; all columns and all rows are there."""
     started = [start_target(warehouse=warehouse.url) for _ in range(3)]
     threads = []
     for number, process in enumerate(started):

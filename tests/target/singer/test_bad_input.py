@@ -1,4 +1,4 @@
-"""What a user meets when something is wrong: one sentence, no traceback, no record contents, exit code 1."""
+"""Errors as users see them: one sentence, no traceback, no record contents, exit code 1."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TIME = {"type": ["string", "null"], "format": "date-time"}
 ENUM = {"type": ["string", "null"], "enum": ["a", None]}
 STRICT = {"type": "string"}
 
-#: What is on standard input, and the words that the sentence must have.
+#: The lines on standard input, and words that the message must contain.
 INPUTS = {
     "not JSON": ([_schema(name=NAME), f"hello {SECRET}"], ["Line 2", "not JSON"]),
     "a JSON array": (["[1]"], ["Line 1", "not a JSON object"]),
@@ -161,7 +161,7 @@ def test_a_locked_file_is_waited_for_and_then_named(run_target: RunTarget, tmp_p
 
 
 def test_a_warehouse_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    """And nothing is read before that is known."""
+    """The error comes before any input is read."""
     (tmp_path / "notes.duckdb").write_text("buy milk\n" * 1000)
     (tmp_path / "file").write_text("")
     cases = {
@@ -176,7 +176,7 @@ def test_a_warehouse_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
         assert "hunter2" not in str(raised.value)
 
 
-def test_a_wrong_password_is_a_sentence_without_it(postgres_url: str) -> None:
+def test_a_wrong_password_is_a_sentence_without_the_password(postgres_url: str) -> None:
     wrong = postgres_url.replace(":correct-horse@", ":hunter2@")
     if wrong == postgres_url:
         pytest.skip("the PostgreSQL given by WAREHOUSE_TEST_POSTGRES_URL has another password")

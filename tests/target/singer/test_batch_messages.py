@@ -1,4 +1,4 @@
-"""BATCH messages: files of records beside the pipe, as jsonl, gzip or parquet; as good as lines."""
+"""BATCH messages: files of records as jsonl, gzip or parquet, which are loaded like RECORD lines."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def _parquet(records: list[dict[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-#: The file's form: how it is written, and what the message says of it.
+#: Formats of files: the writer, and the encoding in the message.
 FORMS: dict[str, tuple[Callable[[list[dict[str, Any]]], bytes], dict[str, str]]] = {
     "jsonl": (_jsonl, {"format": "jsonl", "compression": "none"}),
-    "jsonl without a word on compression": (_jsonl, {"format": "jsonl"}),
+    "jsonl without a compression": (_jsonl, {"format": "jsonl"}),
     "gzip": (lambda records: gzip.compress(_jsonl(records)), {"format": "jsonl", "compression": "gzip"}),
     "parquet": (_parquet, {"format": "parquet", "compression": "none"}),
 }
@@ -118,7 +118,7 @@ def _run(warehouse: Warehouse, text: str, **config: Any) -> None:
 def test_the_files_of_a_batch_become_rows(
     form: str, warehouse: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In order with the records around it: one before is overwritten, one after overwrites; the STATE follows."""
+    """In order: an earlier record is overwritten, a later one overwrites, and the STATE follows."""
     before = _message("RECORD", record={"id": 1, "text": "older"})
     after = _message("RECORD", record={"id": 3, "text": "newer"})
     batch = _batch(tmp_path, form, [RECORDS[0], {**RECORDS[1], "id": 3}], [RECORDS[1]])
@@ -167,12 +167,12 @@ BAD: dict[str, Callable[[Path], str]] = {
 }
 
 
-@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)  # read before any engine hears of it
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)  # the engine does not matter
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
 def test_a_batch_that_cannot_be_read_is_a_sentence(
     text: Callable[[Path], str], warehouse: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The STATE behind it is not printed, and one before it only if its rows are there."""
+    """A later STATE is not printed, and an earlier STATE only if its rows are loaded."""
     before = _message("RECORD", record={"id": 9}) + _message("STATE", value={"read": 1})
     with pytest.raises(InputError, match="the stream t") as raised:
         _run(warehouse, SCHEMA + before + text(tmp_path) + _message("STATE", value={"read": 2}))
@@ -192,7 +192,7 @@ def test_the_command_ends_with_the_sentence(
 
 
 def test_records_of_files_are_mapped_and_flattened_as_lines_are(warehouse: Warehouse, tmp_path: Path) -> None:
-    """A stream map that hides a property hides it in files, too, and no flattened value is left out."""
+    """A stream map that hides a property also hides it in files, and no flattened value is lost."""
     schema = {
         "properties": {
             "id": {"type": "integer"},

@@ -1,4 +1,4 @@
-"""Input that unfolds without end, leads elsewhere or never answers: bounded in time and memory, ends in a sentence."""
+"""Input that expands endlessly, refers to other places or never answers is an error, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Ears(Listener):
-    """Counts who asks."""
+    """A server that counts its connections."""
 
     connections = 0
 
@@ -88,7 +88,7 @@ def batch(url: str, **encoding: str) -> str:
     return message("BATCH", encoding={"format": "jsonl", **encoding}, manifest=[url])
 
 
-@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)  # before any engine hears of it
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)  # the engine does not matter
 @pytest.mark.parametrize(
     "url",
     [
@@ -116,7 +116,7 @@ def test_only_files_of_this_machine_are_read(url: str, warehouse: Warehouse) -> 
 
 @pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
 @pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
-def test_what_is_no_ordinary_file_is_not_opened(kind: str, warehouse: Warehouse, tmp_path: Path) -> None:
+def test_only_regular_files_are_opened(kind: str, warehouse: Warehouse, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     path = {"device": "/dev/zero", "pipe": f"{tmp_path}/pipe", "folder": str(tmp_path)}[kind]
     with pytest.raises(InputError, match="not a regular file"):
@@ -125,7 +125,7 @@ def test_what_is_no_ordinary_file_is_not_opened(kind: str, warehouse: Warehouse,
         )
 
 
-MEMBER = gzip.compress(bytes(64 << 20), 1)  # of a gzip file, which may have many
+MEMBER = gzip.compress(bytes(64 << 20), 1)  # a gzip file may have many members
 BLANK = gzip.compress(b"\n" * (64 << 20), 1)
 
 
@@ -140,7 +140,7 @@ def test_a_line_without_end_is_refused(warehouse: Warehouse, tmp_path: Path) -> 
 def test_a_signal_ends_the_reading_of_a_bomb(
     start_target: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    """Some 64 gigabytes of blank lines: nothing of them stays in memory, and SIGTERM is heard meanwhile."""
+    """64 gigabytes of blank lines do not stay in memory, and SIGTERM ends the run while they are read."""
     (tmp_path / "bomb.gz").write_bytes(BLANK * 1_000)
     process = start_target(warehouse="duckdb:///w.duckdb")
     assert process.stdin
@@ -154,7 +154,7 @@ def test_a_signal_ends_the_reading_of_a_bomb(
 
 
 def test_many_parts_of_a_file_are_loaded_as_one(warehouse: Warehouse, tmp_path: Path) -> None:
-    """In order: of each key the last record, also in another part."""
+    """In order: the last record of each key wins, also across parts."""
     lines = [json.dumps({"id": number % 100_000, "any": f"{number}{'x' * 100}"}) + "\n" for number in range(130_000)]
     (tmp_path / "many.gz").write_bytes(gzip.compress("".join(lines).encode(), 1))
     text = schema(PROPERTIES) + batch(f"file://{tmp_path}/many.gz", compression="gzip")
@@ -182,12 +182,12 @@ def test_nanoseconds_of_a_parquet_file_are_those_of_a_line(
         }
     )
     pq.write_table(table, tmp_path / "x.parquet")
-    moment = {"type": ["string", "null"], "format": "date-time"}
+    timestamp = {"type": ["string", "null"], "format": "date-time"}
     properties = {
         "id": {"type": "integer"},
-        "at": moment,
+        "at": timestamp,
         "text": TEXT,
-        "time": {**moment, "format": "time"},
+        "time": {**timestamp, "format": "time"},
         "list": {"type": ["array", "null"]},
     }
     file = message("BATCH", encoding={"format": "parquet"}, manifest=[f"file://{tmp_path}/x.parquet"])
@@ -198,8 +198,8 @@ def test_nanoseconds_of_a_parquet_file_are_those_of_a_line(
     assert "00:00:00.123456789" in one["list"][0]
     assert two["at"] == "2026-01-01T00:00:00.123456"
     assert three == {"id": 3, "at": None, "text": None, "time": None, "list": None}
-    told = [record.getMessage() for record in caplog.records if "cut" in record.getMessage()]
-    assert [sum(f"property {name}:" in line for line in told) for name in ("at", "time", "text")] == [2, 2, 0]
+    warnings = [record.getMessage() for record in caplog.records if "cut" in record.getMessage()]
+    assert [sum(f"property {name}:" in line for line in warnings) for name in ("at", "time", "text")] == [2, 2, 0]
     keyed = message("SCHEMA", key_properties=["at"], schema={"properties": properties}).replace('"t"', '"k"')
     with pytest.raises(RejectedRecordsError, match="k 2"):  # one of them is null
         TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO(keyed + file.replace('"t"', '"k"')))

@@ -1,4 +1,4 @@
-"""What is made of a schema that a tap sends: bounds of references, numbers and patterns. See also `streams/`."""
+"""The normalisation of a tap's schemas: limits of references, numbers and patterns. See also `streams/`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from target_warehouse.singer.schemas import MOST_LEVELS, SchemaError, modern
 from target_warehouse.singer.validation import RecordChecker, is_multiple, matches
 from target_warehouse.tables.unions import column_schema
 
-#: Each definition refers twice to the next one: thirty of them unfold into a billion schemas.
+#: Each definition refers twice to the next one: thirty of them expand to a billion schemas.
 DOUBLING = {f"d{i}": {"anyOf": [{"$ref": f"#/$defs/d{i + 1}"}, {"$ref": f"#/$defs/d{i + 1}"}]} for i in range(30)}
 
 
@@ -31,7 +31,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("schema", BOMBS.values(), ids=BOMBS)
-def test_a_schema_that_unfolds_without_end_is_refused_at_once(schema: dict[str, Any]) -> None:
+def test_a_schema_that_expands_endlessly_is_refused_at_once(schema: dict[str, Any]) -> None:
     began = time.monotonic()
     with pytest.raises(SchemaError, match=r"expands to more than|nested too deeply"):
         modern(schema)
@@ -39,7 +39,7 @@ def test_a_schema_that_unfolds_without_end_is_refused_at_once(schema: dict[str, 
 
 
 @pytest.mark.parametrize("reference", ["#", "#/", "#/properties/a", "#/$defs/b"])
-def test_a_schema_that_refers_back_to_itself_ends_where_anything_may_stand(reference: str) -> None:
+def test_a_recursive_reference_accepts_any_value(reference: str) -> None:
     schema = {"$defs": {"b": {"items": {"$ref": reference}}}, "properties": {"a": {"$ref": "#/$defs/b"}}}
     read, _ = modern(schema)
     RecordChecker(read)
@@ -81,7 +81,7 @@ def test_multiples_are_those_of_the_decimals_as_written(value: Any, of: Any, exp
     assert is_multiple(value, of) is expected
 
 
-#: A pattern, a text, and whether it is found; those that need a step back are taken as found.
+#: A pattern, a text, and whether they match; patterns that need backtracking always match.
 PATTERNS = [
     ("^a+$", "aaa", True),
     ("^a+$", "b", False),

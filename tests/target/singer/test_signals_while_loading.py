@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT at any moment of a load that never pauses: it ends within seconds, and nothing is half there."""
+"""SIGTERM and SIGINT at any time during a load without pauses: it ends within seconds and leaves no partial batch."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ ROUNDS = 25 if LONG else 2
 def test_a_signal_in_the_middle_of_a_batch_ends_the_run_within_seconds(
     signals: tuple[signal.Signals, ...], warehouse: Warehouse, start_target: StartTarget, tmp_path: Path
 ) -> None:
-    """Batches of many rows are under way all the time; a second signal is no harm."""
-    lines, state = numbers(200_000), 0  # more than are loaded before the signal comes
+    """Large batches are being written all the time; a second signal does no harm."""
+    lines, state = numbers(200_000), 0  # more than are loaded before the signal arrives
     for _ in range(ROUNDS):
         process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.1, batch_size_rows=5_000)
         assert process.stdout is not None
@@ -52,17 +52,17 @@ def test_a_signal_in_the_middle_of_a_batch_ends_the_run_within_seconds(
         state = max(state, last_state(process.communicate(timeout=20)[0]))
         assert time.monotonic() - started < 10
         said = (tmp_path / "stderr").read_text()
-        # The second may come after Python has put the system's own handlers back, on its very last way out.
+        # The second signal may arrive after Python has restored the default handlers, at the very end.
         codes = {128 + each for each in signals} | {-each for each in signals[1:]}
         assert process.returncode in codes, said.splitlines()[-1]
         assert "Traceback" not in said
         assert_consistent(warehouse, state)
 
 
-def test_a_signal_that_comes_during_a_query_of_duckdb_is_not_taken_for_an_error_of_the_database() -> None:
+def test_a_signal_during_a_duckdb_query_is_not_reported_as_an_error_of_the_database() -> None:
     signals = Signals()
     before = signal.signal(signal.SIGUSR1, lambda number, _: signals.handle(number))
-    connection = duckdb.connect(config={"threads": 1})  # as the target has it; other threads do not hear of the signal
+    connection = duckdb.connect(config={"threads": 1})  # as in the target; the signal does not interrupt other threads
     threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGUSR1]).start()
     try:
         with connection, pytest.raises(TerminatedError) as ended, signals.immediate():

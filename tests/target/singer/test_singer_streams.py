@@ -29,7 +29,7 @@ def test_there_are_streams() -> None:
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
 def test_a_stream_makes_its_rows(stream: Path, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
     expected = json.loads(stream.with_suffix(".rows.json").read_text(encoding="utf-8"))
-    text = stream.read_bytes().decode()  # not read_text, which would make CRLF a plain line end
+    text = stream.read_bytes().decode()  # not read_text, which would turn CRLF into LF
     for run in text.split(NEXT_RUN):
         target = TargetWarehouse(config={"warehouse": warehouse.url, **expected.get("config", {})})
         with ends_as(expected):
@@ -49,7 +49,7 @@ def test_a_stream_makes_its_rows(stream: Path, warehouse: Warehouse, capsys: pyt
 
 
 def _comparable(rows: list[dict[str, Any]], expected: list[dict[str, Any]]) -> list[str]:
-    """Rows in one order and form; a value is "*" where every expected row with that key says so."""
+    """Rows in a fixed order and form; a value is "*" if every expected row has "*" under that key."""
     any_value = {(json.dumps(next(iter(row.values()))), name) for row in expected for name in row if row[name] == "*"}
     return sorted(
         json.dumps(

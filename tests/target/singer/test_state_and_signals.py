@@ -1,4 +1,4 @@
-"""STATE comes during the run and never ahead of the rows; a killed run is healed by the next one."""
+"""STATE is printed during the run and never ahead of the rows; the next run repairs a killed run."""
 
 from __future__ import annotations
 
@@ -71,18 +71,18 @@ ODD_STATES = [
 
 
 @pytest.mark.parametrize("state", ODD_STATES)
-def test_a_state_of_any_shape_is_printed_as_it_came(file: Warehouse, run_target: RunTarget, state: str) -> None:
-    """It is the tap's own: no digit and no half of a surrogate pair is lost."""
+def test_a_state_of_any_shape_is_printed_unchanged(file: Warehouse, run_target: RunTarget, state: str) -> None:
+    """No digit and no half of a surrogate pair is lost."""
     process = run_target(f'{{"type": "STATE", "value": {state}}}', warehouse=file.url)
     assert (process.returncode, process.stdout) == (0, state + "\n"), process.stderr
 
 
 def test_state_is_printed_while_the_tap_is_silent(warehouse: Warehouse, start_target: StartTarget) -> None:
-    """The rows are committed and their STATE printed although nothing follows on the pipe, which stays open."""
+    """The rows are committed and their STATE is printed, although the pipe stays open and no line follows."""
     process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.2)
     _write(process, _schema(), _records(0, 3), _state(3))
     assert _next_state(process) == 3
-    if warehouse.engine == "postgres":  # a DuckDB file cannot be read while its writer lives
+    if warehouse.engine == "postgres":  # a DuckDB file cannot be read while its writer has it open
         assert _count(warehouse) == 3
     _write(process, _records(3, 5), _state(5))
     assert _next_state(process) == 5
@@ -92,7 +92,7 @@ def test_state_is_printed_while_the_tap_is_silent(warehouse: Warehouse, start_ta
 
 
 def test_a_full_batch_prints_the_state_before_it(warehouse: Warehouse, start_target: StartTarget) -> None:
-    """Records after the STATE are not covered by it, so a committed batch does not hold it back."""
+    """The STATE does not cover later records, so it does not wait for them."""
     process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.3, batch_size_rows=10)
     _write(process, _schema(), _records(0, 4), _state(4), _records(4, 10))
     assert _next_state(process) == 4
@@ -103,7 +103,7 @@ def test_a_full_batch_prints_the_state_before_it(warehouse: Warehouse, start_tar
 def test_no_state_passes_rows_of_a_refused_batch_that_are_not_written(
     start_target: StartTarget, warehouse: Warehouse
 ) -> None:
-    """They are read again one by one, while a STATE after them is due; then too many of them are refused."""
+    """They are loaded again one by one while a later STATE is due; then too many of them are refused."""
     warehouse.execute(
         'CREATE SCHEMA "melty"', 'CREATE TABLE "melty"."numbers" (id bigint NOT NULL CHECK (id < 150), v varchar)'
     )
@@ -114,7 +114,7 @@ def test_no_state_passes_rows_of_a_refused_batch_that_are_not_written(
 
 
 def test_a_state_waits_for_the_rows_of_every_stream(run_target: RunTarget, warehouse: Warehouse) -> None:
-    """The run fails with a record of `b` pending: the STATE that covers it is not printed though `a` is committed."""
+    """The run fails while a record of `b` is pending: its STATE is not printed, although `a` is committed."""
     text = _schema("a") + _schema("b") + _records(0, 1, "b") + _state(1) + _records(0, 9, "a")
     bad = b"no JSON"
     process = run_target((text + bad).decode(), warehouse=warehouse.url, batch_size_rows=9, commit_interval_seconds=600)
@@ -124,10 +124,10 @@ def test_a_state_waits_for_the_rows_of_every_stream(run_target: RunTarget, wareh
     assert _count(warehouse, "b") == 0
 
 
-def test_when_much_waits_the_stream_of_which_most_waits_is_committed(
+def test_if_too_much_is_pending_the_stream_with_most_of_it_is_committed(
     run_target: RunTarget, warehouse: Warehouse
 ) -> None:
-    """The others wait on, and with them the STATE that came after a record of theirs."""
+    """The other streams stay pending, and with them the STATE that follows one of their records."""
     much = b"".join(_message("RECORD", stream="b", record={"id": i, "v": "x" * 100_000}) for i in range(400))
     lines = _schema("a") + _schema("b") + _state(1) + _records(0, 1, "a") + _state(2) + much + _state(3)
     done = run_target((lines + b"not a message\n").decode(), warehouse=warehouse.url, commit_interval_seconds=3600)
@@ -135,7 +135,7 @@ def test_when_much_waits_the_stream_of_which_most_waits_is_committed(
     assert [json.loads(line)["read"] for line in done.stdout.splitlines()] == [1]
     assert _count(warehouse, "a") == 0
     fitting = PENDING_BYTES // 100_000
-    assert fitting <= _count(warehouse, "b") < fitting + 25  # up to the end of a block, of some twenty records
+    assert fitting <= _count(warehouse, "b") < fitting + 25  # up to the end of a block of about twenty records
 
 
 def test_what_is_committed_before_the_run_fails_is_printed(run_target: RunTarget, warehouse: Warehouse) -> None:
@@ -156,7 +156,7 @@ def test_a_signal_ends_the_run_with_its_number(
     _write(process, _schema(), _records(0, 3), _state(3))
     assert _next_state(process) == 3
     _write(process, _records(3, 5))
-    time.sleep(0.3)  # two records wait; without a STATE nothing urges their commit
+    time.sleep(0.3)  # two records are pending; without a STATE nothing triggers their commit
     started = time.monotonic()
     process.send_signal(signum)
     process.communicate(timeout=20)
@@ -171,7 +171,7 @@ def test_a_signal_ends_the_run_with_its_number(
     )
 
 
-def test_after_kill_9_no_row_is_missing_and_a_rerun_heals(
+def test_after_kill_9_no_row_is_missing_and_the_next_run_repairs(
     warehouse: Warehouse, start_target: StartTarget, run_target: RunTarget
 ) -> None:
     """Committed rows are at least those that the last printed STATE covers, and batches are whole."""
@@ -187,7 +187,7 @@ def test_after_kill_9_no_row_is_missing_and_a_rerun_heals(
     process.stdin.close()
     assert feeder.stdin is not None
     try:
-        feeder.stdin.write(everything[: len(everything) * 3 // 4])  # the rest never comes: the run cannot finish
+        feeder.stdin.write(everything[: len(everything) * 3 // 4])  # the rest is never sent, so the run cannot finish
         feeder.stdin.flush()
         covered = _next_state(process)
         time.sleep(0.1)

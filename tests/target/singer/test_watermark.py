@@ -1,4 +1,4 @@
-"""Which STATE may be printed."""
+"""The STATE that may be printed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_newest_state_before_the_first_uncommitted_record_is_released(
 
 @given(st.text(alphabet="abcABC12345?", max_size=60))
 def test_no_state_is_released_ahead_of_a_record_and_few_are_kept(story: str) -> None:
-    """Against the plain rule: keep every state, look for the newest one that is covered."""
+    """The result equals that of the simple rule: keep every state, and find the newest one that is covered."""
     states: list[tuple[int, str]] = []
     uncommitted: dict[str, int] = {}
     last = -1

@@ -1,4 +1,4 @@
-"""Which column a property becomes, where the table is, and which schemas need a validator."""
+"""The column of a property, the place of a table, and the schemas that need a validator."""
 
 from __future__ import annotations
 
@@ -67,5 +67,5 @@ def test_a_table_is_named_as_target_postgres_names_it(stream: str, default: str,
         ({"anyOf": [{"type": "string"}]}, True),
     ],
 )
-def test_only_schemas_that_say_more_than_types_need_a_validator(prop: dict[str, Any], needed: bool) -> None:
+def test_only_schemas_with_constraints_other_than_types_need_a_validator(prop: dict[str, Any], needed: bool) -> None:
     assert needs_validator({"type": "object", "properties": {"a": prop}}) is needed

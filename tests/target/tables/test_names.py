@@ -1,4 +1,4 @@
-"""Names and widths that a database does not take."""
+"""Names and widths that a database does not accept."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _run(warehouse: Warehouse, *records: dict[str, Any], stream: str = "t", **pr
 def test_every_name_is_usable_and_its_own(
     names: list[str], existing: list[str], most_bytes: int | None, ignores_case: bool
 ) -> None:
-    """And what is there already stays where it is, whatever the order of the properties."""
+    """Existing columns keep their names, for any order of the properties."""
     fitted = fit(names, existing, most_bytes=most_bytes, ignores_case=ignores_case)
     assert list(fitted) == names
     compared = [name.casefold() if ignores_case else name for name in fitted.values()]
@@ -59,7 +59,7 @@ def test_every_name_is_usable_and_its_own(
 def test_names_that_differ_late_are_columns_of_their_own_in_every_run(
     warehouse: Warehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Over 63 bytes, in bytes and not in letters; DuckDB takes them as they are."""
+    """Names longer than 63 bytes (not characters); DuckDB accepts them unchanged."""
     umlauts = "ü" * 40
     first, second = f"{LONG}1", f"{LONG}2"
     _run(warehouse, {"id": 1, first: "a", second: "b"}, **{first: TEXT, second: TEXT})
@@ -83,7 +83,7 @@ def test_a_table_with_a_long_name_is_found_again(warehouse: Warehouse) -> None:
 
 
 def test_names_that_differ_in_case_are_columns_of_their_own_in_every_run(warehouse: Warehouse) -> None:
-    """Whichever comes first later on, and also when the second appears only later."""
+    """In any order in later runs, and also if the second name only appears later."""
     _run(warehouse, {"id": 1, "email": "lower"}, email=TEXT)
     _run(warehouse, {"id": 2, "email": "lower", "Email": "upper"}, Email=TEXT, email=TEXT)
     _run(warehouse, {"id": 3, "Email": "upper", "email": "lower"}, email=TEXT, Email=TEXT)
@@ -109,7 +109,7 @@ def test_streams_that_differ_in_case_are_tables_of_their_own(warehouse: Warehous
     assert [warehouse.rows(table) for table in tables] == [[{"id": 1}], [{"id": 2}]]
 
 
-def test_names_that_no_database_takes_have_columns(warehouse: Warehouse) -> None:
+def test_names_that_no_database_accepts_have_columns(warehouse: Warehouse) -> None:
     names = ["", "a\0b", '"; DROP TABLE t; --', "%s %(x)s :p", "a\\", "\ud800"]
     _run(warehouse, {"id": 1, **dict.fromkeys(names, "x")}, **dict.fromkeys(names, TEXT))
     (row,) = warehouse.rows("t")
@@ -119,7 +119,7 @@ def test_names_that_no_database_takes_have_columns(warehouse: Warehouse) -> None
 def test_properties_called_like_postgresqls_own_columns_have_columns(
     warehouse: Warehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As a key, later on, beyond 1,600, in a dry run and in views; in other letters they keep their names."""
+    """As a key, in a later run, beyond 1,600 columns, in a dry run and in views; in another case the names are kept."""
     own = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"]
     others = ["CTID", "Xmin", "oid", '"ctid"', "rowid"]
     record = {"ctid": "key", **{name: f"in {name}" for name in [*own[1:], *others]}}
@@ -150,10 +150,10 @@ def test_properties_called_like_postgresqls_own_columns_have_columns(
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
-def test_properties_beyond_1600_columns_are_together_in_one(
+def test_properties_beyond_1600_columns_share_one_column(
     warehouse: Warehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the first run and in the next, where still more properties come."""
+    """In the first run and in the next, which has even more properties."""
     properties = {f"p{i}": TEXT for i in range(1700)}
     _run(warehouse, {"id": 1, "p0": "first", "p1650": "x\0y", "p1699": "last"}, {"id": 2}, **properties)
     assert "1,600 columns" in caplog.text
@@ -167,7 +167,7 @@ def test_properties_beyond_1600_columns_are_together_in_one(
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 def test_a_row_of_fixed_widths_fits_its_page(warehouse: Warehouse) -> None:
-    """1,300 numbers take more than 8 kB, though PostgreSQL makes the columns without a word."""
+    """1,300 numbers take more than 8 kB, although PostgreSQL creates the columns without an error."""
     names = [f"n{i}" for i in range(1300)]
     properties = {name: {"type": ["integer" if i % 2 else "number", "null"]} for i, name in enumerate(names)}
     _run(warehouse, {"id": 1, **dict.fromkeys(names, 2**62)}, **properties)
@@ -185,8 +185,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-def test_a_schema_is_made_under_its_name_or_refused(schema: str, warehouse: Warehouse) -> None:
-    """It is the user's choice, not a tap's: nobody would look for a short name."""
+def test_a_schema_is_created_under_its_name_or_refused(schema: str, warehouse: Warehouse) -> None:
+    """The name is the user's choice, not the tap's, and a user would not look for a short name."""
     properties = {"id": {"type": "integer"}}
     lines = [
         {"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": {"properties": properties}},

@@ -1,4 +1,4 @@
-"""The target's own columns beside a source's columns of the same names, in whatever case, and with another meaning."""
+"""The target's own columns in tables whose source has columns of the same names, in any case, with another meaning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NUMBER: dict[str, Any] = {"type": ["integer", "null"]}
 FLAG: dict[str, Any] = {"type": ["boolean", "null"]}
 TIME: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
 
-#: Properties of a source that are called as our columns, but for the case, and a value that would mislead us.
+#: Properties with the names of our columns in another case, and a value that would mislead the target.
 RESPELLED: dict[str, tuple[dict[str, Any], Any]] = {
     "_SDC_TABLE_VERSION": (NUMBER, 5),
     "_Sdc_Table_Version": (TEXT, "five"),
@@ -39,7 +39,7 @@ VALUES = {name: value for name, (_, value) in RESPELLED.items()}
 
 
 def lines(ids: list[int], version: int, properties: dict[str, Any], values: dict[str, Any]) -> str:
-    """A run that brings these ids and is the whole of the stream."""
+    """A run with these ids as the whole stream."""
     schema = {"properties": {"id": {"type": "integer"}, **properties}}
     messages: list[dict[str, Any]] = [{"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": schema}]
     messages += [{"type": "RECORD", "stream": "t", "version": version, "record": {"id": i, **values}} for i in ids]
@@ -53,7 +53,7 @@ def load(warehouse: Warehouse, text: str, **config: Any) -> None:
 
 
 def alive(warehouse: Warehouse) -> tuple[list[int], int, int]:
-    """The ids in the view, and the live and the deleted rows that the report counts."""
+    """The ids in the view, and the report's numbers of live and deleted rows."""
     engine = open_engine(Settings.from_config({"warehouse": warehouse.url}), read_only=True)
     try:
         stream = next(each for each in read(engine, "melty", location="").streams if each.stream == "t")
@@ -68,7 +68,7 @@ def alive(warehouse: Warehouse) -> tuple[list[int], int, int]:
 def test_a_source_with_our_names_in_capitals_loses_no_row(
     metadata_first: bool, hard_delete: bool, warehouse: Warehouse
 ) -> None:
-    """Whichever was in the table first: versions, marks, the view and the report go by our columns."""
+    """Versions, marks, the view and the report use our columns, even if the source's columns were there first."""
     config = {"hard_delete": hard_delete, "views_schema": "v"}
     if metadata_first:
         load(warehouse, lines([1, 9], 1, {}, {}), **config)
@@ -87,8 +87,8 @@ def test_a_source_with_our_names_in_capitals_loses_no_row(
     rows = [row for row in warehouse.rows("t", metadata=True) if row["id"] in (2, 3)]
     for name, value in VALUES.items():
         (column,) = (each for each in rows[0] if each == name or each.startswith(f"{name}_"))
-        told = value.removesuffix("Z") if name in ("_SDC_DELETED_AT", "_SDC_SYNC_STARTED_AT") else value
-        assert [row[column] for row in rows] == [told, told], name
+        expected = value.removesuffix("Z") if name in ("_SDC_DELETED_AT", "_SDC_SYNC_STARTED_AT") else value
+        assert [row[column] for row in rows] == [expected, expected], name
 
 
 @pytest.mark.parametrize("name", ["_SDC_DELETED_AT", "_SDC_TABLE_VERSION"])
@@ -106,7 +106,7 @@ def test_a_dry_run_counts_by_our_columns(name: str, warehouse: Warehouse, caplog
 
 
 def test_columns_of_our_names_that_another_loader_made_are_left_alone(warehouse: Warehouse) -> None:
-    """A boolean is no time of a deletion, a text no version: ours get other names, and existing rows stay live."""
+    """A boolean cannot be a time of deletion, nor a text a version: our columns get other names; old rows stay live."""
     warehouse.execute(
         "CREATE SCHEMA melty",
         'CREATE TABLE melty.t (id BIGINT, "_sdc_deleted_at" BOOLEAN, "_sdc_table_version" VARCHAR(20))',
@@ -168,8 +168,8 @@ def test_a_key_with_the_name_of_our_column_is_refused(warehouse: Warehouse) -> N
         load(warehouse, json.dumps(message) + "\n")
 
 
-def test_a_property_called_as_the_overflow_has_a_column_of_its_own(warehouse: Warehouse) -> None:
-    """In PostgreSQL this name is that of the column of all properties that have none."""
+def test_a_property_with_the_name_of_the_overflow_column_has_its_own_column(warehouse: Warehouse) -> None:
+    """In PostgreSQL, this is the name of the column for properties that have no column."""
     properties = {"_sdc_overflow": TEXT, **{f"p{i}": TEXT for i in range(1700)}}
     for _ in range(2):
         load(warehouse, lines([1], 1, properties, {"_sdc_overflow": "mine", "p1": "a", "p1699": "z"}))

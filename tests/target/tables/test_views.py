@@ -1,4 +1,4 @@
-"""Views of live rows for analysts: what they show, and that they outlive every change of the tables below them."""
+"""Views of live rows for analysts: their contents, and that they survive every change of their tables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _run(warehouse: Warehouse, lines: list[Any], *, url: str = "", **config: Any
 
 
 def _do(warehouse: Warehouse, *statements: str) -> None:
-    """What somebody else does in the database."""
+    """Run statements of another user of the database."""
     if warehouse.engine == "postgres":
         with psycopg.connect(warehouse.url, autocommit=True) as connection:
             for statement in statements:
@@ -85,8 +85,8 @@ def _portal() -> list[Any]:
     ]  # fmt: skip
 
 
-def test_the_views_show_live_rows_with_names_beside_the_ids(warehouse: Warehouse) -> None:
-    """Associations need both ends alive, as far as their tables are there; a stage is that of its own pipeline."""
+def test_the_views_show_live_rows_with_names_next_to_the_ids(warehouse: Warehouse) -> None:
+    """An association is live if both of its records are, if their tables exist; a stage belongs to its own pipeline."""
     _run(warehouse, _portal())
     contacts = warehouse.rows("live.contacts", metadata=True)
     assert [row["id"] for row in contacts] == ["1", "2"]
@@ -103,7 +103,7 @@ def test_the_views_show_live_rows_with_names_beside_the_ids(warehouse: Warehouse
 
 
 def test_a_view_whose_definition_stays_is_not_touched(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
-    """Nor one whose run sends only some of the streams; what a view lacks is told when it is made."""
+    """A run with only some of the streams does not change other views; a view's missing columns are logged."""
     caplog.set_level("INFO")
     deals = _stream("deals", {"id": TEXT, "hubspot_owner_id": TEXT}, ("id",))
     _run(warehouse, [*deals, *_things({"id": "a"})])
@@ -116,7 +116,7 @@ def test_a_view_whose_definition_stays_is_not_touched(warehouse: Warehouse, capl
 
 
 def test_a_view_follows_its_table(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
-    """New columns come last, one that becomes wider keeps its place, one that goes from the stream stays."""
+    """New columns come last, a column that becomes wider keeps its place, and a column that leaves the stream stays."""
     _run(warehouse, _things({"id": "a", "n": 1}))
     _run(warehouse, _things({"id": "b", "n": "two"}, n=TEXT, z=TEXT))
     _run(warehouse, _stream("things", {"id": TEXT}, ("id",), {"id": "c"}))
@@ -126,8 +126,8 @@ def test_a_view_follows_its_table(warehouse: Warehouse, caplog: pytest.LogCaptur
     assert not [record for record in caplog.records if "view" in record.message and record.levelname == "WARNING"]
 
 
-def test_a_value_that_widens_its_column_mid_stream_finds_the_view_out_of_its_way(warehouse: Warehouse) -> None:
-    """The column of an association's end too, which another table's view uses."""
+def test_a_view_does_not_prevent_a_column_from_becoming_wider_mid_stream(warehouse: Warehouse) -> None:
+    """Not even the column of an association's end, which another table's view uses."""
     _run(warehouse, _portal())
     wider = {**OBJECT, "dealname": INTEGER, "amount": INTEGER}
     _run(warehouse, _stream("deals", wider, ("id",), {"id": "8", "amount": 2**70, "dealname": 3}))
@@ -155,7 +155,9 @@ def test_names_with_quotes_and_percent_signs_are_quoted(warehouse: Warehouse) ->
     assert warehouse.query('SELECT * FROM "live"."it\'s 100% ""odd"""')[0][odd] == "x"
 
 
-def test_what_somebody_else_made_is_left_alone(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+def test_views_and_tables_of_other_makers_are_not_changed(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
     _do(warehouse, "CREATE SCHEMA live", "CREATE VIEW live.things AS SELECT 42 AS mine")
     _run(warehouse, _things({"id": "a"}))
     assert warehouse.rows("live.things") == [{"mine": 42}]
@@ -163,7 +165,7 @@ def test_what_somebody_else_made_is_left_alone(warehouse: Warehouse, caplog: pyt
 
 
 def test_a_users_view_on_ours_is_never_destroyed(warehouse: Warehouse) -> None:
-    """New columns do not hurt it. In PostgreSQL it keeps a column from changing its type, and the run says so."""
+    """New columns do not affect it. In PostgreSQL it keeps a column from changing its type, which the run reports."""
     _run(warehouse, _things({"id": "a", "n": 1}))
     _do(warehouse, "CREATE VIEW live.mine AS SELECT id, n FROM live.things")
     _run(warehouse, _things({"id": "b", "n": 2}, more=TEXT))
@@ -181,7 +183,7 @@ def test_a_users_view_on_ours_is_never_destroyed(warehouse: Warehouse) -> None:
 
 
 def test_grants_on_a_view_outlive_its_changes(postgres_url: str) -> None:
-    """A new column replaces the view, a new type drops it and makes it again, as does a name that the table takes."""
+    """A new column replaces the view; a new type drops and recreates it, like a name that the table takes."""
     warehouse = PostgresWarehouse(postgres_url)
     _run(warehouse, _things({"id": "a", "n": 1}))
     _do(
@@ -204,7 +206,7 @@ def test_grants_on_a_view_outlive_its_changes(postgres_url: str) -> None:
     assert [row["hubspot_owner_name"] for row in warehouse.rows("live.things")] == [None, None, None, 5]
 
 
-def test_views_that_may_not_be_made_are_told_and_the_rows_are_there(
+def test_views_that_may_not_be_created_are_reported_and_the_rows_are_loaded(
     postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     warehouse = PostgresWarehouse(postgres_url)
@@ -225,6 +227,6 @@ def test_views_that_may_not_be_made_are_told_and_the_rows_are_there(
 
 
 @pytest.mark.parametrize("tables", ["", "LIVE"])
-def test_a_schema_of_views_is_another_than_that_of_the_tables(tables: str) -> None:
+def test_the_schema_of_views_must_differ_from_the_schema_of_tables(tables: str) -> None:
     with pytest.raises(SettingsError, match="views_schema"):
         Settings.from_config({"views_schema": "live", "default_target_schema": tables})
