@@ -170,7 +170,7 @@ def test_a_property_that_is_chosen_while_a_pass_is_interrupted_is_named(clean_po
         "ranges": [[0, half, len(everything)]],
     }
     run = table.run(full_pass=begun)
-    assert "contacts: read from now on, and null in records that do not change" in run.log
+    assert "contacts: these properties are read from now on, and are null in unchanged records" in run.log
     assert "until the next full pass: firstname." in run.log
 
 

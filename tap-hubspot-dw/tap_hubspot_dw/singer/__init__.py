@@ -1,1 +1,1 @@
-"""The tap as the Singer SDK runs it."""
+"""The tap on the Singer SDK: command line, streams, messages."""

@@ -1,4 +1,4 @@
-"""The tap as the SDK runs it: which streams there are, in which order, and how a run ends."""
+"""The tap on the SDK: its streams and their order, and the start and the end of a run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 class StreamsFailedError(HubSpotError):
-    """The run is over and some streams could not be read."""
+    """The run has ended, and some streams could not be read."""
 
 
 class TapHubSpotDW(Tap):
@@ -57,18 +57,18 @@ class TapHubSpotDW(Tap):
     name = "tap-hubspot-dw"
     config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
     message_writer_class = MsgSpecWriter
-    dynamic_catalog = True  # the streams depend on the portal: discovery needs a valid configuration
+    dynamic_catalog = True  # the streams depend on the portal, so discovery needs a valid configuration
 
     def setup_mapper(self) -> None:
-        """Make the mapper, whose stream maps leave deletions alone."""
+        """Create the mapper, whose stream maps preserve deletions."""
         self.mapper = DeletionsMapper(plugin_config=dict(self.config), logger=self.logger)
         self.mapper.register_raw_streams_from_catalog(self.catalog)
 
     def discover_streams(self) -> Sequence[Stream]:
         """Return the streams in the order of their SCHEMAs: associations after objects, history last.
 
-        An object that cannot be described is reported and left out; a run, not a discovery, then ends with a non-zero
-        code.
+        An object that cannot be described is reported and left out; a run, unlike discovery, then ends with a non-zero
+        exit code.
         """
         run = self._run = self._start_run()
         objects = self._discovered(run)
@@ -79,7 +79,7 @@ class TapHubSpotDW(Tap):
         return [*references, *objects, *associations, HistoryStream(self, run)]
 
     def _discovered(self, run: Run) -> list[ObjectStream]:
-        """Return the streams of objects; a signal ends the waiting for HubSpot at once."""
+        """Return the streams of objects; a signal ends a wait for HubSpot at once."""
         run.stop.is_reading = True
         try:
             objects = list(self._object_streams(run))
@@ -95,7 +95,7 @@ class TapHubSpotDW(Tap):
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """The streams by name, in the order of `discover_streams` (the SDK's own order is the alphabet's)."""
+        """The streams by name, in the order of `discover_streams` (the SDK would sort them by name)."""
         if self._streams is None:
             ranks: dict[type, int] = {ReferenceStream: 0, ObjectStream: 1, AssociationStream: 2, HistoryStream: 3}
             by_name = super().streams
@@ -108,8 +108,8 @@ class TapHubSpotDW(Tap):
             )
         return self._streams
 
-    def sync_all(self) -> None:  # type: ignore[misc]  # final for typing only: how a run goes and ends is ours
-        """Read all selected streams at the same time, then the run's history.
+    def sync_all(self) -> None:  # type: ignore[misc]  # final for typing only; the tap controls its own run
+        """Read all selected streams concurrently, then write the run's history.
 
         Raises:
             HubSpotError: HubSpot stopped answering, or some streams failed; all others are complete.
@@ -149,18 +149,18 @@ class TapHubSpotDW(Tap):
         if run.failures:
             names = ", ".join(run.failures)
             raise StreamsFailedError(
-                f"{len(run.failures)} stream(s) could not be read: {names}. The reasons stand above; "
-                "every other stream is complete."
+                f"{len(run.failures)} stream(s) could not be read: {names}. The reasons are above; "
+                "all other streams are complete."
             )
 
     def _sync_together(self, streams: Sequence[HubSpotStream]) -> None:
-        """Read the streams at the same time and the history after them, whatever becomes of them."""
+        """Read the streams concurrently, and write the history after them even if they fail."""
         emitter = Emitter(self, self._run)
         readers = [stream for stream in streams if not isinstance(stream, HistoryStream)]
         history = [stream for stream in streams if isinstance(stream, HistoryStream)]
         try:
             emitter.sync(readers)
-        except BrokenPipeError:  # nobody listens any more
+        except BrokenPipeError:  # the reader of the output is gone
             raise
         except BaseException as error:
             self._run.ended_by = error
@@ -169,7 +169,7 @@ class TapHubSpotDW(Tap):
         emitter.finish(history)
 
     def _write_history_only(self, error: RunStoppedError) -> None:
-        """Write the history of a run that could not even begin to read."""
+        """Write the history of a run that stopped before it read any stream."""
         run = self._run
         run.ended_by, run.history = error, [StreamRun(name, run.began_at) for name in run.settings.objects]
         history = HistoryStream(self, run)
@@ -180,20 +180,20 @@ class TapHubSpotDW(Tap):
             error.is_in_history = True
 
     def _warn_of_wrong_names(self, run: Run) -> None:
-        """Warn of names in Meltano's filter that would otherwise just not be read."""
-        known = {*self.streams, *run.settings.objects}  # an object that failed says so itself
+        """Warn of names in Meltano's filter that no stream has."""
+        known = {*self.streams, *run.settings.objects}  # an object that failed is reported separately
         if run.settings.only_ids is None and (wrong := names_of_no_stream(os.environ, known)):
             self.logger.warning(
-                "TAP_HUBSPOT_DW__SELECT_FILTER has %s, which no stream is called: it is passed over. The streams: %s.",
+                "TAP_HUBSPOT_DW__SELECT_FILTER has %s, which is the name of no stream and is ignored. The streams: %s.",
                 ", ".join(wrong),
                 ", ".join(self.streams),
             )
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take the state that the run begins with.
+        """Load the state of the last run.
 
         Raises:
-            SettingsError: it is none, so that the run would read everything again, or lose what it covers.
+            SettingsError: the value is not a state, so the run would read everything again or lose data.
         """
         super().load_state(_checked_state(state))
 
@@ -215,30 +215,30 @@ class TapHubSpotDW(Tap):
         """Yield a stream for each object: described by the catalog where there is one, else by HubSpot."""
         names = run.settings.objects
         described = {
-            name: found
-            for name, found in in_parallel(names, lambda name: self._described(run, name), max(len(names), 1))
-            if found is not None
+            name: outcome
+            for name, outcome in in_parallel(names, lambda name: self._described(run, name), max(len(names), 1))
+            if outcome is not None
         }
         for name in names:
-            found = described[name]
-            if isinstance(found, HubSpotError):
-                run.failures[name] = str(found)
-                run.history.append(StreamRun(name, now(), finished_at=now(), error=str(found)))
-                self.logger.error("%s: left out: %s", name, found)
+            outcome = described[name]
+            if isinstance(outcome, HubSpotError):
+                run.failures[name] = str(outcome)
+                run.history.append(StreamRun(name, now(), finished_at=now(), error=str(outcome)))
+                self.logger.error("%s: left out: %s", name, outcome)
             else:
-                yield ObjectStream(self, run, *found)
+                yield ObjectStream(self, run, *outcome)
 
     def _described(self, run: Run, name: str) -> Iterator[tuple[ObjectType, dict[str, Any]] | HubSpotError]:
-        """Yield an object's type and schema, or why there are none.
+        """Yield an object's type and schema, or the error that prevents it.
 
         Raises:
-            RunStoppedError: HubSpot cannot be asked for any other either.
+            RunStoppedError: no other object can be described either.
         """
         try:
             object_type = self._resolve(run, name)
             entry = self.input_catalog.get_stream(object_type.name) if self.input_catalog else None
             if self.input_catalog and entry is None:
-                raise HubSpotError("the catalog lacks it: discover anew, or take it out of the setting objects.")
+                raise HubSpotError("the catalog lacks it: run discovery again, or remove it from the setting objects.")
             yield object_type, entry.schema.to_dict() if entry else self._schema(run, object_type)
         except RunStoppedError:
             raise
@@ -246,7 +246,7 @@ class TapHubSpotDW(Tap):
             yield error
 
     def _schema(self, run: Run, object_type: ObjectType) -> dict[str, Any]:
-        """Return the schema of a object_type's stream as the settings choose its properties."""
+        """Return the schema of an object type's stream, with the properties that the settings choose."""
         chosen = run.chosen_properties(object_type)
         schema = json_schema_of_all() if run.settings.properties_as_json else object_schema(chosen)
         return schema | {"description": f"HubSpot's {object_type.name} ({object_type.type_id}): a row for each record."}
@@ -261,14 +261,14 @@ class TapHubSpotDW(Tap):
         if run is None:
             sys.exit(128 + signum)
         if run.stop.signal is not None:
-            return  # Meltano sends a second one; the first is being acted on
+            return  # Meltano sends a second signal while the first is being handled
         run.stop.signal = signum
         end_when_unread(128 + signum)
         run.portal.client.stop()
         if run.stop.is_reading:
             run.stop.check()
 
-    # The command line: errors that the tap knows end with their sentence and exit code, without a traceback.
+    # The command line: the tap's own errors end it with their sentence and exit code, without a traceback.
 
     @classmethod
     def invoke(cls, **options: Any) -> None:
@@ -282,11 +282,11 @@ class TapHubSpotDW(Tap):
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the configuration files."""
         with _user_errors(cls.logger):
-            found = super().cb_config(ctx, param, tuple(each for each in value if each == "ENV"))
+            options = super().cb_config(ctx, param, tuple(source for source in value if source == "ENV"))
             for file in value:
                 if file != "ENV":
-                    found.config |= configuration_of(file)
-            return found
+                    options.config |= configuration_of(file)
+            return options
 
     @classmethod
     def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
@@ -306,21 +306,21 @@ def _checked_state(state: Any) -> dict[str, Any]:
         return {"bookmarks": bookmarks_of(state)}
     except ValueError as error:
         raise SettingsError(
-            f'The state cannot be read: {error}. It looks like {{"bookmarks": {{"contacts": '
-            '{"replication_key_value": "2026-01-31T08:00:00Z"}}}; without one everything is read.'
+            f'The state cannot be read: {error}. It must look like {{"bookmarks": {{"contacts": '
+            '{"replication_key_value": "2026-01-31T08:00:00Z"}}}; without a state everything is read.'
         ) from error
 
 
 def _checked_text(file: IO[str]) -> str:
-    """Return the state in a file, in the form that the SDK reads, before anything else is done.
+    """Return the state in a file, in the form that the SDK reads.
 
     Raises:
-        SettingsError: it is not JSON, or no state.
+        SettingsError: the file is not JSON, or not a state.
     """
     try:
         state = json.loads(file.read().removeprefix("\ufeff"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise SettingsError("The file of the option --state is not JSON: is it the right one?") from error
+        raise SettingsError("The file of the option --state is not JSON: check its path and contents.") from error
     return json.dumps(_checked_state(state))
 
 
@@ -330,7 +330,7 @@ def _no_number(text: str) -> None:
 
 @contextmanager
 def _user_errors(logger: logging.Logger, *, is_run: bool = True) -> Iterator[None]:
-    """Say why the command ends; of a run that could not start a note is left for the next one."""
+    """Log the tap's own errors as one sentence and exit; note the failure of a run that could not start."""
     began_at = now()
     try:
         yield

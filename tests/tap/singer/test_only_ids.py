@@ -87,7 +87,7 @@ def test_a_type_whose_archived_records_cannot_be_read_by_id_is_no_failure(sandbo
     run = run_tap(tmp_path, chosen | {"only_ids": {"contacts": [known, archived]}})
     assert run.returncode == 0, run.log
     assert [each["id"] for each in run.records("contacts")] == [known]
-    assert "contacts: HubSpot gives no archived records by their ids here" in run.log
+    assert "contacts: HubSpot does not give archived records by id here" in run.log
     assert "contacts: HubSpot does not know 1 of the 2 ids of only_ids" in run.log
 
 

@@ -50,7 +50,7 @@ def test_pipelines_of_a_custom_object_that_were_there_are_not_taken_for_none(cle
     deals = [each for each in first.records("pipelines") if each["object_type"] == "deals"]
     assert run.records("pipelines") == deals, "those of deals are read all the same"
     for stream in OF_PIPELINES:
-        assert f"{stream}: Those of divisions could not be read: HubSpot refuses" in run.log
+        assert f"{stream}: The list of divisions could not be read: HubSpot refuses" in run.log
         assert activated(run, stream) == {"deals"}
     assert activated(run, "properties") == {"deals", "divisions"}
     clean_portal.faults([])
@@ -124,7 +124,7 @@ def test_a_list_that_is_another_one_each_time_fails_and_marks_nothing(clean_port
     clean_portal.faults([{"match": "owners", "nth": nth, "rows": rows} for nth, rows in ((1, 1), (3, 2), (5, 3))])
     run = run_tap(tmp_path, settings, state=first.state)
     assert run.returncode == 1
-    assert "owners: Those of owners could not be read: HubSpot gave another list of owners" in run.log
+    assert "owners: The list of owners could not be read: HubSpot gave a different list of owners" in run.log
     assert activated(run, "owners") == set()
     assert run.state["bookmarks"]["owners"] == first.state["bookmarks"]["owners"]
 

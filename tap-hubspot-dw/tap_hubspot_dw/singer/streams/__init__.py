@@ -1,1 +1,1 @@
-"""The streams: objects, associations, references, history."""
+"""The streams: objects, associations, reference data, history."""

@@ -1,4 +1,4 @@
-"""CRM objects: one class for every object type."""
+"""The streams of CRM objects: one class for all object types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zlib import crc32
 from tap_hubspot_dw.errors import RequestError
 from tap_hubspot_dw.http.rate_limits import SEARCH
 from tap_hubspot_dw.hubspot.account import Account, Changes
-from tap_hubspot_dw.hubspot.portal import HubSpotObject, Page
+from tap_hubspot_dw.hubspot.portal import HubSpotObject, Page, ids_of
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.change_window import UnsortedError, Window, change_window
 from tap_hubspot_dw.reading.differing import MOST_TOTALS, differing_ranges
@@ -35,11 +35,11 @@ from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp
 if TYPE_CHECKING:
     from singer_sdk import Tap
 
-_NAMED_IDS = 5  # of those that were not found
+_NAMED_IDS = 5  # in the warning about unknown ids
 
 
 class ObjectStream(HubSpotStream):
-    """The objects of one type: in full at first, afterwards what changed, and every time what was deleted."""
+    """The objects of one type: in full at first, then the changes, and in every run the deletions."""
 
     primary_keys = ("id",)
     replication_key = "updated_at"
@@ -50,23 +50,23 @@ class ObjectStream(HubSpotStream):
         self._is_json = run.settings.properties_as_json
 
     def begin(self) -> None:
-        """Promise the ids that will be read to the streams that need them."""
+        """Get ready for `events`, and announce the feed of ids to the streams that need them."""
         super().begin()
-        made_anyway = {*OBJECT_COLUMNS, ALL_PROPERTIES}  # HubSpot is not asked for what else is not selected
+        made_anyway = {*OBJECT_COLUMNS, ALL_PROPERTIES}  # other columns that are not selected are not requested at all
         self.dropped = [name for name in self.dropped if name in made_anyway]
         self._id_feed = self.run.id_feeds[self.name] = IdFeed()
 
     def ended(self) -> None:
-        """Let nobody wait for ids that do not come."""
+        """End the feed, so that no stream waits for ids that will not come."""
         self._id_feed.end(complete=False)
 
     def read(self) -> Iterator[Event]:
-        """Yield a full pass or the changes since the bookmark, then what was archived since."""
+        """Yield a full pass or the changes since the bookmark, then the deletions since."""
         selected = [name for name in self.schema["properties"] if self.mask[("properties", name)]]
         chosen = columns(self.schema, set(selected) - ({ALL_PROPERTIES} if self._is_json else set()))
         wanted = {column.property_name for column in chosen}
         if self._is_json:
-            wanted |= {str(each["name"]) for each in self.run.chosen_properties(self.object_type)}
+            wanted |= {str(definition["name"]) for definition in self.run.chosen_properties(self.object_type)}
         self._decoder = PageDecoder({*wanted, self.object_type.modified_property})
         if self.are_lines_final and not self._is_json:
             self._decoder.write(chosen)
@@ -81,19 +81,16 @@ class ObjectStream(HubSpotStream):
         is_due = state.is_full_pass_due(settings.full_refresh, self.run.started_at)
         is_ahead = state.bookmark is not None and state.bookmark - settings.lookback > self.run.started_at
         if is_ahead:
-            self.logger.warning(
-                "%s: its bookmark %s lies in the future: everything is read.", self.name, state.bookmark
-            )
+            self.logger.warning("%s: its bookmark %s is in the future: reading everything.", self.name, state.bookmark)
         if since is None or is_due or is_ahead or self.forced_replication_method == "FULL_TABLE":
             yield from self._full_pass(state)
         else:
             yield from self._changes(state, since)
 
     def _chosen(self, ids: Sequence[str]) -> Iterator[Block]:
-        """Yield these objects as HubSpot has them now, then what changed since the setting `reread_since`.
+        """Yield these objects as HubSpot has them now, then the changes since the setting `reread_since`.
 
-        An object that is archived or was merged comes as a delete record; one that is gone for good not at all, with
-        a warning.
+        An archived or merged object becomes a delete record; an object deleted for good gives only a warning.
         """
         missing = yield from self._by_ids(ids)
         self._warn_of_missing(missing, len(set(ids)))
@@ -101,26 +98,26 @@ class ObjectStream(HubSpotStream):
             try:
                 yield from self._differing(known)
             except UnsortedError as error:
-                self.logger.warning("%s: where it differs cannot be found: search is unsorted (%s).", self.name, error)
+                self.logger.warning("%s: cannot find the differences: search is unsorted (%s).", self.name, error)
         if since := self.run.settings.reread_since:
             yield from (event for event in self._changes(StreamState(), since) if isinstance(event, Block))
         self.done.mode = "chosen"
 
     def _by_ids(self, ids: Sequence[str]) -> Generator[Block, None, set[str]]:
-        """Yield these objects, live or as delete records; returns the ids that HubSpot does not know."""
+        """Yield these objects, live or as delete records; return the ids that HubSpot does not know."""
         asked, reported = set(ids), set[str]()
         for page in self.portal.by_id(self.object_type, list(dict.fromkeys(ids)), self._decoder):
-            yield self._page([each for each in page if each["id"] in asked - reported])
+            yield self._page([listed for listed in page if listed["id"] in asked - reported])
             merged = [
                 record
-                for each, survivor in zip(page, self._records(page), strict=True)
-                for record in self._merged(each, survivor)
+                for listed, survivor in zip(page, self._records(page), strict=True)
+                for record in self._merged(listed, survivor)
                 if record["id"] in asked
             ]
-            reported |= {each["id"] for each in page} | {record["id"] for record in merged}
+            reported |= {listed["id"] for listed in page} | {record["id"] for record in merged}
             yield self._deletes(merged)
         for page in self._archived_of(sorted(asked - reported)):
-            gone = (archived_records(each, self._decoder.merged_ids(each["properties"])) for each in page)
+            gone = (archived_records(listed, self._decoder.merged_ids(listed["properties"])) for listed in page)
             deletes = [record for records in gone for record in records if record["id"] in asked]
             reported |= {record["id"] for record in deletes}
             yield self._deletes(deletes)
@@ -129,8 +126,8 @@ class ObjectStream(HubSpotStream):
     def _differing(self, known: Sequence[int]) -> Iterator[Block]:
         """Yield the objects that a table of these ids lacks, and a delete record for each one that HubSpot lacks.
 
-        Where they are is found by HubSpot's totals. That its search lacks one is no proof, as its index is late: such
-        ids are read again by themselves.
+        HubSpot's totals show where they are. An object missing from search may still exist, as the index lags, so its
+        id is read again by itself.
         """
         total = self.done.hubspot_total
         spans = differing_ranges(known, total, lambda span: self.portal.count(self.object_type, span))
@@ -140,20 +137,20 @@ class ObjectStream(HubSpotStream):
             pages = self.portal.changed(self.object_type, None, self._decoder, span)
             for page, _ in islice(pages, pages_left):
                 pages_left -= 1
-                yield self._page([each for each in page if int(each["id"]) not in unseen])
-                unseen.difference_update(int(each["id"]) for each in page)
-            gone = yield from self._by_ids([str(each) for each in sorted(unseen)])
+                yield self._page([listed for listed in page if int(listed["id"]) not in unseen])
+                unseen.difference_update(ids_of(page))
+            gone = yield from self._by_ids([str(id_) for id_ in sorted(unseen)])
             at = format_timestamp(self.run.started_at)
-            yield self._deletes([{"id": each, "_sdc_deleted_at": at} for each in sorted(gone)])
+            yield self._deletes([{"id": id_, "_sdc_deleted_at": at} for id_ in sorted(gone)])
 
     def _archived_of(self, ids: Sequence[str]) -> Iterator[Page]:
-        """Yield those of the objects that are archived; none, with a warning, of a type that gives no such ones."""
+        """Yield the archived objects among these ids; none, with a warning, if HubSpot refuses this for the type."""
         try:
             yield from self.portal.by_id(self.object_type, ids, self._decoder, archived=True)
         except RequestError as error:
             if error.status not in {400, 404}:
                 raise
-            self.logger.warning("%s: HubSpot gives no archived records by their ids here (%s).", self.name, error)
+            self.logger.warning("%s: HubSpot does not give archived records by id here (%s).", self.name, error)
 
     def _warn_of_missing(self, missing: Collection[str], asked: int) -> None:
         if not missing:
@@ -172,9 +169,9 @@ class ObjectStream(HubSpotStream):
         return self.block(deletes, deletes=len(deletes))
 
     def _full_pass(self, state: StreamState) -> Iterator[Event]:
-        """Yield every live object; a pass that was interrupted goes on where it was.
+        """Yield every live object; continue an interrupted pass where it stopped.
 
-        What changed since it began comes once more: a record that was merged away behind its page would stay live.
+        The changes since the pass began are read too: a record merged away after its page was read would stay live.
         """
         self.done.mode = "full"
         last_bookmark = state.bookmark
@@ -192,10 +189,10 @@ class ObjectStream(HubSpotStream):
             total=self.done.hubspot_total,
         )
         if is_continued:
-            full_pass = state.full_pass = self._gone_on_with(full_pass, reader)
+            full_pass = state.full_pass = self._continued(full_pass, reader)
         else:
             self._id_feed.begin(None)
-        if not full_pass.ranges:  # else what was read before may lack properties that were chosen since
+        if not full_pass.ranges:  # otherwise earlier records may lack properties that were chosen since
             state.properties = _checksums(self._decoder.names)
         yield self.checkpoint(state)
         for event in reader.everything(full_pass, state.records):
@@ -215,16 +212,16 @@ class ObjectStream(HubSpotStream):
         state.records = reader.records
         yield self.checkpoint(state)
 
-    def _gone_on_with(self, full_pass: FullPass, reader: LiveReader) -> FullPass:
-        """Return a pass that an earlier run began, with what of it may be kept, and say how far it is."""
-        self._id_feed.end(complete=False)  # what was read before is missing
-        if not self._is_searchable():  # nobody says what changed since
+    def _continued(self, full_pass: FullPass, reader: LiveReader) -> FullPass:
+        """Return the part of an earlier run's pass that can be kept, and log its progress."""
+        self._id_feed.end(complete=False)  # it lacks the ids that earlier runs read
+        if not self._is_searchable():  # the changes since the earlier run cannot be read
             full_pass = replace(full_pass, ranges=())
         full_pass = reader.trusted(full_pass)
-        self.done.before = sum(each.records for each in full_pass.ranges)
+        self.done.before = sum(span.records for span in full_pass.ranges)
         if self.done.before:
             self.logger.info(
-                "%s: goes on with the full pass that began at %s: %s%s records were read before.",
+                "%s: continuing the full pass that began at %s: %s%s records were read before.",
                 self.name,
                 format_timestamp(full_pass.started_at),
                 f"{self.done.before:,}",
@@ -233,10 +230,10 @@ class ObjectStream(HubSpotStream):
         return full_pass
 
     def _changed_meanwhile(self, state: StreamState, full_pass: FullPass, *, is_continued: bool) -> Iterator[Block]:
-        """Yield what changed since a full pass began, and move the bookmark.
+        """Yield the changes since a full pass began, and advance the bookmark.
 
-        Of one that was interrupted this must be everything: its finished ranges were read by earlier runs. Else a type
-        that cannot be searched can still be read in full.
+        A continued pass must get all changes, as earlier runs read its finished ranges. For any other pass a failed
+        search is acceptable, so that a type that cannot be searched can still be read in full.
         """
         state.bookmark = full_pass.started_at
         window = Window(full_pass.started_at - 2 * CLOCK_TOLERANCE)
@@ -248,13 +245,14 @@ class ObjectStream(HubSpotStream):
             try:
                 yield from self._modified(window, None)
             except RequestError as error:
-                self.logger.warning("%s: what changed while it was read comes with the next run: %s", self.name, error)
+                self.logger.warning("%s: the next run reads the changes made during this one: %s", self.name, error)
 
     def _is_searchable(self) -> bool:
-        return self.object_type.modified_property in (each["name"] for each in self.portal.properties(self.object_type))
+        names = (definition["name"] for definition in self.portal.properties(self.object_type))
+        return self.object_type.modified_property in names
 
     def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Event]:
-        """Yield what was modified in the window since the bookmark, and what was archived."""
+        """Yield the objects modified since the bookmark, and those archived."""
         self.done.mode = "incremental"
         self.check_searchable(self.object_type)
         self._warn_of_late_properties(state)
@@ -274,10 +272,9 @@ class ObjectStream(HubSpotStream):
         yield self.checkpoint(state)
 
     def _window(self, window: Window, bookmark: datetime | None) -> Iterator[Block]:
-        """Yield the objects modified in the window, and hold them against HubSpot's count.
+        """Yield the objects modified in the window, and check them against HubSpot's count.
 
-        Those that were last modified before the run began have been in the window all the time, so none of them may
-        be missing.
+        Objects last modified before the run began have been in the window all the time, so none of them may be missing.
         """
         changes = Changes(window.since, self.run.started_at)
         yield from self._modified(window, bookmark, changes)
@@ -286,12 +283,13 @@ class ObjectStream(HubSpotStream):
             yield self._page(page, bookmark)
 
     def _warn_of_late_properties(self, state: StreamState) -> None:
-        """Name the properties that were not read so far.
+        """Warn of properties that this run reads for the first time.
 
-        One that is new in HubSpot comes with the records that get a value; one that was only not chosen before does
-        not.
+        A property that is new in HubSpot is not among them: it comes with the records that get a value. A property
+        that existed before but was not chosen does not.
         """
-        created = {str(each["name"]): each.get("createdAt") for each in self.portal.properties(self.object_type)}
+        definitions = self.portal.properties(self.object_type)
+        created = {str(definition["name"]): definition.get("createdAt") for definition in definitions}
         since = format_timestamp(state.bookmark) if state.bookmark and state.properties else ""
         late = [
             name
@@ -300,20 +298,20 @@ class ObjectStream(HubSpotStream):
         ]
         if late:
             self.logger.warning(
-                "%s: read from now on, and null in records that do not change until the next full pass: %s. "
-                "Run with --full-refresh to have all values at once.",
+                "%s: these properties are read from now on, and are null in unchanged records until the next full "
+                "pass: %s. Run with --full-refresh to get all values now.",
                 self.name,
                 shown(", ".join(late)),
             )
         state.properties = _checksums(self._decoder.names)
 
     def _modified(self, window: Window, bookmark: datetime | None, changes: Changes | None = None) -> Iterator[Block]:
-        """Yield the objects modified in the window, by ranges of ids, or in slices of time where nobody sorts by id."""
+        """Yield the objects modified in the window, by ranges of ids, or by slices of time if search is unsorted."""
         try:
             yield from self._modified_by_id(window, bookmark, changes)
         except UnsortedError as error:
             self.logger.warning(
-                "%s: HubSpot's search is not sorted by id (%s): the window is read in slices of time instead.",
+                "%s: HubSpot's search is not sorted by id (%s): reading the window in slices of time instead.",
                 self.name,
                 error,
             )
@@ -321,7 +319,7 @@ class ObjectStream(HubSpotStream):
                 yield self._page(page, bookmark, changes)
 
     def _modified_by_id(self, window: Window, bookmark: datetime | None, changes: Changes | None) -> Iterator[Block]:
-        """Yield the objects modified in the window; a long one is read in several ranges of ids at once."""
+        """Yield the objects modified in the window; if they are many, several ranges of ids at once."""
         pages = self.portal.changed(self.object_type, window, self._decoder)
         first, expected = next(pages)
         if self.done.mode == "incremental":
@@ -344,28 +342,28 @@ class ObjectStream(HubSpotStream):
                 yield block
 
     def _page(self, page: Page, bookmark: datetime | None = None, changes: Changes | None = None) -> Block:
-        """Return a page's records and the delete records of what was merged into them.
+        """Return a page's records and the delete records of the objects merged into them.
 
-        Those modified before the bookmark count as repeated: the run before has read them, unless HubSpot's index
-        was late.
+        Records modified before the bookmark count as repeated: the last run has read them, unless HubSpot's index
+        lagged.
         """
         records: list[Record | FullRecord | WrittenRecord] = []
         invalid: list[str] = []
         before = format_timestamp(bookmark) if bookmark else ""
         repeated = 0
-        for each, record in zip(page, self._records(page), strict=True):
+        for listed, record in zip(page, self._records(page), strict=True):
             records.append(record)
-            records.extend(self._merged(each, record))
+            records.extend(self._merged(listed, record))
             invalid += record.invalid_properties or ()
             repeated += (record.updated_at or before) < before
             if changes is not None:
                 changes.add(int(record.id), record.updated_at)
-        if self.run.settings.associations:  # nobody else needs them: a million take eight megabytes
-            self._id_feed.add(int(each["id"]) for each in page)
+        if self.run.settings.associations:  # no other stream needs the ids; a million take eight megabytes
+            self._id_feed.add(ids_of(page))
         return self.block(records, deletes=len(records) - len(page), repeated=repeated, invalid=invalid)
 
     def _archived(self, state: StreamState, since: datetime) -> Iterator[Block]:
-        """Yield a delete record for each object archived since then, and what was restored since the last run."""
+        """Yield a delete record for each object archived since a timestamp, and the objects restored meanwhile."""
         sweep = ArchiveSweep(self.portal, self.object_type, self._decoder, self._page, self._deletes, self.logger)
         return sweep.since(state, since)
 

@@ -1,4 +1,4 @@
-"""The small streams that describe the portal: a table of them, read in full by every run."""
+"""The small streams that describe the portal: one table defines them, and every run reads them in full."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 
 class OfType(Protocol):
-    """What HubSpot has of an object type, from an earlier answer or asked for anew."""
+    """A function that returns HubSpot's objects for an object type, from the cache or `anew`."""
 
     def __call__(self, portal: Portal, object_type: ObjectType, /, *, anew: bool = False) -> Iterable[dict[str, Any]]:
-        """Return HubSpot's own objects."""
+        """Return HubSpot's objects."""
 
 
 Ask = Callable[[bool], list[Record]]
 
-_WAITS = (2.0, 4.0)  # seconds, before a list is asked for again
+_WAITS = (2.0, 4.0)  # seconds before a list is requested again
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference stream: its key, its columns and how its records come about.
+    """A reference stream: its key, its columns and the source of its records.
 
-    `columns` gives each column its schema and the key of what `of_account` or `of_type` gives, HubSpot's own mostly;
-    records of a type get its name as `object_type`. `may_have` tells which types HubSpot is asked for.
+    `columns` maps each column to its schema and to the key of its value in the objects of `of_account` or `of_type`.
+    Records of a type get its name as `object_type`. Only types that `may_have` accepts are requested.
     """
 
     name: str
@@ -140,10 +140,10 @@ REFERENCES = (
 
 
 class ReferenceStream(HubSpotStream):
-    """One of `REFERENCES`: a list of the account or a list for each object, read whole by every run.
+    """One of `REFERENCES`: a list of the account or a list for each object, read in full by every run.
 
-    What is gone is told list by list. A list that is shorter than it was is asked for until HubSpot has given it twice:
-    only then may it delete.
+    Deletions are activated list by list. A list that is shorter than before is requested until HubSpot has given the
+    same list twice: only then may it delete.
     """
 
     def __init__(self, tap: Tap, run: Run, reference: Reference) -> None:
@@ -154,7 +154,7 @@ class ReferenceStream(HubSpotStream):
         self.reference = reference
 
     def read(self) -> Iterator[Event]:
-        """Yield every record, and which lists have no others.
+        """Yield all records, and an activation for the lists that were read.
 
         Raises:
             HubSpotError: some lists could not be read; the others are complete.
@@ -164,7 +164,7 @@ class ReferenceStream(HubSpotStream):
         is_first = not state.lists
         for object_type in self.run.object_types:
             if not self.reference.may_have(object_type):
-                state.lists.pop(object_type.name, None)  # an older release kept it
+                state.lists.pop(object_type.name, None)  # an older release saved it
         known = dict(state.lists)
         failed: dict[str, HubSpotError] = {}
         read: list[str] = []
@@ -177,7 +177,7 @@ class ReferenceStream(HubSpotStream):
                 if known.get(name):
                     failed[name] = error
                     continue
-                self.logger.warning("%s: none of %s, unless the token may not read them: %s", self.name, name, error)
+                self.logger.warning("%s: %s has none, unless the token may not read them: %s", self.name, name, error)
                 if is_first:
                     state.lists[name] = 0
             except HubSpotError as error:
@@ -191,29 +191,30 @@ class ReferenceStream(HubSpotStream):
         yield self.checkpoint(state)
         if failed:
             first = next(iter(failed.values()))
-            raise HubSpotError(f"Those of {', '.join(failed)} could not be read: {first}") from first
+            raise HubSpotError(f"The list of {', '.join(failed)} could not be read: {first}") from first
 
     def _lists(self) -> Iterator[tuple[str, Ask]]:
-        """Yield a name for each list, and how HubSpot is asked for it, once for all streams or anew."""
+        """Yield the name of each list and the function that reads it, from the cache or anew."""
         of_account, of_type = self.reference.of_account, self.reference.of_type
         if of_account is not None:
-            yield self.name, lambda _: [self._record(each) for each in of_account(self.portal)]
+            yield self.name, lambda _: [self._record(source) for source in of_account(self.portal)]
         if of_type is not None:
             for object_type in self.run.object_types:
                 if self.reference.may_have(object_type):
                     yield object_type.name, partial(self._records_of, of_type, object_type)
 
     def _records_of(self, of_type: OfType, object_type: ObjectType, anew: bool) -> list[Record]:
-        found = of_type(self.portal, object_type, anew=anew)
-        return [self._record({**each, "object_type": object_type.name}) for each in found]
+        sources = of_type(self.portal, object_type, anew=anew)
+        return [self._record({**source, "object_type": object_type.name}) for source in sources]
 
     def _settled(self, name: str, ask: Ask, before: int | None) -> list[Record]:
-        """Return a list that is as long as it was, or that HubSpot gave twice.
+        """Return a list that is at least as long as before, or that HubSpot gave twice.
 
-        Where nobody knows how long it was, one that is neither empty nor in pages, which can get lost, is believed.
+        If its earlier length is unknown, a list is accepted at once unless it is empty or has pages, which can get
+        lost.
 
         Raises:
-            ReplyError: it gave another one each time.
+            ReplyError: HubSpot gave another list each time.
         """
         records = ask(False)
         if before is None and records and self.reference.of_account is None:
@@ -227,15 +228,15 @@ class ReferenceStream(HubSpotStream):
                 return again
             records = again
         raise ReplyError(
-            f"HubSpot gave another list of {self.name} of {name} each time it was asked, {len(records):,} at last: "
-            "run again later."
+            f"HubSpot gave a different list of {self.name} of {name} each time, {len(records):,} at last: run again "
+            "later."
         )
 
     def _keys(self, records: Iterable[Record]) -> set[tuple[Any, ...]]:
         return {tuple(record[name] for name in self.reference.key) for record in records}
 
     def _activations(self, read: Sequence[str], known: Mapping[str, int | None]) -> Iterator[Activation]:
-        """Yield what tells of the lists that were read that there is no more in them."""
+        """Yield the activations of the lists that were read, which mark deleted rows."""
         if self.version is None or not read:
             return
         if self.reference.of_account is not None:
