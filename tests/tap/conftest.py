@@ -17,13 +17,13 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def portal(sandbox_factory):
-    """A portal that no test changes."""
+    """A portal that tests only read."""
     return sandbox_factory(**SMALL)
 
 
 @pytest.fixture(scope="session")
 def changeable(sandbox_factory):
-    """A portal that tests change, by way of `clean_portal`."""
+    """A portal that tests change through `clean_portal`."""
     return sandbox_factory(**SMALL)
 
 

@@ -27,8 +27,8 @@ Answer = tuple[int, dict[str, str], str]
 Object = dict[str, Any]
 
 
-def moment(milliseconds: int) -> str:
-    """A moment as HubSpot writes it."""
+def timestamp(milliseconds: int) -> str:
+    """Return a timestamp as HubSpot writes it."""
     return format_timestamp(parse_timestamp(str(milliseconds)))
 
 
@@ -50,10 +50,10 @@ class PortalModel:
         self._index: dict[int, list[tuple[int, Object | None]]] = {}
         self._lock = threading.Lock()
 
-    # What its users do; `late` is when the index knows of it, in milliseconds after it happened.
+    # Actions of its users; `late` is the lag of the index in milliseconds.
 
     def create(self, record_id: int, late: int) -> None:
-        """Make a contact, unless the id was ever used."""
+        """Create a contact, unless the id was ever used."""
         if record_id not in self.live.keys() | self.archived.keys() | self.merged.keys():
             self._put(record_id, {"created": self.now, "merged": ()}, late)
 
@@ -63,13 +63,13 @@ class PortalModel:
             self._put(found, self.live[found], late)
 
     def archive(self, which: int, late: int) -> None:
-        """Put a contact into the recycle bin, which does not touch when it was last modified."""
+        """Archive a contact, which does not change its last-modified date."""
         if found := self._some(self.live, which):
             self.archived[found] = {**self.live.pop(found), "archived_at": self.now}
             self._tell_index(found, None, late)
 
     def restore(self, which: int, late: int, *, bumps: bool) -> None:
-        """Take a contact out of the bin, which need not touch when it was last modified."""
+        """Restore a contact, which need not change its last-modified date."""
         if found := self._some(self.archived, which):
             back = {name: value for name, value in self.archived.pop(found).items() if name != "archived_at"}
             if bumps:
@@ -100,10 +100,10 @@ class PortalModel:
     def _tell_index(self, record_id: int, known: Object | None, late: int) -> None:
         self._index.setdefault(record_id, []).append((self.now + late, known))
 
-    # What it answers.
+    # Its replies.
 
     def __call__(self, request: Any) -> Answer:
-        """Answer a request of the `requests` library, as `responses` wants it."""
+        """Answer a request of the `requests` library, in the form that `responses` expects."""
         with self._lock:
             status, _, text = lie(self.lies.get(self.requests), *self._answer(request))
             date = format_datetime(parse_timestamp(str(self.now)), usegmt=True)
@@ -119,8 +119,10 @@ class PortalModel:
             return 401, {}, "{}"
         url = urlsplit(request.url)
         if url.path.startswith("/crm/properties/"):
-            told = [{"name": name, "type": kind, "createdAt": moment(0)} for name, kind in PROPERTIES.items()]
-            return 200, {}, json.dumps({"results": told})
+            definitions = [
+                {"name": name, "type": type_name, "createdAt": timestamp(0)} for name, type_name in PROPERTIES.items()
+            ]
+            return 200, {}, json.dumps({"results": definitions})
         if url.path.startswith("/crm/limits/"):
             usage = [{"objectTypeId": "0-1", "usage": len(self.live)}]
             return 200, {}, json.dumps({"hubspotDefinedObjectTypes": usage})
@@ -146,7 +148,7 @@ class PortalModel:
         lost = [str(each) for each in asked if self.merged.get(each, each) not in those]
         errors = [{"category": "OBJECT_NOT_FOUND", "context": {"ids": lost}}] if lost else []
         results = [self._shown(each, those[each]) for each in there]
-        return 200, {}, json.dumps({"results": results, "errors": errors, "completedAt": moment(self.now)})
+        return 200, {}, json.dumps({"results": results, "errors": errors, "completedAt": timestamp(self.now)})
 
     def _search(self, body: Mapping[str, Any], number: int) -> Answer:
         group = body.get("filterGroups") or [{"filters": []}]
@@ -174,30 +176,34 @@ class PortalModel:
         return 200, {}, json.dumps(reply)
 
     def known(self, record_id: int) -> Object | None:
-        """What the index knows of a contact by now."""
+        """Return a contact as the index has it now."""
         return next((known for at, known in reversed(self._index.get(record_id, [])) if at <= self.now), None)
 
     def _shown(self, record_id: int, each: Object) -> dict[str, Any]:
-        properties = {"hs_object_id": str(record_id), "name": each["name"], MODIFIED: moment(each["modified"])}
+        properties = {"hs_object_id": str(record_id), "name": each["name"], MODIFIED: timestamp(each["modified"])}
         properties["hs_merged_object_ids"] = ";".join(map(str, each["merged"])) or None
-        shown = {"id": str(record_id), "createdAt": moment(each["created"]), "updatedAt": moment(each["modified"])}
+        shown = {
+            "id": str(record_id),
+            "createdAt": timestamp(each["created"]),
+            "updatedAt": timestamp(each["modified"]),
+        }
         shown |= {"archived": "archived_at" in each, "properties": properties}
-        return shown | ({"archivedAt": moment(each["archived_at"])} if "archived_at" in each else {})
+        return shown | ({"archivedAt": timestamp(each["archived_at"])} if "archived_at" in each else {})
 
 
-def lie(kind: str | None, status: int, headers: dict[str, str], text: str) -> Answer:
-    """Return an answer that says less than it should, as `LIES` names it; where it has rows or a total to lie about."""
+def lie(lie_name: str | None, status: int, headers: dict[str, str], text: str) -> Answer:
+    """Return an incomplete answer of a type in `LIES`, if the answer has rows or a total."""
     body = json.loads(text)
-    if kind is None or status != 200 or "results" not in body or any("type" in each for each in body["results"]):
+    if lie_name is None or status != 200 or "results" not in body or any("type" in each for each in body["results"]):
         return status, headers, text
-    if kind == "refused":
+    if lie_name == "refused":
         return 400, headers, json.dumps({"message": "not now"})
-    if kind in {"half", "half at the end"}:
+    if lie_name in {"half", "half at the end"}:
         body["results"] = body["results"][: len(body["results"]) // 2]
-    if kind in {"empty", "nothing"}:
+    if lie_name in {"empty", "nothing"}:
         body["results"] = []
-    if kind in {"half at the end", "the end", "nothing"}:
+    if lie_name in {"half at the end", "the end", "nothing"}:
         body.pop("paging", None)
-    if kind in {"few", "nothing"} and "total" in body:
+    if lie_name in {"few", "nothing"} and "total" in body:
         body["total"] = len(body["results"])
     return status, headers, json.dumps(body)

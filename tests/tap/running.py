@@ -21,13 +21,13 @@ VERSION = {"api_version": version} if (version := os.environ.get("WAREHOUSE_TEST
 CLEAN = {name: text for name, text in os.environ.items() if not name.startswith("TAP_HUBSPOT_DW_")}
 SECRET = "pat-sandbox-not-a-secret"
 UNREACHABLE = "http://127.0.0.1:9"
-#: A valid configuration of a HubSpot that does not answer.
+#: A valid configuration with an address where no server answers.
 GOOD = {"access_token": SECRET, "api_url": UNREACHABLE}
 
 
 @dataclass
 class TapRun:
-    """What a run of the tap wrote and how it ended."""
+    """The output of a run of the tap, and how it ended."""
 
     returncode: int
     log: str
@@ -47,12 +47,12 @@ class TapRun:
         return [each for each in self._records(stream) if each.get("_sdc_deleted_at")]
 
     def message_types(self, stream: str) -> list[str]:
-        """The types of a stream's messages, runs of the same type as one."""
+        """The types of a stream's messages; repetitions of a type count as one."""
         types = [each["type"] for each in self.messages if each.get("stream") == stream]
         return [each for i, each in enumerate(types) if i == 0 or types[i - 1] != each]
 
     def by_stream(self) -> dict[str, int]:
-        """How many records each stream has."""
+        """The number of records by stream."""
         counts: dict[str, int] = defaultdict(int)
         for each in self.messages:
             if each["type"] == "RECORD":
@@ -64,7 +64,7 @@ class TapRun:
 
 
 def is_gone(activation: dict[str, Any], record: dict[str, Any], version: int) -> bool:
-    """Whether a target that knows scopes takes a row for gone, of this record and version, by an ACTIVATE_VERSION."""
+    """Return whether an ACTIVATE_VERSION marks the row of this record and version, in a target that knows scopes."""
     scope = activation.get("scope")
     if scope is None:
         return version < activation["version"]
@@ -100,7 +100,7 @@ def messages_of(output: str) -> list[dict[str, Any]]:
 
 
 def command(folder: Path, arguments: list[str]) -> tuple[int, str, str]:
-    """Run the tap's command with these arguments; returns its exit code, output and log."""
+    """Run the tap's command with these arguments; return its exit code, output and log."""
     return _in_own_process(folder, arguments, CLEAN, 60)
 
 

@@ -36,7 +36,7 @@ PLACES = [
 
 
 def storm(rng: random.Random, troubles: Sequence[dict[str, Any]] = TROUBLES) -> list[dict[str, Any]]:
-    """Return up to three rules; each ends after a few requests, so that a run takes seconds."""
+    """Return up to three rules that end after a few requests, so that a run takes seconds."""
     moments = [
         {"nth": rng.randint(1, 12)},
         {"every": rng.randint(2, 6)},

@@ -1,4 +1,4 @@
-"""The table that a target makes of the contacts, run after run."""
+"""The table of contacts that a target would have after each run."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ LONG_AGO = "2026-01-01T00:00:00.000Z"  # when the last full pass was, so that on
 
 
 class Table:
-    """What a target that honours delete records and versions would hold of the contacts."""
+    """The contacts in a target with delete records and versions."""
 
     def __init__(self, settings, folder) -> None:
         self.settings, self.folder, self.state = settings, folder, {}
         self.rows: dict[str, dict[str, object]] = {}
 
     def run(self, *, code: int = 0, **state_changes: object) -> TapRun:
-        """Run the tap from the kept state, changed, and load what it wrote; it has to end with the exit code."""
+        """Run the tap from the kept state, with changes to it, load its output, and check its exit code."""
         for saved in self.state.get("bookmarks", {}).values():
             saved.update(state_changes)
         run = run_tap(self.folder, self.settings, state=self.state)

@@ -1,4 +1,4 @@
-"""Whatever HubSpot does that it may do, no record is lost, and none is missing behind an exit code of 0."""
+"""Under all behaviour that HubSpot may show no record is lost, and none is missing after an exit code of 0."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CASES = {
 
 
 def records_by_id(sandbox) -> dict[str, set[str]]:
-    return {stream: {each["id"] for each in sandbox.truth(kind)} for stream, kind in TYPES.items()}
+    return {stream: {each["id"] for each in sandbox.truth(object_type)} for stream, object_type in TYPES.items()}
 
 
 @pytest.mark.parametrize(("options", "faults"), CASES.values(), ids=CASES.keys())
@@ -71,7 +71,7 @@ FATAL = {
 
 
 @pytest.mark.parametrize(("faults", "code", "said"), FATAL.values(), ids=FATAL.keys())
-def test_what_cannot_be_read_is_said_and_the_next_run_reads_it(sandbox_factory, tmp_path, faults, code, said):
+def test_a_failed_list_is_reported_and_the_next_run_reads_it(sandbox_factory, tmp_path, faults, code, said):
     sandbox = sandbox_factory(**TINY)
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts", "deals"]}
     sandbox.faults(faults)
@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_said_and_the_next_run_reads_it(sandbox_factory, 
     sandbox.stop()
 
 
-def test_a_missing_scope_costs_its_stream_only_and_is_named(sandbox_factory, tmp_path):
+def test_a_missing_scope_fails_only_its_stream_and_is_named(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(**TINY, without_scope="crm.objects.appointments.read")
     run = run_tap(tmp_path, {"api_url": sandbox.url, "access_token": sandbox.token})
     assert run.returncode == 1
@@ -100,7 +100,7 @@ def test_a_missing_scope_costs_its_stream_only_and_is_named(sandbox_factory, tmp
     sandbox.stop()
 
 
-def test_an_oauth_token_that_ends_in_the_middle_is_renewed(sandbox_factory, tmp_path):
+def test_an_oauth_token_that_expires_during_a_run_is_renewed(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(**TINY)
     sandbox.faults([{"match": "list", "every": 3, "expireTokens": True}])
     run = run_tap(tmp_path, {"api_url": sandbox.url, **OAUTH})
@@ -145,7 +145,7 @@ def test_objects_that_cannot_be_searched_are_read_by_their_list(sandbox_factory,
 
 
 @pytest.mark.parametrize("trouble", [{"status": 502}, {"status": 429}, {"cut": "before"}], ids=["502", "429", "cut"])
-def test_a_token_endpoint_in_trouble_is_asked_again(sandbox_factory, tmp_path, trouble):
+def test_a_token_endpoint_with_errors_is_retried(sandbox_factory, tmp_path, trouble):
     sandbox = sandbox_factory(**TINY)
     sandbox.faults([{"match": "oauth token", "nth": 1, **trouble}])
     run = run_tap(tmp_path, {"api_url": sandbox.url, "objects": ["deals"], **OAUTH})
@@ -154,7 +154,7 @@ def test_a_token_endpoint_in_trouble_is_asked_again(sandbox_factory, tmp_path, t
     assert len(run.records("deals")) == TINY["deals"]
 
 
-def test_an_archived_list_that_breaks_off_is_not_taken_for_none(sandbox_factory, tmp_path):
+def test_a_truncated_archived_list_does_not_count_as_complete(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(**TINY)
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
     first = run_tap(tmp_path, settings)

@@ -58,22 +58,22 @@ SETTINGS = {
 
 PAUSES = [1, 1, 1_000, LOOKBACK // 3, LOOKBACK - 1, LOOKBACK, 3_600_000]
 LATE = [0, 0, 1, LOOKBACK // 2, LOOKBACK - 1, LOOKBACK]
-#: How many contacts there are, and ids that they may have; a merged or deleted one is never given again.
+#: The number of contacts, and their possible ids; the id of a merged or deleted contact is never used again.
 COUNTS, IDS = [160, 40, 100, 160, 6, 0], range(1, 500)
 seeds = st.integers(0, 10**6)
 
 
 def changes(random: Random, most: int) -> list[tuple[Any, ...]]:
-    """What happens to the portal, in order."""
+    """The events in the portal, in order."""
     found: list[tuple[Any, ...]] = []
     for _ in range(random.randint(0, most)):
-        kind = random.choice(["create", "edit", "edit", "archive", "restore", "merge"])
-        found.append((kind, *(random.choice(IDS) for _ in range(1 + (kind == "merge"))), random.choice(LATE)))
+        action = random.choice(["create", "edit", "edit", "archive", "restore", "merge"])
+        found.append((action, *(random.choice(IDS) for _ in range(1 + (action == "merge"))), random.choice(LATE)))
     return found
 
 
 class Runs(RuleBasedStateMachine):
-    """A portal, runs of the tap one after the other, and the table that a target would have of them."""
+    """A portal, successive runs of the tap, and the table that a target would have."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Runs(RuleBasedStateMachine):
 
     @initialize(seed=seeds)
     def begin(self, seed: int) -> None:
-        """Contacts, all of the same millisecond or one each, and a first run."""
+        """Create contacts, in the same millisecond or one millisecond apart, and do a first run."""
         random = Random(seed)
         count, spread, workers = random.choice(COUNTS), random.choice([0, 1]), random.choice([1, 3])
         self.workers = workers
@@ -108,15 +108,15 @@ class Runs(RuleBasedStateMachine):
         self._run()
 
     def _happens(self, change: tuple[Any, ...]) -> None:
-        kind, *arguments = change
-        if kind == "restore":
+        action, *arguments = change
+        if action == "restore":
             self.portal.restore(*arguments, bumps=True)
         else:
-            getattr(self.portal, kind)(*arguments)
+            getattr(self.portal, action)(*arguments)
 
     @rule(seed=seeds)
     def between(self, seed: int) -> None:
-        """Things happen while no run is under way, all in the same millisecond; sometimes all is changed first."""
+        """Change the portal between runs, all in one millisecond; sometimes every contact changes first."""
         random = Random(seed)
         if random.random() < 0.3:
             for each in range(150):
@@ -127,19 +127,19 @@ class Runs(RuleBasedStateMachine):
 
     @rule()
     def forget(self) -> None:
-        """The state is lost."""
+        """Lose the state."""
         self.saved = {}
 
     @rule(seed=seeds)
     def run(self, seed: int) -> None:
-        """Runs that are disturbed and come to their end."""
+        """Do runs that are disturbed and complete."""
         random = Random(seed)
         for _ in range(random.randint(1, 3)):
             self._disturbed(random)
 
     @rule(seed=seeds)
     def lied_to(self, seed: int) -> None:
-        """Runs that HubSpot gives less than it has, or refuses something for once; a clock is wrong. Some fail."""
+        """Do runs with incomplete replies, single refusals or a wrong clock; some fail."""
         random = Random(seed)
         self.portal.now += random.choice([0, 3_600_000, 3_600_000])
         self.skew = random.choice([0, 7_200_000, -7_200_000])
@@ -151,7 +151,7 @@ class Runs(RuleBasedStateMachine):
 
     @rule(seed=seeds)
     def cut_off(self, seed: int) -> None:
-        """Some that are cut off: by HubSpot at a request, or killed behind some of their events; mostly full ones."""
+        """Do interrupted runs, mostly full passes: HubSpot refuses a request, or a kill follows some events."""
         random = Random(seed)
         self.portal.now += random.choice([0, 3_600_000, 3_600_000])
         for _ in range(random.randint(1, 3)):
@@ -170,7 +170,7 @@ class Runs(RuleBasedStateMachine):
 
     @rule(seed=seeds)
     def quiet(self, seed: int) -> None:
-        """The index knows everything: the next run makes the table true, and the one after it reads what it must."""
+        """Once the index is up to date, the next run makes the table correct; the one after reads only what it must."""
         random = Random(seed)
         self.portal.now += LOOKBACK + 1
         for _ in range(5):
@@ -201,7 +201,7 @@ class Runs(RuleBasedStateMachine):
         assert sorted(set(self.read)) == (sorted(self.portal.live) if is_full else sorted(explained))
 
     def _run(self, *, dead_from: int | None = None, kept: int | None = None, may_fail: bool = False) -> None:
-        """Let the tap run; what comes behind the first `kept` events is never written."""
+        """Run the tap, but write only the first `kept` events."""
         self.read = []
         started, began_at = self.portal.now, self._machine_time()
         state = {"bookmarks": {"contacts": json.loads(json.dumps(self.saved))}} if self.saved else {}

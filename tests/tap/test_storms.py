@@ -49,14 +49,14 @@ CALM = {quirk.name: quirk.default for quirk in QUIRKS}
 
 
 class Copy:
-    """The tables that a target would hold, and the state that Meltano would."""
+    """The tables that a target would have, and the state that Meltano would keep."""
 
     def __init__(self, sandbox, folder, rng: random.Random) -> None:
         self.sandbox, self.folder, self.rng, self.state = sandbox, folder, rng, {}
         self.rows: dict[str, dict[tuple[object, ...], dict[str, Any]]] = {}
 
     def run(self, **more: object) -> TapRun:
-        """Run the tap with settings that must not matter, and load what it wrote."""
+        """Run the tap with settings that must not affect the result, and load its output."""
         settings = more | {
             "api_url": self.sandbox.url,
             "objects": list(STREAMS),
@@ -84,7 +84,7 @@ class Copy:
         return run
 
     def until_true(self, *, in_full: bool = False) -> None:
-        """Run once; if that failed, or HubSpot changed meanwhile, once more: then all must be well."""
+        """Run once, and again if the run failed or HubSpot changed meanwhile; then everything must be right."""
         is_true = False
         while not is_true:
             if in_full:
@@ -121,7 +121,10 @@ class Copy:
 
 
 def true_objects(sandbox) -> dict[str, dict[str, str]]:
-    return {stream: {each["id"]: each["updatedAt"] for each in sandbox.truth(kind)} for stream, kind in STREAMS.items()}
+    return {
+        stream: {each["id"]: each["updatedAt"] for each in sandbox.truth(object_type)}
+        for stream, object_type in STREAMS.items()
+    }
 
 
 def true_edges(sandbox) -> set[tuple[object, ...]]:
@@ -137,12 +140,12 @@ def true_edges(sandbox) -> set[tuple[object, ...]]:
 
 @pytest.fixture(scope="module", params=[25, 900], ids=["narrow", "wide"])
 def portal(request, sandbox_factory):
-    """A portal whose contacts fit into the URL of a list, and one whose do not: it is read in batches."""
+    """A portal whose properties fit in the URL of a list, and one whose do not, which is read in batches."""
     return sandbox_factory(**TINY, contact_properties=request.param, tier="unlimited")
 
 
 def test_the_storm_knows_every_quirk():
-    """But for those that change what there is to read, and not how: see test_changes.py."""
+    """Except those that change the data and not the way to read it: see test_changes.py."""
     assert STORMY.keys() == CALM.keys() - {"unlisted-properties", "custom-pipelines"}
 
 
@@ -158,7 +161,7 @@ def test_nothing_is_missing_behind_an_exit_code_of_0_and_the_next_run_closes_eve
     assert copy.objects() == true_objects(portal)
     assert copy.edges() == true_edges(portal)
 
-    ids = {kind: [each["id"] for each in portal.truth(kind)] for kind in STREAMS.values()}
+    ids = {object_type: [each["id"] for each in portal.truth(object_type)] for object_type in STREAMS.values()}
     portal.settings(indexLagSeconds=rng.choice([0, 0, 900]))
     portal.mutate(list(mixed_changes(ids, 14, seed)))
     if rng.random() < 0.4:

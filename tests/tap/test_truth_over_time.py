@@ -1,4 +1,4 @@
-"""Archive, restore, merge, merge again, delete for good: after the next run the stream says the truth."""
+"""After archiving, restoring, merging, merging again or deleting for good, the next run makes the table correct."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_merge_of_a_merged_record_leaves_one_survivor_and_names_it(clean_porta
     assert {table.rows[each]["merged_into_id"] for each in (first, second)} == {third}
 
 
-def test_what_was_merged_into_a_record_that_was_archived_before_the_next_run_is_marked_too(clean_portal, table):
+def test_records_merged_into_a_record_that_is_then_archived_are_marked_too(clean_portal, table):
     first, second, third = ids(clean_portal)[:3]
     clean_portal.mutate(
         [
@@ -99,7 +99,7 @@ def test_a_pass_with_a_hole_deletes_nothing(clean_portal, table):
     assert table.live() == set(ids(clean_portal))
 
 
-def test_a_pass_that_goes_on_also_reads_what_changed_in_the_part_that_was_finished(clean_portal, table):
+def test_a_continued_pass_also_reads_changes_in_its_finished_ranges(clean_portal, table):
     everything = ids(clean_portal)
     edited, archived, loser = everything[3:6]
     half = int(everything[len(everything) // 2])
@@ -125,7 +125,7 @@ def test_a_pass_that_goes_on_also_reads_what_changed_in_the_part_that_was_finish
     assert "full_pass" not in table.state["bookmarks"]["contacts"]
 
 
-def test_a_pass_that_goes_on_also_reads_what_was_restored_in_the_part_that_was_finished(clean_portal, table):
+def test_a_continued_pass_also_reads_records_restored_in_its_finished_ranges(clean_portal, table):
     clean_portal.settings(quirks={"restore-bumps": "false"})
     victim = ids(clean_portal)[5]
     clean_portal.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
@@ -139,7 +139,7 @@ def test_a_pass_that_goes_on_also_reads_what_was_restored_in_the_part_that_was_f
     assert table.live() == set(ids(clean_portal))
 
 
-def test_what_is_restored_while_a_full_pass_reads_is_read_again_if_its_part_is_finished(clean_portal, table):
+def test_a_record_restored_during_a_full_pass_is_read_again_if_its_range_is_finished(clean_portal, table):
     clean_portal.settings(quirks={"restore-bumps": "false"})
     victim = ids(clean_portal)[5]
     clean_portal.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
@@ -174,7 +174,7 @@ def test_a_property_that_is_chosen_while_a_pass_is_interrupted_is_named(clean_po
     assert "until the next full pass: firstname." in run.log
 
 
-def test_properties_that_come_go_and_change_their_type_between_runs(clean_portal, table):
+def test_properties_may_appear_vanish_and_change_type_between_runs(clean_portal, table):
     target = ids(clean_portal)[0]
     clean_portal.mutate(
         [

@@ -1,4 +1,4 @@
-"""A budget is filled and never overrun, in any window."""
+"""A rate limit is used fully and never exceeded, in any window."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Clock:
 
 @pytest.mark.parametrize(("way_there", "way_back"), [(0.0, 0.0), (0.05, 0.05), (0.05, 0.2), (0.0, 0.4)])
 def test_no_window_holds_more_than_the_limit_and_a_full_one_is_soon_used(way_there, way_back):
-    """HubSpot counts a request when it arrives, which nobody here sees."""
+    """HubSpot counts a request at its arrival, which the client cannot see."""
     clock, arrived, under_way = Clock(), [], []
     budget = Budget(5, 1.0, clock)
     while len(arrived) < 50:
@@ -60,7 +60,7 @@ def test_the_limits_follow_the_accounts_tier(objects, associations, search):
     assert learned == (objects, associations, search)
 
 
-def test_a_reply_without_a_limit_takes_nothing_back_that_another_one_named():
+def test_a_reply_without_a_limit_does_not_revoke_a_stated_limit():
     """HubSpot exempts some endpoints from the ten-second limit (documented for associations)."""
     budgets = Budgets()
     budgets.learn(190)

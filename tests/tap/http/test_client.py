@@ -1,4 +1,4 @@
-"""The client's answers to replies that no server of ours gives: HTML, broken text, every refusal."""
+"""The client's handling of replies that the sandbox never gives: HTML, broken text, every refusal."""
 
 from __future__ import annotations
 
@@ -82,15 +82,15 @@ TROUBLES = [{"status": 502, "body": HTML}, {"status": 423, "json": {}}, {"body":
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_passing_trouble_is_tried_again(client, hubspot, trouble, traffic):
+def test_a_temporary_error_is_retried(client, hubspot, trouble, traffic):
     hubspot.get(f"{URL}/x", **trouble)
     hubspot.get(f"{URL}/x", json={"results": []})
     assert client.get("/x", traffic=traffic) == {"results": []}
     assert (traffic.requests, traffic.retries) == (2, 1)
 
 
-def test_a_request_that_was_given_up_is_tried_twice_until_it_has_a_reply_again(client, hubspot, traffic):
-    """Others wait for it too: in an outage each stream would take its minutes of tries in turn."""
+def test_a_request_that_failed_before_is_tried_twice_until_it_succeeds_again(client, hubspot, traffic):
+    """Other streams request it too: in an outage each would spend minutes on retries, one after another."""
     hubspot.get(f"{URL}/y", json={"results": []})
     client.get("/y", traffic=traffic)
     refused = hubspot.get(f"{URL}/x", body="[]")
@@ -114,7 +114,7 @@ def test_throttled_time_is_counted(client, hubspot, traffic):
 
 
 def test_a_storm_of_429_is_waited_out_a_second_at_a_time(client, hubspot, traffic):
-    """Those who share the budget get their turn; longer and longer waits would leave it unused."""
+    """Programs that share the limit get their turn; ever longer waits would leave it unused."""
     for _ in range(4):
         hubspot.get(f"{URL}/x", status=429, json={"policyName": "SECONDLY"})
     hubspot.get(f"{URL}/x", json={"results": []})
@@ -128,7 +128,7 @@ def test_a_wait_of_hours_ends_the_run_instead(client, hubspot, traffic):
         client.get("/x", traffic=traffic)
 
 
-def test_a_server_that_never_answered_is_given_up_soon(client, hubspot, traffic):
+def test_a_server_that_never_answered_is_given_up_within_seconds(client, hubspot, traffic):
     hubspot.get(f"{URL}/x", status=503, body=HTML)
     with pytest.raises(HubSpotError, match="HTTP 503"):
         client.get("/x", traffic=traffic)
@@ -143,7 +143,7 @@ def test_a_server_that_never_answered_is_given_up_soon(client, hubspot, traffic)
         (b'{"a": "\\u0000"}', {"a": "\x00"}),
     ],
 )
-def test_text_that_is_no_text_is_repaired(content, reply):
+def test_invalid_text_is_repaired(content, reply):
     assert decode(content) == reply
 
 
@@ -171,10 +171,10 @@ DAY = 24 * 60
         ((None, None), 0),
     ],
 )
-def test_the_run_begins_by_hubspots_clock_or_by_the_earliest_where_nobody_can_be_believed(
+def test_the_run_begins_by_hubspots_clock_or_by_the_earliest_if_no_clock_is_reliable(
     client, hubspot, ahead, moved, traffic
 ):
-    """`ahead`: by how many minutes this clock is ahead of what two replies say."""
+    """`ahead`: how many minutes this clock is ahead of the Date of two replies."""
     started_at = datetime.now(UTC)
     for path, minutes in zip(("/x", "/crm/limits/2026-09/records"), ahead, strict=True):
         said = (
@@ -190,7 +190,7 @@ def test_the_run_begins_by_hubspots_clock_or_by_the_earliest_where_nobody_can_be
     assert (run.clock_warning() is None) == (ahead in {(0, 0), (None, None), (-120, 0)})
 
 
-def test_a_slow_reply_is_not_taken_for_a_fast_clock(client, hubspot):
+def test_a_slow_reply_does_not_look_like_a_fast_clock(client, hubspot):
     def slow(_request):
         date = format_datetime(datetime.now(UTC), usegmt=True)
         time.sleep(1.5)
@@ -201,7 +201,7 @@ def test_a_slow_reply_is_not_taken_for_a_fast_clock(client, hubspot):
     assert abs(client.clock_ahead) < timedelta(seconds=1.2)
 
 
-def test_a_slow_reply_is_not_taken_for_a_slow_clock(client, hubspot):
+def test_a_slow_reply_does_not_look_like_a_slow_clock(client, hubspot):
     def slow(_request):
         time.sleep(1.5)
         return 200, {"Date": format_datetime(datetime.now(UTC), usegmt=True)}, '{"results": []}'

@@ -1,4 +1,4 @@
-"""Whatever this machine's clock says, and whatever replies say of HubSpot's: no change is passed over."""
+"""No change is missed, however wrong this machine's clock or the Date of HubSpot's replies is."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def edited(portal, number: int) -> str:
     return target
 
 
-def seconds_apart(text: str, moment: datetime) -> float:
-    return abs((datetime.fromisoformat(text) - moment).total_seconds())
+def seconds_apart(text: str, timestamp: datetime) -> float:
+    return abs((datetime.fromisoformat(text) - timestamp).total_seconds())
 
 
 @pytest.mark.parametrize(("seconds", "where"), [(2 * HOUR, "behind"), (-2 * HOUR, "ahead of")])
@@ -49,14 +49,14 @@ def test_with_a_clock_that_is_wrong_by_hours_changes_come_at_once_and_times_are_
     assert seconds_apart(table.state["bookmarks"]["contacts"]["replication_key_value"], now) < 60
     (line,) = [each for each in run.messages if each["type"] == "RECORD" and each["stream"] == "contacts"]
     assert seconds_apart(line["time_extracted"], now) < 60
-    for told in run.records("sync_history"):
+    for record in run.records("sync_history"):
         for name in ("started_at", "finished_at", "window_until"):
-            assert seconds_apart(told[name], now) < 60
+            assert seconds_apart(record[name], now) < 60
 
 
 @pytest.mark.parametrize("said", [None, 5 * HOUR, -5 * HOUR, 3 * DAY, -3 * DAY, 40 * 365 * DAY], ids=str)
-def test_a_date_that_a_proxy_gets_wrong_moves_nothing(portal, table, said):
-    """HubSpot writes the time into the body of a reply, too."""
+def test_a_wrong_date_from_a_proxy_changes_nothing(portal, table, said):
+    """HubSpot also writes the time into the body of a reply."""
     table.run()
     portal.settings(dateOffsetSeconds=said)
     for number in range(2):
@@ -70,7 +70,7 @@ def test_a_date_that_a_proxy_gets_wrong_moves_nothing(portal, table, said):
 def test_each_stream_s_history_says_up_to_when_it_was_read(portal, table):
     for _ in range(2):
         run = table.run()
-        told = {each["stream"]: each["window_until"] for each in run.records("sync_history")}
-        assert {"contacts", "owners", "pipelines", "pipeline_stages", "properties", "associations"} <= told.keys()
-        assert all(told.values())
-        assert len(set(told.values())) == 1
+        windows = {each["stream"]: each["window_until"] for each in run.records("sync_history")}
+        assert {"contacts", "owners", "pipelines", "pipeline_stages", "properties", "associations"} <= windows.keys()
+        assert all(windows.values())
+        assert len(set(windows.values())) == 1

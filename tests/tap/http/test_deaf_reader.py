@@ -1,4 +1,4 @@
-"""Whoever reads the tap's output may read slowly, or not at all: a signal ends the tap all the same."""
+"""The tap's output may be read slowly or not at all; a signal still ends the tap."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def wide(sandbox_factory):
 
 @pytest.fixture
 def start(wide, tmp_path):
-    """Start the tap with pipes that nobody reads so far; what still runs in the end is killed."""
+    """Start the tap with unread pipes; at the end, kill processes that are still running."""
     started: list[subprocess.Popen[bytes]] = []
 
     def begin(**env: str) -> subprocess.Popen[bytes]:
@@ -48,7 +48,7 @@ def start(wide, tmp_path):
 
 
 def wait_until_full(pipe, at_least: int = PIPE_BYTES - 8_192) -> None:
-    """Wait until a pipe holds as much as it can, and no more comes."""
+    """Wait until a pipe is full and its contents no longer grow."""
     held, until = -1, time.monotonic() + 60
     while time.monotonic() < until:
         time.sleep(0.3)
@@ -60,7 +60,7 @@ def wait_until_full(pipe, at_least: int = PIPE_BYTES - 8_192) -> None:
 
 
 def messages_of(output: bytes) -> list[dict[str, object]]:
-    """The messages in an output; the last line may be cut."""
+    """Return the messages in an output; the last line may be truncated."""
     *lines, _ = output.split(b"\n")
     return [json.loads(line) for line in lines]
 
@@ -90,7 +90,7 @@ def test_a_signal_ends_a_tap_whose_log_nobody_reads(start):
 
 
 def test_a_slow_reader_gets_all_of_it(start):
-    """The last state, the history and every line whole, however long that takes."""
+    """It gets the last state, the history and only complete lines, however long that takes."""
     process = start()
     wait_until_full(process.stdout)
     process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Replies that HubSpot may give one day and the sandbox never gives: read rightly, or refused; never silently less."""
+"""Replies that HubSpot may give and the sandbox never gives are read correctly or refused, never silently cut."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ids(pages) -> list[list[int]]:
 
 
 class Endless(BaseException):
-    """The tap asks for ever."""
+    """The tap sends requests for ever."""
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def portal():
 
 @pytest.fixture
 def answer():
-    """Give the replies in turn, the last one for ever; yields the requests."""
+    """Serve the replies in turn, the last one repeatedly; yield the requests."""
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
 
         def replies(*bodies: object, status: int = 200, headers: dict[str, str] | None = None):
@@ -115,7 +115,7 @@ def test_an_empty_paging_ends_a_search(portal, answer, paging):
     assert len(calls) == 1
 
 
-def test_a_search_that_counts_more_than_it_shows_is_asked_again(portal, answer):
+def test_a_search_that_counts_more_than_it_returns_is_retried(portal, answer):
     answer({"total": 1, "results": []}, {"total": 1, "results": [contact(1)]})
     assert ids(page for page, _ in portal.changed(CONTACTS, WINDOW, EMAIL)) == [[1]]
 
@@ -142,7 +142,7 @@ def test_a_cursor_goes_back_to_hubspot_unchanged(portal, answer):
 
 
 @pytest.mark.parametrize("date", ["yesterday", "Wed, 25 Nov 2026 02:00:00 -0000", ""])
-def test_a_date_header_that_is_none_is_no_reason_to_stop(portal, answer, date):
+def test_an_invalid_date_header_does_not_stop_the_run(portal, answer, date):
     answer({"results": [contact(1)]}, headers={"Date": date})
     assert ids(portal.listed(CONTACTS, EMAIL)) == [[1]]
 
@@ -157,7 +157,7 @@ def test_ids_of_any_length_stay_exact(portal, answer):
     assert [str(each["toObjectId"]) for each in results[0]["to"]] == [str(each) for each in ids]
 
 
-def test_a_path_that_hubspot_is_going_to_retire_is_told_once(portal, answer, caplog):
+def test_a_path_that_hubspot_will_retire_is_reported_once(portal, answer, caplog):
     answer({"results": [contact(1)]}, headers={"Sunset": "Tue, 30 Mar 2027 00:00:00 GMT"})
     for _ in range(2):
         list(portal.listed(CONTACTS, EMAIL))

@@ -1,4 +1,4 @@
-"""Refusals of every shape: HubSpot is quoted in one line, and only what names a scope is a missing scope."""
+"""Refusals of every shape: HubSpot is quoted in one line, and only a refusal that names a scope is a missing scope."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize(("body", "is_scope", "quoted"), FORBIDDEN, ids=[str(row[0])[:50] for row in FORBIDDEN])
-def test_a_403_quotes_hubspot_and_is_a_missing_scope_only_where_it_says_so(clean_portal, body, is_scope, quoted):
+def test_a_403_quotes_hubspot_and_is_a_missing_scope_only_if_it_names_one(clean_portal, body, is_scope, quoted):
     logger = logging.getLogger("test")
     client = Client(clean_portal.url, StaticToken(clean_portal.token), timeout_seconds=5, user_agent="x", logger=logger)
     clean_portal.faults([{"status": 403, "body": body if isinstance(body, str) else json.dumps(body)}])
@@ -53,7 +53,7 @@ def test_a_403_quotes_hubspot_and_is_a_missing_scope_only_where_it_says_so(clean
     assert traffic.requests == 1
 
 
-def test_a_refused_feature_costs_its_stream_only(clean_portal, tmp_path):
+def test_a_refused_feature_fails_only_its_stream(clean_portal, tmp_path):
     body = json.dumps({"message": "Deals are not in your plan."})
     clean_portal.faults([{"match": "list deals", "status": 403, "body": body}])
     settings = {"api_url": clean_portal.url, "access_token": clean_portal.token, "objects": ["deals", "divisions"]}
@@ -97,7 +97,7 @@ def test_a_429_of_any_shape_says_how_long_to_wait():
 
 
 def test_nothing_that_hubspot_says_reaches_the_terminal_as_a_command(clean_portal, tmp_path):
-    """Not in the log, not in the history; and no line is forged."""
+    """Neither in the log nor in the history, and no line is forged."""
     name = f"prop{EVIL}"
     clean_portal.mutate([{"kind": "define-property", "type": "deals", "name": name, "propertyType": "number"}])
     first = next(iter(clean_portal.truth("deals")))["id"]

@@ -1,4 +1,4 @@
-"""Replies that are JSON of another shape: refused in one sentence, by each of the ways to decode them; never a row."""
+"""Replies of another shape are refused in one sentence by every decoder, and never become rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def without(name: str) -> dict[str, object]:
     return {key: value for key, value in GOOD.items() if key != name}
 
 
-# Of any reply, of a record, and of an association: what stands in place of what HubSpot documents.
+# Undocumented values in any reply, in a record and in an association.
 NO_RESULTS = [None, {}, "text", 5, True, [5], ["text"], [None], [[]]]
 NO_PAGING = ["x", 5, [], True, {"next": "x"}, {"next": []}, {"next": {}}, {"next": {"after": None}}]
 NO_PAGING += [{"next": {"after": []}}, {"next": {"after": ""}}]
@@ -71,18 +71,18 @@ DESCRIBED = {
 }  # fmt: skip
 
 
-def plain_wanted() -> PageDecoder:
+def plain_decoder() -> PageDecoder:
     return PageDecoder(["email", "amount"])
 
 
-def written_wanted() -> PageDecoder:
-    """The same, with records written in C where there is a compiler."""
-    wanted = plain_wanted()
-    wanted.write([Column("email", "email", None), Column("amount", "amount", to_number)])
-    return wanted
+def written_decoder() -> PageDecoder:
+    """The same, with records written in C if there is a compiler."""
+    decoder = plain_decoder()
+    decoder.write([Column("email", "email", None), Column("amount", "amount", to_number)])
+    return decoder
 
 
-WAYS = {"python": plain_wanted(), "C": written_wanted(), "ids": IDS_ONLY}
+WAYS = {"python": plain_decoder(), "C": written_decoder(), "ids": IDS_ONLY}
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
@@ -138,7 +138,7 @@ def test_a_description_of_another_shape_is_refused(need):
 
 
 @pytest.mark.parametrize("content", [b'{"total": null}', b"{}", b'{"total": -1}', b'{"total": "5"}', b"[]"])
-def test_a_count_that_is_none_is_refused(content):
+def test_an_invalid_count_is_refused(content):
     with pytest.raises(MisshapenReplyError):
         shapes.counted(content)
 
@@ -176,14 +176,14 @@ ASKED = {
 
 @pytest.mark.parametrize("fault", [{"body": '{"results": {}}'}, {"cut": "short"}], ids=str)
 @pytest.mark.parametrize("endpoint", ASKED)
-def test_a_reply_that_cannot_be_used_is_asked_for_again(portal, clean_portal, endpoint, fault):
+def test_an_unusable_reply_is_retried(portal, clean_portal, endpoint, fault):
     clean_portal.faults([{"match": endpoint, "nth": 1, **fault}])
     list(ASKED[endpoint](portal))
     assert clean_portal.fault_counts()[0]["fired"] == 1
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7])
-def test_cursors_that_go_round_in_circles_end(portal, clean_portal, length):
+def test_cursors_that_repeat_end_the_stream(portal, clean_portal, length):
     for endpoint in ("list contacts", "owners", "list contacts archived"):
         turns = [
             {"match": endpoint, "every": length, "edit": {"paging": {"next": {"after": "1"}}}},
@@ -198,7 +198,7 @@ def test_cursors_that_go_round_in_circles_end(portal, clean_portal, length):
             list(ASKED[endpoint](portal))
 
 
-def test_association_cursors_that_go_round_in_circles_end(portal, clean_portal):
+def test_association_cursors_that_repeat_end_the_pair(portal, clean_portal):
     edges = clean_portal.truth_associations()
     first = next(each for each in edges if (each["fromType"], each["toType"]) == (DEALS.type_id, CONTACTS.type_id))
     after = [{"results.*.paging": {"next": {"after": write_cursor(CONTACTS.type_id, n)}}} for n in (1, 2)]
@@ -209,7 +209,7 @@ def test_association_cursors_that_go_round_in_circles_end(portal, clean_portal):
         list(reader_of(portal).read(DEALS, CONTACTS, [int(first["fromId"])]))
 
 
-def test_a_search_that_finds_the_same_whatever_it_is_asked_ends(portal, clean_portal):
+def test_a_search_that_ignores_its_window_ends(portal, clean_portal):
     list(portal.listed(CONTACTS, IDS_ONLY))  # whose replies name no limit
     clean_portal.reset()
     objects = [{**GOOD, "id": each} for each in ("9", "7")]
@@ -242,7 +242,7 @@ def test_a_run_with_replies_of_another_shape_says_so_without_a_traceback(clean_p
     assert time.monotonic() - started < 40
 
 
-def test_another_shape_is_named_with_its_place(portal, clean_portal):
+def test_the_error_names_the_place_of_an_unknown_shape(portal, clean_portal):
     clean_portal.faults([{"edit": {"results.*.properties": "x"}}])
     with pytest.raises(HubSpotError, match=r"in 3 tries .*unknown shape .Expected `object`, got `str`.*properties"):
         list(portal.listed(CONTACTS, IDS_ONLY))

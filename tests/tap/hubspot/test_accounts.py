@@ -1,4 +1,4 @@
-"""What HubSpot leaves out is noticed: nothing is marked as deleted, and no bookmark moves, without an account of it."""
+"""Omissions of HubSpot's are detected: without a full account nothing is marked as deleted and no bookmark moves."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ PASSES = [(fault, cursor) for fault in SHORT_LISTS for cursor in CURSORS if not 
 
 
 @pytest.mark.parametrize(("fault", "cursor"), PASSES)
-def test_a_full_pass_of_a_list_that_says_less_than_it_has_marks_only_what_is_gone(portal, table, fault, cursor):
+def test_a_full_pass_of_an_incomplete_list_marks_only_real_deletions(portal, table, fault, cursor):
     gone = ids(portal)[77]
     portal.mutate([{"kind": "gdpr-delete", "type": "0-1", "id": gone}])
     portal.settings(quirks=CURSORS[cursor])
@@ -93,8 +93,8 @@ def test_a_full_pass_of_a_list_that_says_less_than_it_has_marks_only_what_is_gon
     assert table.rows[gone]["_sdc_deleted_at"] == "activated"
 
 
-def test_a_batch_that_lacks_records_of_the_list_is_asked_for_the_others(portal, table):
-    """With more properties than the URL of a list takes: ids are listed, then read in batches."""
+def test_records_of_the_list_that_a_batch_lacks_are_requested_again(portal, table):
+    """With more properties than fit in the URL of a list: ids are listed, then read in batches."""
     table.settings = {name: value for name, value in table.settings.items() if name != "include_properties"}
     portal.faults([{"match": LIST, "nth": 2, "rows": 60}, {"match": "batch read", "every": 2, "rows": 9}])
     table.run(full_pass_at=LONG_AGO)
@@ -116,7 +116,7 @@ def test_a_count_that_hubspot_does_not_give_fails_the_pass_and_the_next_one_is_w
     assert "full_pass" not in table.state["bookmarks"]["contacts"]
 
 
-def test_what_search_still_counts_and_hubspot_has_no_more_is_no_reason_to_fail(portal, table):
+def test_records_that_search_still_counts_but_hubspot_has_deleted_do_not_fail_the_run(portal, table):
     portal.settings(indexLagSeconds=3_600)
     gone = ids(portal)[9:12]
     portal.mutate([{"kind": "gdpr-delete", "type": "0-1", "id": each} for each in gone])
@@ -153,7 +153,7 @@ SHORT_SEARCHES = {
 
 @pytest.mark.parametrize("nth", [2, 3])
 @pytest.mark.parametrize("less", SHORT_SEARCHES.values(), ids=SHORT_SEARCHES)
-def test_a_search_that_says_less_than_it_has_loses_no_change(portal, table, less, nth):
+def test_a_search_that_returns_too_few_records_loses_no_change(portal, table, less, nth):
     portal.mutate([{"kind": "bulk-touch", "type": "0-1", "count": 450, "properties": {"firstname": "New"}}])
     portal.faults([{"match": SEARCH, "nth": nth, **less}])
     table.run()
@@ -162,7 +162,7 @@ def test_a_search_that_says_less_than_it_has_loses_no_change(portal, table, less
     assert {key: row["updated_at"] for key, row in table.rows.items()} == truth
 
 
-def test_a_search_that_always_says_less_fails_and_the_bookmark_stays(portal, table):
+def test_a_search_that_always_returns_too_few_records_fails_and_the_bookmark_stays(portal, table):
     bookmark = table.state["bookmarks"]["contacts"]["replication_key_value"]
     portal.mutate([{"kind": "bulk-touch", "type": "0-1", "count": 450, "properties": {"firstname": "New"}}])
     portal.faults([{"match": SEARCH, "every": 2, "rows": 3, "paging": False, "total": 3}])
@@ -187,8 +187,8 @@ SHORT_ARCHIVES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("less", SHORT_ARCHIVES.values(), ids=SHORT_ARCHIVES)
-def test_an_archived_list_that_says_less_than_it_has_loses_no_deletion(portal, table, less):
-    """Even where it cannot be entered at an id: what was in it before and is archived has to be in it."""
+def test_an_incomplete_archived_list_loses_no_deletion(portal, table, less):
+    """Even if it cannot be entered at an id: it must contain the objects that it had before and that are archived."""
     victims = ids(portal)[10:310]
     if "paging" in less:
         portal.settings(quirks={"arbitrary-after": "reject"})
@@ -217,10 +217,10 @@ def test_an_archived_list_that_stays_short_fails_and_the_bookmark_stays(portal, 
     assert table.live() == set(ids(portal))
 
 
-@pytest.mark.parametrize("kind", ["archive", "merge"])
+@pytest.mark.parametrize("mutation", ["archive", "merge"])
 @pytest.mark.parametrize("continued", [False, True])
-def test_what_is_deleted_while_a_first_pass_reads_is_marked_by_it_with_hubspots_time(portal, table, kind, continued):
-    """Behind a checkpoint in the middle of the pass; the record has been emitted by then."""
+def test_a_deletion_during_a_first_pass_is_marked_by_it_with_hubspots_time(portal, table, mutation, continued):
+    """The deletion follows a checkpoint in the middle of the pass; the record has been emitted by then."""
     portal.reset()
     victim, other = ids(portal)[3], ids(portal)[-3]
     state: dict[str, Any] = {}
@@ -237,8 +237,8 @@ def test_what_is_deleted_while_a_first_pass_reads_is_marked_by_it_with_hubspots_
                     record = json.loads(line)["record"]
                     rows[record["id"]] = rows.get(record["id"], {}) | record
                 if victim in rows and not done:
-                    deletion = {"archive": {"id": victim}, "merge": {"winner": other, "loser": victim}}[kind]
-                    done = portal.mutate([{"kind": kind, "type": "0-1", **deletion}])
+                    deletion = {"archive": {"id": victim}, "merge": {"winner": other, "loser": victim}}[mutation]
+                    done = portal.mutate([{"kind": mutation, "type": "0-1", **deletion}])
                     if not is_last:
                         break
             elif isinstance(event, Checkpoint):
@@ -246,15 +246,15 @@ def test_what_is_deleted_while_a_first_pass_reads_is_marked_by_it_with_hubspots_
     assert stream.done.is_complete
     live = {key for key, row in rows.items() if not row.get("_sdc_deleted_at")}
     assert live == set(ids(portal))
-    if kind == "archive":
+    if mutation == "archive":
         assert rows[victim]["_sdc_deleted_at"] == done[0]["archivedAt"]
     else:
         assert rows[victim]["merged_into_id"] == other
 
 
 @pytest.mark.parametrize("every", [1, 2])
-def test_a_record_that_is_edited_before_each_search_comes_as_it_is_then(portal, table, every):
-    """At every search, or at every second one: it never lies in a window that ends where the run began."""
+def test_a_record_edited_before_each_search_comes_in_its_newest_state(portal, table, every):
+    """At every search, or at every second one, so it is never in a window that ends at the start of the run."""
     target = ids(portal)[50]
     portal.mutate([{"kind": "edit-while-searching", "type": "0-1", "id": target, "every": every, "times": 6 // every}])
     for _ in range(2):

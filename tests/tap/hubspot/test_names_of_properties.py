@@ -1,4 +1,4 @@
-"""Properties of any name are read; patterns that fit none are named, and names that HubSpot does not list asked for."""
+"""Properties of any name are read; patterns without a match are reported, and unlisted names are requested anyway."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def contacts(clean_portal):
     }
 
 
-def test_a_property_of_any_name_is_no_reason_to_fail(clean_portal, contacts, tmp_path):
+def test_a_property_of_any_name_does_not_fail_the_stream(clean_portal, contacts, tmp_path):
     first, second, *_ = (each["id"] for each in clean_portal.truth("contacts"))
     clean_portal.mutate(
         [{"kind": "define-property", "type": "contacts", "name": name, "propertyType": "number"} for name in ODD_NAMES]
@@ -92,7 +92,7 @@ def test_a_record_is_not_marked_as_merged_into_itself(clean_portal, contacts, tm
 
 
 @pytest.mark.sandbox(contacts=60, deals=30, divisions=3, contact_properties=40, api_quirk=["unlisted-properties=email"])
-def test_a_name_that_hubspot_does_not_list_is_asked_for_as_text(sandbox, tmp_path):
+def test_a_name_that_hubspot_does_not_list_is_requested_as_text(sandbox, tmp_path):
     wanted = {"contacts": ["firstname", "email", "hs_v2_date_entered_123"]}
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
     settings |= {"include_properties": wanted}
@@ -107,7 +107,7 @@ def test_a_name_that_hubspot_does_not_list_is_asked_for_as_text(sandbox, tmp_pat
         assert {each["hs_v2_date_entered_123"] for each in run.records("contacts")} == {None}
 
 
-def test_patterns_that_fit_nothing_are_named(portal, config, tmp_path):
+def test_patterns_that_match_nothing_are_named(portal, config, tmp_path):
     include = {"contacts": ["email", "fistname*", "hs_x?"], "*": ["createdat", "hs_object_id"]}
     exclude = {"deals": ["amout", "hs_*"], "*": ["nothing_*"]}
     settings = config | {"objects": ["contacts", "deals"], "include_properties": include, "exclude_properties": exclude}
@@ -124,7 +124,7 @@ def test_patterns_that_fit_nothing_are_named(portal, config, tmp_path):
     assert "createdat" not in run.records("contacts")[0]
 
 
-def test_a_name_that_is_excluded_is_not_asked_for(config, tmp_path):
+def test_an_excluded_name_is_not_requested(config, tmp_path):
     both = {"include_properties": {"contacts": ["email", "hs_secret"]}, "exclude_properties": {"*": ["hs_sec*"]}}
     run = run_tap(tmp_path, config | both | {"objects": ["contacts"], "associations": False})
     assert run.returncode == 0, run.log

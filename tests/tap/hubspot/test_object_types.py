@@ -1,4 +1,4 @@
-"""A name in the settings becomes exactly one object type, or an error that says what exists."""
+"""A name in the settings resolves to exactly one object type, or to an error that lists the objects."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ TEAM = {
 
 
 @pytest.mark.parametrize("name", ["division", "Divisions", "divisions", "p62515_division", "DIVISION", "2-3821545"])
-def test_a_custom_object_is_found_by_any_of_its_names(name):
-    kind = resolve(name, {}, [DIVISION])
-    assert (kind.name, kind.type_id, kind.modified_property) == (name, "2-3821545", "hs_lastmodifieddate")
+def test_a_custom_object_matches_by_any_of_its_names(name):
+    object_type = resolve(name, {}, [DIVISION])
+    assert (object_type.name, object_type.type_id, object_type.modified_property) == (
+        name,
+        "2-3821545",
+        "hs_lastmodifieddate",
+    )
 
 
 @pytest.mark.parametrize(("name", "type_id"), [("contacts", "0-1"), ("Deals", "0-3"), ("0-421", "0-421")])
@@ -34,7 +38,7 @@ def test_a_standard_object_needs_no_look_up(name, type_id):
     assert resolve(name, {}, []).type_id == type_id
 
 
-def test_a_pinned_id_wins_and_keeps_what_is_known_of_a_standard_type():
+def test_a_pinned_id_takes_precedence_and_keeps_a_standard_types_traits():
     assert resolve("divisions", {"divisions": "2-9"}, [DIVISION]).type_id == "2-9"
     assert resolve("people", {"people": "0-1"}, []).modified_property == "lastmodifieddate"
 
@@ -46,14 +50,14 @@ def test_a_pinned_id_wins_and_keeps_what_is_known_of_a_standard_type():
         ("divisions", [DIVISION, TEAM], r'2 objects called "divisions"'),
     ],
 )
-def test_a_name_that_fits_none_or_several_is_refused_with_what_exists(name, schemas, said):
+def test_a_name_that_matches_none_or_several_is_refused_with_a_list_of_objects(name, schemas, said):
     with pytest.raises(SettingsError, match=said):
         resolve(name, {}, schemas)
 
 
 def test_every_pair_is_read_once_from_its_higher_rank():
-    kinds = [resolve(name, {}, [DIVISION]) for name in ("contacts", "divisions", "deals")]
-    assert [pair.name for pair in pairs(kinds, None)] == [
+    object_types = [resolve(name, {}, [DIVISION]) for name in ("contacts", "divisions", "deals")]
+    assert [pair.name for pair in pairs(object_types, None)] == [
         "divisions:divisions",
         "divisions:deals",
         "divisions:contacts",
@@ -61,4 +65,4 @@ def test_every_pair_is_read_once_from_its_higher_rank():
         "deals:contacts",
         "contacts:contacts",
     ]
-    assert [pair.name for pair in pairs(kinds, [("contacts", "deals")])] == ["deals:contacts"]
+    assert [pair.name for pair in pairs(object_types, [("contacts", "deals")])] == ["deals:contacts"]

@@ -1,4 +1,4 @@
-"""Halving totals: every id that only one side has is found, and few totals are asked for."""
+"""Halving totals finds every id that only one side has, with few requests for totals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def within(span: Range, ids: set[int]) -> set[int]:
 
 
 class Portal:
-    """HubSpot's ids, and how many totals were asked for; `cap` is the most that a total says."""
+    """HubSpot's ids, and the number of totals requested; `cap` is the highest total that it returns."""
 
     def __init__(self, ids: set[int], cap: int | None = None) -> None:
         self.ids, self.cap, self.asked = ids, cap, 0
@@ -29,7 +29,7 @@ class Portal:
 
 
 @pytest.mark.parametrize(("gone", "lacking"), [(1, 0), (0, 1), (5, 2), (0, 0), (2, 2), (0, 300)])
-def test_what_differs_is_in_ranges_that_can_be_read(gone, lacking):
+def test_differences_are_narrowed_to_ranges_that_can_be_read(gone, lacking):
     some = random.Random(f"{gone} {lacking}").sample(EVERY, gone + lacking)
     known = sorted(set(EVERY) - set(some[gone:]))
     portal = Portal(set(EVERY) - set(some[:gone]))
@@ -46,7 +46,7 @@ def test_a_total_that_may_stand_for_more_proves_nothing():
     assert [known[70_000] in ids for _, ids in found] == [True]
 
 
-def test_no_more_totals_are_asked_for_than_allowed():
+def test_no_more_totals_are_requested_than_allowed():
     portal = Portal(set(list(EVERY)[::2]))
     assert list(differing_ranges(list(EVERY), len(portal.ids), portal.count, 7)) == []
     assert portal.asked == 7

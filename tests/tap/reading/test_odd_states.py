@@ -1,4 +1,4 @@
-"""A state of any shape is read, or refused in one sentence before anything is written: never taken for none."""
+"""A state of any shape is read, or refused in one sentence before anything is written; it is never ignored."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tap_hubspot_dw.reading.stream_state import StreamState, bookmarks_of
 from tap_hubspot_dw.singer.tap import _checked_text
 from tests.tap.running import GOOD, run_tap
 
-MOMENT = "2026-11-23T20:00:00.000Z"
-SECONDS = int(datetime.fromisoformat(MOMENT).timestamp())
+TIMESTAMP = "2026-11-23T20:00:00.000Z"
+SECONDS = int(datetime.fromisoformat(TIMESTAMP).timestamp())
 
 
-#: What no run can go on from, by what the sentence about it says.
+#: States that no run can start from, by a part of their error message.
 NOT_A_STATE = {
     "": "is not JSON",
     "contacts": "is not JSON",
@@ -43,32 +43,32 @@ NOT_A_STATE = {
     '{"type": "STATE", "value": 5}': "it is a number",
 }
 
-#: Values that a bookmark cannot have, each with what the sentence about it says.
+#: Invalid values of a bookmark, each with a part of its error message.
 UNREADABLE: list[tuple[dict[str, object], str]] = [
     ({"replication_key_value": "yesterday"}, "replication_key_value is a text that is not a timestamp"),
-    ({"replication_key_value": [MOMENT]}, "replication_key_value is a list that is not a timestamp"),
-    ({"replication_key_value": {"at": MOMENT}}, "replication_key_value is an object that is not a timestamp"),
+    ({"replication_key_value": [TIMESTAMP]}, "replication_key_value is a list that is not a timestamp"),
+    ({"replication_key_value": {"at": TIMESTAMP}}, "replication_key_value is an object that is not a timestamp"),
     ({"replication_key_value": True}, "replication_key_value is true or false that is not a timestamp"),
     ({"replication_key_value": 10**30}, "replication_key_value is a number that is not a timestamp"),
     ({"replication_key_value": "9" * 40}, "replication_key_value is a text that is not a timestamp"),
     ({"replication_key_value": "9999-12-31T23:59:59-01:00"}, "replication_key_value is a text"),
-    ({"replication_key_value": MOMENT, "version": "one"}, "version has a text where a whole number belongs"),
-    ({"replication_key_value": MOMENT, "version": 1.5}, "version has a number"),
-    ({"replication_key_value": MOMENT, "version": -1}, "version has a number"),
-    ({"replication_key_value": MOMENT, "version": 10**30}, "version has a number"),
-    ({"replication_key_value": MOMENT, "version": []}, "version has a list"),
-    ({"replication_key_value": MOMENT, "full_pass_at": {}}, "full_pass_at is an object"),
-    ({"replication_key_value": MOMENT, "archived": [1, 2]}, "archived is a list, not a text"),
-    ({"replication_key_value": MOMENT, "archived": "eJx"}, "a set of ids is damaged"),
-    ({"replication_key_value": MOMENT, "properties": 7}, "properties is a number, not a text"),
+    ({"replication_key_value": TIMESTAMP, "version": "one"}, "version has a text where a whole number belongs"),
+    ({"replication_key_value": TIMESTAMP, "version": 1.5}, "version has a number"),
+    ({"replication_key_value": TIMESTAMP, "version": -1}, "version has a number"),
+    ({"replication_key_value": TIMESTAMP, "version": 10**30}, "version has a number"),
+    ({"replication_key_value": TIMESTAMP, "version": []}, "version has a list"),
+    ({"replication_key_value": TIMESTAMP, "full_pass_at": {}}, "full_pass_at is an object"),
+    ({"replication_key_value": TIMESTAMP, "archived": [1, 2]}, "archived is a list, not a text"),
+    ({"replication_key_value": TIMESTAMP, "archived": "eJx"}, "a set of ids is damaged"),
+    ({"replication_key_value": TIMESTAMP, "properties": 7}, "properties is a number, not a text"),
     ({"full_pass": []}, "full_pass is a list, not an object"),
     ({"full_pass": {"version": 9}}, "full_pass is not one that this tap began"),
-    ({"full_pass": {"version": 9, "started_at": MOMENT, "ranges": ["0:5"]}}, "full_pass has a range that is not"),
-    ({"pairs": [MOMENT]}, "pairs is a list, not an object"),
+    ({"full_pass": {"version": 9, "started_at": TIMESTAMP, "ranges": ["0:5"]}}, "full_pass has a range that is not"),
+    ({"pairs": [TIMESTAMP]}, "pairs is a list, not an object"),
     ({"pairs": {"deals:contacts": "x"}}, "pairs is a text that is not a timestamp"),
-    ({"pair_passes": {"deals:contacts": MOMENT}}, "pair_passes is a text, not an object"),
+    ({"pair_passes": {"deals:contacts": TIMESTAMP}}, "pair_passes is a text, not an object"),
     (
-        {"pair_passes": {"deals:contacts": {"at": MOMENT, "version": 1}}},
+        {"pair_passes": {"deals:contacts": {"at": TIMESTAMP, "version": 1}}},
         "pair_passes has null where a whole number belongs",
     ),
     ({"lists": ["deals"]}, "lists is a list, not an object"),
@@ -79,18 +79,18 @@ UNREADABLE: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("text", "said"), NOT_A_STATE.items(), ids=[text[:40] for text in NOT_A_STATE])
-def test_what_is_no_state_is_refused(text, said):
+def test_an_invalid_state_is_refused(text, said):
     with pytest.raises(SettingsError, match=said):
         _checked_text(io.StringIO(text))
 
 
 @pytest.mark.parametrize("text", ["contacts", "[]", '{"bookmarks": {"contacts": null}}'])
-def test_what_is_no_state_is_refused_before_hubspot_is_asked(tmp_path, text):
+def test_an_invalid_state_is_refused_before_any_request(tmp_path, text):
     _assert_refused(_run(tmp_path, GOOD, text), NOT_A_STATE[text])
 
 
 @pytest.mark.parametrize(("bookmark", "said"), UNREADABLE, ids=lambda each: json.dumps(each)[:60])
-def test_what_a_bookmark_cannot_be_is_refused(bookmark, said):
+def test_an_invalid_bookmark_is_refused(bookmark, said):
     with pytest.raises(ValueError, match=said):
         StreamState.from_json(bookmark)
 
@@ -102,9 +102,9 @@ def test_a_bookmark_that_cannot_be_read_is_refused_before_anything_is_written(co
     _assert_refused(run, f"The state of {stream} is not readable ({said})")
 
 
-#: The same moment in the spellings of other taps and by hand.
+#: The same timestamp as other taps and people write it.
 SPELLINGS = {
-    "ISO 8601": MOMENT,
+    "ISO 8601": TIMESTAMP,
     "without a fraction": "2026-11-23T20:00:00Z",
     "with an offset": "2026-11-23T21:00:00+01:00",
     "with a space": "2026-11-23 20:00:00",
@@ -117,12 +117,12 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
-def test_a_moment_is_understood_in_any_spelling(spelling):
+def test_a_timestamp_is_understood_in_any_spelling(spelling):
     assert StreamState.from_json({"replication_key_value": spelling}).bookmark == datetime(2026, 11, 23, 20, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("early", ["0001-01-01T00:00:00Z", 0, -5, "0", "1969-12-31", "1970-01-01T00:00:00+14:00"])
-def test_a_moment_before_hubspot_means_everything(early):
+def test_a_timestamp_before_hubspot_existed_means_everything(early):
     bookmark = StreamState.from_json({"replication_key_value": early}).bookmark
     assert bookmark == datetime(1970, 1, 2, tzinfo=UTC)
     assert bookmark - timedelta(days=1) >= datetime(1970, 1, 1, tzinfo=UTC)
@@ -138,32 +138,32 @@ WRAPPED = {
 
 
 @pytest.mark.parametrize("form", WRAPPED.values(), ids=WRAPPED)
-def test_a_state_is_read_in_its_wrappings(config, tmp_path, form):
+def test_a_wrapped_state_is_read(config, tmp_path, form):
     text = form % json.dumps({"divisions": {"replication_key_value": SECONDS}})
     run = _run(tmp_path, config | {"objects": ["divisions"], "lookback_minutes": 0}, text)
     assert run.returncode == 0, run.log
     (done,) = (each for each in run.records("sync_history") if each["stream"] == "divisions")
-    assert (done["mode"], done["window_since"]) == ("incremental", MOMENT)
+    assert (done["mode"], done["window_since"]) == ("incremental", TIMESTAMP)
 
 
 @pytest.mark.parametrize(
-    ("bookmark", "told"),
+    ("bookmark", "warning"),
     [
         ({}, ""),
         ({"replication_key_value": None, "partitions": []}, ""),
-        ({"property_hs_lastmodifieddate": MOMENT, "offset": {"a": 1}}, "property_hs_lastmodifieddate, offset"),
+        ({"property_hs_lastmodifieddate": TIMESTAMP, "offset": {"a": 1}}, "property_hs_lastmodifieddate, offset"),
     ],
 )
-def test_a_bookmark_without_what_this_tap_knows_is_told_and_everything_is_read(config, tmp_path, bookmark, told):
+def test_a_bookmark_that_this_tap_cannot_use_is_reported_and_everything_is_read(config, tmp_path, bookmark, warning):
     text = json.dumps({"bookmarks": {"divisions": bookmark}})
     run = _run(tmp_path, config | {"objects": ["divisions"]}, text)
     assert run.returncode == 0, run.log
     assert len(run.records("divisions")) == 6
-    assert ("divisions: its state has" in run.log) is bool(told)
-    assert told in run.log
+    assert ("divisions: its state has" in run.log) is bool(warning)
+    assert warning in run.log
 
 
-def test_a_moment_far_ahead_is_told_and_everything_is_read(config, tmp_path):
+def test_a_bookmark_far_in_the_future_is_reported_and_everything_is_read(config, tmp_path):
     text = json.dumps({"bookmarks": {"divisions": {"replication_key_value": "9999-12-31T23:59:59.999Z"}}})
     run = _run(tmp_path, config | {"objects": ["divisions"]}, text)
     assert run.returncode == 0, run.log
@@ -178,7 +178,7 @@ SCALARS = (
     | st.integers()
     | st.floats()
     | st.text()
-    | st.sampled_from([MOMENT, SECONDS, "0001-01-01", "9999-12-31T23:59:59.999Z"])
+    | st.sampled_from([TIMESTAMP, SECONDS, "0001-01-01", "9999-12-31T23:59:59.999Z"])
 )
 ANY_JSON = st.recursive(
     SCALARS,

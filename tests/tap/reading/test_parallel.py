@@ -1,4 +1,4 @@
-"""Many readers, one listener: nothing lost, nothing hidden, nobody left waiting."""
+"""Many workers, one consumer: no item is lost, no error is hidden, and no thread waits for ever."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_every_item_arrives_in_its_tasks_order_before_the_task_is_done():
     assert seen == {task: [*range(task), None] for task in range(1, 21)}
 
 
-def test_tasks_are_read_at_the_same_time():
+def test_tasks_are_read_concurrently():
     meeting = threading.Barrier(3, timeout=5)
 
     def read(task):
@@ -28,7 +28,7 @@ def test_tasks_are_read_at_the_same_time():
 
 
 @pytest.mark.parametrize("where", ["tasks", "items"])
-def test_the_first_error_is_raised_to_the_listener(where):
+def test_the_first_error_is_raised_in_the_consumer(where):
     def tasks():
         yield 1
         if where == "tasks":
@@ -43,7 +43,7 @@ def test_the_first_error_is_raised_to_the_listener(where):
         list(in_parallel(tasks(), read, workers=2))
 
 
-def test_readers_are_held_back_while_nobody_listens_and_let_go_when_the_listener_leaves():
+def test_workers_wait_for_a_slow_consumer_and_end_when_it_leaves():
     read_items: list[int] = []
 
     def read(task):

@@ -99,7 +99,7 @@ def test_a_window_halves_without_a_gap_down_to_a_millisecond():
     assert [part.since for part in milliseconds[1:]] == [part.until for part in milliseconds[:-1]]
 
 
-def test_a_window_without_an_end_halves_down_to_what_begins_now():
+def test_a_window_without_an_end_halves_until_it_begins_now():
     parts, part = [], Window(NOON)
     while halves := part.halves(NOON + timedelta(milliseconds=37)):
         first, part = halves

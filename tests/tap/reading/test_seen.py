@@ -1,4 +1,4 @@
-"""Ids on their way from one stream to another."""
+"""A feed passes ids from one stream to others."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def test_ids_arrive_in_chunks_while_they_are_still_being_read():
-    seen, chunks = IdFeed(), []
-    seen.begin(None)
-    reader = threading.Thread(target=lambda: chunks.extend(seen.arriving(3)))
+def test_ids_arrive_in_chunks_while_others_are_still_being_read():
+    feed, chunks = IdFeed(), []
+    feed.begin(None)
+    reader = threading.Thread(target=lambda: chunks.extend(feed.arriving(3)))
     reader.start()
-    seen.add([1, 2, 3, 4])
-    seen.add([5])
+    feed.add([1, 2, 3, 4])
+    feed.add([5])
     while len(chunks) < 1:
         pass  # the first chunk comes before the end
-    seen.end(complete=True)
+    feed.end(complete=True)
     reader.join(5)
     assert chunks == [[1, 2, 3], [4, 5]]
 
@@ -40,13 +40,13 @@ def test_ids_arrive_in_chunks_while_they_are_still_being_read():
         (False, None, True, False, False),
     ],
 )
-def test_what_is_promised_is_what_was_read(begun, since, complete, holds_all, holds_since_noon):
-    seen = IdFeed()
+def test_a_feed_has_all_ids_only_if_all_were_read(begun, since, complete, holds_all, holds_since_noon):
+    feed = IdFeed()
     if begun:
-        seen.begin(since)
-    seen.end(complete=complete)
-    seen.end(complete=True)  # a second end changes nothing
-    assert (seen.holds_all(), seen.holds_since(NOON)) == (holds_all, holds_since_noon)
+        feed.begin(since)
+    feed.end(complete=complete)
+    feed.end(complete=True)  # a second end changes nothing
+    assert (feed.holds_all(), feed.holds_since(NOON)) == (holds_all, holds_since_noon)
 
 
 @pytest.mark.parametrize("ids", [set(), {1}, {127, 128, 2**53, 2**63}, set(range(1000, 90_000, 7))])

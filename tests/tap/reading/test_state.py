@@ -1,4 +1,4 @@
-"""State says where the next run starts, whatever happened to the last one."""
+"""The state defines where the next run starts, however the last one ended."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_state_survives_being_saved(state):
     assert StreamState.from_json(state.to_json("updated_at")) == state
 
 
-def test_what_an_older_release_knew_of_associations_and_lists_is_understood():
-    """Of none of its pairs it says that all was read since: each is read in full again."""
+def test_an_older_releases_state_of_associations_and_lists_is_understood():
+    """It does not say when a pair was last read in full, so every pair is read in full again."""
     text = "2026-11-23T12:00:00.000Z"
     finished = {"version": 8, "started_at": text, "finished": ["deals:contacts"]}
     saved = {"version": 7, "full_pass_at": text, "pairs": {"deals:contacts": text}, "full_pass": finished}
@@ -61,7 +61,7 @@ def test_a_new_pass_has_a_version_above_every_earlier_one_even_if_the_clock_went
     assert state.begin_full_pass(NOON).version == 100_000_000_000_000
 
 
-def test_a_pass_under_way_is_continued_and_then_becomes_the_past():
+def test_a_pass_under_way_is_continued_and_then_becomes_the_last_one():
     state = StreamState(version=1)
     begun = state.begin_full_pass(NOON)
     assert state.begin_full_pass(NOON + HOUR) is begun
@@ -85,7 +85,7 @@ def test_a_full_pass_is_due_when_the_last_is_too_old_or_one_is_under_way(state, 
     assert state.is_full_pass_due(refresh, NOON) is due
 
 
-def test_a_pass_begun_anew_takes_nothing_over_from_an_older_one_that_meltano_merges_it_into():
+def test_a_new_pass_takes_nothing_over_from_an_older_state_that_meltano_merges_it_into():
     older = StreamState(version=7, full_pass=FullPass(8, NOON, ranges=(Range(0, 20000),))).to_json("updated_at")
     begun = FullPass(9, NOON + HOUR)
     merged = merge(StreamState(full_pass=begun).to_json("updated_at"), older)

@@ -1,4 +1,4 @@
-"""A search that is not sorted by id, whatever was asked: the window is read in slices of time, and completely."""
+"""If a search is not sorted by id, the window is read in slices of time, and completely."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BEGIN = epoch_ms(WINDOW.since)
 
 
 class Search:
-    """A search over `modified` (milliseconds by id) that answers in an order of its own; HubSpot's limits hold."""
+    """A search over `modified` (milliseconds by id) with its own order and HubSpot's limits."""
 
     def __init__(self, modified: dict[int, int], *, is_short: bool = False) -> None:
         order = list(modified.items())
@@ -36,8 +36,8 @@ class Search:
         filters = {each["operator"]: int(each["value"]) for each in body["filterGroups"][0]["filters"]}
         found = [
             record_id
-            for record_id, moment in self.order
-            if filters["GTE"] <= moment < filters["LT"] and record_id > filters.get("GT", 0)
+            for record_id, timestamp in self.order
+            if filters["GTE"] <= timestamp < filters["LT"] and record_id > filters.get("GT", 0)
         ]
         start = int(body.get("after", 0))
         end = start + body["limit"]
@@ -71,7 +71,9 @@ OUTSIDE = {1: BEGIN - 1, 2: epoch_ms(WINDOW.until)}
 
 @pytest.mark.parametrize("modified", [SPREAD, TIED, EDGES], ids=["spread", "tied", "edges"])
 def test_every_change_comes_and_nothing_from_outside_the_window(modified):
-    assert set(ids_read(Search(modified | {10**6 + key: moment for key, moment in OUTSIDE.items()}))) == set(modified)
+    assert set(ids_read(Search(modified | {10**6 + key: timestamp for key, timestamp in OUTSIDE.items()}))) == set(
+        modified
+    )
 
 
 def test_more_than_a_search_reaches_in_one_millisecond_is_an_error():

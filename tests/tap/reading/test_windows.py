@@ -1,4 +1,4 @@
-"""Change windows under everything that can happen to them: no record is lost, and repeats are counted."""
+"""Change windows under all kinds of concurrent changes: no record is lost, and repeated ones are counted."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def test_edits_of_served_records_after_every_page_lose_nothing(sandbox_factory, 
     assert repeated <= 5_000 + 20, "more than the look-back repeats"
     bookmark = second.state["bookmarks"]["contacts"]["replication_key_value"]
     known = sum(each["updated_at"] < bookmark for each in third.records("contacts"))
-    (told,) = [each for each in third.records("sync_history") if each["stream"] == "contacts"]
-    assert told["repeated"] == known > 4_900
+    (history,) = [each for each in third.records("sync_history") if each["stream"] == "contacts"]
+    assert history["repeated"] == known > 4_900
     assert f"{known:,} of them read before" in third.log
     sandbox.stop()
 
@@ -83,7 +83,7 @@ def test_records_created_and_archived_during_the_read_are_right_after_the_next_r
 
 
 @pytest.mark.parametrize("lag_minutes", [1, 59])
-def test_an_index_that_is_late_loses_nothing(sandbox_factory, tmp_path, lag_minutes):
+def test_an_index_that_lags_loses_nothing(sandbox_factory, tmp_path, lag_minutes):
     sandbox = sandbox_factory(contacts=300, **NARROW, index_lag_seconds=lag_minutes * 60)
     first = loaded(sandbox, tmp_path)
     edited = [each["id"] for each in sandbox.truth("0-1")][:40]

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for the texts of properties: many of them nearly are values of a type."""
+"""Hypothesis strategies for the texts of properties; many are almost values of a type."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tap_hubspot_dw.records.page_decoder import PageDecoder
 from tap_hubspot_dw.records.schemas import columns, object_schema
 
 TYPES = ["number", "bool", "date", "datetime", "string", "enumeration", "json", "phone_number", "of 2030"]
-SCHEMA = object_schema({"name": kind, "type": kind} for kind in TYPES)
+SCHEMA = object_schema({"name": type_name, "type": type_name} for type_name in TYPES)
 COLUMNS = columns(SCHEMA, SCHEMA["properties"])
 WANTED = PageDecoder(column.property_name for column in COLUMNS)
 

@@ -26,7 +26,7 @@ _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NoValueError(Exception):
-    """The text is no value of its type."""
+    """The text is not a value of its type."""
 
 
 def _digits(text: str, least: int = 1, most: int = 1000) -> int:
@@ -61,7 +61,7 @@ def plain_truth(text: str) -> bool:
     return found
 
 
-def plain_moment(text: str) -> datetime:
+def plain_timestamp(text: str) -> datetime:
     """Milliseconds of at most fifteen digits, or ISO 8601 in its extended form."""
     text = text.strip()
     try:
@@ -78,23 +78,23 @@ def plain_moment(text: str) -> datetime:
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
         if text[10] not in "T " or text[13] != ":":
             raise NoValueError
-        moment = datetime.fromisoformat(text)  # what may follow hours and minutes is Python's to say
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        timestamp = datetime.fromisoformat(text)  # what may follow hours and minutes is Python's to say
+        return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, IndexError) as error:
         raise NoValueError from error
 
 
 def plain_day(text: str) -> str:
-    """The day of a moment at midnight."""
-    moment = plain_moment(text)
-    if (moment.hour, moment.minute, moment.second, moment.microsecond) != (0, 0, 0, 0):
+    """Return the date of a timestamp at midnight."""
+    timestamp = plain_timestamp(text)
+    if (timestamp.hour, timestamp.minute, timestamp.second, timestamp.microsecond) != (0, 0, 0, 0):
         raise NoValueError
-    return f"{moment.year:04}-{moment.month:02}-{moment.day:02}"
+    return f"{timestamp.year:04}-{timestamp.month:02}-{timestamp.day:02}"
 
 
 def plain_time(text: str) -> str:
-    """A moment in UTC with milliseconds, cut."""
-    at = plain_moment(text)
+    """Return a timestamp in UTC, truncated to milliseconds."""
+    at = plain_timestamp(text)
     day = f"{at.year:04}-{at.month:02}-{at.day:02}"
     return f"{day}T{at.hour:02}:{at.minute:02}:{at.second:02}.{at.microsecond // 1000:03}Z"
 
@@ -124,32 +124,32 @@ def _decoded(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_any_text_of_any_type_is_its_value_or_kept_aside(page: list[dict[str, str | None]]) -> None:
     for properties, record in zip(page, RecordMaker(COLUMNS, WANTED)(_decoded(_objects(page))), strict=True):
         made, kept = record.as_dict(), record.invalid_properties or {}
-        for kind in TYPES:
-            text, value = properties.get(kind), made[kind]
-            assert kind not in kept or (value is None and kept[kind] == text)
-            if kind not in PLAIN or text is None:
+        for type_name in TYPES:
+            text, value = properties.get(type_name), made[type_name]
+            assert type_name not in kept or (value is None and kept[type_name] == text)
+            if type_name not in PLAIN or text is None:
                 assert value == text
             elif not text:
                 assert value is None
-                assert kind not in kept
+                assert type_name not in kept
             else:
                 try:
-                    expected = PLAIN[kind](text)
+                    expected = PLAIN[type_name](text)
                 except NoValueError:
-                    assert kind in kept, (kind, text, value)
+                    assert type_name in kept, (type_name, text, value)
                 else:
-                    assert kind not in kept, (kind, text, expected)
+                    assert type_name not in kept, (type_name, text, expected)
                     if isinstance(value, Decimal):
                         value = Fraction(value)
-                    assert value == expected, (kind, text)
-                    assert isinstance(value, bool) == (kind == "bool")
+                    assert value == expected, (type_name, text)
+                    assert isinstance(value, bool) == (type_name == "bool")
 
 
 @pytest.mark.timeout(TIMEOUT)
 @examples(suite=60, long=10_000)
 @given(pages)
 def test_records_made_by_the_page_and_one_by_one_are_the_same_bytes(page: list[dict[str, str | None]]) -> None:
-    """Also where the same maker has met the texts before, and as dictionaries for the SDK."""
+    """Also if the same maker has converted the texts before, and as dictionaries for the SDK."""
     maker, objects = RecordMaker(COLUMNS, WANTED), _objects(page)
     together = record_lines("s", maker(_decoded(objects)), 7, _1970)
     assert record_lines("s", maker(_decoded(objects)), 7, _1970) == together
@@ -161,7 +161,7 @@ def test_records_made_by_the_page_and_one_by_one_are_the_same_bytes(page: list[d
 
 @pytest.mark.parametrize("characters", [1, 9_000, 200_000])
 @pytest.mark.parametrize("count", [0, 1, 10, 11, 100, 200])
-def test_lines_come_in_parts_of_whole_lines_and_none_is_missing(count: int, characters: int) -> None:
+def test_lines_come_in_parts_of_complete_lines_and_none_is_missing(count: int, characters: int) -> None:
     records = [{"id": number, "text": "x" * characters} for number in range(count)]
     parts = record_lines("s", records, None, _1970)
     assert all(part.endswith(b"\n") for part in parts)

@@ -1,4 +1,4 @@
-"""What HubSpot calculates comes with all digits of a double, by either way to read a page."""
+"""Numbers that HubSpot calculates have all digits of a double; both paths shorten them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records leave by a fast line, or through the SDK where stream maps want them: the same bytes."""
+"""The fast path, and the path through the SDK that stream maps need, write the same bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RUNS_OWN = re.compile(rb'"(?:version":\d+|time_extracted":"[^"]+")')
 
 
 def lines(folder, settings, state, catalog):
-    """Return the RECORD lines of a run, sorted, without what differs from run to run."""
+    """Return the RECORD lines of a run, sorted, without the fields that differ from run to run."""
     run = run_tap(folder, settings, state=state, catalog=catalog)
     assert run.returncode == 0, run.log
     records = [line for line in (folder / "stdout").read_bytes().split(b"\n") if line.startswith(b'{"type":"RECORD"')]
@@ -33,7 +33,7 @@ def lines(folder, settings, state, catalog):
 
 @pytest.mark.sandbox(**ODD)
 @pytest.mark.parametrize("deselected", [[], ["url", "email", "hs_lastmodifieddate"]])
-def test_both_lines_write_the_same_bytes(sandbox, tmp_path, deselected):
+def test_both_paths_write_the_same_bytes(sandbox, tmp_path, deselected):
     settings = {"api_url": sandbox.url, "access_token": sandbox.token}
     ids = [each["id"] for each in sandbox.truth("0-1")]
     sandbox.mutate([{"kind": "edit", "type": "0-1", "id": ids[3], "properties": ODDITIES}])

@@ -1,4 +1,4 @@
-"""A HubSpot object becomes a Singer record, and nothing of it is lost on the way."""
+"""A HubSpot object becomes a Singer record without loss."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def hubspot_object(**properties):
 
 def record_of(**properties):
     chosen = columns(SCHEMA, SCHEMA["properties"])
-    wanted = PageDecoder(column.property_name for column in chosen)
-    reply = wanted.decode(json.dumps({"results": [hubspot_object(**properties)]}).encode())
-    (record,) = RecordMaker(chosen, wanted)(reply["results"])
+    decoder = PageDecoder(column.property_name for column in chosen)
+    reply = decoder.decode(json.dumps({"results": [hubspot_object(**properties)]}).encode())
+    (record,) = RecordMaker(chosen, decoder)(reply["results"])
     return record.as_dict()
 
 
@@ -98,36 +98,36 @@ def test_a_value_that_does_not_fit_is_null_and_its_text_is_kept():
     }
 
 
-def test_one_odd_value_in_a_page_leaves_the_others_alone():
+def test_one_unusual_value_in_a_page_does_not_affect_the_others():
     chosen, scores = columns(SCHEMA, ["score"]), ["1", "N/A", None, "", "2.5"]
-    wanted = PageDecoder(["score"])
-    reply = wanted.decode(json.dumps({"results": [hubspot_object(score=score) for score in scores]}).encode())
-    records = [each.as_dict() for each in RecordMaker(chosen, wanted)(reply["results"])]
+    decoder = PageDecoder(["score"])
+    reply = decoder.decode(json.dumps({"results": [hubspot_object(score=score) for score in scores]}).encode())
+    records = [each.as_dict() for each in RecordMaker(chosen, decoder)(reply["results"])]
     assert [each["score"] for each in records] == [1, None, None, None, Decimal("2.5")]
     assert [each["invalid_properties"] for each in records] == [None, {"score": "N/A"}, None, None, None]
-    assert RecordMaker(chosen, wanted)([]) == []
+    assert RecordMaker(chosen, decoder)([]) == []
 
 
-def test_the_columns_of_our_own_come_first_as_the_schema_has_them():
+def test_the_taps_own_columns_come_first_in_the_schemas_order():
     assert list(record_of())[: len(OBJECT_COLUMNS)] == list(OBJECT_COLUMNS)
 
 
-def test_a_delete_record_says_nothing_but_the_deletion():
+def test_a_delete_record_has_only_the_facts_of_the_deletion():
     archived = hubspot_object() | {"archived": True, "archivedAt": "2026-11-01T08:00:00Z"}
-    moment = "2026-11-01T08:00:00.000Z"
+    timestamp = "2026-11-01T08:00:00.000Z"
     assert list(archived_records(archived, ["7"])) == [
-        {"id": "51", "archived": True, "archived_at": moment, "_sdc_deleted_at": moment},
-        {"id": "7", "merged_into_id": "51", "_sdc_deleted_at": moment},
+        {"id": "51", "archived": True, "archived_at": timestamp, "_sdc_deleted_at": timestamp},
+        {"id": "7", "merged_into_id": "51", "_sdc_deleted_at": timestamp},
     ]
 
 
 @pytest.mark.parametrize(("merged_ids", "losers"), [(None, []), ("", []), ("7", ["7"]), ("7;8 ; 9", ["7", "8", "9"])])
 def test_each_merged_away_id_becomes_a_delete_record_that_names_the_survivor(merged_ids, losers):
-    wanted = PageDecoder(["email"])
+    decoder = PageDecoder(["email"])
     reply = {"results": [hubspot_object(hs_merged_object_ids=merged_ids)]}
-    (each,) = wanted.decode(json.dumps(reply).encode())["results"]
-    (survivor,) = RecordMaker([], wanted)([each])
-    assert list(merged_records(survivor.id, wanted.merged_ids(each["properties"]), survivor.updated_at)) == [
+    (each,) = decoder.decode(json.dumps(reply).encode())["results"]
+    (survivor,) = RecordMaker([], decoder)([each])
+    assert list(merged_records(survivor.id, decoder.merged_ids(each["properties"]), survivor.updated_at)) == [
         {"id": loser, "merged_into_id": "51", "_sdc_deleted_at": "2022-02-17T18:00:01.000Z"} for loser in losers
     ]
 
@@ -138,7 +138,7 @@ def test_the_way_from_property_to_column_and_back_is_unique(name):
     assert column_name(name) not in OBJECT_COLUMNS
 
 
-def test_a_schema_says_what_hubspot_calls_a_property():
+def test_a_schema_has_hubspots_labels_and_descriptions():
     assert SCHEMA["properties"]["email"] == {
         "type": ["string", "null"],
         "title": "Email",
@@ -150,7 +150,7 @@ def test_only_selected_columns_are_read():
     assert [column.name for column in columns(SCHEMA, ["id", "email", "vip"])] == ["email", "vip"]
 
 
-def test_an_archived_object_without_its_time_is_deleted_all_the_same():
+def test_an_archived_object_without_a_time_is_still_deleted():
     (record,) = archived_records(hubspot_object() | {"archived": True}, [])
     assert record["_sdc_deleted_at"]
 
@@ -159,10 +159,10 @@ def test_an_archived_object_without_its_time_is_deleted_all_the_same():
     ("value", "text"),
     [("a", "a"), (None, None), (17, "17"), (True, "true"), ({"a": [1]}, '{"a": [1]}'), ("\ud800", "\ufffd")],
 )
-def test_a_value_that_is_no_text_becomes_its_json(value, text):
-    wanted = PageDecoder(["email"])
+def test_a_value_that_is_not_text_becomes_its_json(value, text):
+    decoder = PageDecoder(["email"])
     paging = {"next": {"after": "52"}}
-    reply = wanted.decode(json.dumps({"results": [hubspot_object(email=value)], "paging": paging}).encode())
+    reply = decoder.decode(json.dumps({"results": [hubspot_object(email=value)], "paging": paging}).encode())
     assert reply["results"][0]["properties"] == (text, None, "51")
     assert reply["paging"] == paging
 

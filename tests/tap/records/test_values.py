@@ -31,7 +31,7 @@ CONVERTED = [
     (to_number, "0.333333333333333314829616256247390992939472198486328125", Decimal("0.3333333333333333")),
     (to_number, "0.1000000000000000000000000", Decimal("0.1")),
     (to_number, "5.00000000000000000000000", Decimal(5)),
-    # What only looks like that.
+    # Numbers that only look like that.
     (to_number, "123456789012345678901", Decimal("123456789012345678901")),
     (to_number, "1180591620717411303424", Decimal(2**70)),
     (to_number, "1234567.00048828125", Decimal("1234567.00048828125")),

@@ -30,25 +30,25 @@ NAMES = [column.property_name for column in COLUMNS]
 
 
 class Ways:
-    """Both ways of one stream."""
+    """The fast and the slow path of one stream."""
 
     def __init__(self, columns: list[Column]) -> None:
-        self.wanted = PageDecoder(column.property_name for column in columns)
-        self.write = writer(self.wanted.names, columns, self.wanted.names.index(MERGED_IDS))
-        self.maker = RecordMaker(columns, self.wanted)
+        self.decoder = PageDecoder(column.property_name for column in columns)
+        self.write = writer(self.decoder.names, columns, self.decoder.names.index(MERGED_IDS))
+        self.maker = RecordMaker(columns, self.decoder)
 
-    def told(self, reply: Reply) -> Any:
-        """Return all that the stream would make of a reply."""
+    def outcome(self, reply: Reply) -> Any:
+        """Return everything that the stream would make of a reply."""
         objects = reply["results"]
         records = self.maker(objects)
-        beside = [(each["id"], each.get("archivedAt"), self.wanted.merged_ids(each["properties"])) for each in objects]
+        beside = [(each["id"], each.get("archivedAt"), self.decoder.merged_ids(each["properties"])) for each in objects]
         asked = [(each.id, each.created_at, each.updated_at, each.invalid_properties) for each in records]
         lines = b"".join(record_lines("s", records, 7, EPOCH))
         dicts = [each.as_dict() for each in records]
         return lines, dicts, beside, asked, [reply.get(name) for name in ("paging", "total", "errors")]
 
     def assert_alike(self, content: bytes) -> bool:
-        """Compare them; whether C took the reply. What either refuses, both refuse."""
+        """Compare both paths and return whether the fast path took the reply; a refusal must come from both."""
         if not IS_COMPILED:
             pytest.skip("the tap was installed without a compiler")
         assert self.write
@@ -56,10 +56,10 @@ class Ways:
             written = self.write(content)
         except MisshapenReplyError:
             with pytest.raises(MisshapenReplyError):
-                self.wanted.decode(content)
+                self.decoder.decode(content)
             return False
         if written is not None:  # then Python takes it, too
-            assert self.told(written) == self.told(self.wanted.decode(content))
+            assert self.outcome(written) == self.outcome(self.decoder.decode(content))
         return written is not None
 
 
@@ -111,7 +111,7 @@ PLAIN = (
 
 @pytest.mark.parametrize("is_ascii", [True, False])
 @pytest.mark.parametrize("text", PLAIN)
-def test_a_text_that_hubspot_may_write_is_taken_in_every_type_of_column(text: str, is_ascii: bool) -> None:
+def test_any_text_that_hubspot_may_write_is_accepted_in_every_type_of_column(text: str, is_ascii: bool) -> None:
     assert WAYS.assert_alike(written(reply_of([dict.fromkeys(NAMES, text)]), ensure_ascii=is_ascii))
 
 
@@ -120,8 +120,8 @@ OBJECTS: dict[str, Any] = {
     "unknown properties": {
         "properties": {"number": "1", "new": {"a": [1, -2.5e3, True, False, None, "\u00e9\ud83d\ude00"]}}
     },
-    "no moments": {"createdAt": None, "updatedAt": None},
-    "odd moments": {"createdAt": "1767225600000", "updatedAt": "never"},
+    "no timestamps": {"createdAt": None, "updatedAt": None},
+    "unusual timestamps": {"createdAt": "1767225600000", "updatedAt": "never"},
     "archived": {"archived": True, "archivedAt": "2026-01-01T00:00:00Z"},
     "archived is null": {"archived": None},
     "no url": {"url": None},
@@ -136,7 +136,7 @@ LEFT_TO_PYTHON: dict[str, Any] = {
     "properties of null": {"properties": None},
     "a number for an id": {"id": 17},
     "an id that is escaped": {"id": "\u00e9\n"},
-    "a number for a moment": {"createdAt": 1767225600000},
+    "a number for a timestamp": {"createdAt": 1767225600000},
     "a text for archived": {"archived": "false"},
     "a number for archived": {"archived": 1},
     "half a pair": {"properties": {"string": "\ud83d"}},
@@ -147,13 +147,13 @@ LEFT_TO_PYTHON: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", [*OBJECTS, *LEFT_TO_PYTHON])
-def test_an_object_of_any_build_is_read_alike(case: str) -> None:
+def test_an_object_of_any_shape_is_read_alike_on_both_paths(case: str) -> None:
     each = hubspot_object(1, {"string": "x"}) | (OBJECTS | LEFT_TO_PYTHON)[case]
     for options in ({}, {"separators": (",", ":")}):
         assert WAYS.assert_alike(written({"results": [each, hubspot_object(2, {})]}, **options)) == (case in OBJECTS)
 
 
-def test_what_is_missing_in_an_object_is_null_and_what_is_twice_is_the_last() -> None:
+def test_a_missing_field_is_null_and_of_a_repeated_one_the_last_counts() -> None:
     without = [{"id": "1", "properties": {}}, {"id": "2", "properties": {"string": "x"}}]
     assert WAYS.assert_alike(written({"results": without}))
     last = '"properties":{"date":"x","number":"1","number":"2"}'
@@ -176,7 +176,7 @@ NO_REPLIES = (
 
 
 @pytest.mark.parametrize("content", [each.encode("latin-1") for each in NO_REPLIES])
-def test_what_is_no_reply_is_left_to_python(content: bytes) -> None:
+def test_an_invalid_reply_is_left_to_python(content: bytes) -> None:
     assert not WAYS.assert_alike(content)
 
 
@@ -217,16 +217,16 @@ def test_a_name_that_json_has_to_escape_is_left_to_python() -> None:
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="the tap was installed without a compiler")
-def test_records_are_at_hand_without_being_read_again() -> None:
-    wanted = PageDecoder(NAMES)
-    wanted.write(COLUMNS)
-    (each,) = wanted.decode(written(reply_of([{"number": "x", "hs_merged_object_ids": "7"}])))["results"]
+def test_written_records_need_no_second_parsing() -> None:
+    decoder = PageDecoder(NAMES)
+    decoder.write(COLUMNS)
+    (each,) = decoder.decode(written(reply_of([{"number": "x", "hs_merged_object_ids": "7"}])))["results"]
     record = each["properties"]
     assert isinstance(record, WrittenRecord)
     assert (record.id, record.updated_at, record.merged) == ("1", "2026-01-01T00:00:00.123Z", "7")
     assert record.invalid_properties == {"number": "x"}
 
 
-def test_a_tap_that_was_installed_with_a_compiler_is_compiled() -> None:
+def test_a_tap_installed_with_a_compiler_has_the_fast_path() -> None:
     has_compiler = shutil.which(sysconfig.get_config_var("CC").split()[0])
     assert IS_COMPILED or not has_compiler or not Path(sysconfig.get_path("include"), "Python.h").exists()

@@ -43,12 +43,12 @@ def failed(run) -> dict[str, str]:
     ],
 )
 def test_the_next_run_writes_why_the_last_one_could_not_begin(config, tmp_path, meltano, mistake, arguments, sentence):
-    """Twice, as the first of them may not be loaded; the report looks at what no run has written yet."""
+    """Two runs write it, as the first may not be loaded; the report reads notes that no run has written yet."""
     run = run_tap(tmp_path, config | {"objects": ["divisions"]} | mistake, *arguments, env=meltano)
     assert run.returncode == 1
-    told = json.dumps(run.messages)
+    output = json.dumps(run.messages)
     left = notes(tmp_path)
-    if "status" in told:  # a run, with no catalog: it could still write its history
+    if "status" in output:  # a run, with no catalog: it could still write its history
         assert sentence in " ".join(failed(run).values())
         assert left == []
         return
@@ -63,7 +63,7 @@ def test_the_next_run_writes_why_the_last_one_could_not_begin(config, tmp_path, 
     assert (failed(third), notes(tmp_path)) == ({}, [])
 
 
-def test_an_object_that_is_not_there_is_in_the_history_at_once_where_streams_are_known(config, tmp_path, meltano):
+def test_a_missing_object_is_in_the_history_at_once_if_there_is_a_catalog(config, tmp_path, meltano):
     catalog = discover(tmp_path, config)
     run = run_tap(tmp_path, config | {"objects": ["contacts", "unicorns"]}, catalog=catalog, env=meltano)
     assert run.returncode == 1
@@ -71,7 +71,7 @@ def test_an_object_that_is_not_there_is_in_the_history_at_once_where_streams_are
     assert notes(tmp_path) == []
 
 
-def test_a_look_at_some_records_is_no_run_and_a_pile_of_notes_is_bounded(config, tmp_path, meltano):
+def test_reading_some_records_leaves_no_note_and_the_number_of_notes_is_bounded(config, tmp_path, meltano):
     wrong = config | {"access_token": TOKEN}
     run_tap(tmp_path, wrong, "--discover", env=meltano | {"TAP_HUBSPOT_DW_ONLY_IDS": '{"contacts": []}'})
     assert notes(tmp_path) == []
@@ -84,6 +84,6 @@ def test_a_look_at_some_records_is_no_run_and_a_pile_of_notes_is_bounded(config,
     assert "does not accept the token" in notes(tmp_path)[-1]["error"]
 
 
-def test_without_meltano_nothing_is_left(config, tmp_path):
+def test_without_meltano_no_note_is_left(config, tmp_path):
     assert run_tap(tmp_path, config | {"access_token": TOKEN}, "--discover").returncode == 1
     assert not (tmp_path / ".meltano").exists()

@@ -1,4 +1,4 @@
-"""A pass takes no more memory the longer it gets."""
+"""A longer pass takes no more memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZES = {"deals": 1, "appointments": 1, "divisions": 1, "associations": 1, "cont
 
 
 def peak_megabytes(sandbox, folder) -> float:
-    """Run a full pass over the contacts and their associations; return the most memory that the tap had."""
+    """Run a full pass over the contacts and their associations; return the tap's peak memory."""
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"]}
     (folder / "config.json").write_text(json.dumps(settings))
     command = [str(TAP), "--config", str(folder / "config.json")]

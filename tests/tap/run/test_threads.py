@@ -1,4 +1,4 @@
-"""What the threads of a run share, and what is the main thread's alone."""
+"""The state that the threads of a run share, and the state that only the main thread uses."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_a_pair_that_hubspot_does_not_know_is_skipped_with_one_warning(sandbox_f
     sandbox.stop()
 
 
-def test_a_token_that_ends_while_associations_are_read_is_renewed(sandbox_factory, tmp_path):
+def test_a_token_that_expires_while_associations_are_read_is_renewed(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(**TINY | {"contacts": 300})
     sandbox.faults([{"match": "associations", "every": 2, "times": 4, "expireTokens": True}])
     oauth = {
@@ -100,7 +100,7 @@ def test_a_token_that_ends_while_associations_are_read_is_renewed(sandbox_factor
     sandbox.stop()
 
 
-def test_a_pair_whose_probe_is_refused_costs_itself_only(sandbox_factory, tmp_path):
+def test_a_pair_whose_probe_is_refused_fails_alone(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(**TINY | {"contacts": 300})
     state = run_tap(tmp_path, settings_for(sandbox)).state
     pairs = state["bookmarks"]["associations"]["pairs"]
@@ -125,7 +125,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("fault", REFUSED.values(), ids=REFUSED.keys())
-def test_what_is_refused_though_it_is_there_is_not_skipped(sandbox_factory, tmp_path, fault):
+def test_a_live_record_that_hubspot_refuses_is_not_skipped(sandbox_factory, tmp_path, fault):
     sandbox = sandbox_factory(**TINY | {"contacts": 100})
     state = run_tap(tmp_path, settings_for(sandbox)).state
     state["bookmarks"]["associations"]["full_pass_at"] = "2026-01-01T00:00:00.000Z"
@@ -137,14 +137,14 @@ def test_what_is_refused_though_it_is_there_is_not_skipped(sandbox_factory, tmp_
 
 
 def scopes(run) -> set[str]:
-    """The pairs of which a run told that it read all."""
+    """Return the pairs that a run activated as completely read."""
     messages = [each for each in run.messages if each["type"] == "ACTIVATE_VERSION"]
     return {":".join(pair) for each in messages if "scope" in each for pair in each["scope"]["values"] if len(pair) > 1}
 
 
 @pytest.fixture(scope="module")
 def shared(sandbox_factory):
-    """A portal whose records nobody changes."""
+    """A portal whose records no test changes."""
     sandbox = sandbox_factory(**TINY | {"contacts": 300})
     yield sandbox
     sandbox.stop()
@@ -152,7 +152,7 @@ def shared(sandbox_factory):
 
 @pytest.fixture
 def quiet(shared):
-    """The same, with neither faults nor odd ways."""
+    """The same portal without faults and quirks."""
     yield shared
     shared.faults([])
     shared.settings(quirks={"association-errors": "full", "association-page": "500"})
@@ -163,7 +163,7 @@ ONCE = [{"match": "associations batch read deals→contacts", "times": 1}]
 
 
 @pytest.mark.parametrize("shape", ["full", "no-subcategory", "own-category", "message-only"])
-def test_an_id_without_associations_is_known_by_whatever_hubspot_calls_it(quiet, tmp_path, shape):
+def test_an_id_without_associations_is_recognised_by_any_of_hubspots_error_codes(quiet, tmp_path, shape):
     quiet.settings(quirks={"association-errors": shape})
     run = run_tap(tmp_path, settings_for(quiet))
     assert run.returncode == 0, run.log
@@ -172,7 +172,7 @@ def test_an_id_without_associations_is_known_by_whatever_hubspot_calls_it(quiet,
 
 
 @pytest.mark.parametrize("rows", [0, 7])
-def test_ids_that_a_reply_passes_over_are_asked_about_again(quiet, tmp_path, rows):
+def test_ids_that_a_reply_omits_are_requested_again(quiet, tmp_path, rows):
     quiet.faults([ONCE[0] | {"rows": rows}])
     run = run_tap(tmp_path, settings_for(quiet))
     assert run.returncode == 0, run.log
@@ -180,7 +180,7 @@ def test_ids_that_a_reply_passes_over_are_asked_about_again(quiet, tmp_path, row
     assert scopes(run) == PAIRS
 
 
-def test_ids_of_live_records_that_every_reply_passes_over_are_a_failure_of_their_pair(quiet, tmp_path):
+def test_live_ids_that_every_reply_omits_fail_their_pair(quiet, tmp_path):
     """Nothing of the pair is marked and its bookmark stays; the other pairs are complete."""
     first = run_tap(tmp_path, settings_for(quiet))
     associations = first.state["bookmarks"]["associations"]
@@ -195,8 +195,8 @@ def test_ids_of_live_records_that_every_reply_passes_over_are_a_failure_of_their
     assert saved["pairs"]["deals:deals"] > associations["pairs"]["deals:deals"]
 
 
-def test_a_page_without_a_cursor_that_may_have_a_successor_is_asked_for_again(sandbox_factory, tmp_path):
-    """One that is full: a hundred associations, or a multiple of that."""
+def test_a_full_page_without_a_cursor_is_requested_again(sandbox_factory, tmp_path):
+    """A full page has a hundred associations, or a multiple of that."""
     sandbox = sandbox_factory(**TINY | {"contacts": 300}, api_quirk=["association-page=100"])
     hub = next(each["id"] for each in sandbox.truth("0-3"))
     contacts = [each["id"] for each in sandbox.truth("0-1")][:250]
@@ -211,14 +211,14 @@ def test_a_page_without_a_cursor_that_may_have_a_successor_is_asked_for_again(sa
 
 
 def none_of(sandbox) -> str:
-    """A reply that says of every deal that it has no associations."""
+    """A reply in which every deal has no associations."""
     ids = [each["id"] for each in sandbox.truth("0-3")]
     return json.dumps({"results": [], "errors": [{"category": "OBJECT_NOT_FOUND", "context": {"fromObjectId": ids}}]})
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_far_fewer_associations_than_there_were_are_read_again(quiet, tmp_path, times):
-    """Once is not believed; twice it is, as far as HubSpot's word goes."""
+def test_far_fewer_associations_than_before_are_read_again(quiet, tmp_path, times):
+    """One such reply is not accepted; two are."""
     first = run_tap(tmp_path, settings_for(quiet))
     rows = first.state["bookmarks"]["associations"]["pair_passes"]["deals:contacts"]["rows"]
     assert rows > 50
@@ -234,8 +234,8 @@ def test_far_fewer_associations_than_there_were_are_read_again(quiet, tmp_path, 
     assert read == (there if times == 1 else set())
 
 
-def test_an_empty_pair_of_which_nothing_is_known_is_looked_at_again(quiet, tmp_path):
-    """A run without state cannot tell that there were some."""
+def test_an_empty_pair_at_its_first_full_pass_is_read_again(quiet, tmp_path):
+    """A run without state cannot know that there were some."""
     quiet.faults([ONCE[0] | {"body": none_of(quiet)}])
     run = run_tap(tmp_path, settings_for(quiet))
     assert run.returncode == 1
@@ -245,7 +245,7 @@ def test_an_empty_pair_of_which_nothing_is_known_is_looked_at_again(quiet, tmp_p
 
 
 def only_associations(folder, settings) -> dict[str, object]:
-    """The catalog with no other stream selected: the ids come from lists then."""
+    """The catalog with no other stream selected, so that ids come from lists."""
     catalog = discover(folder, settings)
     for stream in catalog["streams"]:
         for each in stream["metadata"]:
@@ -256,7 +256,7 @@ def only_associations(folder, settings) -> dict[str, object]:
 
 @pytest.mark.parametrize("times", [1, 1000])
 def test_a_list_of_ids_that_ends_too_early_is_read_again(quiet, tmp_path, times):
-    """Without the objects' streams, which count what they read; if it stays short, no pair of that object is told."""
+    """Without the object streams, which count what they read; if it stays short, none of its pairs is activated."""
     catalog = only_associations(tmp_path, settings_for(quiet))
     rows = 30 if times == 1 else 0
     quiet.faults([{"match": "list contacts", "times": times, "rows": rows, "paging": False}])

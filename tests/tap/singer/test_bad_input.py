@@ -36,7 +36,7 @@ RUNS = [
 
 
 @pytest.mark.parametrize(("config", "said", "arguments"), RUNS)
-def test_a_mistake_is_said_in_one_sentence(tmp_path, config, said, arguments):
+def test_a_mistake_is_reported_in_one_sentence(tmp_path, config, said, arguments):
     run = run_tap(tmp_path, config, *arguments)
     assert run.returncode != 0
     assert said in run.log
@@ -45,12 +45,12 @@ def test_a_mistake_is_said_in_one_sentence(tmp_path, config, said, arguments):
     assert SECRET not in run.log
 
 
-def test_no_object_can_be_called_like_a_stream_of_the_taps_own():
+def test_no_object_can_have_the_name_of_one_of_the_taps_own_streams():
     assert {reference.name for reference in REFERENCES} | {"associations", "sync_history"} == OWN_STREAMS
 
 
 @pytest.mark.parametrize("token", [f"{SECRET}\n", f"{SECRET}\u2019"], ids=["newline", "curly quote"])
-def test_a_token_with_something_pasted_to_it_is_said_and_never_shown(tmp_path, token):
+def test_a_token_with_extra_characters_is_reported_and_never_shown(tmp_path, token):
     run = run_tap(tmp_path, GOOD | {"access_token": token})
     assert run.returncode != 0
     assert "Traceback" not in run.log
@@ -58,14 +58,14 @@ def test_a_token_with_something_pasted_to_it_is_said_and_never_shown(tmp_path, t
 
 
 @pytest.mark.parametrize("setting", [{"request_timeout_seconds": 0}, {"full_refresh_hours": 10**14}])
-def test_a_number_that_makes_no_sense_is_said_in_one_sentence(tmp_path, setting):
+def test_an_invalid_number_is_reported_in_one_sentence(tmp_path, setting):
     run = run_tap(tmp_path, GOOD | setting)
     assert run.returncode != 0
     assert "Traceback" not in run.log
 
 
 @pytest.mark.parametrize("text", ["[1]", "null", '"x"', "", "[" * 100_000])
-def test_a_configuration_that_is_no_json_object_is_a_sentence(tmp_path, text):
+def test_a_configuration_that_is_not_a_json_object_ends_in_one_sentence(tmp_path, text):
     file = tmp_path / "broken.json"
     file.write_text(text)
     code, out, log = command(tmp_path, ["--config", str(file), "--discover"])

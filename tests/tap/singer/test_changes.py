@@ -1,4 +1,4 @@
-"""Later runs read what changed since the bookmark, what was deleted, and what is associated with what changed."""
+"""Later runs read the changes since the bookmark, the deletions, and the associations of changed records."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_what_was_read_within_the_look_back_is_read_again_and_older_changes_are_
 
 
 @pytest.mark.parametrize("side", ["deals", "contacts"])
-def test_a_new_association_shows_when_either_end_changed(clean_portal, settings, first, tmp_path, side):
+def test_a_new_association_is_read_when_either_record_changed(clean_portal, settings, first, tmp_path, side):
     contact, deal = ids(clean_portal, "0-1")[-1], ids(clean_portal, "0-3")[-1]
     touched = {"deals": ("0-3", deal, "dealname"), "contacts": ("0-1", contact, "firstname")}[side]
     kind, record_id, name = touched
@@ -128,12 +128,12 @@ def test_a_pass_that_is_too_old_is_repeated_with_a_new_version(clean_portal, set
     assert run.message_types("appointments") == ["SCHEMA", "RECORD", "ACTIVATE_VERSION"]
 
 
-def test_a_start_date_reads_what_changed_since_then_and_never_everything(clean_portal, settings, tmp_path):
-    moments = sorted(each["updatedAt"] for each in clean_portal.truth("0-1"))
-    since = moments[len(moments) // 2]
+def test_a_start_date_reads_the_changes_since_then_and_never_everything(clean_portal, settings, tmp_path):
+    timestamps = sorted(each["updatedAt"] for each in clean_portal.truth("0-1"))
+    since = timestamps[len(timestamps) // 2]
     run = run_tap(tmp_path, settings | {"start_date": since, "lookback_minutes": 0, "objects": ["contacts"]})
     assert run.returncode == 0, run.log
-    assert len(run.records("contacts")) == sum(moment >= since for moment in moments)
+    assert len(run.records("contacts")) == sum(timestamp >= since for timestamp in timestamps)
     assert run.message_types("contacts") == ["SCHEMA", "RECORD"]
     again = run_tap(
         tmp_path, settings | {"start_date": since, "lookback_minutes": 0, "objects": ["contacts"]}, state=run.state
@@ -141,7 +141,7 @@ def test_a_start_date_reads_what_changed_since_then_and_never_everything(clean_p
     assert again.records("contacts") == []
 
 
-def test_an_interrupted_pass_goes_on_where_it_was(clean_portal, settings, tmp_path):
+def test_an_interrupted_pass_continues_where_it_stopped(clean_portal, settings, tmp_path):
     everything = ids(clean_portal, "0-1")
     half = int(everything[len(everything) // 2])
     version = 4_000_000_000_000
@@ -197,7 +197,7 @@ def test_a_bookmark_in_the_future_is_not_trusted_in_silence(clean_portal, settin
     assert len(run.records("contacts")) == SMALL["contacts"] or "2037-01-01" in run.log
 
 
-def test_the_history_has_a_failed_row_for_an_object_that_was_left_out(clean_portal, settings, tmp_path):
+def test_the_history_has_a_failed_row_for_an_object_left_out(clean_portal, settings, tmp_path):
     clean_portal.settings(withoutScopes=["crm.objects.deals.read", "crm.schemas.deals.read"])
     run = run_tap(tmp_path, settings)
     history = {each["stream"]: each["status"] for each in run.records("sync_history")}
@@ -212,8 +212,8 @@ def test_a_run_that_had_to_stop_still_writes_its_history(clean_portal, settings,
     assert history.get("contacts") == "partial"
 
 
-def test_an_object_type_without_the_property_that_tells_changes_is_an_error(sandbox_factory, tmp_path):
-    """HubSpot would find nothing by it, and say nothing."""
+def test_an_object_type_without_a_modified_property_is_an_error(sandbox_factory, tmp_path):
+    """HubSpot would find nothing by it, without an error."""
     sandbox = sandbox_factory(contacts=50, deals=20, contact_properties=20, tier="unlimited")
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["deals"]}
     first = run_tap(tmp_path, settings)
@@ -225,15 +225,15 @@ def test_an_object_type_without_the_property_that_tells_changes_is_an_error(sand
     sandbox.stop()
 
 
-def test_associations_of_a_type_without_the_property_that_tells_changes_are_an_error_too(sandbox_factory, tmp_path):
+def test_associations_of_a_type_without_a_modified_property_are_an_error_too(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(contacts=50, deals=20, contact_properties=20, tier="unlimited")
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts", "deals"]}
     first = run_tap(tmp_path, settings)
     sandbox.settings(quirks={"unlisted-properties": "hs_lastmodifieddate"})
     run = run_tap(tmp_path, settings, state=first.state)
     assert run.returncode == 1
-    (told,) = re.findall("associations: (.*) could not be read: HubSpot lists no property", run.log)
-    assert sorted(told.split(", ")) == ["deals:contacts", "deals:deals"]
+    (names,) = re.findall("associations: (.*) could not be read: HubSpot lists no property", run.log)
+    assert sorted(names.split(", ")) == ["deals:contacts", "deals:deals"]
     before, after = (each.state["bookmarks"]["associations"]["pairs"] for each in (first, run))
     assert {pair for pair in before if after[pair] != before[pair]} == {"contacts:contacts"}
     sandbox.stop()

@@ -1,4 +1,4 @@
-"""What a user of the older sync commands asks for, and the setting that gives it."""
+"""Each option of the older sync commands has a setting."""
 
 from __future__ import annotations
 
@@ -50,25 +50,25 @@ def test_smaller_pages_give_the_same_records(portal, contacts, tmp_path):
     assert portal.log()["byEndpoint"]["list contacts"]["200"] - before >= 15
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0, False), (0.001, True)])
-def test_progress_is_told_as_often_as_wished(contacts, tmp_path, seconds, told):
+@pytest.mark.parametrize(("seconds", "is_logged"), [(0, False), (0.001, True)])
+def test_progress_is_logged_at_the_chosen_interval(contacts, tmp_path, seconds, is_logged):
     run = run_tap(tmp_path, contacts | {"progress_seconds": seconds})
-    assert (" of 450 records, " in run.log) is told
+    assert (" of 450 records, " in run.log) is is_logged
 
 
-def test_a_pass_that_goes_on_tells_how_far_it_is_as_a_whole(portal, contacts, tmp_path):
+def test_a_continued_pass_shows_its_progress_as_a_whole(portal, contacts, tmp_path):
     ids = [each["id"] for each in portal.truth("0-1")]
     begun = {"version": 9, "started_at": portal.clock.now(), "ranges": [[0, int(ids[399]), 400]]}
     state = {"bookmarks": {"contacts": {"full_pass": begun}}}
     run = run_tap(tmp_path, contacts | {"progress_seconds": 0.001, "page_size": 10}, state=state)
     assert run.returncode == 0, run.log
     assert "400 of 450 records were read before" in run.log
-    told = re.findall(r"contacts: (\d+) of 450 records, 400 of them read by earlier runs, ", run.log)
-    assert told
-    assert all(400 <= int(each) <= 450 for each in told)
+    lines = re.findall(r"contacts: (\d+) of 450 records, 400 of them read by earlier runs, ", run.log)
+    assert lines
+    assert all(400 <= int(each) <= 450 for each in lines)
 
 
-def test_progress_is_told_while_no_record_comes(sandbox_factory, tmp_path):
+def test_progress_is_logged_while_no_record_comes(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(contacts=1500, deals=1, associations=1, contact_properties=20, tier="unlimited")
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
     ids = [each["id"] for each in sandbox.truth("0-1")]
@@ -102,9 +102,9 @@ def test_all_properties_in_one_column(portal, contacts, tmp_path):
     assert "email" not in run.records("contacts")[0]
 
 
-def test_changes_since_a_date_are_read_again_and_the_bookmark_moves_on(portal, contacts, tmp_path):
-    moments = sorted(each["updatedAt"] for each in portal.truth("0-1"))
-    since = moments[-20]
+def test_changes_since_a_date_are_read_again_and_the_bookmark_advances(portal, contacts, tmp_path):
+    timestamps = sorted(each["updatedAt"] for each in portal.truth("0-1"))
+    since = timestamps[-20]
     state = {"bookmarks": {"contacts": {"replication_key_value": "2026-11-01T00:00:00.000Z"}}}
     plain = run_tap(tmp_path, contacts, state=state)
     again = run_tap(tmp_path, contacts | {"reread_since": since}, state=state)
@@ -120,7 +120,7 @@ def test_debug_shows_each_request_and_no_secret(portal, contacts, tmp_path):
     assert "GET /crm" not in run_tap(tmp_path, contacts).log
 
 
-def test_quiet_leaves_only_what_went_wrong(contacts, tmp_path):
+def test_quiet_logs_only_problems(contacts, tmp_path):
     run = run_tap(tmp_path, contacts, env={"TAP_HUBSPOT_DW_LOGLEVEL": "ERROR"})
     assert run.returncode == 0
     assert run.log == ""
@@ -151,7 +151,7 @@ def test_hours_and_seconds_may_have_fractions(contacts, tmp_path, setting):
     assert run.returncode == 0
 
 
-def test_whatever_columns_are_chosen_a_delete_record_says_that_it_is_one(sandbox_factory, tmp_path):
+def test_a_delete_record_is_marked_whichever_columns_are_chosen(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(contacts=20, contact_properties=20, deals=1, associations=1, tier="unlimited")
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
     catalog = discover(tmp_path, settings)
@@ -169,7 +169,7 @@ def test_whatever_columns_are_chosen_a_delete_record_says_that_it_is_one(sandbox
 
 
 def test_a_run_in_which_no_stream_is_selected_fails(contacts, tmp_path):
-    """A misspelt name in Meltano's filter deselects every stream and would be a success that reads nothing."""
+    """A misspelt name in Meltano's filter deselects every stream; the run would succeed and read nothing."""
     catalog = discover(tmp_path, contacts)
     for stream in catalog["streams"]:
         for each in stream["metadata"]:
@@ -190,8 +190,8 @@ def test_a_run_in_which_no_stream_is_selected_fails(contacts, tmp_path):
         ("contacts", ""),
     ],
 )
-def test_a_name_in_meltanos_filter_that_no_stream_has_is_named(contacts, filter_, passed_over, tmp_path):
-    """Meltano selects what the other names say, and tells the filter to the tap."""
+def test_a_name_of_no_stream_in_meltanos_filter_is_reported(contacts, filter_, passed_over, tmp_path):
+    """Meltano applies the other names, and passes the filter to the tap."""
     run = run_tap(tmp_path, contacts, env={"MELTANO_EXTRACT__SELECT_FILTER": filter_})
     assert run.returncode == 0, run.log
     warning = f"TAP_HUBSPOT_DW__SELECT_FILTER has {passed_over}, which is the name of no stream and is ignored."
@@ -199,7 +199,7 @@ def test_a_name_in_meltanos_filter_that_no_stream_has_is_named(contacts, filter_
     assert ("is ignored" in run.log) is bool(passed_over)
 
 
-def test_a_column_that_is_chosen_later_is_read_for_every_record_or_named(contacts, tmp_path):
+def test_a_column_that_is_chosen_later_is_read_for_every_record_or_reported(contacts, tmp_path):
     first = run_tap(tmp_path, contacts | {"include_properties": {"contacts": ["email"]}})
     run = run_tap(tmp_path, contacts | {"include_properties": {"contacts": ["email", "phone"]}}, state=first.state)
     assert run.returncode == 0, run.log

@@ -1,4 +1,4 @@
-"""The first run reads everything that HubSpot has, once, and says when it has."""
+"""The first run reads everything that HubSpot has, once, and activates its version after that."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_reference_streams_describe_the_portal(run):
     assert {each["object_type"] for each in run.records("properties")} == set(TYPES)
     stages = {(each["object_type"], each["pipeline_id"]) for each in run.records("pipeline_stages")}
     assert {(each["object_type"], each["id"]) for each in run.records("pipelines")} == stages
-    assert {"deals", "appointments"} <= {kind for kind, _ in stages}
+    assert {"deals", "appointments"} <= {object_type for object_type, _ in stages}
     owners = {each["id"] for each in run.records("owners")}
     assert {each["hubspot_owner_id"] for each in run.records("deals")} - {None} <= owners
 
@@ -69,10 +69,10 @@ def test_the_version_is_activated_after_all_its_records(run, stream):
     assert run.message_types(stream)[:2] == ["SCHEMA", "RECORD"]
     assert run.message_types(stream)[-1] == "ACTIVATE_VERSION"
     messages = [each for each in run.messages if each.get("stream") == stream]
-    told = [each for each in messages if each["type"] in {"RECORD", "ACTIVATE_VERSION"}]
-    assert len({each.get("scope", each)["version"] for each in told}) == 1
+    versioned = [each for each in messages if each["type"] in {"RECORD", "ACTIVATE_VERSION"}]
+    assert len({each.get("scope", each)["version"] for each in versioned}) == 1
     activated: set[tuple[str, ...]] = set()
-    for each in told:
+    for each in versioned:
         scope = each.get("scope", {"columns": (), "values": [[]]})
         if each["type"] == "RECORD":
             assert not activated & {(), tuple(each["record"].get(name) for name in SCOPES.get(stream, ()))}
@@ -109,7 +109,7 @@ def test_the_history_has_a_record_for_each_stream(run):
     )
 
 
-def test_the_log_tells_the_run_in_a_table_and_never_the_token(run, portal):
+def test_the_log_summarises_the_run_in_a_table_and_never_shows_the_token(run, portal):
     assert "What this run read:" in run.log
     assert portal.token not in run.log
 
@@ -147,7 +147,7 @@ def test_every_api_version_gives_the_same_records(run, config, tmp_path, version
 
 @pytest.fixture(scope="module")
 def wide(sandbox_factory):
-    """A portal whose contacts have more properties than a URL can name."""
+    """A portal whose contacts have more properties than fit in a URL."""
     return sandbox_factory(contacts=150, deals=1, associations=1, contact_properties=2000, tier="unlimited")
 
 
@@ -166,7 +166,7 @@ def test_more_properties_than_a_url_holds_are_all_read(wide, tmp_path):
 
 @pytest.mark.parametrize("status", [414, 431])
 def test_a_list_whose_url_hubspot_refuses_is_read_by_id_at_once(sandbox_factory, tmp_path, status):
-    """At 8,000 characters, as some have seen; shorter lists are read as ever, and it is asked once for each worker."""
+    """At 8,000 characters, as some have seen; shorter lists are not affected. Each worker sends one such request."""
     sandbox = sandbox_factory(contacts=450, deals=130, associations=1, contact_properties=500, tier="unlimited")
     sandbox.settings(quirks={"longest-url": "8000"} if status == 414 else {})
     sandbox.faults([{"match": "list contacts", "nth": 1, "status": 431}] if status == 431 else [])
@@ -185,7 +185,7 @@ def test_a_list_whose_url_hubspot_refuses_is_read_by_id_at_once(sandbox_factory,
     sandbox.stop()
 
 
-def test_a_deselected_property_is_neither_emitted_nor_asked_for(wide, tmp_path):
+def test_a_deselected_property_is_neither_emitted_nor_requested(wide, tmp_path):
     wide.reset()
     settings = {"api_url": wide.url, "access_token": wide.token, "objects": ["contacts"]}
     catalog = discover(tmp_path, settings)
@@ -220,8 +220,8 @@ def test_a_test_run_reads_a_record_of_each_stream(config, tmp_path):
 def test_each_property_with_values_that_do_not_fit_is_counted_in_the_log_and_in_the_history(run):
     counts = Counter(name for each in run.records("contacts") for name in each["invalid_properties"] or ())
     assert counts
-    (told,) = (line for line in run.log.splitlines() if "contacts: values that do not fit" in line)
-    assert all(f"{name} ({count:,})" in told for name, count in counts.items())
+    (line,) = (text for text in run.log.splitlines() if "contacts: values that do not fit" in text)
+    assert all(f"{name} ({count:,})" in line for name, count in counts.items())
     (history,) = (each for each in run.records("sync_history") if each["stream"] == "contacts")
     assert history["invalid_properties"] == counts
 
@@ -244,7 +244,7 @@ def test_no_property_of_a_wide_portal_is_lost(sandbox_factory, tmp_path, count):
     sandbox.stop()
 
 
-def test_what_describes_the_portal_is_asked_for_once(sandbox_factory, tmp_path):
+def test_descriptions_of_the_portal_are_requested_once(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(contacts=20, deals=20, appointments=5, contact_properties=20, tier="unlimited")
     run = run_tap(tmp_path, {"api_url": sandbox.url, "access_token": sandbox.token})
     assert run.returncode == 0, run.log

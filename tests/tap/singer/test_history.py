@@ -11,7 +11,7 @@ def _history(run):
     return {each["stream"]: each for each in run.records("sync_history")}
 
 
-def test_a_record_tells_what_the_run_cost(config, tmp_path):
+def test_a_record_shows_what_the_run_cost(config, tmp_path):
     history = _history(run_tap(tmp_path, config))
     contacts = history["contacts"]
     assert contacts["bytes_received"] > contacts["records"]
@@ -20,7 +20,7 @@ def test_a_record_tells_what_the_run_cost(config, tmp_path):
     assert {each["peak_memory_mb"] for each in history.values()} == {contacts["peak_memory_mb"]}
 
 
-def test_the_day_s_requests_are_told_where_hubspot_tells_them(sandbox_factory, tmp_path):
+def test_the_daily_requests_are_recorded_if_hubspot_states_them(sandbox_factory, tmp_path):
     portal = sandbox_factory(contacts=5, appointments=0, divisions=1, deals=0, associations=0, tier="pro")
     run = run_tap(tmp_path, {"api_url": portal.url, "access_token": portal.token, "objects": ["contacts"]})
     contacts = _history(run)["contacts"]
@@ -28,7 +28,7 @@ def test_the_day_s_requests_are_told_where_hubspot_tells_them(sandbox_factory, t
 
 
 def test_the_configuration_is_kept_without_its_secrets(config, portal, tmp_path):
-    """What differs from the defaults; of what may hold anything, that it is set."""
+    """It has the settings that differ from the defaults; settings that may contain anything are only named."""
     secret = "hush-not-in-the-history"
     settings = config | {
         "objects": ["contacts"],
@@ -63,7 +63,7 @@ def test_a_sample_is_partial(config, tmp_path):
     assert "max_records" in history["contacts"]["error"]
 
 
-def test_what_the_day_s_reserve_stopped_is_partial_and_nothing_that_was_left_is_a_success(sandbox, config, tmp_path):
+def test_a_stream_stopped_by_the_daily_reserve_is_partial_and_an_unread_one_is_no_success(sandbox, config, tmp_path):
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "associations": False}
     sandbox.faults([{"match": "list contacts", "status": 429, "policy": "DAILY"}])
     run = run_tap(tmp_path, settings)
@@ -76,7 +76,7 @@ def test_what_the_day_s_reserve_stopped_is_partial_and_nothing_that_was_left_is_
 
 
 def test_a_run_that_cannot_begin_says_so_in_its_history(config, tmp_path):
-    """With the catalog that Meltano keeps; its token has been revoked since."""
+    """It has the catalog that Meltano keeps, but its token has been revoked."""
     catalog = discover(tmp_path, config)
     run = run_tap(tmp_path, config | {"access_token": "pat-revoked"}, catalog=catalog)
     assert run.returncode == 1

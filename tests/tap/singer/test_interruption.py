@@ -1,4 +1,4 @@
-"""A full pass that is cut off goes on where it was, and a signal ends the tap soon and honestly."""
+"""An interrupted full pass continues where it stopped, and a signal ends the tap soon and with a valid state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def contacts(long_list) -> set[str]:
 
 
 def interrupted_run(folder, settings, state, *, after_records: int, with_signal: int):
-    """Run the tap until it has written so many records, then send the signal; return (exit code, messages)."""
+    """Run the tap until it has written a number of records, then send the signal; return (exit code, messages)."""
     (folder / "config.json").write_text(json.dumps(VERSION | settings))
     (folder / "state.json").write_text(json.dumps(state))
     command = [str(TAP), "--config", str(folder / "config.json"), "--state", str(folder / "state.json")]
@@ -78,15 +78,15 @@ def test_a_signal_ends_the_tap_with_its_code_and_a_valid_state(long_list, tmp_pa
     saved = next(each["value"] for each in reversed(messages) if each["type"] == "STATE")["bookmarks"]["contacts"]
     assert "full_pass" in saved
     assert "replication_key_value" not in saved
-    told = [each["record"] for each in messages if each["type"] == "RECORD" and each["stream"] == "sync_history"]
-    assert [(each["status"], each["error"]) for each in told if each["stream"] == "contacts"] == [
+    history = [each["record"] for each in messages if each["type"] == "RECORD" and each["stream"] == "sync_history"]
+    assert [(each["status"], each["error"]) for each in history if each["stream"] == "contacts"] == [
         ("interrupted", "Stopped by a signal.")
     ]
     again = run_tap(tmp_path, settings | {"max_records": 5}, state={"bookmarks": {"contacts": saved}})
     assert again.returncode == 0, again.log
 
 
-def test_a_stalled_connection_does_not_hold_up_the_end(sandbox_factory, tmp_path):
+def test_a_stalled_connection_does_not_delay_the_end(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(contacts=3_000, deals=1, associations=1, contact_properties=20, tier="unlimited")
     sandbox.faults([{"match": "list contacts", "from": 10, "stallSeconds": 60}])
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"]}
@@ -113,7 +113,7 @@ def test_a_signal_ends_a_discovery_that_waits_for_hubspot_with_its_code(sandbox_
     sandbox.stop()
 
 
-def test_a_stalled_connection_does_not_hold_up_other_reads(sandbox_factory, tmp_path):
+def test_a_stalled_connection_does_not_delay_other_reads(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(contacts=4_000, deals=300, associations=1, contact_properties=20, tier="unlimited")
     sandbox.faults([{"match": "list contacts", "nth": 3, "stallSeconds": 8}])
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts", "deals"]}

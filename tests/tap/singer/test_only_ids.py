@@ -1,4 +1,4 @@
-"""The setting `only_ids`: some records as HubSpot has them now, and nothing else."""
+"""The setting `only_ids` reads some records as HubSpot has them now, and nothing else."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_these_records_come_with_hubspots_totals_and_no_state(sandbox, chosen, t
     assert history["contacts"]["mode"] == "chosen"
 
 
-def test_what_is_no_longer_live_comes_as_a_delete_record_that_says_why(sandbox, chosen, tmp_path):
+def test_a_record_that_is_no_longer_live_comes_as_a_delete_record_with_the_reason(sandbox, chosen, tmp_path):
     archived, merged, gone, survivor = ids_of(sandbox, "contacts", 4)
     sandbox.mutate(
         [
@@ -61,7 +61,7 @@ def test_what_is_no_longer_live_comes_as_a_delete_record_that_says_why(sandbox, 
 
 
 def test_ids_that_hubspot_does_not_know_are_counted_and_the_first_are_named(sandbox, chosen, tmp_path):
-    """Once for each object; what is archived was found, and a leading zero makes another id."""
+    """One warning for each object; archived ids are known, and an id with a leading zero is another id."""
     known, archived, gone = ids_of(sandbox, "contacts", 3)
     sandbox.mutate(
         [
@@ -80,7 +80,7 @@ def test_ids_that_hubspot_does_not_know_are_counted_and_the_first_are_named(sand
     assert [each["id"] for each in run.deletes("contacts")] == [archived]
 
 
-def test_a_type_whose_archived_records_cannot_be_read_by_id_is_no_failure(sandbox, chosen, tmp_path):
+def test_a_type_whose_archived_records_cannot_be_read_by_id_does_not_fail(sandbox, chosen, tmp_path):
     known, archived = ids_of(sandbox, "contacts", 2)
     sandbox.mutate([{"kind": "archive", "type": "contacts", "id": archived}])
     sandbox.faults([{"match": "batch read contacts", "nth": 2, "status": 400}])
@@ -91,7 +91,7 @@ def test_a_type_whose_archived_records_cannot_be_read_by_id_is_no_failure(sandbo
     assert "contacts: HubSpot does not know 1 of the 2 ids of only_ids" in run.log
 
 
-def test_what_changed_since_a_moment_comes_too(sandbox, chosen, tmp_path):
+def test_changes_since_a_date_come_too(sandbox, chosen, tmp_path):
     edited, archived, asked = ids_of(sandbox, "contacts", 3)
     since = sandbox.clock.now()
     sandbox.mutate(
@@ -111,14 +111,14 @@ def test_what_changed_since_a_moment_comes_too(sandbox, chosen, tmp_path):
     ("only", "sentence"),
     [({"tickets": ["1"]}, "which is not one of the setting objects"), ({"deals": ["one"]}, "that are not numbers")],
 )
-def test_ids_that_cannot_be_asked_for_are_refused(chosen, tmp_path, only, sentence):
+def test_ids_that_cannot_be_requested_are_refused(chosen, tmp_path, only, sentence):
     run = run_tap(tmp_path, chosen | {"only_ids": only})
     assert run.returncode == 1
     assert sentence in run.log
 
 
-def test_their_associations_come_too_on_whichever_side_they_are(sandbox, chosen, tmp_path):
-    """Contacts are the second side of deals and contacts; of other records nothing comes, and no state."""
+def test_their_associations_come_too_from_either_side(sandbox, chosen, tmp_path):
+    """Contacts are the second side of deals and contacts; nothing else is written, and no state."""
     full = run_tap(tmp_path, chosen).records("associations")
     contact, deal = full[0]["to_id"], next(each["from_id"] for each in full if each["to_id"] != full[0]["to_id"])
     run = run_tap(tmp_path, chosen | {"only_ids": {"contacts": [contact, "999999999"], "deals": [deal]}})
@@ -127,15 +127,15 @@ def test_their_associations_come_too_on_whichever_side_they_are(sandbox, chosen,
     wanted = [
         each
         for each in full
-        if any((each[kind], each[id_]) in {("contacts", contact), ("deals", deal)} for kind, id_ in sides)
+        if any((each[side], each[id_]) in {("contacts", contact), ("deals", deal)} for side, id_ in sides)
     ]
     assert wanted
     assert sorted(map(repr, run.records("associations"))) == sorted(map(repr, wanted))
     assert {each["type"] for each in run.messages} == {"SCHEMA", "RECORD"}
 
 
-def test_associations_of_a_record_that_is_gone_are_not_asked_for(sandbox, chosen, tmp_path):
-    """HubSpot refuses a request that names one, and each would have to be found among a thousand."""
+def test_associations_of_a_deleted_record_are_not_requested(sandbox, chosen, tmp_path):
+    """HubSpot refuses a request that names one, and it would have to be isolated among a thousand."""
     live, gone = ids_of(sandbox, "contacts", 2)
     sandbox.mutate([{"kind": "archive", "type": "contacts", "id": gone}])
     run = run_tap(tmp_path, chosen | {"only_ids": {"contacts": [live, gone]}})
@@ -149,8 +149,8 @@ def known_ids(tmp_path, **ids: list[str]) -> dict[str, str]:
     return {"known_ids": str(path)}
 
 
-def test_where_a_table_has_other_ids_hubspots_totals_lead_to_them(sandbox_factory, tmp_path):
-    """A dozen totals for one id of thousands; what a table has all the same is not read."""
+def test_hubspots_totals_lead_to_the_ids_that_differ_from_a_table(sandbox_factory, tmp_path):
+    """A dozen totals for one id of thousands; records that the table has are not read."""
     portal = sandbox_factory(contacts=3_000, deals=0, associations=0, contact_properties=0, tier="unlimited")
     settings = {"api_url": portal.url, "access_token": portal.token, "objects": ["contacts"]}
     ids = ids_of(portal, "contacts", 3_000)
@@ -173,7 +173,7 @@ def test_where_a_table_has_other_ids_hubspots_totals_lead_to_them(sandbox_factor
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"contacts": 1}', '{"contacts": ["x"]}', '{"tickets": ["1"]}', None])
-def test_a_file_of_known_ids_that_is_none_is_a_sentence(chosen, tmp_path, text):
+def test_an_invalid_file_of_known_ids_ends_in_one_sentence(chosen, tmp_path, text):
     path = tmp_path / "ids.json"
     if text is not None:
         path.write_text(text)

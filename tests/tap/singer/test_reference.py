@@ -1,4 +1,4 @@
-"""The streams that describe the portal: what HubSpot refuses is told, and nothing of it is marked as deleted."""
+"""The streams that describe the portal: refused lists are reported, and none of their rows is marked as deleted."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def settings(clean_portal):
 
 
 def activated(run, stream: str) -> set[str]:
-    """The objects of which a run told that it read all; `owners` for the list of the account."""
+    """Return the objects that a run activated as completely read; `owners` for the account's list."""
     messages = [each for each in run.messages if each["type"] == "ACTIVATE_VERSION" and each["stream"] == stream]
     return {values[0] for each in messages for values in each.get("scope", {"values": [["owners"]]})["values"]}
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_pipelines_of_a_custom_object_that_were_there_are_not_taken_for_none(clean_portal, settings, tmp_path, status):
+def test_refused_pipelines_of_a_custom_object_that_had_some_are_an_error(clean_portal, settings, tmp_path, status):
     first = run_tap(tmp_path, settings)
     clean_portal.faults([{"match": "pipelines divisions", "status": status}])
     run = run_tap(tmp_path, settings, state=first.state)
@@ -60,8 +60,8 @@ def test_pipelines_of_a_custom_object_that_were_there_are_not_taken_for_none(cle
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_pipelines_of_a_custom_object_that_are_always_refused_are_none(clean_portal, settings, tmp_path, status):
-    """HubSpot may refuse them because there are none (observed); a warning tells, and nothing is marked."""
+def test_pipelines_of_a_custom_object_that_were_always_refused_count_as_none(clean_portal, settings, tmp_path, status):
+    """HubSpot may refuse them because there are none (observed); the run warns and marks nothing."""
     clean_portal.faults([{"match": "pipelines divisions", "status": status}])
     state = None
     for _ in range(2):
@@ -69,12 +69,12 @@ def test_pipelines_of_a_custom_object_that_are_always_refused_are_none(clean_por
         state = run.state
         assert run.returncode == 0, run.log
         for stream in OF_PIPELINES:
-            assert f"{stream}: none of divisions" in run.log
+            assert f"{stream}: divisions has none" in run.log
             assert activated(run, stream) == {"deals"}
 
 
-def test_pipelines_that_an_older_release_may_have_read_are_not_missed(clean_portal, settings, tmp_path):
-    """Its state names the objects, also those that had none, so a refusal is no failure; it marks nothing either."""
+def test_pipelines_that_an_older_release_may_have_read_do_not_fail(clean_portal, settings, tmp_path):
+    """Its state also names objects that had none, so a refusal does not fail the stream; nothing is marked."""
     state = {"bookmarks": {stream: {"objects": ["deals", "divisions"]} for stream in OF_PIPELINES}}
     clean_portal.faults([{"match": "pipelines divisions", "status": 404}])
     run = run_tap(tmp_path, settings, state=state)
@@ -91,8 +91,8 @@ def test_pipelines_of_a_standard_object_that_are_refused_are_an_error(clean_port
 
 @pytest.mark.parametrize("rows", [0, 1])
 @pytest.mark.parametrize("has_state", [True, False])
-def test_a_list_that_is_too_short_once_is_asked_for_again(clean_portal, settings, tmp_path, rows, has_state):
-    """Without state nobody knows how long a list was: then an empty one, and one in pages, is asked for again."""
+def test_a_list_that_is_too_short_once_is_requested_again(clean_portal, settings, tmp_path, rows, has_state):
+    """Without state the earlier length of a list is unknown: an empty list, or one with pages, is requested again."""
     first = run_tap(tmp_path, settings)
     state = first.state if has_state else None
     matches = ("owners", "pipelines deals", *(["properties deals"] if has_state else []))
@@ -108,7 +108,7 @@ def test_a_list_that_is_too_short_once_is_asked_for_again(clean_portal, settings
 
 
 @pytest.mark.parametrize("rows", [0, 1])
-def test_a_list_that_hubspot_gives_twice_is_believed(clean_portal, settings, tmp_path, rows):
+def test_a_list_that_hubspot_gives_twice_is_accepted(clean_portal, settings, tmp_path, rows):
     first = run_tap(tmp_path, settings)
     clean_portal.faults([{"match": match, "rows": rows} for match in ("owners", "pipelines deals")])
     run = run_tap(tmp_path, settings, state=first.state)
@@ -119,7 +119,7 @@ def test_a_list_that_hubspot_gives_twice_is_believed(clean_portal, settings, tmp
     assert activated(run, "pipelines") == {"deals", "divisions"}
 
 
-def test_a_list_that_is_another_one_each_time_fails_and_marks_nothing(clean_portal, settings, tmp_path):
+def test_a_list_that_differs_each_time_fails_and_marks_nothing(clean_portal, settings, tmp_path):
     first = run_tap(tmp_path, settings)
     clean_portal.faults([{"match": "owners", "nth": nth, "rows": rows} for nth, rows in ((1, 1), (3, 2), (5, 3))])
     run = run_tap(tmp_path, settings, state=first.state)
@@ -131,7 +131,7 @@ def test_a_list_that_is_another_one_each_time_fails_and_marks_nothing(clean_port
 
 @pytest.mark.parametrize("objects", [["deals"], ["deals", "divisions"]])
 def test_without_scopes_a_version_is_for_the_whole_table_if_all_of_it_was_read(settings, tmp_path, objects):
-    """For targets that know no scopes; a run without state cannot know what the table has."""
+    """For targets without scopes; a run without state cannot know what the table has."""
     settings = settings | {"scoped_versions": False}
     first = run_tap(tmp_path, settings)
     assert all(activated(first, stream) == set() for stream in LISTS if stream != "owners")
@@ -143,8 +143,8 @@ def test_without_scopes_a_version_is_for_the_whole_table_if_all_of_it_was_read(s
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)
-def test_a_version_is_told_by_hubspots_clock_where_ours_is_ahead(reference):
-    """A version of a fast clock would be above those of the runs that follow once it is set."""
+def test_a_version_comes_from_hubspots_clock_if_ours_is_ahead(reference):
+    """A version from a fast clock would be above those of later runs, after the clock is set right."""
     began_at, logger = datetime.now(UTC), logging.getLogger("test")
     client = Client("http://hubspot.test", StaticToken("secret"), timeout_seconds=5, user_agent="test", logger=logger)
     with responses.RequestsMock() as hubspot:

@@ -1,4 +1,4 @@
-"""Whatever a stream map does to records, deletions leave the tap: marked, by their key, with what is known of them."""
+"""Deletions pass every stream map: marked, with their key and the facts of the deletion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.tap.running import run_tap
 
 MARK = {"id", "_sdc_deleted_at"}
-#: The map of contacts, the stream in which deletions are then, and what those of an archived and a merged one have.
+#: The map of contacts, the stream that then has the deletions, and the records of an archived and a merged contact.
 MAPS: dict[str, tuple[dict[str, Any] | None, str, set[str] | None, set[str] | None]] = {
     "names what stays": ({"id": "id", "email": "email", "__else__": None}, "contacts", MARK, MARK),
     "a filter": ({"__filter__": "email == 'nobody'"}, "contacts", MARK | {"archived", "archived_at"}, None),
@@ -27,7 +27,7 @@ MAPS: dict[str, tuple[dict[str, Any] | None, str, set[str] | None, set[str] | No
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_a_deletion_passes_every_map(sandbox_factory, tmp_path, name):
+def test_a_deletion_passes_every_stream_map(sandbox_factory, tmp_path, name):
     each, stream, archived_has, merged_has = MAPS[name]
     sandbox = sandbox_factory(contacts=12, deals=1, associations=1, contact_properties=5, tier="unlimited")
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
@@ -59,7 +59,7 @@ def test_a_deletion_passes_every_map(sandbox_factory, tmp_path, name):
         assert deletes[keys[1]].keys() == merged_has
 
 
-def test_a_copy_of_a_stream_has_its_deletions_and_a_key_that_they_lack_is_told(sandbox_factory, tmp_path):
+def test_a_copy_of_a_stream_has_its_deletions_and_a_key_that_they_lack_is_reported(sandbox_factory, tmp_path):
     sandbox = sandbox_factory(contacts=12, deals=1, associations=1, contact_properties=5, tier="unlimited")
     settings = {"api_url": sandbox.url, "access_token": sandbox.token, "objects": ["contacts"], "associations": False}
     settings["stream_maps"] = {

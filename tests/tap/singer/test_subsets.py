@@ -1,4 +1,4 @@
-"""What a run does not read it does not delete: a subset of the objects, or one that could not be read today."""
+"""A run deletes nothing that it did not read: objects outside a subset, or an object that could not be read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEYS = {
 
 
 class Tables:
-    """What a target that honours versions would hold of the streams in `KEYS`: the live rows' keys."""
+    """The keys of the live rows that a target with versions would have, for the streams in `KEYS`."""
 
     def __init__(self, clean_portal, folder) -> None:
         self.settings = {"api_url": clean_portal.url, "access_token": clean_portal.token}
@@ -26,7 +26,7 @@ class Tables:
         self.rows: dict[tuple[object, ...], tuple[dict[str, Any], int]] = {}
 
     def run(self, *, full_refresh: bool = False, **settings: object):
-        """Run the tap; with `full_refresh` as Meltano does it: without state, and what it says is merged into that."""
+        """Run the tap; with `full_refresh` as Meltano does it: without state, merging the new state into the old."""
         run = run_tap(self.folder, self.settings | settings, state=None if full_refresh else self.state)
         self.state = merge(run.state, self.state) if full_refresh else run.state
         for message in run.messages:
@@ -69,7 +69,7 @@ def test_a_run_without_state_marks_nothing_that_it_does_not_read(tables, subset)
 
 
 @pytest.mark.parametrize("subset", SUBSETS, ids=str)
-def test_a_run_that_reads_some_marks_what_is_gone_of_these_and_the_next_one_the_rest(clean_portal, tables, subset):
+def test_a_run_of_some_objects_marks_their_deletions_and_the_next_run_the_rest(clean_portal, tables, subset):
     gone = {
         (each["fromType"], each["fromId"], each["toType"], each["toId"]): each
         for each in clean_portal.truth_associations()
@@ -94,8 +94,8 @@ def test_a_run_that_reads_some_marks_what_is_gone_of_these_and_the_next_one_the_
     assert left <= some <= before
 
 
-def test_what_an_older_release_marked_without_reading_it_comes_back_at_the_next_run(tables):
-    """Its state says that all is well: the pairs and the objects that the table has, and a recent full pass."""
+def test_rows_that_an_older_release_marked_without_reading_come_back_at_the_next_run(tables):
+    """Its state has the pairs and objects of the table, and a recent full pass."""
     before = {stream: tables.live(stream) for stream in KEYS}
     for bookmark in tables.state["bookmarks"].values():
         bookmark.pop("pair_passes", None)
@@ -108,8 +108,8 @@ def test_what_an_older_release_marked_without_reading_it_comes_back_at_the_next_
     assert tables.run().by_stream().get("associations", 0) == 0, "once"
 
 
-def test_what_changes_in_a_pair_has_the_version_of_that_pairs_last_full_pass(clean_portal, tables):
-    """So its rows tell when all of it was last read, whichever pairs other runs have read since."""
+def test_changes_in_a_pair_have_the_version_of_its_last_full_pass(clean_portal, tables):
+    """So its rows show when the pair was last read in full, whichever pairs other runs have read since."""
     tables.run(full_refresh=True, association_pairs=["contacts:deals"])
     versions = {
         pair: each["version"] for pair, each in tables.state["bookmarks"]["associations"]["pair_passes"].items()
@@ -120,14 +120,14 @@ def test_what_changes_in_a_pair_has_the_version_of_that_pairs_last_full_pass(cle
         [{"kind": "edit", "type": "0-1", "id": each, "properties": {"firstname": "x"}} for each in contacts]
     )
     run = tables.run()
-    told = {
+    activated = {
         (f"{row['from_object_type']}:{row['to_object_type']}", each["version"])
         for each in run.messages
         if each["type"] == "RECORD" and each["stream"] == "associations"
         for row in [each["record"]]
     }
-    assert {"deals:contacts", "contacts:contacts"} <= {pair for pair, _ in told}
-    assert told <= set(versions.items())
+    assert {"deals:contacts", "contacts:contacts"} <= {pair for pair, _ in activated}
+    assert activated <= set(versions.items())
 
 
 def test_a_pair_whose_own_full_pass_is_older_than_the_streams_is_read_again(tables):
@@ -167,7 +167,7 @@ def test_an_object_that_cannot_be_read_today_is_complete_after_the_next_run(clea
     assert {stream: tables.live(stream) for stream in KEYS} == before
 
 
-def test_an_object_that_discovery_left_out_is_not_missing_behind_an_exit_code_of_0(clean_portal, tmp_path):
+def test_a_run_with_an_object_that_discovery_left_out_does_not_exit_with_0(clean_portal, tmp_path):
     settings = {"api_url": clean_portal.url, "access_token": clean_portal.token, "objects": ["contacts", "deals"]}
     clean_portal.faults([{"match": "properties contacts", "status": 404}])
     catalog = discover(tmp_path, settings)
@@ -188,12 +188,12 @@ MAPS = {
 
 
 @pytest.mark.parametrize(("maps", "marked"), MAPS.values(), ids=MAPS)
-def test_through_a_stream_map_only_what_it_leaves_recognisable_is_marked(portal, tmp_path, maps, marked):
-    """Else rows that were not read could go by the same name."""
+def test_through_a_stream_map_only_rows_that_it_leaves_recognisable_are_marked(portal, tmp_path, maps, marked):
+    """Otherwise rows that were not read could have the same names."""
     settings = {"api_url": portal.url, "access_token": portal.token, "objects": ["divisions", "deals"]}
     run = run_tap(tmp_path, settings | {"stream_maps": maps})
     assert run.returncode == 0, run.log
     name = maps.get("properties", {}).get("__alias__", "properties")
     activations = [each for each in run.messages if each["type"] == "ACTIVATE_VERSION" and each["stream"] == name]
-    assert {kind for each in activations for (kind,) in each["scope"]["values"]} == marked
+    assert {object_type for each in activations for (object_type,) in each["scope"]["values"]} == marked
     assert ("not all deletions are marked" in run.log) is (marked != {"divisions", "deals"})
