@@ -1,8 +1,8 @@
 """A portal in memory that answers as HubSpot does, with a clock and a search index of its own.
 
-Everything is HubSpot's behaviour as the tap relies on it, in small numbers: the list's cursor is the last id + 1, a
-search shows what its index knows, `after` reaches only so far, the list of archived objects is one of its own. It
-changes while it is being read: `plan` says what happens before which request. Time passes only here.
+It has the behaviour of HubSpot that the tap relies on, with small limits: the list's cursor is the last id + 1, a
+search returns the contents of its index, `after` has a maximum, and archived objects have a list of their own. The
+portal changes while it is read: `plan` maps requests to the events before them. Time passes only in the model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Whatever happens to a portal while it is read, run after run: once it is quiet, one more run has everything.
+"""A portal may change in any way while it is read, run after run: once it is quiet, one more run has everything.
 
-Hypothesis makes up portals, what happens between and during the pages, and where runs are cut off; the tap reads an
-in-memory portal (`portal_model`) through its own client. The numbers are small ones: a page has three records, a search
-reaches a hundred, a range of ids has fifty. WAREHOUSE_TEST_LONG=1 looks longer.
+Hypothesis generates portals, events between and during pages, and interruptions of runs; the tap reads an in-memory
+portal (`portal_model`) through its own client. The limits are small: three records a page, a hundred results a search,
+fifty records a range of ids. WAREHOUSE_TEST_LONG=1 runs more examples.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Random combinations of everything the sandbox can play: faults, quirks, changes between and during the reads.
+"""Random combinations of all behaviour of the sandbox: faults, quirks, changes between and during reads.
 
-Two sentences must hold whatever happens: behind an exit code of 0 nothing is missing, and what a failed run left
-open the next plain run closes. The seed stands in the test's name; WAREHOUSE_TEST_LONG=1 plays 300 scenarios.
+Two properties must always hold: after an exit code of 0 nothing is missing, and the next plain run closes the gaps
+that a failed run left. The test's name has the seed; WAREHOUSE_TEST_LONG=1 runs 300 scenarios.
 """
 
 from __future__ import annotations

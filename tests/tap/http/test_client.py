@@ -162,7 +162,7 @@ DAY = 24 * 60
         ((0, 0), 0),
         ((120, 120), 120),
         ((-120, -120), -120),
-        ((120, -120), 120),  # whom to believe? the earliest
+        ((120, -120), 120),  # contradictory clocks: the earliest decides
         ((-120, 0), 0),
         ((3 * DAY, 3 * DAY), 3 * DAY),
         ((-3 * DAY, -3 * DAY), 0),

@@ -210,7 +210,7 @@ def test_association_cursors_that_repeat_end_the_pair(portal, clean_portal):
 
 
 def test_a_search_that_ignores_its_window_ends(portal, clean_portal):
-    list(portal.listed(CONTACTS, IDS_ONLY))  # whose replies name no limit
+    list(portal.listed(CONTACTS, IDS_ONLY))  # the replies state no limit
     clean_portal.reset()
     objects = [{**GOOD, "id": each} for each in ("9", "7")]
     more = {"paging": {"next": {"after": "2"}}}

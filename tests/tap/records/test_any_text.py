@@ -1,7 +1,7 @@
-"""Whatever text HubSpot has in a property: its value, as a plain reading gives it, or null and the text kept aside.
+"""Any text in a property becomes the value that a reference converter gives, or null with the text kept.
 
-The plain reading is written from the documents, not from the tap: character by character and field by field, without
-its regular expressions. Hypothesis makes up texts that nearly are values. WAREHOUSE_TEST_LONG=1 looks longer.
+The reference converter follows HubSpot's documents, not the tap: it reads character by character, without the tap's
+regular expressions. Hypothesis generates texts that are almost values. WAREHOUSE_TEST_LONG=1 runs more examples.
 """
 
 from __future__ import annotations

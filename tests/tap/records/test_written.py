@@ -1,6 +1,6 @@
-"""Replies that are read in C give the bytes that the same replies give in Python, or are left to Python.
+"""The fast path in C gives the same bytes as the slow path in Python, or leaves the reply to it.
 
-Every comparison is of a whole reply: lines, what else is asked of a record, and what stands beside the records.
+Every comparison covers a whole reply: its lines, the other fields of its records, and the fields beside the records.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Ways:
             with pytest.raises(MisshapenReplyError):
                 self.decoder.decode(content)
             return False
-        if written is not None:  # then Python takes it, too
+        if written is not None:  # then the slow path must accept it, too
             assert self.outcome(written) == self.outcome(self.decoder.decode(content))
         return written is not None
 

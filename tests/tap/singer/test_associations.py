@@ -54,7 +54,7 @@ def test_an_id_that_breaks_the_whole_call_is_found_named_and_skipped(sandbox_fac
     sandbox.mutate(
         [{"kind": "edit", "type": "0-3", "id": each, "properties": {"dealname": "x"}} for each in deals[:30]]
     )
-    sandbox.settings(indexLagSeconds=600)  # search still shows what is archived meanwhile
+    sandbox.settings(indexLagSeconds=600)  # search still returns objects archived meanwhile
     sandbox.mutate([{"kind": "archive", "type": "0-3", "id": deals[3]}])
     run = run_tap(tmp_path, settings_for(sandbox), state=first.state)
     assert run.returncode == 0, run.log

@@ -197,7 +197,7 @@ def test_a_deselected_property_is_neither_emitted_nor_requested(wide, tmp_path):
     assert run.returncode == 0, run.log
     assert run.by_stream() == {"contacts": 150}
     assert all(record.keys() == {"id", "email", "_sdc_deleted_at"} for record in run.records("contacts"))
-    # All 2,000 names would not fit into the URL, and the tap would have had to use batch read.
+    # All 2,000 names would not fit in the URL, and the tap would have to use batch read.
     assert not any(endpoint.startswith("batch read") for endpoint in wide.log()["byEndpoint"])
 
 
