@@ -66,13 +66,13 @@ class RecordGroup:
             yield from enumerate(span.removesuffix(b"\n").split(b"\n"), first)
 
     def split(self, rows: int) -> list[RecordGroup]:
-        """The lines in parts of `rows` lines; none is decoded."""
-        found = [RecordGroup(self.stream)]
+        """The lines in groups of at most `rows` lines, not decoded."""
+        groups = [RecordGroup(self.stream)]
         for number, line in self.lines():
-            if found[-1].rows == rows:
-                found.append(RecordGroup(self.stream))
-            found[-1].add(number, line + b"\n", 1)
-        return found
+            if groups[-1].rows == rows:
+                groups.append(RecordGroup(self.stream))
+            groups[-1].add(number, line + b"\n", 1)
+        return groups
 
     def add(self, number: int, span: bytes, rows: int) -> None:
         """Append whole lines."""
@@ -99,7 +99,7 @@ def pieces(block: bytes | bytearray, number: int) -> tuple[list[RecordGroup | In
 
 
 def _pieces(block: bytes | bytearray, view: memoryview, number: int) -> tuple[list[RecordGroup | InputLine], int]:
-    found: list[RecordGroup | InputLine] = []
+    cut: list[RecordGroup | InputLine] = []
     groups: dict[str, RecordGroup] = {}
     position, end = 0, len(block)
     while position < end:
@@ -110,20 +110,20 @@ def _pieces(block: bytes | bytearray, view: memoryview, number: int) -> tuple[li
             stream = (record[1] or record[2]).decode(errors="replace")
             if stream not in groups:
                 groups[stream] = RecordGroup(stream)
-                found.append(groups[stream])
+                cut.append(groups[stream])
             groups[stream].add(number, bytes(view[start:position]), rows)
             number += rows
             continue
         following = _next_line(block, position)
         line = InputLine(number, bytes(view[position:following]))
         if _STATE.match(line.text):
-            found.append(line)
+            cut.append(line)
         elif line.text.strip():
-            found.append(line)
+            cut.append(line)
             groups = {}
         position = following
         number += 1
-    return found, number
+    return cut, number
 
 
 def _next_line(block: bytes | bytearray, position: int) -> int:

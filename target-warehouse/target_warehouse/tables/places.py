@@ -22,8 +22,8 @@ _WITH_PLACES = re.compile(r"(?:time|timestamp)\((\d)\).*", re.IGNORECASE)
 
 def places_of(kind: str) -> int | None:
     """The number of decimal places of a second that a column of this type keeps, if fewer than six; else None."""
-    found = _WITH_PLACES.fullmatch(kind)
-    return int(found[1]) if found and int(found[1]) < _MOST else None
+    match = _WITH_PLACES.fullmatch(kind)
+    return int(match[1]) if match and int(match[1]) < _MOST else None
 
 
 def need_more(values: pa.ChunkedArray, places: int) -> bool:

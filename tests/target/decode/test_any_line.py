@@ -1,8 +1,8 @@
-"""Whatever stands in a line among good ones: a row, a rejected record or one sentence, and no STATE ahead of a row.
+"""Any line among good lines becomes a row, a rejected record or one sentence, and no STATE is ahead of a row.
 
-Hypothesis makes up lines: cut ones, bytes that are no text, JSON as odd as JSON allows. Each is sent twice, through the
-fast line and through the slow one, to a real DuckDB; what a run leaves and how it ends must be the same.
-WAREHOUSE_TEST_LONG=1 looks longer.
+Hypothesis generates lines: truncated lines, bytes that are not text, unusual JSON. Each is sent to a real DuckDB twice,
+by the fast and by the slow path; the tables and the outcome of the run must be the same. WAREHOUSE_TEST_LONG=1 tries
+more examples.
 """
 
 from __future__ import annotations
@@ -162,14 +162,14 @@ class Result:
 @example([b"[" * DEEP + b"\n"])
 @example([b'{"type":"RECORD","stream":"s","record":1}\n'])
 @example([b'{"type":"RECORD","stream":"s","record":{"id":7,"id":' + b"9" * 30 + b"}}\n"])
-def test_any_line_among_good_ones_is_loaded_rejected_or_reported(tmp_path_factory: Any, odd: list[bytes]) -> None:
+def test_any_line_among_good_ones_is_loaded_rejected_or_reported(tmp_path_factory: Any, drawn: list[bytes]) -> None:
     folder = tmp_path_factory.getbasetemp()
     before, after = range(100, 110), range(200, 210)
     text = SCHEMA_LINE + b"".join(map(good, before)) + state(1)
-    text += b"".join(odd) + b"".join(map(good, after)) + state(2)
+    text += b"".join(drawn) + b"".join(map(good, after)) + state(2)
     fast, slow = (Result(text, folder, is_fast=is_fast) for is_fast in (True, False))
     for result in (fast, slow):
-        own = [each for each in result.states if each in ({"at": 1}, {"at": 2})]
+        own = [state for state in result.states if state in ({"at": 1}, {"at": 2})]
         assert "\n" not in result.ended
         if not result.ended:
             assert own[-1:] == [{"at": 2}]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TEXT = "".join(numbers(20_000)).replace('v7"', 'vä7"')
 COUNT = 20_000
 #: Everything before the SCHEMA has been read by another reader.
-BEFORE = "a line of somebody else's\n"
+BEFORE = "a line of another reader\n"
 DATA = (BEFORE + TEXT).encode()
 
 

@@ -112,7 +112,7 @@ def test_any_names_and_values_create_one_table_with_these_values(canary: Warehou
                 stored[3] = json.dumps(stored[3], separators=(",", ":"), ensure_ascii=False)
             expected[stored[0]] = stored
     before = _tables(canary)
-    # Names that no database accepts for a schema are refused (see test_names.py), so they are made valid here.
+    # Names that no database accepts for a schema are refused (see test_fitted_names.py), so they are made valid here.
     schema = stream["schema"].replace("\0", "").encode(errors="ignore")[:50].decode(errors="ignore")
     config = {
         "warehouse": canary.url,

@@ -169,15 +169,15 @@ def test_nanoseconds_of_a_parquet_file_are_those_of_a_line(
     warehouse: Warehouse, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A column cuts them with a warning, text keeps them, and as a key they are rejected."""
-    moments = pa.array(
+    timestamps = pa.array(
         [1_767_225_600_123_456_789, 1_767_225_600_123_456_000, None], pa.timestamp("ns", "Europe/Berlin")
     )
     table = pa.table(
         {
             "id": pa.array([1, 2, 3]),
-            "at": moments,
-            "text": moments,
-            "time": moments.cast(pa.timestamp("ns", "UTC")).cast(pa.time64("ns")),
+            "at": timestamps,
+            "text": timestamps,
+            "time": timestamps.cast(pa.timestamp("ns", "UTC")).cast(pa.time64("ns")),
             "list": pa.array([[1_767_225_600_123_456_789], [], None], pa.list_(pa.timestamp("ns"))),
         }
     )

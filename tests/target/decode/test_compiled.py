@@ -40,7 +40,7 @@ FORMS: dict[str, tuple[dict[str, Any], str]] = {
     "json": ({"type": ["object", "null"]}, "json"),
     "date": ({"type": ["string", "null"], "format": "date"}, "date"),
     "time": ({"type": ["string", "null"], "format": "time"}, "time"),
-    "moment": ({"type": ["string", "null"], "format": "date-time"}, "timestamp"),
+    "timestamp": ({"type": ["string", "null"], "format": "date-time"}, "timestamp"),
     "never_null": ({"type": "string"}, "varchar"),
     "there": ({"type": ["string", "null"]}, "varchar"),
     "_sdc_extracted_at": ({"type": ["string", "null"], "format": "date-time"}, "timestamp"),
@@ -56,7 +56,7 @@ def table(keys: tuple[str, ...] = ("id",)) -> Table:
     return replace(made, columns=tuple(replace(each, stored=FORMS[each.property][1]) for each in made.columns))
 
 
-class Ways:
+class Decoders:
     """The decoders of one stream in Python and in C."""
 
     def __init__(self, *, replaces_nul: bool = False, keys: tuple[str, ...] = ("id",)) -> None:
@@ -90,7 +90,7 @@ class Ways:
             return True
 
 
-WAYS = Ways()
+DECODERS = Decoders()
 
 
 def line(values: dict[str, str], more: str = ',"version":7,"time_extracted":"2026-01-02T03:04:05.678901Z"') -> bytes:
@@ -116,7 +116,7 @@ NUMBERS = (
     *("9" * 18, "9" * 19, "-" + "9" * 18, "9" * 20, "9" * 21, "9" * 20 + "." + "9" * 18, "9" * 21 + ".5", "1" * 40),
     *("12345678901234567890123.5", "1.000000000000000000", "1.0000000000000000000", "5.0", "1e400"),
 )
-MOMENTS = (
+TIMESTAMPS = (
     *("2026-02-28T01:02:03Z", "2026-02-28T01:02:03.1Z", "2026-02-28T01:02:03.123456Z", "2026-02-28T01:02:03.1234567Z"),
     *("2026-02-28T01:02:03+00:00", "2026-02-28T01:02:03.5+02:00", "2026-02-28T01:02:03", "2026-02-28 01:02:03Z"),
     *("2026-02-29T00:00:00Z", "2024-02-29T23:59:59.999999Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"),
@@ -157,7 +157,7 @@ OTHERS = (
     '["\\u0000", "\u00e9"]',
     "[" * 150 + "]" * 150,
 )
-VALUES = (*NUMBERS, *(json.dumps(each) for each in MOMENTS), *TEXTS, *OTHERS)
+VALUES = (*NUMBERS, *(json.dumps(each) for each in TIMESTAMPS), *TEXTS, *OTHERS)
 PLAIN = {
     "integer": ("0", "-0", "7", "-7", "9" * 18),
     "decimal": ("0", "-0.0", "1.5", "-1.50", "9" * 20 + "." + "9" * 18, "0.000000000000000001"),
@@ -165,7 +165,7 @@ PLAIN = {
     "string": TEXTS[:11],
     "text": TEXTS[:11],
     "date": ('"2026-02-28"', '"2024-02-29"', '"0001-01-01"', '"9999-12-31"'),
-    "moment": tuple(json.dumps(each) for each in (*MOMENTS[:3], MOMENTS[4], *MOMENTS[9:12])),
+    "timestamp": tuple(json.dumps(each) for each in (*TIMESTAMPS[:3], TIMESTAMPS[4], *TIMESTAMPS[9:12])),
     "json": ('{"a": [1, -2.50, {"b": null}]}', "[]"),
     "time": ('"01:02:03"',),
 }
@@ -173,14 +173,14 @@ PLAIN = {
 
 @pytest.mark.parametrize("name", [name for name in FORMS if not name.startswith("_")])
 def test_any_value_in_any_column_is_the_same_both_ways(name: str) -> None:
-    for ways in (WAYS, Ways(replaces_nul=True)):
+    for decoders in (DECODERS, Decoders(replaces_nul=True)):
         for value in VALUES:
-            ways.decoded(line({**GOOD, name: value}))
+            decoders.decoded(line({**GOOD, name: value}))
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in PLAIN.items() for value in values])
 def test_a_plain_value_is_taken(name: str, value: str) -> None:
-    found, is_taken = WAYS.decoded(line({**GOOD, name: value}))
+    found, is_taken = DECODERS.decoded(line({**GOOD, name: value}))
     assert found is not None
     assert is_taken
 
@@ -203,13 +203,13 @@ def test_a_plain_value_is_taken(name: str, value: str) -> None:
     st.booleans(),
 )
 @example([{}], False, False)
-def test_any_run_is_the_same_both_ways(rows: list[dict[str, str]], replaces_nul: bool, is_first_last: bool) -> None:
-    ways = Ways(replaces_nul=replaces_nul)
+def test_any_group_is_the_same_both_ways(rows: list[dict[str, str]], replaces_nul: bool, is_first_last: bool) -> None:
+    decoders = Decoders(replaces_nul=replaces_nul)
     made = [
         {**each, **GOOD, "id": str(number)} if is_first_last else {**GOOD, **each, "id": str(number)}
         for number, each in enumerate(rows)
     ]
-    ways.decoded(b"".join(map(line, made)))
+    decoders.decoded(b"".join(map(line, made)))
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,8 @@ def test_any_run_is_the_same_both_ways(rows: list[dict[str, str]], replaces_nul:
         ({**GOOD, "strin\\u0067": '"x"'}, False),
     ],
 )
-def test_what_a_record_must_have_is_asked_both_ways(values: dict[str, str], is_row: bool) -> None:
-    found, _ = WAYS.decoded(line(values) + line(GOOD))
+def test_required_properties_are_checked_both_ways(values: dict[str, str], is_row: bool) -> None:
+    found, _ = DECODERS.decoded(line(values) + line(GOOD))
     assert (found is not None) == is_row
 
 
@@ -258,8 +258,8 @@ MESSAGES = {
 @pytest.mark.parametrize("case", MESSAGES)
 def test_a_message_of_any_build_is_read_alike(case: str) -> None:
     record = ",".join(f'"{name}":{value}' for name, value in GOOD.items())
-    WAYS.decoded(MESSAGES[case].replace("%s", record).encode() + b"\n" + line(GOOD))
-    WAYS.decoded(line(GOOD) + MESSAGES[case].replace("%s", record).encode())
+    DECODERS.decoded(MESSAGES[case].replace("%s", record).encode() + b"\n" + line(GOOD))
+    DECODERS.decoded(line(GOOD) + MESSAGES[case].replace("%s", record).encode())
 
 
 WHOLE = line(
@@ -267,7 +267,7 @@ WHOLE = line(
         **GOOD,
         "string": '"\\u00e9\\n\u00e9"',
         "decimal": "-1.5",
-        "moment": '"2026-02-28T01:02:03.5Z"',
+        "timestamp": '"2026-02-28T01:02:03.5Z"',
         "json": '{"a":[1]}',
     }
 )
@@ -277,29 +277,29 @@ WHOLE = line(
 @examples(suite=500, long=300_000)
 @given(st.integers(0, len(WHOLE)), st.integers(0, 6), st.sampled_from(DAMAGE))
 def test_a_line_that_is_damaged_anywhere_is_read_alike(at: int, drop: int, put: bytes) -> None:
-    assert WAYS.decoded(WHOLE)[1]
-    WAYS.decoded(WHOLE[:at] + put + WHOLE[at + drop :])
-    WAYS.decoded(WHOLE[:at] + put)
+    assert DECODERS.decoded(WHOLE)[1]
+    DECODERS.decoded(WHOLE[:at] + put + WHOLE[at + drop :])
+    DECODERS.decoded(WHOLE[:at] + put)
 
 
-@pytest.mark.parametrize("keys", [("id",), ("string", "id"), ("moment",), ("decimal", "date"), ()])
+@pytest.mark.parametrize("keys", [("id",), ("string", "id"), ("timestamp",), ("decimal", "date"), ()])
 def test_keys_are_the_same_both_ways(keys: tuple[str, ...]) -> None:
     rows = [
         {
             **GOOD,
             "id": str(number),
             "string": f'"k{number % 3}"',
-            "moment": json.dumps(MOMENTS[number % 3]),
+            "timestamp": json.dumps(TIMESTAMPS[number % 3]),
             "decimal": "1.50",
             "date": '"2026-02-28"',
         }
         for number in range(9)
     ]
-    Ways(keys=keys).decoded(b"".join(map(line, rows)))
+    Decoders(keys=keys).decoded(b"".join(map(line, rows)))
 
 
 def test_columns_outlive_the_lines_and_one_another() -> None:
-    found, _ = WAYS.decoded(
+    found, _ = DECODERS.decoded(
         b"".join(line({**GOOD, "id": str(number), "string": f'"{number}"'}) for number in range(1000))
     )
     assert found
