@@ -1,15 +1,15 @@
-"""What a question finds: an answer, or what the portal lacks for one."""
+"""The result of a question: an answer, or what the portal needs for one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.live.asking import Reply
+from tests.live.api_client import Reply
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An answer and its evidence; `product` where the tap does something else than by default."""
+    """An answer and its evidence; `product` says what the tap does, if it differs from the default."""
 
     answer: str
     evidence: str
@@ -17,18 +17,18 @@ class Finding:
 
 
 def checked(*replies: Reply) -> None:
-    """Let pass what HubSpot answered.
+    """Check that HubSpot answered all requests.
 
     Raises:
-        NeedsError: one of the replies says nothing about what was asked.
+        NeedsError: one of the replies is no answer.
     """
     for reply in replies:
         if not reply.is_answer:
-            raise NeedsError("a token with more scopes" if reply.status == 403 else "another try", reply.told)
+            raise NeedsError("a token with more scopes" if reply.status == 403 else "another try", reply.summary)
 
 
 class NeedsError(Exception):
-    """The portal cannot answer; the message is what it would need."""
+    """The portal cannot answer; the message says what it needs."""
 
     def __init__(self, needs: str, evidence: str = "") -> None:
         super().__init__(needs)

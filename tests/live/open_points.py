@@ -1,7 +1,7 @@
-"""What HubSpot's documents leave open, each as a question that a portal answers by reads alone.
+"""What HubSpot's documents leave open, as questions that a portal answers to reads.
 
-A question gets its answer, or says what the portal would need for one. `default` is what the tap does while the
-answer is not known, which is right under every answer unless the row says otherwise.
+The result of a question is an answer, or what the portal needs for one. `default` is what the tap does without the
+answer; it is right under every answer unless the row says otherwise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.live.survey import Survey
 
 @dataclass(frozen=True)
 class Question:
-    """One open point. `quirks` are the sandbox's switches that decide it."""
+    """One open point; `quirks` are the switches of the sandbox that decide it."""
 
     number: int
     name: str
@@ -135,8 +135,8 @@ QUESTIONS: tuple[Question, ...] = (
     ),
 )
 
-# No read can find out whether restoring a record sets its last-modified date; the tap itself learns how long a URL may
-# be, whether an object has pipelines, and knows every form of an error about associations.
+# No read shows whether restoring a record changes its modified time. The tap itself detects how long a URL may be and
+# whether an object has pipelines, and it accepts every form of an error about associations.
 NOT_ASKED = frozenset({"restore-bumps", "longest-url", "custom-pipelines", "association-errors"})
 
 
@@ -144,10 +144,12 @@ def answered(question: Question, survey: Survey) -> Answer:
     """Return the row of a question for a portal.
 
     Raises:
-        CannotAskError: nothing can be asked at all.
+        CannotAskError: no request is possible.
     """
     try:
-        found = question.ask(survey)
+        finding = question.ask(survey)
     except NeedsError as error:
-        found = Finding(f"{UNKNOWN}{error}", error.evidence)
-    return Answer(question.number, question.question, found.answer, found.evidence, found.product or question.default)
+        finding = Finding(f"{UNKNOWN}{error}", error.evidence)
+    return Answer(
+        question.number, question.question, finding.answer, finding.evidence, finding.product or question.default
+    )

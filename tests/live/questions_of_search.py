@@ -1,4 +1,4 @@
-"""Open points of search: how far it reaches, how late it is, and whether its pages are full."""
+"""Questions about search: its maximum, its index lag, and whether its pages are full."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.change_window import MOST_RESULTS, Window, search_body
 from tap_hubspot_dw.reading.id_ranges import Range
 from tap_hubspot_dw.timestamps import parse_timestamp
-from tests.live.asking import Reply
+from tests.live.api_client import Reply
 from tests.live.finding import Finding, NeedsError
 from tests.live.survey import Survey
 
@@ -18,43 +18,44 @@ _PAGES = 4
 
 
 def too_far(survey: Survey) -> Finding:
-    """Ask for the results that follow the 10,000th, of one type after the other until one tells."""
+    """Ask for the results after the 10,000th, type by type until one answers."""
     asked = []
-    for kind in survey.readable():
-        body = {**search_body(kind.modified_property, None, ["hs_object_id"], Range(0), 200), "after": "9900"}
-        reply = _search(survey, kind, body)
+    for object_type in survey.readable():
+        body = {**search_body(object_type.modified_property, None, ["hs_object_id"], Range(0), 200), "after": "9900"}
+        reply = _search(survey, object_type, body)
         total = int(reply.body.get("total", 0))
-        asked.append(f"{kind.name}: {reply.told}" + (f", {total:,} in all" if reply.is_good else ""))
+        asked.append(f"{object_type.name}: {reply.summary}" + (f", {total:,} in all" if reply.is_good else ""))
         if reply.is_answer and not reply.is_good:
-            return Finding(reply.told, asked[-1])
+            return Finding(reply.summary, asked[-1])
         if total > MOST_RESULTS:
             return Finding(f"it is answered, with {len(reply.results)} results of 200", asked[-1])
     raise NeedsError("more than 10,000 records of one type", "; ".join(asked))
 
 
 def index_lag(survey: Survey) -> Finding:
-    """Compare the index with the records themselves: their newest changes, and the newest ids.
+    """Compare the index with the records: their newest changes, and the newest ids.
 
-    A result carries the record's present values, in the place that the index gives it: one that is newer than those
-    before it in a search by date, newest first, has changed unnoticed. So has a list's record above the highest id.
+    A result has the record's current values, but its place comes from the index. In a search by date, newest first, the
+    index lacks the last change of a record that is newer than the results before it. It also lacks records of the list
+    above its highest id.
     """
     late: list[float] = []
     newest: list[float] = []
-    looked = []
-    for kind in survey.readable(least=1)[:3]:
-        changes = _search(survey, kind, _newest_first(kind.modified_property, 200, kind))
+    summaries = []
+    for object_type in survey.readable(least=1)[:3]:
+        changes = _search(survey, object_type, _newest_first(object_type.modified_property, 200, object_type))
         if not changes.is_good:
-            looked.append(f"{kind.name}: {changes.told}")
+            summaries.append(f"{object_type.name}: {changes.summary}")
             continue
-        ages = list(_ages(changes, kind))
+        ages = list(_ages(changes, object_type))
         indexed, overtaken = _split(ages)
-        if indexed and not _finds_since(survey, kind, changes.at - timedelta(seconds=indexed[0])):
-            overtaken.append(indexed.pop(0))  # it stands first by an older change
+        if indexed and not _finds_since(survey, object_type, changes.at - timedelta(seconds=indexed[0])):
+            overtaken.append(indexed.pop(0))  # its place is from an older change
         newest += indexed[:1]
-        unlisted = list(_not_indexed(survey, kind))
-        late += [each for each in (*overtaken, *unlisted) if each >= 1]
-        looked.append(f"{kind.name}: {len(ages)} looked at, {len(overtaken) + len(unlisted)} not indexed")
-    evidence = "; ".join(looked)
+        unlisted = list(_not_indexed(survey, object_type))
+        late += [age for age in (*overtaken, *unlisted) if age >= 1]
+        summaries.append(f"{object_type.name}: {len(ages)} looked at, {len(overtaken) + len(unlisted)} not indexed")
+    evidence = "; ".join(summaries)
     if late:
         behind = max(late)
         is_covered = behind < _LOOKBACK_SECONDS
@@ -69,69 +70,71 @@ def index_lag(survey: Survey) -> Finding:
     raise NeedsError("a record created or edited within the last hour", evidence)
 
 
-def _newest_first(property_name: str, limit: int, kind: ObjectType) -> dict[str, object]:
+def _newest_first(property_name: str, limit: int, object_type: ObjectType) -> dict[str, object]:
     sorts = [{"propertyName": property_name, "direction": "DESCENDING"}]
-    return {**search_body(property_name, None, [kind.modified_property], Range(0), limit), "sorts": sorts}
+    return {**search_body(property_name, None, [object_type.modified_property], Range(0), limit), "sorts": sorts}
 
 
-def _ages(reply: Reply, kind: ObjectType) -> Iterator[float]:
-    """Yield how many seconds ago each record changed last, in the index's order."""
-    for each in reply.results:
-        changed = (each.get("properties") or {}).get(kind.modified_property) or each.get("updatedAt")
+def _ages(reply: Reply, object_type: ObjectType) -> Iterator[float]:
+    """Yield the seconds since the last change of every record, in the index's order."""
+    for record in reply.results:
+        changed = (record.get("properties") or {}).get(object_type.modified_property) or record.get("updatedAt")
         if changed:
             yield _seconds(reply.at, changed)
 
 
 def _split(ages: list[float]) -> tuple[list[float], list[float]]:
-    """Return the ages that stand in their place, and those of changes that the index does not know yet."""
+    """Split the ages into those in the right place, and those of changes that the index does not have yet."""
     in_place: list[float] = []
     overtaken: list[float] = []
     for position, age in enumerate(ages):
-        is_newer_than_the_one_before = position > 0 and in_place and age < in_place[-1]
-        (overtaken if is_newer_than_the_one_before else in_place).append(age)
+        is_newer_than_its_predecessor = position > 0 and in_place and age < in_place[-1]
+        (overtaken if is_newer_than_its_predecessor else in_place).append(age)
     return in_place, overtaken
 
 
-def _finds_since(survey: Survey, kind: ObjectType, moment: datetime) -> bool:
-    """Tell whether the index itself has a change since then."""
-    window = Window(moment, moment + timedelta(days=1))
-    body = search_body(kind.modified_property, window, ["hs_object_id"], Range(0), 1)
-    return bool(_search(survey, kind, body).body.get("total"))
+def _finds_since(survey: Survey, object_type: ObjectType, since: datetime) -> bool:
+    """Return whether the index itself has a change since then."""
+    window = Window(since, since + timedelta(days=1))
+    body = search_body(object_type.modified_property, window, ["hs_object_id"], Range(0), 1)
+    return bool(_search(survey, object_type, body).body.get("total"))
 
 
-def _not_indexed(survey: Survey, kind: ObjectType) -> Iterator[float]:
-    """Yield how many seconds ago the listed records above the index's highest id were made."""
-    highest = _search(survey, kind, _newest_first("hs_object_id", 1, kind)).results
+def _not_indexed(survey: Survey, object_type: ObjectType) -> Iterator[float]:
+    """Yield the age in seconds of every listed record above the index's highest id."""
+    highest = _search(survey, object_type, _newest_first("hs_object_id", 1, object_type)).results
     if not highest:
         return
     above = int(highest[0]["id"])
-    parts = {"type": kind.type_id}
-    reply = survey.asking.get("list", parts, limit="100", properties="hs_object_id", after=str(above + 1))
-    for each in reply.results:
-        if int(each["id"]) > above and each.get("createdAt"):
-            yield _seconds(reply.at, each["createdAt"])
+    parts = {"type": object_type.type_id}
+    reply = survey.client.get("list", parts, limit="100", properties="hs_object_id", after=str(above + 1))
+    for record in reply.results:
+        if int(record["id"]) > above and record.get("createdAt"):
+            yield _seconds(reply.at, record["createdAt"])
 
 
-def _seconds(at: datetime, moment: str) -> float:
-    return (at - parse_timestamp(moment)).total_seconds()
+def _seconds(at: datetime, timestamp: str) -> float:
+    return (at - parse_timestamp(timestamp)).total_seconds()
 
 
 def short_pages(survey: Survey) -> Finding:
-    """Read a few small pages, each by the ids above the page before."""
-    kinds = survey.readable(least=3)
-    if not kinds:
+    """Read a few small pages by id, each from the last id of the page before."""
+    object_types = survey.readable(least=3)
+    if not object_types:
         raise NeedsError("three records of one object type")
-    kind = max(kinds, key=lambda each: len(survey.ids(each)))
+    object_type = max(object_types, key=lambda candidate: len(survey.ids(candidate)))
     above = pages = short = empty = 0
     for _ in range(_PAGES):
-        reply = _search(survey, kind, search_body(kind.modified_property, None, ["hs_object_id"], Range(above), 2))
+        reply = _search(
+            survey, object_type, search_body(object_type.modified_property, None, ["hs_object_id"], Range(above), 2)
+        )
         if not reply.is_good or reply.after is None:
             break
         pages += 1
         short += len(reply.results) == 1
         empty += not reply.results
-        above = max((int(each["id"]) for each in reply.results), default=above)
-    evidence = f"{kind.name}: {pages} pages with a successor, {short} short, {empty} empty"
+        above = max((int(record["id"]) for record in reply.results), default=above)
+    evidence = f"{object_type.name}: {pages} pages with a successor, {short} short, {empty} empty"
     if not pages:
         raise NeedsError("a search with a second page", evidence)
     if short or empty:
@@ -140,5 +143,5 @@ def short_pages(survey: Survey) -> Finding:
     return Finding("none seen", evidence)
 
 
-def _search(survey: Survey, kind: ObjectType, body: dict[str, object]) -> Reply:
-    return survey.asking.post("search", {"type": kind.type_id}, body)
+def _search(survey: Survey, object_type: ObjectType, body: dict[str, object]) -> Reply:
+    return survey.client.post("search", {"type": object_type.type_id}, body)

@@ -1,6 +1,6 @@
-"""A session that can read HubSpot and do nothing else: what is not in `READS` is refused before it is sent.
+"""A session that can only read HubSpot: it refuses every request that is not in `READS` before it is sent.
 
-It counts what it sends, and refuses to spend more than `most_requests` of the account's daily requests.
+It counts requests and sends at most `max_requests` of the account's daily requests.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ READS: tuple[tuple[str, str], ...] = (
 
 
 class NotAReadError(AssertionError):
-    """Somebody wanted to send what these checks never send; it was not sent."""
+    """A request that these checks must not send; it was not sent."""
 
 
 @dataclass
-class Spent:
-    """How many requests were sent, and how many may be."""
+class RequestBudget:
+    """The number of requests sent, and its maximum."""
 
-    most_requests: int = 500
+    max_requests: int = 500
     requests: int = 0
 
 
 def is_read(method: str, path: str) -> bool:
-    """Tell whether a request only reads."""
+    """Return whether a request only reads."""
     return any(method == allowed and re.fullmatch(pattern, path, re.ASCII) for allowed, pattern in READS)
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Leave a request as it is: requests puts a login from ~/.netrc in place of the token otherwise."""
+    """Return the request unchanged: without an auth function, requests replaces the token by a login from ~/.netrc."""
     return request
 
 
 class ReadOnlySession(requests.Session):
-    """Sends reads to one address; redirects are looked at as any other request."""
+    """Sends reads to one address; redirects are checked as other requests."""
 
-    def __init__(self, api_url: str, spent: Spent) -> None:
+    def __init__(self, api_url: str, budget: RequestBudget) -> None:
         super().__init__()
         self.auth = _as_it_is
         self._origin = urlsplit(api_url)[:2]
-        self._spent = spent
+        self._budget = budget
 
     def send(self, request: requests.PreparedRequest, **more: Any) -> requests.Response:
-        """Send a read, and nothing else."""
+        """Send a read; refuse any other request."""
         self.check(request)
         return super().send(request, **more)
 
     def check(self, request: requests.PreparedRequest) -> None:
-        """Count a request that is about to be sent.
+        """Check and count a request before it is sent.
 
         Raises:
-            NotAReadError: it is none, goes elsewhere, or is one too many.
+            NotAReadError: it is not a read, goes to another address, or exceeds the maximum.
         """
         parts = urlsplit(request.url or "")
         if parts[:2] != self._origin:
             raise NotAReadError(f"A request to {parts.hostname} was refused: it is not the API's address.")
         if not is_read(request.method or "", parts.path):
             raise NotAReadError(f"{request.method} {parts.path} was refused: it is not a read.")
-        if self._spent.requests >= self._spent.most_requests:
-            raise NotAReadError(f"These checks spend at most {self._spent.most_requests} requests.")
-        self._spent.requests += 1
+        if self._budget.requests >= self._budget.max_requests:
+            raise NotAReadError(f"These checks spend at most {self._budget.max_requests} requests.")
+        self._budget.requests += 1

@@ -1,4 +1,4 @@
-"""The answer sheet: one row a question, as a table to read, as Markdown, or as JSON."""
+"""The answer sheet: one row per question, as a table for the terminal, as Markdown, or as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNKNOWN = "unknown: needs "
 
 @dataclass(frozen=True)
 class Answer:
-    """One row: what was asked, what the portal answered, by what that shows, and what the tap does because of it."""
+    """One row: the question, the portal's answer, its evidence, and what the tap does because of it."""
 
     number: int
     question: str
@@ -45,19 +45,19 @@ def text_lines(answers: Iterable[Answer], width: int) -> Iterator[str]:
     yield from row(["#", *columns[1:]])
     for answer in answers:
         yield from row([""] * len(columns), "-")
-        yield from row(str(each) for each in asdict(answer).values())
+        yield from row(str(value) for value in asdict(answer).values())
 
 
 def markdown(answers: Iterable[Answer]) -> str:
     """Return the table as Markdown."""
     columns = [field.name for field in fields(Answer)]
     rows = [["#", *columns[1:]], ["---"] * len(columns)]
-    rows += [[str(each).replace("|", "\\|") for each in asdict(answer).values()] for answer in answers]
+    rows += [[str(value).replace("|", "\\|") for value in asdict(answer).values()] for answer in answers]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def write(answers: Iterable[Answer], file: Path) -> None:
-    """Write the sheet: JSON where the file's name ends so, else Markdown."""
+    """Write the sheet: JSON for a file *.json, else Markdown."""
     rows = list(answers)
-    text = json.dumps([asdict(each) for each in rows], indent=2) + "\n" if file.suffix == ".json" else markdown(rows)
+    text = json.dumps([asdict(row) for row in rows], indent=2) + "\n" if file.suffix == ".json" else markdown(rows)
     file.write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
-"""The tap in this process, as its classes: what it discovers, what it writes, and what it keeps as state.
+"""Runs the tap in this process: its catalog, its messages and its state.
 
-What it writes are records of a real portal, so none of it may reach pytest's output.
+Its messages have records of a real portal, so none of them may get into pytest's output.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tap_hubspot_dw.singer.tap import StreamsFailedError, TapHubSpotDW
 
 @dataclass(frozen=True)
 class TapRun:
-    """What a run wrote, and the tap's sentence about streams that failed. Its records are not shown."""
+    """The messages of a run, and the reasons of failed streams. The messages are not in its repr."""
 
     messages: list[dict[str, Any]] = field(repr=False)
     failures: dict[str, str]
@@ -29,32 +29,34 @@ class TapRun:
     @property
     def state(self) -> dict[str, Any]:
         """The last state."""
-        return next((each["value"] for each in reversed(self.messages) if each["type"] == "STATE"), {})
+        return next((message["value"] for message in reversed(self.messages) if message["type"] == "STATE"), {})
 
     def bookmark(self, stream: str) -> str | None:
         """Return the stream's bookmark in the last state."""
-        found: str | None = self.state.get("bookmarks", {}).get(stream, {}).get("replication_key_value")
-        return found
+        bookmark: str | None = self.state.get("bookmarks", {}).get(stream, {}).get("replication_key_value")
+        return bookmark
 
     def count(self, stream: str) -> int:
-        """Return how many records the stream has."""
+        """Return the number of records of the stream."""
         return len(self._of("RECORD", stream))
 
     def misfits(self, stream: str) -> list[str]:
-        """Return where records do not conform to the stream's schema: property and rule, never a value."""
+        """Return the properties and rules of the schema that records violate, never a value."""
         (schema,) = self._of("SCHEMA", stream)
         known = set(schema["schema"]["properties"])
         validator = Draft202012Validator(schema["schema"], format_checker=FormatChecker())
-        found = set()
+        misfits = set()
         for message in self._of("RECORD", stream):
             record = message["record"]
-            found |= {f"{'.'.join(map(str, each.path))}: {each.validator}" for each in validator.iter_errors(record)}
-            found |= {f"{name}: not in the schema" for name in set(record) - known}
-            found |= {f"{key}: missing or null" for key in schema["key_properties"] if record.get(key) is None}
-        return sorted(found)
+            misfits |= {
+                f"{'.'.join(map(str, error.path))}: {error.validator}" for error in validator.iter_errors(record)
+            }
+            misfits |= {f"{name}: not in the schema" for name in set(record) - known}
+            misfits |= {f"{key}: missing or null" for key in schema["key_properties"] if record.get(key) is None}
+        return sorted(misfits)
 
-    def _of(self, kind: str, stream: str) -> list[dict[str, Any]]:
-        return [each for each in self.messages if each["type"] == kind and each["stream"] == stream]
+    def _of(self, message_type: str, stream: str) -> list[dict[str, Any]]:
+        return [message for message in self.messages if message["type"] == message_type and message["stream"] == stream]
 
 
 def catalog(config: dict[str, Any]) -> dict[str, Any]:
@@ -63,10 +65,10 @@ def catalog(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_tap(config: dict[str, Any], state: dict[str, Any] | None = None) -> TapRun:
-    """Run the tap to its end; failed streams are told, not raised."""
+    """Run the tap to its end; the result has the failed streams, they raise nothing."""
     tap = _tap(config, state)
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
-    with _unheard(), redirect_stdout(out):
+    with _logging_off(), redirect_stdout(out):
         with suppress(StreamsFailedError):
             tap.sync_all()
         out.flush()
@@ -76,8 +78,8 @@ def run_tap(config: dict[str, Any], state: dict[str, Any] | None = None) -> TapR
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
-    """Log nothing: with `log_cli` pytest takes standard output back at every line of the log."""
+def _logging_off() -> Iterator[None]:
+    """Disable logging: with `log_cli` pytest restores standard output at every log line."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -87,9 +89,9 @@ def _unheard() -> Iterator[None]:
 
 
 def _tap(config: dict[str, Any], state: dict[str, Any] | None = None) -> TapHubSpotDW:
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         return TapHubSpotDW(config=config, state=state)
     finally:
-        for number, handler in handlers.items():  # the tap's are for a process of its own
+        for number, handler in handlers.items():  # the tap's handlers are for its own process
             signal.signal(number, handler)

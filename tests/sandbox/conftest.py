@@ -12,8 +12,8 @@ import requests
 
 from hubspot_sandbox.behaviour.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from hubspot_sandbox.control.pytest_plugin import RunningSandbox
-from tests.live.asking import Asking
-from tests.live.read_only import ReadOnlySession, Spent
+from tests.live.api_client import ApiClient
+from tests.live.read_only import ReadOnlySession, RequestBudget
 from tests.live.survey import Survey
 
 OAUTH = {
@@ -112,8 +112,8 @@ def surveyed() -> Iterator[Callable[..., Survey]]:
     with ExitStack() as sessions:
 
         def made(portal: RunningSandbox, token: str | None = None, **more: Any) -> Survey:
-            session = sessions.enter_context(ReadOnlySession(portal.url, Spent()))
-            return Survey(Asking(portal.url, token or portal.token, session, **more))
+            session = sessions.enter_context(ReadOnlySession(portal.url, RequestBudget()))
+            return Survey(ApiClient(portal.url, token or portal.token, session, **more))
 
         yield made
 

@@ -11,7 +11,7 @@ import pytest
 
 from hubspot_sandbox.behaviour.quirks import QUIRKS
 from hubspot_sandbox.control.pytest_plugin import RunningSandbox
-from tests.live.asking import Reply
+from tests.live.api_client import Reply
 from tests.live.open_points import NOT_ASKED, QUESTIONS, answered
 from tests.live.questions_of_associations import consequence
 from tests.live.sheet import Answer, markdown
@@ -121,7 +121,7 @@ def test_a_dead_id_is_asked_for_where_there_is_one(portal: RunningSandbox, surve
     deal = next(iter(portal.truth("deals")))["id"]
     assert "no archived record" in answer_of("dead-id", survey).answer
     portal.mutate([{"kind": "archive", "type": "deals", "id": deal}])
-    assert "no archived record" not in answered(BY_NAME["dead-id"], Survey(survey.asking)).answer
+    assert "no archived record" not in answered(BY_NAME["dead-id"], Survey(survey.client)).answer
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hubspot_sandbox.control.pytest_plugin import RunningSandbox
-from tests.live.conftest import why_skipped
+from tests.live.conftest import skip_reason
 from tests.live.open_points import QUESTIONS
 
 ROOT = Path(__file__).parents[3]
@@ -82,5 +82,5 @@ def test_without_being_asked_for_every_check_is_skipped_with_a_reason() -> None:
     ],
 )
 def test_a_skip_says_what_is_missing(env: dict[str, str], reason: str | None) -> None:
-    said = why_skipped(env)
+    said = skip_reason(env)
     assert said is None if reason is None else reason in (said or "")

@@ -10,8 +10,8 @@ import pytest
 
 from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 from tap_hubspot_dw.object_types import STANDARD_TYPES
-from tests.live.asking import CannotAskError
-from tests.live.read_only import NotAReadError, ReadOnlySession, Spent
+from tests.live.api_client import CannotAskError
+from tests.live.read_only import NotAReadError, ReadOnlySession, RequestBudget
 from tests.live.survey import Survey
 
 
@@ -41,7 +41,7 @@ from tests.live.survey import Survey
     ],
 )
 def test_what_is_no_read_is_refused_before_it_is_sent(portal: RunningSandbox, method: str, path: str) -> None:
-    with ReadOnlySession(portal.url, Spent()) as session, pytest.raises(NotAReadError):
+    with ReadOnlySession(portal.url, RequestBudget()) as session, pytest.raises(NotAReadError):
         session.request(method, path if path.startswith("http") else portal.url + path, timeout=5)
     assert portal.log()["total"] == 0
 
@@ -53,14 +53,14 @@ def test_a_login_in_netrc_does_not_replace_the_token(
     file.write_text("machine 127.0.0.1 login mallory password hunter2\n")
     file.chmod(0o600)
     monkeypatch.setenv("NETRC", str(file))
-    with ReadOnlySession(portal.url, Spent()) as session:
+    with ReadOnlySession(portal.url, RequestBudget()) as session:
         url = f"{portal.url}/crm/objects/2026-09/0-1"
         assert session.get(url, headers={"Authorization": f"Bearer {portal.token}"}, timeout=5).status_code == 200
 
 
 def test_more_requests_than_allowed_are_refused(portal: RunningSandbox) -> None:
     owners = f"{portal.url}/crm/owners/2026-09"
-    with ReadOnlySession(portal.url, Spent(most_requests=1)) as session:
+    with ReadOnlySession(portal.url, RequestBudget(max_requests=1)) as session:
         assert session.get(owners, timeout=5).status_code == 401
         with pytest.raises(NotAReadError, match="at most 1 requests"):
             session.get(owners, timeout=5)
@@ -107,5 +107,5 @@ def test_trouble_that_stays_ends_the_checks_with_a_sentence(
 def test_the_pace_stays_within_hubspots_limits(portal: RunningSandbox, survey: Survey) -> None:
     portal.settings(tier="free")
     assert survey.schemas.is_good
-    assert {survey.asking.post("search", {"type": "0-1"}, {"limit": 1}).status for _ in range(7)} == {200}
+    assert {survey.client.post("search", {"type": "0-1"}, {"limit": 1}).status for _ in range(7)} == {200}
     assert "429" not in portal.log()["byStatus"]
