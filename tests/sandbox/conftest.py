@@ -1,4 +1,4 @@
-"""A small HTTP client for the sandbox tests, sandboxes to share, and the live checks' look at one of them."""
+"""A small HTTP client for the tests of the sandbox, shared sandboxes, and the live checks' survey of one of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OAUTH = {
 
 @dataclass
 class Api:
-    """Calls HubSpot paths of one sandbox, with its token unless told otherwise."""
+    """Calls HubSpot paths of one sandbox, by default with its token."""
 
     sandbox: RunningSandbox
     session: requests.Session
@@ -35,9 +35,9 @@ class Api:
         self, method: str, path: str, body: Any = None, *, token: str | None = "", **more: Any
     ) -> requests.Response:
         headers = more.pop("headers", {})
-        given = self.sandbox.token if token == "" else token
-        if given is not None:
-            headers = {"Authorization": f"Bearer {given}", **headers}
+        bearer = self.sandbox.token if token == "" else token
+        if bearer is not None:
+            headers = {"Authorization": f"Bearer {bearer}", **headers}
         url = path if path.startswith("http") else self.sandbox.url + path
         more.setdefault("timeout", 20)
         return self.session.request(method, url, json=body, headers=headers, **more)
@@ -49,7 +49,7 @@ class Api:
         return self("POST", path, body, **more)
 
     def pages(self, path: str) -> Iterator[dict[str, Any]]:
-        """Every page of a GET listing, by its absolute `paging.next.link`."""
+        """Iterate over the pages of a list by `paging.next.link`."""
         following: str | None = path
         while following:
             page = self.get(following).json()
@@ -60,8 +60,8 @@ class Api:
         return [row for page in self.pages(path) for row in page["results"]]
 
     def search(self, object_type: str, **body: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self.post(f"/crm/objects/2026-09/{object_type}/search", body).json()
-        return found
+        reply: dict[str, Any] = self.post(f"/crm/objects/2026-09/{object_type}/search", body).json()
+        return reply
 
     def refresh(self, **changes: str) -> requests.Response:
         """Exchange the OAuth app's refresh token for an access token; `changes` are other form fields."""
@@ -82,14 +82,14 @@ def _changeable(sandbox_factory: Callable[..., RunningSandbox]) -> RunningSandbo
 
 @pytest.fixture
 def api(_changeable: RunningSandbox, http: requests.Session) -> Api:
-    """Calls to a sandbox that the test may change: its portal is clean when the test starts."""
+    """Calls to a sandbox that the test may change; its portal is clean at the start."""
     _changeable.reset()
     return Api(_changeable, http)
 
 
 @pytest.fixture(scope="session")
 def shared(sandbox_factory: Callable[..., RunningSandbox], http: requests.Session) -> Api:
-    """Calls to a sandbox that all tests of a run share; nobody changes its portal."""
+    """Calls to a sandbox that all tests of a run share; tests must not change its portal."""
     return Api(sandbox_factory(contacts=700, appointments=150, deals=160, tier="unlimited"), http)
 
 
@@ -101,14 +101,14 @@ def _checked(sandbox_factory: Callable[..., RunningSandbox]) -> RunningSandbox:
 
 @pytest.fixture
 def portal(_checked: RunningSandbox) -> RunningSandbox:
-    """A sandbox whose switches the test may set: it is clean when the test starts."""
+    """A sandbox whose quirks the test may set; it is clean at the start."""
     _checked.reset()
     return _checked
 
 
 @pytest.fixture
 def surveyed() -> Iterator[Callable[..., Survey]]:
-    """`surveyed(portal)` looks at a portal; `sleep` and `token` may be others than usual."""
+    """`surveyed(portal)` returns the survey of a portal; `sleep` and `token` replace the defaults."""
     with ExitStack() as sessions:
 
         def made(portal: RunningSandbox, token: str | None = None, **more: Any) -> Survey:

@@ -1,4 +1,4 @@
-"""Associations: batch read with its 207s and cursors, labels per direction, and the same edges from both sides."""
+"""Associations: the batch read with its 207 and cursors, labels per direction, and equal edges from both sides."""
 
 from __future__ import annotations
 
@@ -27,17 +27,23 @@ def _ids(api: Api, object_type: str) -> list[str]:
 
 
 def read_all(api: Api, source: str, target: str, ids: list[str], base: str = "/crm/associations/2026-09") -> set[Any]:
-    """Every edge of a pair through the batch read, following the cursor of every id."""
+    """Return all edges of a pair from the batch read, following the cursors."""
     edges: set[Any] = set()
-    inputs = [{"id": one} for one in ids]
+    inputs = [{"id": id_} for id_ in ids]
     while inputs:
         reply = api.post(f"{base}/{source}/{target}/batch/read", {"inputs": inputs[:1000]}).json()
         inputs = inputs[1000:]
         for result in reply["results"]:
             for to in result["to"]:
-                for kind in to["associationTypes"]:
+                for type_ in to["associationTypes"]:
                     edges.add(
-                        (result["from"]["id"], str(to["toObjectId"]), kind["category"], kind["typeId"], kind["label"])
+                        (
+                            result["from"]["id"],
+                            str(to["toObjectId"]),
+                            type_["category"],
+                            type_["typeId"],
+                            type_["label"],
+                        )
                     )
             if "paging" in result:
                 inputs.append({"id": result["from"]["id"], "after": result["paging"]["next"]["after"]})
@@ -106,23 +112,23 @@ def test_a_thousand_ids_fit_and_one_more_does_not(shared: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "kind"),
+    ("base", "json_type"),
     [("/crm/v4/associations", int), ("/crm/associations/2026-09", str), ("/crm/associations/2026-03", str)],
 )
-def test_to_object_id_is_a_number_on_v4_and_a_text_on_dated_paths(shared: Api, base: str, kind: type) -> None:
+def test_to_object_id_is_a_number_on_v4_and_a_text_on_dated_paths(shared: Api, base: str, json_type: type) -> None:
     body = {"inputs": [{"id": _ids(shared, "deals")[0]}]}
     to = shared.post(f"{base}/deals/contacts/batch/read", body).json()["results"][0]["to"]
-    assert {type(one["toObjectId"]) for one in to} == {kind}
+    assert {type(edge["toObjectId"]) for edge in to} == {json_type}
 
 
-def test_the_switch_settles_the_type_of_to_object_id(api: Api) -> None:
+def test_the_quirk_decides_the_type_of_to_object_id(api: Api) -> None:
     api.sandbox.settings(quirks={"to-object-id": "number"})
     hub = _ids(api, "deals")[0]
     to = api.get(f"/crm/objects/2026-09/deals/{hub}/associations/contacts?limit=1").json()["results"]
     assert isinstance(to[0]["toObjectId"], int)
 
 
-def test_a_dead_id_breaks_the_whole_batch_when_switched_so(api: Api) -> None:
+def test_the_quirk_lets_a_dead_id_break_the_whole_batch(api: Api) -> None:
     api.sandbox.settings(quirks={"dead-id-in-association-batch": "400"})
     path = "/crm/associations/2026-09/deals/contacts/batch/read"
     hub = _ids(api, "deals")[0]
@@ -130,7 +136,7 @@ def test_a_dead_id_breaks_the_whole_batch_when_switched_so(api: Api) -> None:
     assert api.post(path, {"inputs": [{"id": hub}]}).status_code == 200
 
 
-def test_labels_name_every_type_of_a_pair_from_each_side(shared: Api) -> None:
+def test_labels_has_every_type_of_a_pair_from_both_sides(shared: Api) -> None:
     path = "/crm/associations/2026-09/{}/{}/labels"
     there = shared.get(path.format("contacts", "companies")).json()["results"]
     assert {"category": "HUBSPOT_DEFINED", "typeId": 279, "label": None} in there
@@ -149,7 +155,7 @@ def test_a_merge_moves_the_losers_edges_to_the_survivor(api: Api) -> None:
     assert any(a == loser for a, *_ in before)
 
 
-def test_an_archived_record_loses_its_edges_and_gets_them_back_with_its_restoration(api: Api) -> None:
+def test_an_archived_record_loses_its_edges_until_it_is_restored(api: Api) -> None:
     hub = _ids(api, "deals")[0]
     before = read_all(api, "deals", "contacts", [hub])
     api.sandbox.mutate([{"kind": "archive", "type": "contacts", "id": "51"}])
@@ -175,15 +181,15 @@ def test_the_legacy_v3_batch_read_answers(shared: Api) -> None:
     assert result["to"][0]["type"] == "deal_to_contact"
 
 
-def test_there_are_as_many_associated_pairs_as_asked_for(api: Api) -> None:
+def test_the_portal_has_the_requested_number_of_associated_pairs(api: Api) -> None:
     linked = {
         frozenset(((e["fromType"], e["fromId"]), (e["toType"], e["toId"]))) for e in api.sandbox.truth_associations()
     }
-    assert 5_950 <= len(linked) <= 6_000, "a contact that would meet itself is left out"
+    assert 5_950 <= len(linked) <= 6_000, "pairs of a contact with itself are left out"
 
 
-def test_after_many_changes_both_sides_still_tell_the_same(api: Api) -> None:
-    """Every edge and type has its inverse on the other side, and no edge leads to a record that is not live."""
+def test_after_many_changes_both_sides_still_agree(api: Api) -> None:
+    """Every edge and type has its inverse on the other side, and every edge leads to a live record."""
     api.sandbox.random(600, seed=11)
     edges = list(api.sandbox.truth_associations())
     pairs = {(e["fromType"], e["fromId"], e["toType"], e["toId"]) for e in edges}
@@ -194,7 +200,7 @@ def test_after_many_changes_both_sides_still_tell_the_same(api: Api) -> None:
     assert {(source, a) for source, a, *_ in pairs} <= live
 
 
-def test_a_record_is_not_associated_with_itself(api: Api) -> None:
+def test_a_record_cannot_be_associated_with_itself(api: Api) -> None:
     edge = {"kind": "associate", "fromType": "0-1", "fromId": "51", "toType": "0-1", "toId": "51"}
     with pytest.raises(AdminError, match="itself"):
         api.sandbox.mutate([edge])

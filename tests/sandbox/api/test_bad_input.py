@@ -1,4 +1,4 @@
-"""What no client should send: answered as HubSpot does, and the sandbox lives on."""
+"""Bad requests get HubSpot's errors, and the sandbox keeps running."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ BAD: tuple[tuple[str, str, bytes, int], ...] = (
 
 
 @pytest.mark.parametrize(("method", "path", "body", "status"), BAD, ids=lambda v: str(v)[:60])
-def test_bad_requests_get_their_error_and_harm_nothing(
+def test_a_bad_request_gets_its_error_and_does_no_harm(
     shared: Api, method: str, path: str, body: bytes, status: int
 ) -> None:
     reply = shared.session.request(
@@ -87,7 +87,7 @@ def test_bad_requests_get_their_error_and_harm_nothing(
 @pytest.mark.parametrize(
     "raw", [b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"GET / HT"]
 )
-def test_what_is_no_http_ends_that_connection_only(shared: Api, raw: bytes) -> None:
+def test_bytes_that_are_not_http_end_only_their_connection(shared: Api, raw: bytes) -> None:
     address = urlsplit(shared.sandbox.url)
     with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=5) as connection:
         connection.sendall(raw)
@@ -101,6 +101,6 @@ def test_a_body_on_a_get_is_tolerated(shared: Api) -> None:
     assert (reply.status_code, len(reply.json()["results"])) == (200, 1)
 
 
-def test_options_of_the_tests_own_bodies_are_sane() -> None:
+def test_the_bad_requests_cover_every_status() -> None:
     statuses: set[Any] = {status for *_, status in BAD}
     assert statuses == {400, 404, 405, 413}

@@ -1,4 +1,4 @@
-"""List, read and batch read, as HubSpot's documents and recordings have them."""
+"""List, read and batch read, as in HubSpot's documents and recorded replies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_list_gives_every_live_record_once_ascending_by_id(shared: Api) -> Non
     truth = sorted(int(row["id"]) for row in shared.sandbox.truth("contacts"))
     assert ids == truth
     assert len(truth) == 700
-    assert sorted(map(str, ids)) != list(map(str, ids)), "ids of one length would hide text comparison"
+    assert sorted(map(str, ids)) != list(map(str, ids)), "with ids of equal length a comparison as text would not show"
 
 
 def test_after_is_the_last_id_plus_one_and_the_last_page_has_no_paging(shared: Api) -> None:
@@ -75,7 +75,7 @@ DEFAULTS = (
 
 
 @pytest.mark.parametrize(("object_type", "names"), DEFAULTS)
-def test_without_properties_the_default_set_comes(shared: Api, object_type: str, names: list[str]) -> None:
+def test_without_properties_the_reply_has_the_default_set(shared: Api, object_type: str, names: list[str]) -> None:
     row = shared.get(f"/crm/objects/2026-09/{object_type}", params={"limit": 1}).json()["results"][0]
     assert list(row["properties"]) == names
 
@@ -92,7 +92,7 @@ def test_every_value_is_a_text_or_null_and_about_two_in_five_are_null(shared: Ap
     assert 0.3 < sum(value is None for value in values) / len(values) < 0.5
 
 
-def test_the_truth_equals_what_the_list_says(shared: Api) -> None:
+def test_the_truth_equals_the_list(shared: Api) -> None:
     names = ",".join(p["name"] for p in shared.get("/crm/v3/properties/0-421").json()["results"])
     listed = {r["id"]: r["properties"] for r in shared.listed(f"/crm/v3/objects/0-421?limit=100&properties={names}")}
     assert listed == {row["id"]: row["properties"] for row in shared.sandbox.truth("0-421")}
@@ -106,7 +106,7 @@ def test_equal_options_give_equal_portals(shared: Api, sandbox_factory: Any) -> 
     assert list(other.truth("deals")) != list(shared.sandbox.truth("deals"))
 
 
-def test_more_than_a_hundred_a_page_is_refused_and_fifty_with_history(shared: Api) -> None:
+def test_a_page_has_at_most_a_hundred_records_or_fifty_with_history(shared: Api) -> None:
     for query in ("limit=101", "limit=51&propertiesWithHistory=email", "limit=0", "limit=x"):
         reply = shared.get(f"/crm/v3/objects/contacts?{query}")
         assert (reply.status_code, reply.json()["category"]) == (400, "VALIDATION_ERROR"), query
@@ -118,9 +118,9 @@ def test_history_comes_on_request(shared: Api) -> None:
     assert row["propertiesWithHistory"]["dealname"][0]["value"] == row["properties"]["dealname"]
 
 
-def test_a_batch_read_gives_what_is_there_and_names_the_rest(shared: Api) -> None:
+def test_a_batch_read_returns_existing_records_and_names_the_others(shared: Api) -> None:
     ids = [row["id"] for row in shared.get("/crm/v3/objects/deals?limit=2").json()["results"]]
-    inputs = [{"id": one} for one in (*ids, "999")]
+    inputs = [{"id": id_} for id_ in (*ids, "999")]
     reply = shared.post("/crm/objects/2026-09/0-3/batch/read", {"inputs": inputs, "properties": ["dealname"]})
     body = reply.json()
     assert reply.status_code == 207
@@ -136,11 +136,11 @@ def test_a_batch_read_gives_what_is_there_and_names_the_rest(shared: Api) -> Non
 
 def test_a_batch_read_takes_a_hundred_ids_at_most_and_finds_by_email(shared: Api) -> None:
     row = next(r for r in shared.sandbox.truth("contacts") if r["properties"]["email"])
-    found = shared.post(
+    reply = shared.post(
         "/crm/v3/objects/contacts/batch/read",
         {"inputs": [{"id": row["properties"]["email"]}], "idProperty": "email", "properties": ["email"]},
     ).json()
-    assert [r["id"] for r in found["results"]] == [row["id"]]
+    assert [r["id"] for r in reply["results"]] == [row["id"]]
     reply = shared.post("/crm/v3/objects/contacts/batch/read", {"inputs": [{"id": "1"}] * 101})
     assert reply.status_code == 400
 

@@ -1,4 +1,4 @@
-"""HubSpot's own Python client, unmodified, against the sandbox: written by people who never saw this project."""
+"""HubSpot's own Python client, unmodified, against the sandbox."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_pages_and_single_records_are_read(client: Any) -> None:
     assert len(page.results) == 5
     assert page.paging.next.after == str(int(page.results[-1].id) + 1)
     assert len(page.results[0].associations["contacts"].results) == 100
-    one = client.crm.deals.basic_api.get_by_id(page.results[0].id, properties=["dealname"])
-    assert one.properties == page.results[0].properties
+    record = client.crm.deals.basic_api.get_by_id(page.results[0].id, properties=["dealname"])
+    assert record.properties == page.results[0].properties
 
 
 def test_custom_and_newer_objects_are_listed_by_type_id(client: Any) -> None:
@@ -50,10 +50,10 @@ def test_search_finds_filters_and_counts(client: Any, shared: Api) -> None:
         limit=10,
         after="0",
     )
-    found = client.crm.contacts.search_api.do_search(public_object_search_request=request)
+    reply = client.crm.contacts.search_api.do_search(public_object_search_request=request)
     expected = [r["id"] for r in shared.sandbox.truth("contacts") if r["properties"]["lifecyclestage"] == "lead"]
-    assert found.total == len(expected)
-    assert [row.id for row in found.results] == expected[:10]
+    assert reply.total == len(expected)
+    assert [row.id for row in reply.results] == expected[:10]
 
 
 def test_batch_reads_with_and_without_missing_ids(client: Any, shared: Api) -> None:
@@ -61,17 +61,17 @@ def test_batch_reads_with_and_without_missing_ids(client: Any, shared: Api) -> N
 
     ids = [row["id"] for row in shared.sandbox.truth("contacts")][:3]
     request = BatchReadInputSimplePublicObjectId(
-        properties=["email"], properties_with_history=[], inputs=[SimplePublicObjectId(one) for one in ids]
+        properties=["email"], properties_with_history=[], inputs=[SimplePublicObjectId(id_) for id_ in ids]
     )
-    found = client.crm.contacts.batch_api.read(batch_read_input_simple_public_object_id=request)
-    assert [row.id for row in found.results] == ids
+    reply = client.crm.contacts.batch_api.read(batch_read_input_simple_public_object_id=request)
+    assert [row.id for row in reply.results] == ids
     request.inputs.append(SimplePublicObjectId("7"))
     partly = client.crm.contacts.batch_api.read(batch_read_input_simple_public_object_id=request)
     assert partly.num_errors == 1
     assert partly.errors[0].context == {"ids": ["7"]}
 
 
-def test_associations_v4_in_batches_and_one_by_one(client: Any, shared: Api) -> None:
+def test_associations_v4_in_batches_and_by_record(client: Any, shared: Api) -> None:
     from hubspot.crm.associations.v4 import BatchInputPublicFetchAssociationsBatchRequest
 
     truth = {
@@ -79,16 +79,16 @@ def test_associations_v4_in_batches_and_one_by_one(client: Any, shared: Api) -> 
         for e in shared.sandbox.truth_associations()
         if (e["fromType"], e["toType"]) == ("0-421", "0-1")
     }
-    ids = sorted({one for one, *_ in truth})
-    request = BatchInputPublicFetchAssociationsBatchRequest(inputs=[{"id": one} for one in ids])
-    found = client.crm.associations.v4.batch_api.get_page(
+    ids = sorted({from_id for from_id, *_ in truth})
+    request = BatchInputPublicFetchAssociationsBatchRequest(inputs=[{"id": id_} for id_ in ids])
+    reply = client.crm.associations.v4.batch_api.get_page(
         "0-421", "contacts", batch_input_public_fetch_associations_batch_request=request
     )
     read = {
-        (row._from.id, int(to.to_object_id), kind.type_id)  # noqa: SLF001 - the client names it so: `from` is a keyword
-        for row in found.results
+        (row._from.id, int(to.to_object_id), type_.type_id)  # noqa: SLF001 - the client's name, because `from` is a keyword
+        for row in reply.results
         for to in row.to
-        for kind in to.association_types
+        for type_ in to.association_types
     }
     assert read == truth
     single = client.crm.associations.v4.basic_api.get_page("0-421", ids[0], "contacts", limit=500)

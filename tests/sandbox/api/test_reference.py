@@ -1,4 +1,4 @@
-"""Properties, schemas, owners, pipelines, account: the small endpoints on every path family."""
+"""Properties, schemas, owners, pipelines, account: the reference endpoints on every path family."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ TYPES = {
 @pytest.mark.parametrize("base", ["/crm/v3/properties", "/crm/properties/2026-03", "/crm/properties/2026-09"])
 def test_contacts_have_three_hundred_properties_of_every_type(shared: Api, base: str) -> None:
     rows = shared.get(f"{base}/contacts").json()["results"]
-    found: dict[str, set[str]] = {}
+    field_types: dict[str, set[str]] = {}
     for row in rows:
-        found.setdefault(row["type"], set()).add(row["fieldType"])
-    assert found == TYPES
+        field_types.setdefault(row["type"], set()).add(row["fieldType"])
+    assert field_types == TYPES
     assert len(rows) == len({row["name"] for row in rows}) == 300
     assert min(Counter(row["type"] for row in rows).values()) >= 10
     names = {row["name"] for row in rows}
@@ -51,31 +51,31 @@ def test_a_property_is_described_as_hubspot_does(shared: Api) -> None:
     assert shared.get("/crm/v3/properties/contacts?dataSensitivity=sensitive").json() == {"results": []}
 
 
-def test_values_have_the_oddities_of_real_portals_at_a_low_rate(shared: Api) -> None:
-    """Epoch milliseconds for dates, empty texts, text in numbers, unknown options; none when switched off."""
+def test_a_low_share_of_values_is_irregular_as_in_real_portals(shared: Api) -> None:
+    """Epoch milliseconds in dates, empty texts, texts in numbers, unknown options, several lines."""
     types = {p["name"]: p for p in shared.get("/crm/v3/properties/contacts").json()["results"]}
-    odd: Counter[str] = Counter()
+    irregular: Counter[str] = Counter()
     total = 0
     for row in shared.sandbox.truth("contacts"):
         for name, value in row["properties"].items():
             total += 1
             options = {option["value"] for option in types[name]["options"]}
             if value == "":
-                odd["empty"] += 1
+                irregular["empty"] += 1
             elif value and types[name]["type"] == "date" and value.isdigit():
-                odd["epoch"] += 1
+                irregular["epoch"] += 1
             elif value == "N/A":
-                odd["text in a number"] += 1
+                irregular["text in a number"] += 1
             elif value and options and not set(value.split(";")) <= options:
-                odd["unknown option"] += 1
+                irregular["unknown option"] += 1
             elif value and "\n" in value:
-                odd["lines"] += 1
-    assert min(odd[kind] for kind in ("empty", "epoch", "text in a number", "unknown option", "lines")) > 0
-    assert odd.total() < total * 0.02
+                irregular["lines"] += 1
+    assert min(irregular[name] for name in ("empty", "epoch", "text in a number", "unknown option", "lines")) > 0
+    assert irregular.total() < total * 0.02
 
 
 @pytest.mark.sandbox(contacts=300, no_oddities=True, tier="unlimited")
-def test_oddities_can_be_switched_off(sandbox: object) -> None:
+def test_irregular_values_can_be_switched_off(sandbox: object) -> None:
     rows = list(sandbox.truth("contacts"))  # type: ignore[attr-defined]
     assert len(rows) == 300
     assert not [value for row in rows for value in row["properties"].values() if value in ("", "N/A", "removed_option")]
@@ -95,7 +95,7 @@ def test_the_custom_object_has_a_schema_and_the_standard_ones_have_none(shared: 
 
 
 @pytest.mark.parametrize("base", ["/crm/v3/owners", "/crm/owners/2026-09"])
-def test_owners_page_and_the_archived_ones_are_apart(shared: Api, base: str) -> None:
+def test_owners_have_pages_and_archived_ones_a_list_of_their_own(shared: Api, base: str) -> None:
     owners = shared.listed(f"{base}?limit=10")
     assert len(owners) == len({owner["id"] for owner in owners}) == 23
     archived = shared.get(f"{base}?archived=true").json()["results"]
@@ -139,7 +139,7 @@ def test_the_older_properties_paths_give_a_bare_list(shared: Api, path: str) -> 
     assert {"name", "type", "fieldType"} <= set(rows[0])
 
 
-def test_the_account_says_which_portal_it_is(shared: Api) -> None:
+def test_the_account_details_have_the_portal_id(shared: Api) -> None:
     assert shared.get("/account-info/2026-09/details").json()["portalId"] == shared.sandbox.portal_id
     body = {"tokenKey": shared.sandbox.token}
     assert shared.post("/oauth/v2/private-apps/get/access-token-info", body).json()["hubId"] == shared.sandbox.portal_id
@@ -188,8 +188,8 @@ def test_a_version_1_value_is_an_object_with_its_versions(shared: Api) -> None:
     assert shared.get(f"/deals/v1/deal/{truth['id']}").json()["properties"] == row["properties"]
     assert shared.get("/deals/v1/deal/1").status_code == 404
     company = next(iter(shared.sandbox.truth("companies")))
-    one = shared.get(f"/companies/v2/companies/{company['id']}").json()
-    assert one["properties"]["name"]["value"] == company["properties"]["name"]
+    reply = shared.get(f"/companies/v2/companies/{company['id']}").json()
+    assert reply["properties"]["name"]["value"] == company["properties"]["name"]
     assert set(shared.get("/companies/v2/companies/paged?properties=name").json()["companies"][0]["properties"]) == {
         "name"
     }

@@ -1,4 +1,4 @@
-"""Search: filters by type, limits, the wall, the keyset that passes it, and an index that lags."""
+"""Search: filters by type, limits, the maximum of 10,000 results, keyset paging beyond it, and the index lag."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ CONDITIONS: tuple[tuple[dict[str, Any], Any], ...] = (
 
 
 @pytest.mark.parametrize(("condition", "holds"), CONDITIONS, ids=lambda c: str(c)[:60] if isinstance(c, dict) else "")
-def test_a_filter_finds_exactly_what_the_truth_holds(shared: Api, condition: dict[str, Any], holds: Any) -> None:
+def test_a_filter_finds_exactly_the_matching_records(shared: Api, condition: dict[str, Any], holds: Any) -> None:
     expected = [row["id"] for row in _truth(shared, "contacts") if holds(row["properties"])]
-    assert 0 < len(expected) < 700, "a condition that decides nothing tests nothing"
-    found = shared.search("contacts", filters=[condition], sorts=BY_ID, limit=200)
-    assert found["total"] == len(expected)
-    assert [row["id"] for row in found["results"]] == expected[:200]
+    assert 0 < len(expected) < 700, "a condition that all or no records match tests nothing"
+    reply = shared.search("contacts", filters=[condition], sorts=BY_ID, limit=200)
+    assert reply["total"] == len(expected)
+    assert [row["id"] for row in reply["results"]] == expected[:200]
 
 
 def test_groups_are_alternatives_and_the_default_sort_is_oldest_first(shared: Api) -> None:
@@ -69,24 +69,24 @@ def test_groups_are_alternatives_and_the_default_sort_is_oldest_first(shared: Ap
     assert [int(row["id"]) for row in rows] != sorted(int(row["id"]) for row in rows), "created is not the id's order"
 
 
-def test_words_are_looked_for_among_what_the_groups_let_through(shared: Api) -> None:
+def test_a_query_searches_only_the_records_that_match_the_groups(shared: Api) -> None:
     with_words = shared.search("contacts", query="hugo", sorts=BY_ID, limit=200)["results"]
     assert with_words, "nobody is called Hugo: this tests nothing"
     middle = with_words[len(with_words) // 2]["id"]
     expected = [row["id"] for row in with_words if int(row["id"]) <= int(middle)]
     assert len(expected) < len(with_words)
     group = [_filter("hs_object_id", "LTE", middle)]
-    found = shared.search("contacts", query="hugo", filterGroups=[{"filters": group}], sorts=BY_ID, limit=200)
-    assert [row["id"] for row in found["results"]] == expected
-    assert found["total"] == len(expected)
+    reply = shared.search("contacts", query="hugo", filterGroups=[{"filters": group}], sorts=BY_ID, limit=200)
+    assert [row["id"] for row in reply["results"]] == expected
+    assert reply["total"] == len(expected)
     others = [{"filters": group}, {"filters": [_filter("hs_object_id", "EQ", with_words[-1]["id"])]}]
-    found = shared.search("contacts", query="hugo", filterGroups=others, sorts=BY_ID, limit=200)
-    assert [row["id"] for row in found["results"]] == list(dict.fromkeys([*expected, with_words[-1]["id"]]))
+    reply = shared.search("contacts", query="hugo", filterGroups=others, sorts=BY_ID, limit=200)
+    assert [row["id"] for row in reply["results"]] == list(dict.fromkeys([*expected, with_words[-1]["id"]]))
 
 
 @pytest.mark.parametrize("name", ["hs_object_id", "intake_count", "lastmodifieddate"])
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", "--5", "²", "9" * 5_000])
-def test_a_number_that_is_none_finds_nothing(shared: Api, name: str, value: str) -> None:
+def test_a_value_that_is_no_number_finds_nothing(shared: Api, name: str, value: str) -> None:
     for condition in (_filter(name, "GTE", value), _filter(name, "BETWEEN", value, highValue="5")):
         assert shared.search("contacts", filters=[condition])["total"] == 0
     assert shared.search("contacts", filters=[_filter(name, "BETWEEN", "-5", highValue=value)])["total"] == 0
@@ -118,12 +118,12 @@ REFUSED: tuple[dict[str, Any], ...] = (
 
 
 @pytest.mark.parametrize("body", REFUSED, ids=lambda b: str(b)[:50])
-def test_what_hubspot_limits_is_refused(shared: Api, body: dict[str, Any]) -> None:
+def test_a_search_beyond_hubspots_limits_is_refused(shared: Api, body: dict[str, Any]) -> None:
     reply = shared.post("/crm/objects/2026-09/contacts/search", body)
     assert (reply.status_code, reply.json()["category"]) == (400, "VALIDATION_ERROR")
 
 
-def test_contacts_searched_on_the_hidden_modified_property_give_nothing(shared: Api) -> None:
+def test_a_search_of_contacts_by_the_hidden_modified_property_finds_nothing(shared: Api) -> None:
     assert shared.search("contacts", filters=[_filter("hs_lastmodifieddate", "GT", "1577836800000")])["total"] == 0
     assert shared.search("deals", filters=[_filter("hs_lastmodifieddate", "GT", "1577836800000")])["total"] > 0
 
@@ -133,8 +133,8 @@ def test_a_filter_from_the_epoch_breaks_the_search(shared: Api) -> None:
     assert reply.status_code == 500
 
 
-def test_keyset_paging_passes_the_wall_through_one_millisecond(sandbox_factory: Any, http: Any) -> None:
-    """More than 10,000 records in one millisecond: offsets end at the wall, ids do not."""
+def test_keyset_paging_reads_more_than_10_000_records_of_one_millisecond(sandbox_factory: Any, http: Any) -> None:
+    """Paging by offset ends at 10,000 results; paging by id does not."""
     api = Api(sandbox_factory(contacts=11_000, tier="unlimited"), http)
     api.sandbox.mutate([{"kind": "bulk-touch", "type": "contacts", "count": 10_500}])
     stamp = api.get("/crm/v3/objects/contacts/51").json()["updatedAt"]
@@ -158,7 +158,7 @@ def test_keyset_paging_passes_the_wall_through_one_millisecond(sandbox_factory: 
     assert seen == sorted(seen)
 
 
-def test_the_index_lags_while_values_are_already_newer(api: Api) -> None:
+def test_the_index_lags_while_results_have_the_new_values(api: Api) -> None:
     api.sandbox.settings(indexLagSeconds=60)
     old = api.get("/crm/v3/objects/contacts/51").json()["updatedAt"]
     made = api.sandbox.mutate(
@@ -197,7 +197,7 @@ def test_a_page_may_be_short_or_empty_although_paging_goes_on(api: Api, quirk: s
 
 
 def test_a_search_sees_changes_made_while_it_is_paged(api: Api) -> None:
-    """The kept match list is looked at again: an edited record leaves the window, a new one enters it."""
+    """The cached match list is updated: an edited record leaves the window, a new one enters it."""
     window = [_filter("lastmodifieddate", "LT", "2030-01-01"), _filter("firstname", "NEQ", "Neu")]
     before = api.search("contacts", filters=window)["total"]
     api.sandbox.mutate([{"kind": "edit", "type": "contacts", "id": "51", "properties": {"firstname": "Neu"}}])

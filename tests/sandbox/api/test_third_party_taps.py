@@ -1,6 +1,6 @@
-"""Taps that other people wrote, as they are on the registry, against the sandbox behind its proxy.
+"""Published third-party taps, unmodified, against the sandbox behind its proxy.
 
-Each runs in an environment of its own, made by uv, and believes that it speaks to api.hubapi.com.
+Every tap runs in its own environment, made by uv, and uses the sandbox as api.hubapi.com.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ pytestmark = pytest.mark.slow
 
 SINGER_IO = "tap-hubspot==4.5.0"
 MELTANO_LABS = "meltano-tap-hubspot==0.10.1"
-#: Before every seeded moment.
+#: Before every seeded timestamp.
 START = "2016-01-01T00:00:00Z"
 PORTAL: dict[str, Any] = {
     "contacts": 230, "companies": 30, "deals": 310, "tickets": 25, "divisions": 12, "tier": "unlimited",
-    # That tap stops at a number which is none, and so it does in real portals.
+    # That tap stops at a text in a number, as it does with real portals.
     "no_oddities": True,
 }  # fmt: skip
 
 
 def uv() -> str:
-    """The uv of this environment, else of the machine."""
+    """Return the uv of this environment, else of the machine."""
     here = Path(sys.executable).with_name("uv")
-    found = str(here) if here.exists() else shutil.which("uv")
-    assert found, "These tests need uv."
-    return found
+    uv = str(here) if here.exists() else shutil.which("uv")
+    assert uv, "These tests need uv."
+    return uv
 
 
 @dataclass
 class Tap:
-    """An installed tap: its program, where it works, and the sandbox it talks to."""
+    """An installed tap: its program, its working folder, and its sandbox."""
 
     program: Path
     folder: Path
     running: RunningSandbox
 
     def run(self, *words: str, **config: Any) -> str:
-        """Standard output of the program; fails with its error output when it fails."""
+        """Run the program and return its standard output; fail with its error output if it fails."""
         (self.folder / "config.json").write_text(json.dumps({"start_date": START, **config}))
         without_proxy = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
         done = subprocess.run(
@@ -72,24 +72,24 @@ class Tap:
         return done.stdout
 
     def catalog(self, selected: set[str] | None, **config: Any) -> dict[str, Any]:
-        """What the tap discovers, with some streams selected (all: None), written where `--catalog` finds it."""
-        found: dict[str, Any] = json.loads(self.run("--discover", **config))
-        for stream in found["streams"]:
+        """Discover, select some streams (None: all), and write the catalog to the file for `--catalog`."""
+        catalog: dict[str, Any] = json.loads(self.run("--discover", **config))
+        for stream in catalog["streams"]:
             for row in stream["metadata"]:
                 if not row["breadcrumb"]:
                     row["metadata"]["selected"] = selected is None or stream["tap_stream_id"] in selected
-        (self.folder / "catalog.json").write_text(json.dumps(found))
-        return found
+        (self.folder / "catalog.json").write_text(json.dumps(catalog))
+        return catalog
 
 
 def records(output: str) -> dict[str, list[dict[str, Any]]]:
-    """Stream → its records, from Singer messages."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """Return the records of Singer messages by stream."""
+    by_stream: dict[str, list[dict[str, Any]]] = {}
     for line in output.splitlines():
         message = json.loads(line)
         if message["type"] == "RECORD":
-            found.setdefault(message["stream"], []).append(message["record"])
-    return found
+            by_stream.setdefault(message["stream"], []).append(message["record"])
+    return by_stream
 
 
 @pytest.fixture
@@ -103,20 +103,20 @@ def install(tmp_path: Path) -> Iterator[Callable[[str, str], Tap]]:
             ("venv", "--python", sys.executable, str(environment)),
             ("pip", "install", "--python", python, requirement),
         ):
-            # Elsewhere than in this project, whose pinned versions are not that tap's.
+            # Outside this project, because that tap does not have its pinned versions.
             subprocess.run([uv(), *words, "--quiet"], check=True, timeout=120, cwd=tmp_path)
         ca_file = tmp_path / "ca.pem"
         running = start_sandbox(**PORTAL, proxy_port=0, ca_file=ca_file)
         started.append(running)
         bundle = next(environment.glob("lib/*/site-packages/certifi/cacert.pem"))
         known = bundle.read_bytes()
-        bundle.unlink()  # a new file: uv's environments share theirs with its cache
+        bundle.unlink()  # a new file, because uv's environments share files with its cache
         bundle.write_bytes(known + ca_file.read_bytes())
         return Tap(environment / "bin" / program, tmp_path, running)
 
     yield make
-    for one in started:
-        one.stop()
+    for running in started:
+        running.stop()
 
 
 def ids(running: RunningSandbox, plural: str) -> list[str]:
@@ -130,22 +130,22 @@ def test_singer_ios_tap_discovers_and_syncs_every_stream(install: Callable[[str,
     catalog = tap.catalog(None, **config)
     streams = {stream["tap_stream_id"] for stream in catalog["streams"]}
     assert streams >= {"contacts", "deals", "companies", "tickets", "owners", "deal_pipelines", "division"}
-    found = records(tap.run("--properties", "catalog.json", **config))
+    loaded = records(tap.run("--properties", "catalog.json", **config))
     truth = {plural: ids(tap.running, plural) for plural in ("contacts", "deals", "companies", "tickets", "divisions")}
-    assert [row["id"] for row in found["contacts"]] == truth["contacts"]
-    assert [str(row["dealId"]) for row in found["deals"]] == truth["deals"]
-    assert [str(row["companyId"]) for row in found["companies"]] == truth["companies"]
-    assert [row["id"] for row in found["tickets"]] == truth["tickets"]
-    assert [row["id"] for row in found["division"]] == truth["divisions"]
-    edges = {(str(row["company-id"]), str(row["contact-id"])) for row in found["contacts_by_company"]}
+    assert [row["id"] for row in loaded["contacts"]] == truth["contacts"]
+    assert [str(row["dealId"]) for row in loaded["deals"]] == truth["deals"]
+    assert [str(row["companyId"]) for row in loaded["companies"]] == truth["companies"]
+    assert [row["id"] for row in loaded["tickets"]] == truth["tickets"]
+    assert [row["id"] for row in loaded["division"]] == truth["divisions"]
+    edges = {(str(row["company-id"]), str(row["contact-id"])) for row in loaded["contacts_by_company"]}
     assert edges == {
         (row["fromId"], row["toId"])
         for row in tap.running.truth_associations()
         if (row["fromType"], row["toType"]) == ("0-2", "0-1")
     }
-    assert len(found["deal_pipelines"]) == 2
+    assert len(loaded["deal_pipelines"]) == 2
     by_id = {row["id"]: row["properties"] for row in tap.running.truth("deals")}
-    for row in found["deals"]:
+    for row in loaded["deals"]:
         assert row["property_dealname"]["value"] == by_id[str(row["dealId"])]["dealname"]
         assert (
             row["property_hs_lastmodifieddate"]["value"][:19] == by_id[str(row["dealId"])]["hs_lastmodifieddate"][:19]
@@ -157,14 +157,14 @@ def test_meltano_labs_tap_discovers_and_syncs_contacts_and_deals(install: Callab
     tap = install(MELTANO_LABS, "tap-hubspot")
     catalog = tap.catalog({"contacts", "deals"}, access_token=tap.running.token)
     assert {stream["tap_stream_id"] for stream in catalog["streams"]} >= {"contacts", "deals", "companies", "owners"}
-    found = records(tap.run("--catalog", "catalog.json", access_token=tap.running.token))
+    loaded = records(tap.run("--catalog", "catalog.json", access_token=tap.running.token))
     for plural in ("contacts", "deals"):
-        assert sorted(str(row["id"]) for row in found[plural]) == sorted(ids(tap.running, plural))
+        assert sorted(str(row["id"]) for row in loaded[plural]) == sorted(ids(tap.running, plural))
     assert set(tap.running.log()["byStatus"]) <= {"200", "207"}
 
 
 def test_the_proxy_costs_no_more_than_its_encryption(tmp_path: Path) -> None:
-    """Small requests over one tunnel, with and without a body: a wait of 40 ms in each for a packet's receipt shows."""
+    """Small requests over one tunnel, with and without a body; a delay of 40 ms for an acknowledgement would show."""
     running = start_sandbox(contacts=5, tier="unlimited", proxy_port=0, ca_file=tmp_path / "ca.pem")
     with requests.Session() as session:
         session.trust_env = False

@@ -1,4 +1,4 @@
-"""Scripted faults: every kind as a client sees it, and every way to say when."""
+"""Faults: every effect as a client sees it, and every way to say when a rule fires."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_rule_fires_when_it_says(when: dict[str, Any], expected: list[int]) ->
         5,
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(rule: Any) -> None:
+def test_an_invalid_rule_is_refused(rule: Any) -> None:
     with pytest.raises(ValueError, match="fault"):
         Fault.from_json(rule)
 
@@ -122,7 +122,7 @@ def test_connections_are_cut(api: Api, cut: str, error: type[Exception]) -> None
         ({"total": 7}, 5, True, 7),
     ],
 )
-def test_a_reply_says_less_than_it_should(
+def test_a_reply_lacks_rows_or_its_next_page(
     api: Api, less: dict[str, Any], rows: int, follows: bool, total: int | None
 ) -> None:
     api.sandbox.faults([{"match": "list contacts", "nth": 1, **less}, {"match": "search", "nth": 1, **less}])
@@ -133,7 +133,7 @@ def test_a_reply_says_less_than_it_should(
     assert (len(whole["results"]), "paging" in whole, whole["total"] > 7) == (5, True, True)
 
 
-def test_the_list_of_archived_records_has_a_name_of_its_own(api: Api) -> None:
+def test_the_list_of_archived_records_has_its_own_name(api: Api) -> None:
     api.sandbox.faults([{"match": "list contacts archived", "status": 400, "times": 1}])
     statuses = [api.get(LIST + more).status_code for more in ("", "&archived=true", "&archived=true")]
     assert statuses == [200, 400, 200]
@@ -156,8 +156,8 @@ def test_a_record_is_edited_before_each_search_is_answered(api: Api) -> None:
     target = next(iter(api.sandbox.truth("contacts")))["id"]
     api.sandbox.mutate([{"kind": "edit-while-searching", "type": "contacts", "id": target, "every": 2, "times": 2}])
     same = {"filterGroups": [{"filters": [{"propertyName": "hs_object_id", "operator": "EQ", "value": target}]}]}
-    moments = [api.search("contacts", **same)["results"][0]["updatedAt"] for _ in range(6)]
-    assert [moments[n] < moments[n + 1] for n in range(5)] == [True, False, True, False, False]
+    timestamps = [api.search("contacts", **same)["results"][0]["updatedAt"] for _ in range(6)]
+    assert [timestamps[n] < timestamps[n + 1] for n in range(5)] == [True, False, True, False, False]
 
 
 def test_a_reply_stalls_while_others_go_on(api: Api) -> None:
@@ -169,14 +169,14 @@ def test_a_reply_stalls_while_others_go_on(api: Api) -> None:
     assert time.monotonic() - started < 5
 
 
-def test_the_token_expires_after_so_many_requests(api: Api) -> None:
+def test_tokens_expire_after_a_number_of_requests(api: Api) -> None:
     token = api.refresh().json()["access_token"]
     api.sandbox.faults([{"match": "list", "nth": 3, "expireTokens": True}])
     assert [api.get(LIST, token=token).status_code for _ in range(5)] == [200, 200, 200, 401, 401]
     assert api.get(LIST, token=api.refresh().json()["access_token"]).status_code == 200
 
 
-def test_a_script_given_at_start_is_followed(sandbox_factory: Any, http: Any, tmp_path: Path) -> None:
+def test_the_faults_of_the_start_are_active(sandbox_factory: Any, http: Any, tmp_path: Path) -> None:
     script = tmp_path / "faults.yaml"
     script.write_text("- {match: list, every: 2, status: 502}\n")
     api = Api(sandbox_factory(contacts=5, faults=script), http)
@@ -196,7 +196,7 @@ def test_records_are_edited_while_they_are_paged(api: Api) -> None:
     api.listed("/crm/v3/objects/contacts?limit=100")
     after = {row["id"]: row["updatedAt"] for row in api.sandbox.truth("contacts")}
     ids = list(before)
-    assert [one for one in ids if before[one] != after[one]] == [ids[100], ids[300], ids[500]]
+    assert [id_ for id_ in ids if before[id_] != after[id_]] == [ids[100], ids[300], ids[500]]
 
 
 @pytest.mark.sandbox(contacts=30, contact_properties=1, courses=5)
@@ -212,7 +212,7 @@ def test_a_type_with_few_properties_is_edited_while_it_is_paged(
     assert "edited while paging, 1" in changed[0]["properties"].values()
 
 
-def test_a_type_without_a_text_to_write_cannot_be_edited_while_it_is_paged(api: Api) -> None:
+def test_a_type_without_an_editable_text_cannot_be_edited_while_it_is_paged(api: Api) -> None:
     standing = {"kind": "edit-while-paging", "type": "divisions", "every": 1, "times": 9}
     api.sandbox.mutate([standing])
     texts = [
@@ -265,7 +265,7 @@ def test_a_wrong_hublet_is_answered_as_json(api: Api) -> None:
     assert (api.get(LIST).status_code, api.get(LIST).status_code) == (488, 200)
 
 
-def test_half_a_body_comes_as_if_it_were_all(api: Api) -> None:
+def test_half_a_body_has_the_length_of_a_whole_one(api: Api) -> None:
     whole = api.get(LIST).text
     api.sandbox.faults([{"cut": "short"}])
     assert api.get(LIST).text == whole[: len(whole) // 2]
@@ -274,7 +274,7 @@ def test_half_a_body_comes_as_if_it_were_all(api: Api) -> None:
 EDITS: tuple[tuple[dict[str, Any], Any], ...] = (
     ({"edit": {"results": None}}, lambda page: page["results"] is None),
     ({"edit": {"results": []}}, lambda page: page["results"] == [] and page["paging"]),
-    ({"edit": {"results.*.id": 5}}, lambda page: [each["id"] for each in page["results"]] == [5, 5]),
+    ({"edit": {"results.*.id": 5}}, lambda page: [row["id"] for row in page["results"]] == [5, 5]),
     ({"edit": {"results.0.properties": None}}, lambda page: page["results"][0]["properties"] is None),
     ({"edit": {"results.9.id": 5}}, lambda page: len(page["results"]) == 2),
     ({"edit": {"paging": {"next": {"after": "7"}}}}, lambda page: page["paging"]["next"]["after"] == "7"),
@@ -286,7 +286,7 @@ EDITS: tuple[tuple[dict[str, Any], Any], ...] = (
 
 
 @pytest.mark.parametrize(("rule", "holds"), EDITS, ids=[str(rule) for rule, _ in EDITS])
-def test_fields_of_a_reply_are_changed_or_taken_out(api: Api, rule: dict[str, Any], holds: Any) -> None:
+def test_fields_of_a_reply_are_changed_or_removed(api: Api, rule: dict[str, Any], holds: Any) -> None:
     api.sandbox.faults([rule])
     assert holds(api.get("/crm/v3/objects/contacts?limit=2").json())
     api.sandbox.faults([rule, {"status": 502}])
@@ -309,7 +309,7 @@ def test_a_body_comes_as_gzip_and_may_become_large(api: Api, rule: dict[str, Any
     assert int(reply.headers["content-length"]) < len(whole) + size // 2
 
 
-def test_a_dripping_reply_is_whole_in_the_end(api: Api) -> None:
+def test_a_dripping_reply_is_complete_in_the_end(api: Api) -> None:
     api.sandbox.faults([{"dripSeconds": 0.01, "body": "{    }"}])
     started = time.monotonic()
     assert api.get(LIST).json() == {}

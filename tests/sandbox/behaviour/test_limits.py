@@ -1,4 +1,4 @@
-"""Rate limits, tokens and scopes: what is refused, when, and in which words."""
+"""Rate limits, tokens and scopes: which requests are refused, and with which messages."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_headers_count_down(api: Api) -> None:
     }
 
 
-def test_five_searches_a_second_whoever_asks(api: Api) -> None:
+def test_an_account_has_five_searches_a_second_for_all_tokens(api: Api) -> None:
     api.sandbox.settings(tier="pro")
     other = api.refresh().json()["access_token"]
     replies = [api.post(SEARCH, {}, token=other if n % 2 else "") for n in range(6)]
@@ -74,7 +74,7 @@ def test_five_searches_a_second_whoever_asks(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("tier", "limit"), [("free", 100), ("pro", 150), ("add-on", 200)])
-def test_associations_have_a_budget_of_their_own(api: Api, tier: str, limit: int) -> None:
+def test_associations_have_their_own_budget(api: Api, tier: str, limit: int) -> None:
     api.sandbox.settings(tier=tier)
     statuses = [api.post(ASSOCIATIONS, {"inputs": [{"id": "51"}]}).status_code for _ in range(limit + 1)]
     assert statuses.count(429) == 1
@@ -82,7 +82,7 @@ def test_associations_have_a_budget_of_their_own(api: Api, tier: str, limit: int
     assert api.get(LIST).status_code == 200
 
 
-def test_the_day_ends_with_its_own_429_and_begins_anew(api: Api) -> None:
+def test_the_daily_limit_has_its_own_429_and_resets_at_midnight(api: Api) -> None:
     api.sandbox.settings(tier="pro", dailyUsed=624_999)
     assert api.get(LIST).status_code == 200
     refused = api.get(LIST)
@@ -119,7 +119,7 @@ def test_calls_without_a_good_token_are_401(shared: Api, token: str | None, cate
     assert re.search(words, reply.json()["message"])
 
 
-def test_an_oauth_token_expires_and_a_new_one_is_got(api: Api) -> None:
+def test_an_expired_oauth_token_can_be_refreshed(api: Api) -> None:
     issued = api.refresh().json()
     assert (issued["expires_in"], issued["token_type"], issued["refresh_token"]) == (1800, "bearer", REFRESH_TOKEN)
     token = issued["access_token"]
@@ -141,7 +141,7 @@ def test_an_oauth_token_expires_and_a_new_one_is_got(api: Api) -> None:
         ({"grant_type": "x"}, "BAD_GRANT_TYPE"),
     ],
 )
-def test_a_bad_refresh_says_what_is_bad(shared: Api, changes: dict[str, str], status: str) -> None:
+def test_a_bad_refresh_names_its_mistake(shared: Api, changes: dict[str, str], status: str) -> None:
     reply = shared.refresh(**changes)
     assert (reply.status_code, reply.json()["status"]) == (400, status)
 

@@ -1,4 +1,4 @@
-"""Every switch for what HubSpot's documents leave open, each seen to make its difference."""
+"""Every quirk changes the replies as it says."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TESTED = {
 }
 
 
-def test_every_switch_has_a_test() -> None:
+def test_every_quirk_has_a_test() -> None:
     assert {quirk.name for quirk in QUIRKS} == TESTED
 
 
@@ -41,7 +41,7 @@ def test_list_cursors_may_be_opaque(api: Api) -> None:
     assert api.get(LIST + "&after=2").status_code == 400
 
 
-def test_a_cursor_that_was_never_handed_out_may_be_refused(api: Api) -> None:
+def test_a_cursor_that_no_reply_contained_may_be_refused(api: Api) -> None:
     assert api.get(LIST + "&after=20000").json()["results"][0]["id"][:3] == "200"
     api.sandbox.settings(quirks={"arbitrary-after": "reject"})
     assert api.get(LIST + "&after=20000").status_code == 400
@@ -49,7 +49,7 @@ def test_a_cursor_that_was_never_handed_out_may_be_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("order", "expected"), [("asked", [2, 0, 1]), ("reversed", [1, 0, 2]), ("id", [0, 1, 2])])
-def test_batch_results_come_in_no_promised_order(api: Api, order: str, expected: list[int]) -> None:
+def test_batch_results_may_come_in_any_order(api: Api, order: str, expected: list[int]) -> None:
     api.sandbox.settings(quirks={"batch-order": order})
     ids = [row["id"] for row in api.get("/crm/v3/objects/contacts?limit=3").json()["results"]]
     body = {"inputs": [{"id": ids[place]} for place in (2, 0, 1)]}
@@ -66,7 +66,7 @@ def test_batch_results_come_in_no_promised_order(api: Api, order: str, expected:
         ("message-only", {"category"}, "OBJECT_NOT_FOUND"),
     ],
 )
-def test_an_id_without_associations_may_be_named_in_other_words(
+def test_the_error_for_an_id_without_associations_may_have_another_form(
     api: Api, shape: str, keys: set[str], category: str
 ) -> None:
     api.sandbox.settings(quirks={"association-errors": shape})
@@ -104,13 +104,13 @@ def test_association_pages_may_be_shorter(api: Api) -> None:
 
 
 def _deal_type_ids(api: Api, deal: str) -> set[int]:
-    """The type ids of a deal's appointments, wherever a reply or the truth names them."""
+    """Return the type ids of a deal's appointments, from all replies and from the truth."""
     batch = api.post("/crm/associations/2026-09/deals/0-421/batch/read", {"inputs": [{"id": deal}]}).json()
-    one = api.get(f"/crm/v4/objects/deals/{deal}/associations/0-421").json()
-    edges = [edge for found in (batch["results"][0]["to"], one["results"]) for edge in found]
+    of_one = api.get(f"/crm/v4/objects/deals/{deal}/associations/0-421").json()
+    edges = [*batch["results"][0]["to"], *of_one["results"]]
     labels = api.get("/crm/v4/associations/deals/0-421/labels").json()["results"]
     truth = [row for row in api.sandbox.truth_associations() if (row["fromType"], row["toType"]) == ("0-3", "0-421")]
-    rows = [*(kind for edge in edges for kind in edge["associationTypes"]), *labels, *truth]
+    rows = [*(type_ for edge in edges for type_ in edge["associationTypes"]), *labels, *truth]
     return {row["typeId"] for row in rows}
 
 
@@ -125,10 +125,10 @@ def test_deals_may_see_their_appointments_under_another_type_id(api: Api) -> Non
         api.sandbox.mutate([{"kind": kind, **edge, "typeId": 1943}])
     assert _deal_type_ids(api, pair["fromId"]) == {1943}
     back = api.get(f"/crm/v4/objects/0-421/{pair['toId']}/associations/deals").json()["results"]
-    assert {kind["typeId"] for row in back for kind in row["associationTypes"]} == {944}
+    assert {type_["typeId"] for row in back for type_ in row["associationTypes"]} == {944}
 
 
-def test_the_body_of_a_400_for_too_much_is_of_either_shape(api: Api) -> None:
+def test_the_400_beyond_a_maximum_may_have_two_forms(api: Api) -> None:
     def bodies() -> list[set[str]]:
         replies = [
             api.get("/crm/v3/objects/contacts?limit=101"),
@@ -152,7 +152,7 @@ def test_a_type_may_have_no_archived_list(api: Api) -> None:
     assert api.get("/crm/v3/objects/contacts?archived=true").status_code == 200
 
 
-def test_too_large_a_limit_may_be_cut_to_the_maximum(api: Api) -> None:
+def test_a_limit_above_the_maximum_may_be_cut(api: Api) -> None:
     api.sandbox.settings(quirks={"over-limit": "clamp"})
     assert len(api.get("/crm/v3/objects/contacts?limit=500").json()["results"]) == 100
     assert len(api.search("contacts", limit=500)["results"]) == 200
@@ -167,7 +167,7 @@ def test_restoring_may_or_may_not_touch_last_modified(api: Api, setting: str, *,
 
 
 def test_a_property_may_be_missing_from_the_list_of_properties(api: Api) -> None:
-    listed = {each["name"] for each in api.get("/crm/v3/properties/deals").json()["results"]}
+    listed = {row["name"] for row in api.get("/crm/v3/properties/deals").json()["results"]}
     api.sandbox.settings(quirks={"unlisted-properties": "amount,hs_lastmodifieddate"})
-    left = {each["name"] for each in api.get("/crm/v3/properties/deals").json()["results"]}
+    left = {row["name"] for row in api.get("/crm/v3/properties/deals").json()["results"]}
     assert listed - left == {"amount", "hs_lastmodifieddate"}

@@ -1,4 +1,4 @@
-"""What changes in HubSpot, and what a change leaves alone."""
+"""Mutations: what they change, and what they leave unchanged."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def _ids(api: Api, query: str = "") -> list[str]:
 
 
 def _contact(api: Api, contact_id: str, **params: str) -> dict[str, object]:
-    found: dict[str, object] = api.get(f"/crm/v3/objects/contacts/{contact_id}", params=params).json()
-    return found
+    contact: dict[str, object] = api.get(f"/crm/v3/objects/contacts/{contact_id}", params=params).json()
+    return contact
 
 
 def test_an_edit_shows_at_once_and_sets_last_modified(api: Api) -> None:
@@ -70,7 +70,7 @@ def test_an_archived_record_moves_to_the_archived_list_untouched(api: Api) -> No
     assert _ids(api) == ids
 
 
-def test_the_archive_forgets_after_ninety_days(api: Api) -> None:
+def test_archived_records_are_deleted_after_ninety_days(api: Api) -> None:
     api.sandbox.mutate(
         [
             {"kind": "archive", "type": "contacts", "id": "51", "daysAgo": 91},
@@ -80,7 +80,7 @@ def test_the_archive_forgets_after_ninety_days(api: Api) -> None:
     assert len(_ids(api, "&archived=true")) == 1
 
 
-def test_what_the_archive_forgot_is_in_no_truth_and_cannot_be_restored(api: Api) -> None:
+def test_a_record_deleted_from_the_archive_is_in_no_truth_and_cannot_be_restored(api: Api) -> None:
     old, kept = _ids(api)[:2]
     for record_id, days_ago in ((old, 91), (kept, 89)):
         api.sandbox.mutate([{"kind": "archive", "type": "contacts", "id": record_id, "daysAgo": days_ago}])
@@ -94,7 +94,7 @@ def test_what_the_archive_forgot_is_in_no_truth_and_cannot_be_restored(api: Api)
     assert list(api.sandbox.truth("contacts", "archived")) == []
 
 
-def test_a_random_script_restores_nothing_that_the_archive_forgot(api: Api) -> None:
+def test_random_mutations_restore_no_record_deleted_from_the_archive(api: Api) -> None:
     for record_id in _ids(api)[:300]:
         api.sandbox.mutate([{"kind": "archive", "type": "contacts", "id": record_id, "daysAgo": 91}])
     assert len(api.sandbox.random(200, seed=5)) == 200
@@ -128,7 +128,7 @@ def test_a_gdpr_deleted_record_is_nowhere(api: Api) -> None:
     assert [row["id"] for row in api.sandbox.truth("contacts", "deleted")] == ["51"]
 
 
-def test_association_changes_touch_nobodys_last_modified(api: Api) -> None:
+def test_association_changes_change_no_modified_time(api: Api) -> None:
     deal = api.get("/crm/v3/objects/deals?limit=2").json()["results"][1]
     contact = _contact(api, "51")
     edge = {"fromType": "0-3", "fromId": deal["id"], "toType": "0-1", "toId": "51"}
@@ -157,14 +157,14 @@ def test_association_changes_touch_nobodys_last_modified(api: Api) -> None:
         ({"kind": "bulk-touch", "type": "contacts", "count": "12x"}, "bulk-touch: invalid literal"),
     ],
 )
-def test_a_mutation_that_cannot_be_done_changes_nothing(api: Api, mutation: dict[str, Any], sentence: str) -> None:
+def test_a_mutation_that_fails_changes_nothing(api: Api, mutation: dict[str, Any], sentence: str) -> None:
     before = list(api.sandbox.truth("contacts"))
     with pytest.raises(AdminError, match=sentence):
         api.sandbox.mutate([mutation])
     assert list(api.sandbox.truth("contacts")) == before
 
 
-def test_a_bulk_touch_stamps_one_millisecond(api: Api) -> None:
+def test_a_bulk_touch_gives_all_records_the_same_millisecond(api: Api) -> None:
     api.sandbox.mutate([{"kind": "bulk-touch", "type": "contacts", "count": 1_500}])
     stamps = {row["updatedAt"] for row in api.listed("/crm/v3/objects/contacts?limit=100")[:1_500]}
     assert len(stamps) == 1
@@ -215,5 +215,5 @@ def test_after_many_changes_list_search_and_truth_still_agree(api: Api) -> None:
             assert archived == {row["id"] for row in api.sandbox.truth(name, "archived")}
             for row in api.sandbox.truth(name, "merged"):
                 reply = api.get(f"/crm/v3/objects/{name}/{row['id']}")
-                survives = row["survivorId"] in {one for one, _ in truth}
+                survives = row["survivorId"] in {id_ for id_, _ in truth}
                 assert reply.json().get("id") == (row["survivorId"] if survives else None)

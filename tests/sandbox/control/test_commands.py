@@ -1,4 +1,4 @@
-"""The commands as a user runs them, and the proxy through which programs believe they speak to api.hubapi.com."""
+"""The commands as a user runs them, and the proxy behind which the sandbox is api.hubapi.com."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
     run("down", state_dir=folder)
 
 
-def test_up_is_idempotent_and_down_too(state_dir: Path) -> None:
+def test_up_and_down_are_idempotent(state_dir: Path) -> None:
     port = str(free_port())
     first = run("up", "--port", port, "--contacts", "7", state_dir=state_dir)
     assert (first.returncode, first.stderr) == (0, "")
@@ -66,7 +66,7 @@ def test_up_names_a_port_that_something_else_serves(state_dir: Path) -> None:
     assert "something that is not a sandbox" in errors
 
 
-def test_an_idle_sandbox_ends_itself(state_dir: Path) -> None:
+def test_an_idle_sandbox_stops(state_dir: Path) -> None:
     port = free_port()
     assert (
         run("up", "--port", str(port), "--idle-minutes", "0.03", "--contacts", "1", state_dir=state_dir).returncode == 0
@@ -113,7 +113,7 @@ REFUSED: tuple[tuple[tuple[str, ...], str], ...] = (
 
 
 @pytest.mark.parametrize(("words", "sentence"), REFUSED, ids=lambda v: " ".join(v)[:50] if isinstance(v, tuple) else "")
-def test_a_command_that_cannot_be_done_says_so_in_one_sentence(words: tuple[str, ...], sentence: str) -> None:
+def test_a_command_that_fails_reports_one_sentence(words: tuple[str, ...], sentence: str) -> None:
     done = run(*words)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
@@ -121,7 +121,7 @@ def test_a_command_that_cannot_be_done_says_so_in_one_sentence(words: tuple[str,
     assert sentence in done.stderr
 
 
-def test_serve_announces_its_url_and_token_in_its_first_lines() -> None:
+def test_serve_prints_its_url_and_token_first() -> None:
     with subprocess.Popen(
         [*COMMAND, "serve", "--port", "0", "--contacts", "1"], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -132,7 +132,7 @@ def test_serve_announces_its_url_and_token_in_its_first_lines() -> None:
     assert lines[1] == "Token: pat-sandbox-not-a-secret\n"
 
 
-def test_mutate_takes_words_scripts_and_random_ones(sandbox: RunningSandbox, tmp_path: Path) -> None:
+def test_mutate_takes_arguments_scripts_and_a_random_number(sandbox: RunningSandbox, tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text(json.dumps([{"kind": "archive", "type": "contacts", "id": "51"}]))
     url = ("mutate", "--url", sandbox.url)

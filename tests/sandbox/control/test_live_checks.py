@@ -1,4 +1,4 @@
-"""The checks of tests/live, proven where the right answers are known: each switch of the sandbox, each way."""
+"""The checks of tests/live against the sandbox, where the right answers are known: all values of all quirks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BATCHES = f"batch read of 101: {VALIDATION}; associations of 1,001: {VALIDATION}
 REPORT = "REPORT THIS"
 DIVISIONS = "2-37778609"
 
-# (question, switches, the answer, part of what the tap does)
+# (question, quirks, answer, a part of what the tap does)
 CASES: list[tuple[str, dict[str, str], str, str]] = [
     ("to-object-id", {}, "text", "reads either"),
     ("to-object-id", {"to-object-id": "string"}, "text", "reads either"),
@@ -94,20 +94,20 @@ def answer_of(name: str, survey: Survey) -> Answer:
     return answered(BY_NAME[name], survey)
 
 
-@pytest.mark.parametrize(("name", "switches", "answer", "product"), CASES, ids=lambda each: str(each)[:50])
-def test_each_switch_gets_its_own_answer(
+@pytest.mark.parametrize(("name", "switches", "answer", "product"), CASES, ids=lambda value: str(value)[:50])
+def test_every_value_of_a_quirk_has_its_answer(
     portal: RunningSandbox, survey: Survey, name: str, switches: dict[str, str], answer: str, product: str
 ) -> None:
     portal.settings(quirks=switches)
     archived = next(iter(portal.truth("divisions")))["id"]
     portal.mutate([{"kind": "archive", "type": "divisions", "id": archived}])
-    found = answer_of(name, survey)
-    assert found.answer == answer
-    assert product in found.product
+    row = answer_of(name, survey)
+    assert row.answer == answer
+    assert product in row.product
 
 
-def test_every_switch_and_each_of_its_values_has_a_case() -> None:
-    assert {quirk.name for quirk in QUIRKS} == {each for question in QUESTIONS for each in question.quirks} | NOT_ASKED
+def test_every_value_of_every_quirk_has_a_case() -> None:
+    assert {quirk.name for quirk in QUIRKS} == {name for question in QUESTIONS for name in question.quirks} | NOT_ASKED
     tried = {(name, value) for _, switches, _, _ in CASES for name, value in switches.items()}
     for quirk in QUIRKS:
         if quirk.name not in NOT_ASKED:
@@ -117,7 +117,7 @@ def test_every_switch_and_each_of_its_values_has_a_case() -> None:
     assert {name for name, _, _, _ in CASES} | {"index-lag"} == set(BY_NAME)
 
 
-def test_a_dead_id_is_asked_for_where_there_is_one(portal: RunningSandbox, survey: Survey) -> None:
+def test_an_archived_id_is_asked_for_if_there_is_one(portal: RunningSandbox, survey: Survey) -> None:
     deal = next(iter(portal.truth("deals")))["id"]
     assert "no archived record" in answer_of("dead-id", survey).answer
     portal.mutate([{"kind": "archive", "type": "deals", "id": deal}])
@@ -134,7 +134,7 @@ def test_a_dead_id_is_asked_for_where_there_is_one(portal: RunningSandbox, surve
         (404, [], REPORT),
     ],
 )
-def test_what_the_tap_cannot_take_from_a_dead_id_is_to_be_reported(
+def test_a_reply_to_a_dead_id_that_the_tap_cannot_handle_is_to_be_reported(
     status: int, errors: list[dict[str, str]], product: str
 ) -> None:
     reply = Reply(status, {"errors": errors}, datetime.now(UTC))
@@ -151,7 +151,7 @@ def test_what_the_tap_cannot_take_from_a_dead_id_is_to_be_reported(
         (0, 7_200, "edit", "unknown: needs a record created or edited within the last hour", "reads 60 minutes"),
     ],
 )
-def test_the_index_lag_is_seen_by_what_the_index_lacks(
+def test_the_index_lag_is_measured_by_what_the_index_lacks(
     portal: RunningSandbox,
     survey: Survey,
     lag_seconds: int,
@@ -164,13 +164,13 @@ def test_the_index_lag_is_seen_by_what_the_index_lacks(
     with past(portal, changed_seconds_ago):
         edited = {"id": next(iter(portal.truth("deals")))["id"]} if kind == "edit" else {}
         portal.mutate([{"kind": kind, "type": "deals", **edited, "properties": {"dealname": "changed"}}])
-    found = answer_of("index-lag", survey)
-    assert plain(found.answer, about=changed_seconds_ago) == answer
-    assert product in found.product
+    row = answer_of("index-lag", survey)
+    assert plain(row.answer, about=changed_seconds_ago) == answer
+    assert product in row.product
 
 
-def test_a_record_that_stands_first_may_have_changed_again_unnoticed(portal: RunningSandbox, survey: Survey) -> None:
-    """Its present date is in the reply, but it stands there by an older one."""
+def test_the_first_record_may_have_a_change_that_the_index_lacks(portal: RunningSandbox, survey: Survey) -> None:
+    """The reply has its current date, but its place comes from an older one."""
     deal = next(iter(portal.truth("deals")))["id"]
     for seconds_ago, lag_seconds in ((4_000, 0), (600, 1_800)):
         portal.settings(indexLagSeconds=lag_seconds)
@@ -181,18 +181,18 @@ def test_a_record_that_stands_first_may_have_changed_again_unnoticed(portal: Run
 
 @contextmanager
 def past(portal: RunningSandbox, seconds: int) -> Iterator[None]:
-    """What is changed inside was changed so many seconds ago."""
+    """Inside, changes get a time this number of seconds ago."""
     portal.clock.advance(-seconds)
     yield
     portal.clock.advance(seconds)
 
 
 def plain(answer: str, *, about: int) -> str:
-    """Return an answer with `{}` for the number of seconds, which is near the right one."""
-    found = re.search(r"([\d,]+) s\b", answer)
-    if found is None or abs(int(found[1].replace(",", "")) - about) > 45:
+    """Return an answer with `{}` for the number of seconds, if it is about right."""
+    match = re.search(r"([\d,]+) s\b", answer)
+    if match is None or abs(int(match[1].replace(",", "")) - about) > 45:
         return answer
-    return answer.replace(found[1], "{}")
+    return answer.replace(match[1], "{}")
 
 
 def test_an_empty_portal_is_no_failure(
@@ -200,19 +200,19 @@ def test_an_empty_portal_is_no_failure(
 ) -> None:
     sizes = dict.fromkeys(("contacts", "companies", "deals", "tickets", "appointments", "divisions", "associations"), 0)
     survey = surveyed(sandbox_factory(**sizes, tier="unlimited"))
-    found = {each.name: answered(each, survey) for each in QUESTIONS}
-    known = {name for name, answer in found.items() if answer.is_known}
+    answers = {question.name: answered(question, survey) for question in QUESTIONS}
+    known = {name for name, answer in answers.items() if answer.is_known}
     assert known == {"search-too-far", "over-limit", "deal-to-appointment", "archived", "modified-property"}
-    assert all(answer.product for answer in found.values())
+    assert all(answer.product for answer in answers.values())
 
 
 def test_a_token_without_scopes_is_no_failure(portal: RunningSandbox, survey: Survey) -> None:
     scopes = [f"crm.{part}.{name}.read" for part in ("objects", "schemas") for name in ("contacts", "deals")]
     scopes += [f"crm.{part}.{name}.read" for part in ("objects", "schemas") for name in ("appointments", "custom")]
     portal.settings(withoutScopes=scopes)
-    found = {each.name: answered(each, survey) for each in QUESTIONS}
-    assert [name for name, answer in found.items() if answer.is_known] == []
-    assert found["over-limit"].answer == "unknown: needs a token with more scopes"
+    answers = {question.name: answered(question, survey) for question in QUESTIONS}
+    assert [name for name, answer in answers.items() if answer.is_known] == []
+    assert answers["over-limit"].answer == "unknown: needs a token with more scopes"
 
 
 def test_all_questions_together_take_few_requests(portal: RunningSandbox, survey: Survey) -> None:

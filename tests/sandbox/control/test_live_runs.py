@@ -1,4 +1,4 @@
-"""Runs of `pytest tests/live` as a person starts them: skipped, against a portal, and with something to fail."""
+"""Runs of `pytest tests/live` as a user starts them: skipped, against a portal, and with a failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def run_live(arguments: list[str], **env: str) -> subprocess.CompletedProcess[str]:
-    """Run tests/live as a person does."""
+    """Run tests/live as a user does."""
     clean = {name: text for name, text in os.environ.items() if not name.startswith(("HUBSPOT_", "USE_LIVE", "PYTEST"))}
     command = [sys.executable, "-m", "pytest", "tests/live", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, cwd=ROOT, env=clean | env, capture_output=True, text=True, timeout=120)
@@ -64,7 +64,7 @@ def test_what_the_tap_cannot_read_fails_the_run(portal: RunningSandbox) -> None:
     assert portal.token not in run.stdout + run.stderr
 
 
-def test_without_being_asked_for_every_check_is_skipped_with_a_reason() -> None:
+def test_by_default_every_check_is_skipped_with_a_reason() -> None:
     run = run_live(["-n", "0"])
     assert run.returncode == 0
     assert "reads a real HubSpot portal: set USE_LIVE_HUBSPOT_API=true and HUBSPOT_TEST_API_TOKEN" in run.stdout
@@ -82,5 +82,5 @@ def test_without_being_asked_for_every_check_is_skipped_with_a_reason() -> None:
     ],
 )
 def test_a_skip_says_what_is_missing(env: dict[str, str], reason: str | None) -> None:
-    said = skip_reason(env)
-    assert said is None if reason is None else reason in (said or "")
+    actual = skip_reason(env)
+    assert actual is None if reason is None else reason in (actual or "")

@@ -1,4 +1,4 @@
-"""The session and the pace of tests/live: it reads and nothing else, and waits as HubSpot asks."""
+"""The session and the client of tests/live: they only read, and wait as long as HubSpot asks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ from tests.live.survey import Survey
         ("GET", "https://example.invalid/crm/objects/2026-09/contacts"),
     ],
 )
-def test_what_is_no_read_is_refused_before_it_is_sent(portal: RunningSandbox, method: str, path: str) -> None:
+def test_a_request_that_is_not_a_read_is_refused_before_it_is_sent(
+    portal: RunningSandbox, method: str, path: str
+) -> None:
     with ReadOnlySession(portal.url, RequestBudget()) as session, pytest.raises(NotAReadError):
         session.request(method, path if path.startswith("http") else portal.url + path, timeout=5)
     assert portal.log()["total"] == 0
@@ -77,7 +79,7 @@ def test_more_requests_than_allowed_are_refused(portal: RunningSandbox) -> None:
         ({"status": 502}, [1.0]),
     ],
 )
-def test_trouble_that_passes_is_waited_for(
+def test_the_client_retries_temporary_failures(
     portal: RunningSandbox, surveyed: Callable[..., Survey], fault: dict[str, Any], waits: list[float]
 ) -> None:
     portal.faults([{"match": "list", "nth": 1, **fault}])
@@ -88,18 +90,18 @@ def test_trouble_that_passes_is_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "sentence"),
     [
         ({"status": 429, "policy": "DAILY"}, "daily requests are used up"),
         ({"status": 477, "retryAfter": 3600}, "asks to wait 3600 seconds"),
         ({"status": 401}, "does not accept HUBSPOT_TEST_API_TOKEN"),
     ],
 )
-def test_trouble_that_stays_ends_the_checks_with_a_sentence(
-    portal: RunningSandbox, survey: Survey, fault: dict[str, Any], told: str
+def test_a_permanent_failure_ends_the_checks_with_a_sentence(
+    portal: RunningSandbox, survey: Survey, fault: dict[str, Any], sentence: str
 ) -> None:
     portal.faults([{"match": "list", **fault}])
-    with pytest.raises(CannotAskError, match=told) as caught:
+    with pytest.raises(CannotAskError, match=sentence) as caught:
         survey.page(STANDARD_TYPES["contacts"])
     assert portal.token not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""The pytest plugin as other projects use it: options, faults and clock by the marker, a clean portal each time."""
+"""The pytest plugin as other projects use it: options, faults and clock in the marker, a clean portal per test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.sandbox.conftest import Api
     clock_offset_seconds=86_400 * 365,
     without_scope=["oauth", "crm.objects.owners.read"],
 )
-def test_a_marker_says_what_the_sandbox_is(sandbox: RunningSandbox, http: requests.Session) -> None:
+def test_the_marker_has_the_options_of_the_sandbox(sandbox: RunningSandbox, http: requests.Session) -> None:
     api = Api(sandbox, http)
     assert [api.get("/crm/v3/objects/contacts").status_code for _ in range(3)] == [200, 503, 200]
     assert len(list(sandbox.truth("contacts"))) == 12

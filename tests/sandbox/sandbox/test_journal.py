@@ -1,4 +1,4 @@
-"""The journal: a portal is the same again after a stop, unless it is told to start clean or is another portal."""
+"""The journal restores a portal after a stop, except for a clean start or another portal."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PORTAL: dict[str, Any] = {"contacts": 300, "contact_properties": 60, "deals": 80
 
 
 def everything(client: AdminClient) -> dict[str, Any]:
-    """All that the portal holds, in every state, with times; edges too."""
+    """Return all data of the portal: records in every state with their timestamps, and edges."""
     types = ("contacts", "companies", "deals", "tickets", "appointments", "divisions")
     states = ("live", "archived", "merged", "deleted")
-    found: dict[str, Any] = {f"{t} {s}": list(client.truth(t, s)) for t in types for s in states}
-    return found | {"edges": list(client.truth_associations())}
+    records: dict[str, Any] = {f"{t} {s}": list(client.truth(t, s)) for t in types for s in states}
+    return records | {"edges": list(client.truth_associations())}
 
 
 @pytest.fixture
@@ -41,11 +41,11 @@ def serve(journal: Path) -> Iterator[Any]:
         return running[-1]
 
     yield start
-    for one in running:
-        one.stop()
+    for sandbox in running:
+        sandbox.stop()
 
 
-def test_every_kind_of_change_is_the_same_again(serve: Any, http: requests.Session) -> None:
+def test_every_kind_of_change_is_restored(serve: Any, http: requests.Session) -> None:
     first = serve(api_quirk="restore-bumps=false")
     api = Api(first, http)
     first.random(300, seed=5)
@@ -95,10 +95,10 @@ def test_a_reset_empties_the_journal(serve: Any) -> None:
     assert everything(serve()) == clean
 
 
-def test_what_is_refused_is_not_kept(serve: Any, journal: Path) -> None:
+def test_a_refused_mutation_is_not_in_the_journal(serve: Any, journal: Path) -> None:
     running = serve()
     with pytest.raises(Exception, match="no live record '50'"):
-        running.mutate([{"kind": "archive", "type": "contacts", "id": one} for one in ("51", "50")])
+        running.mutate([{"kind": "archive", "type": "contacts", "id": id_} for id_ in ("51", "50")])
     assert [json.loads(line)["mutation"]["id"] for line in journal.read_bytes().splitlines()[1:]] == ["51"]
 
 
@@ -112,7 +112,7 @@ def test_what_is_refused_is_not_kept(serve: Any, journal: Path) -> None:
         ),
     ],
 )
-def test_a_journal_that_cannot_be_made_again_is_one_sentence(
+def test_a_journal_that_cannot_be_applied_is_one_sentence(
     serve: Any, journal: Path, capfd: pytest.CaptureFixture[str], line: bytes, why: str
 ) -> None:
     serve().stop()
@@ -126,7 +126,7 @@ def test_a_journal_that_cannot_be_made_again_is_one_sentence(
 
 
 @pytest.mark.slow
-def test_up_has_the_portal_as_it_was_left(tmp_path: Path) -> None:
+def test_up_restores_the_portal_of_the_last_run(tmp_path: Path) -> None:
     state = tmp_path / "state"
     port = str(free_port())
     options = ("--port", port, "--contacts", "30", "--contact-properties", "40")
