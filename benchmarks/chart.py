@@ -1,6 +1,6 @@
-"""The figures of `pair_results.jsonl` as one picture: python benchmarks/chart.py [FILE.svg].
+"""Draws the figures of `pair_results.jsonl`: python benchmarks/chart.py [FILE.svg].
 
-Bars of the latest result of each kind: how full HubSpot's budget was, and what a tenfold portal costs.
+The bars show the latest result of every benchmark: the use of HubSpot's budget, and the cost of a tenfold portal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 RESULTS = Path(__file__).with_name("pair_results.jsonl")
 PICTURE = Path(__file__).with_name("pair.svg")
-#: The beginning of a result's name, its figure, and what the bars say.
+#: The beginning of a result's name, its figure, and the title of the bars.
 CHARTS = (
     ("whole", "full run: use of the objects' budget", "use of HubSpot's object budget, from start to end"),
     ("whole", "after 1 % changed: seconds", "seconds of a run after 1 % changed"),
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def picture(latest: Mapping[str, Mapping[str, Any]]) -> str:
-    """An SVG with a group of bars for each chart that has figures."""
+    """Return an SVG with a group of bars for every chart that has figures."""
     parts: list[str] = []
     y = 10
     for beginning, figure, title in CHARTS:

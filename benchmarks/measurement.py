@@ -1,11 +1,10 @@
-"""What benchmarks measure with: a sandbox on one core, a program on another, requests as the sandbox counts them.
+"""Measurements of a program: the sandbox has one core, the program another; the sandbox counts the requests.
 
-What reads a program's output is on the program's core, as whatever it is piped into has to be somewhere, too.
+The reader of the program's output runs on the program's core, because in practice a reader needs processor time too.
 
-A program runs as from an ordinary installation: its bytecode is kept (in a folder of the benchmark's), no Python or
-proxy variables reach it. Its processor time is what the kernel says of its process when it ends, its peak memory what
-the kernel said last while it ran (at the end it counts the memory from before the process became the program too); its
-output is counted as it comes and not parsed.
+The program runs as in a normal installation: its bytecode is kept, in a folder of the benchmark, and no Python or proxy
+variables are set. Its processor time is the kernel's figure at its end. Its peak memory is the kernel's last figure
+while it ran, because the figure at the end includes the memory from before `exec`. Its output is counted, not parsed.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ from hubspot_sandbox.control.pytest_plugin import RunningSandbox, start_sandbox
 
 _CORES = sorted(os.sched_getaffinity(0))
 SANDBOX_CORE, PROGRAM_CORE = _CORES[0], _CORES[-1]
-RECORD = b'"RECORD"'  # in every Singer writer's record messages, once
+RECORD = b'"RECORD"'  # once in every record message of any Singer program
 _PIPE_BYTES = 1 << 20
 _LOOK_SECONDS = 0.25
 _PEAK_SECONDS = 0.05
-#: How an endpoint's name in the sandbox's log begins → its budget; all others are of the objects'.
+#: The beginning of an endpoint's name in the sandbox's log → its budget; all others count for `objects`.
 _BUDGETS = {"search": "search", "associations batch read": "associations", "association labels": "associations"}
 
 
 @contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """Let what starts meanwhile stay on a core."""
+    """Run everything that starts inside the `with` block on this core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -48,7 +47,7 @@ def on_core(core: int) -> Iterator[None]:
 
 @contextmanager
 def sandbox(**options: Any) -> Iterator[RunningSandbox]:
-    """Yield a sandbox on its own core, which this process shares with it while no program is measured."""
+    """Yield a sandbox on its own core; this process uses that core too while it measures nothing."""
     os.sched_setaffinity(0, {SANDBOX_CORE})
     running = start_sandbox(**options)
     try:
@@ -58,23 +57,23 @@ def sandbox(**options: Any) -> Iterator[RunningSandbox]:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What one run of a program took and gave."""
+class Measurement:
+    """The figures of one run of a program."""
 
     wall_seconds: float
     cpu_seconds: float
     records: int
     megabytes: float
     peak_megabytes: float
-    arrivals: Sequence[tuple[float, int]] = field(repr=False)  # seconds after the start, records until then
+    arrivals: Sequence[tuple[float, int]] = field(repr=False)  # (seconds after the start, records until then)
 
     def records_until(self, second: float) -> int:
-        """How many records had come by then."""
+        """Return the number of records until then."""
         return max((records for at, records in self.arrivals if at <= second), default=0)
 
 
 class Workshop:
-    """A folder in which programs run, each with the same environment variables."""
+    """A folder in which programs run with the same environment variables."""
 
     def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
@@ -87,10 +86,10 @@ class Workshop:
         return str(self.folder / name)
 
     def output(self, *command: str) -> bytes:
-        """Standard output of a program that is not measured."""
+        """Run a program without measuring it; return its standard output."""
         return self._run(command, self.variables)
 
-    def measure(self, *command: str, keep: Path | None = None, codes: Container[int] = (0,)) -> Measured:
+    def measure(self, *command: str, keep: Path | None = None, codes: Container[int] = (0,)) -> Measurement:
         """Run a program to its end; `keep` is a file for its output. An exit code not in `codes` ends the benchmark."""
         records, size, tail = 0, 0, b""
         arrivals: list[tuple[float, int]] = []
@@ -114,11 +113,11 @@ class Workshop:
             while chunk := os.read(process.stdout.fileno(), _PIPE_BYTES):
                 if time.monotonic() - looked >= _PEAK_SECONDS:
                     looked, peak = time.monotonic(), peak_megabytes(process.pid)
-                found = chunk.count(RECORD) + (tail + chunk[: len(RECORD) - 1]).count(RECORD)
+                new_records = chunk.count(RECORD) + (tail + chunk[: len(RECORD) - 1]).count(RECORD)
                 tail = (tail + chunk[1 - len(RECORD) :])[1 - len(RECORD) :]
                 size += len(chunk)
-                if found:
-                    records += found
+                if new_records:
+                    records += new_records
                     arrivals.append((time.monotonic() - started, records))
                 if keep:
                     kept.write(chunk)
@@ -130,12 +129,12 @@ class Workshop:
         if process.returncode not in codes:
             self._fail(command, process.returncode)
         cpu_seconds = used.ru_utime + used.ru_stime
-        return Measured(wall_seconds, cpu_seconds, records, size / 1e6, peak, arrivals)
+        return Measurement(wall_seconds, cpu_seconds, records, size / 1e6, peak, arrivals)
 
     def install(self, requirement: str) -> Path:
-        """Install a package in an environment of its own and return the folder of its programs.
+        """Install a package in its own environment and return the folder of its programs.
 
-        The registry is reached as from this process, not through a sandbox's proxy.
+        The installation does not use the sandbox's proxy.
         """
         environment = self.folder / requirement.partition("=")[0]
         uv, python = str(Path(sys.executable).with_name("uv")), str(environment / "bin" / "python")
@@ -144,10 +143,10 @@ class Workshop:
         return environment / "bin"
 
     def trust(self, ca_file: Path, programs: Path) -> None:
-        """Let the programs of an environment from `install` trust an authority too, such as a sandbox's own."""
+        """Add an authority, such as a sandbox's, to those that the programs of an environment from `install` trust."""
         bundle = next(programs.parent.glob("lib/*/site-packages/certifi/cacert.pem"))
         known = bundle.read_bytes()
-        bundle.unlink()  # a new file: uv's environments share theirs with its cache
+        bundle.unlink()  # a new file, because uv's environments share files with its cache
         bundle.write_bytes(known + ca_file.read_bytes())
 
     def _run(self, command: Sequence[str], variables: Mapping[str, str]) -> bytes:
@@ -160,16 +159,16 @@ class Workshop:
         return done.stdout
 
     def _fail(self, command: Sequence[str], code: int) -> None:
-        said = (self.folder / "stderr").read_text(errors="replace")[-3_000:]
-        raise SystemExit(f"{' '.join(command)[:300]} ended with code {code}:\n{said}")
+        errors = (self.folder / "stderr").read_text(errors="replace")[-3_000:]
+        raise SystemExit(f"{' '.join(command)[:300]} ended with code {code}:\n{errors}")
 
 
 class RequestWatch:
-    """Looks at a sandbox's request log while something runs: requests by budget, over time."""
+    """Samples a sandbox's request log during a run: requests by budget over time."""
 
     def __init__(self, running: RunningSandbox) -> None:
         self._running = running
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self.looks: list[tuple[float, Counter[str]]] = []
 
     def __enter__(self) -> RequestWatch:
@@ -179,43 +178,43 @@ class RequestWatch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stopped.set()
         self._thread.join()
 
     def _look(self) -> None:
         while True:
-            over = self._over.wait(_LOOK_SECONDS)
+            stopped = self._stopped.wait(_LOOK_SECONDS)
             self.looks.append((time.monotonic() - self._started, requests_by_budget(self._running.log())))
-            if over:
+            if stopped:
                 return
 
     def requests_until(self, second: float, budget: str) -> int:
-        """How many requests of a budget had been answered by then."""
+        """Return the number of answered requests of a budget until then."""
         return max((counts[budget] for at, counts in self.looks if at <= second), default=0)
 
     def last_request(self, budget: str) -> float:
-        """The second in which the last request of a budget was answered."""
+        """Return the time of the last answered request of a budget, in seconds after the start."""
         total = self.looks[-1][1][budget]
         return next(at for at, counts in self.looks if counts[budget] == total)
 
 
 def requests_by_budget(log: Mapping[str, Any]) -> Counter[str]:
-    """HubSpot's budgets (`search`, `associations`, `objects`) → answered requests, refusals not among them."""
-    found: Counter[str] = Counter()
+    """Return the answered requests by HubSpot's budgets (`search`, `associations`, `objects`), without refusals."""
+    requests: Counter[str] = Counter()
     for endpoint, statuses in log["byEndpoint"].items():
         name = next((budget for start, budget in _BUDGETS.items() if endpoint.startswith(start)), "objects")
-        found[name] += sum(count for status, count in statuses.items() if status in {"200", "207"})
-    return found
+        requests[name] += sum(count for status, count in statuses.items() if status in {"200", "207"})
+    return requests
 
 
 def processor_seconds(pid: int) -> float:
-    """What a running process has used of the processor so far, as precise as the kernel's ticks."""
+    """Return the processor time of a running process, with the precision of the kernel's ticks."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_megabytes(pid: int) -> float:
-    """The most memory that a process has had so far; 0 when it has ended."""
+    """Return the peak memory of a process; 0 if it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

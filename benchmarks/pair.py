@@ -1,8 +1,8 @@
-"""The pair under Meltano, as users run it: throughput, peers, and the cost of growth.
+"""Tap and target under Meltano, as users run them: throughput, comparison with peers, cost of growth.
 
     python benchmarks/pair.py SCENARIO [SCENARIO …] [--engines …] [--runs 1] [--scale 1]
 
-    whole     everything of a large portal within HubSpot's limits, then a run after one record in a hundred changed
+    whole     a large portal within HubSpot's limits, then a run after one record in a hundred changed
     peers     contacts and deals of the same portal by MeltanoLabs' tap-hubspot and target-postgres, and by this pair
     growth    a full and an incremental run at 10,000, 100,000 and 1,000,000 contacts, without limit and latency
 
@@ -30,7 +30,7 @@ from typing import Any
 import psutil
 import yaml
 from measurement import RequestWatch, Workshop, peak_megabytes, sandbox
-from results import Result, Wanted, tell
+from results import Goal, Result, report
 from tap_bench import LATENCY_MS, NOTHING_ELSE
 from target_loads import empty_postgres, postgres
 
@@ -40,7 +40,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).with_name("pair_results.jsonl")
 BIN = Path(sys.executable).parent
 SCHEMA = "bench"
-#: Requests of the objects' budget in a second, of the sandbox's tier pro.
+#: Requests per second of the objects' budget in the sandbox's tier pro.
 OBJECTS_A_SECOND = 19
 PORTAL = {"contacts": 100_000, "appointments": 50_000, "deals": 50_000, "divisions": 500, "associations": 400_000}
 GROWTH = (10_000, 100_000, 1_000_000)
@@ -49,8 +49,8 @@ _LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A run of Meltano: seconds, and the peak megabytes of each of its plugins, in its first half and in all."""
+class MeltanoRun:
+    """A run of Meltano: seconds, and the peak megabytes of its plugins in the first half and in the whole run."""
 
     seconds: float
     early_peaks: dict[str, float]
@@ -58,7 +58,7 @@ class Ran:
 
 
 class Project:
-    """A Meltano project in a folder of its own, with this repository's meltano.yml."""
+    """A Meltano project in its own folder, with this repository's meltano.yml."""
 
     def __init__(self, folder: Path, plugins: tuple[str, str], **variables: str) -> None:
         self.folder, self.plugins = folder, plugins
@@ -75,63 +75,63 @@ class Project:
         content["plugins"].setdefault(kind, []).append(plugin)
         file.write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def run(self, *words: str) -> Ran:
+    def run(self, *words: str) -> MeltanoRun:
         """Run the two plugins to their end.
 
         Raises:
             SystemExit: the run failed.
         """
         command = [str(BIN / "meltano"), "run", *words, *self.plugins]
-        with (self.folder / "said").open("wb") as said, _peaks(self.plugins) as peaks:
+        with (self.folder / "output").open("wb") as output, _peaks(self.plugins) as peaks:
             started = time.monotonic()
             done = subprocess.run(  # noqa: S603 - the benchmark's own command
-                command, cwd=self.folder, env=self.variables, stdout=said, stderr=said, check=False
+                command, cwd=self.folder, env=self.variables, stdout=output, stderr=output, check=False
             )
             seconds = time.monotonic() - started
         if done.returncode:
-            sys.exit(f"{' '.join(command)} failed:\n{(self.folder / 'said').read_text()[-3000:]}")
+            sys.exit(f"{' '.join(command)} failed:\n{(self.folder / 'output').read_text()[-3000:]}")
         half = started + seconds / 2
         early = {name: max((peak for at, peak in looks if at <= half), default=0) for name, looks in peaks.items()}
-        return Ran(seconds, early, {name: max(peak for _, peak in looks) for name, looks in peaks.items()})
+        return MeltanoRun(seconds, early, {name: max(peak for _, peak in looks) for name, looks in peaks.items()})
 
 
 @contextlib.contextmanager
 def _peaks(names: tuple[str, str]) -> Iterator[dict[str, list[tuple[float, float]]]]:
-    """When (monotonic seconds) processes of these names that this process' children start had which peak, megabytes."""
-    found: dict[str, list[tuple[float, float]]] = {}
-    over = threading.Event()
+    """Sample (monotonic seconds, peak megabytes) of the descendants of this process with these names."""
+    samples: dict[str, list[tuple[float, float]]] = {}
+    stopped = threading.Event()
 
     def look() -> None:
-        while not over.wait(_LOOK_SECONDS):
+        while not stopped.wait(_LOOK_SECONDS):
             for process in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
                     words = process.cmdline()[:2]
                     for name in names:
                         if any(Path(word).name == name for word in words):
-                            found.setdefault(name, []).append((time.monotonic(), peak_megabytes(process.pid)))
+                            samples.setdefault(name, []).append((time.monotonic(), peak_megabytes(process.pid)))
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     try:
-        yield found
+        yield samples
     finally:
-        over.set()
+        stopped.set()
         thread.join()
 
 
 class Bench:
-    """What was asked for, a folder to work in, and a PostgreSQL."""
+    """The options, a working folder, and a PostgreSQL server."""
 
-    def __init__(self, asked: argparse.Namespace, folder: Path, url: str) -> None:
-        self.asked, self.folder, self.url = asked, folder, url
+    def __init__(self, options: argparse.Namespace, folder: Path, url: str) -> None:
+        self.options, self.folder, self.url = options, folder, url
         self._projects = 0
         with sandbox(contacts=1, tier="unlimited") as running, self.project(running, "duckdb") as project:
             all_cores()
             project.run()  # writes the bytecode
 
     def scaled(self, count: int) -> int:
-        """So many records, or a share of them."""
-        return max(int(count * self.asked.scale), 1)
+        """Return this number of records times `--scale`."""
+        return max(int(count * self.options.scale), 1)
 
     @contextlib.contextmanager
     def project(self, running: RunningSandbox, engine: str, **variables: str) -> Iterator[Project]:
@@ -153,11 +153,11 @@ class Bench:
         shutil.rmtree(folder)
 
     def repeated(self, measure: Callable[[], dict[str, float]]) -> list[dict[str, float]]:
-        """What `measure` gives in each run."""
-        return [measure() for _ in range(self.asked.runs)]
+        """Return the results of `measure` in all runs."""
+        return [measure() for _ in range(self.options.runs)]
 
     def database_megabytes(self, engine: str, project: Project) -> float:
-        """What the tables take on the disk."""
+        """Return the size of the tables on disk."""
         if engine == "duckdb":
             return sum(file.stat().st_size for file in project.folder.glob("crm.duckdb*")) / 1e6
         return (
@@ -170,7 +170,7 @@ class Bench:
         )
 
     def rows(self, *tables: str) -> int:
-        """How many rows these tables of PostgreSQL have together."""
+        """Return the number of rows of these PostgreSQL tables together."""
         queries = (f"SELECT count(*) FROM {SCHEMA}.{table}" for table in tables)  # noqa: S608 - names of this program
         return sum(int(self._number(query)) for query in queries)
 
@@ -183,15 +183,15 @@ class Bench:
 
 
 def all_cores() -> None:
-    """Let what is started from here on use every core; `measurement.sandbox` has kept this process on one."""
+    """Let new processes use every core; `measurement.sandbox` restricts this process to one."""
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
 def whole(bench: Bench) -> Iterator[Result]:
-    """Everything of a large portal at 190 requests in 10 s and 200 ms, then one record in a hundred changed."""
+    """A large portal with 190 requests per 10 s and 200 ms latency, then one record in a hundred changed."""
     sizes = {name: bench.scaled(count) for name, count in PORTAL.items()}
-    told = ", ".join(f"{count:,} {name}" for name, count in sizes.items())
-    for engine in bench.asked.engines:
+    described = ", ".join(f"{count:,} {name}" for name, count in sizes.items())
+    for engine in bench.options.engines:
         with sandbox(**sizes, tier="pro", latency_ms=LATENCY_MS) as running:
             all_cores()
 
@@ -217,17 +217,17 @@ def whole(bench: Bench) -> Iterator[Result]:
 
             yield Result(
                 f"whole, into {engine}",
-                f"{told}; 190 requests per 10 s, {LATENCY_MS} ms",
+                f"{described}; 190 requests per 10 s, {LATENCY_MS} ms",
                 bench.repeated(one_run),
                 {
-                    "full run: use of the objects' budget": Wanted(">=", 0.9),
-                    "after 1 % changed: seconds": Wanted("<=", 20),
+                    "full run: use of the objects' budget": Goal(">=", 0.9),
+                    "after 1 % changed: seconds": Goal("<=", 20),
                 },
             )
 
 
 def peers(bench: Bench) -> Iterator[Result]:
-    """The contacts and deals of the same portal, which both pairs can read, then one record in a hundred changed."""
+    """Contacts and deals of the same portal, because both pairs read them, then one record in a hundred changed."""
     sizes = {name: bench.scaled(count) for name, count in PORTAL.items()}
     read = {name: sizes[name] for name in ("contacts", "deals")}
     ca_file = bench.folder / "ca.pem"
@@ -252,17 +252,17 @@ def peers(bench: Bench) -> Iterator[Result]:
             project.variables |= {"TAP_HUBSPOT_DW_OBJECTS": objects, "TAP_HUBSPOT_DW_ASSOCIATIONS": "false"}
 
         def one_run() -> dict[str, float]:
-            found = {}
+            figures = {}
             for name, prepare in (("this pair", ours), ("MeltanoLabs' pair", theirs)):
                 running.reset()
                 with bench.project(running, "postgres") as project:
                     prepare(project)
-                    found[f"{name}: records/s"] = sum(read.values()) / project.run().seconds
-                    found[f"{name}: records that are not in its tables"] = sum(read.values()) - bench.rows(*read)
+                    figures[f"{name}: records/s"] = sum(read.values()) / project.run().seconds
+                    figures[f"{name}: records that are not in its tables"] = sum(read.values()) - bench.rows(*read)
                     running.mutate(a_hundredth_changed(read))
-                    found[f"{name}: after 1 % changed: seconds"] = project.run().seconds
-            found["times as fast"] = found["this pair: records/s"] / found["MeltanoLabs' pair: records/s"]
-            return found
+                    figures[f"{name}: after 1 % changed: seconds"] = project.run().seconds
+            figures["times as fast"] = figures["this pair: records/s"] / figures["MeltanoLabs' pair: records/s"]
+            return figures
 
         yield Result(
             "peers under Meltano, into PostgreSQL",
@@ -273,7 +273,7 @@ def peers(bench: Bench) -> Iterator[Result]:
 
 
 def a_hundredth_changed(sizes: Mapping[str, int]) -> list[dict[str, Any]]:
-    """The sandbox's mutations that touch one record in a hundred of each type."""
+    """Return mutations of the sandbox that touch one record in a hundred of every type."""
     return [{"kind": "bulk-touch", "type": name, "count": max(count // 100, 1)} for name, count in sizes.items()]
 
 
@@ -293,8 +293,8 @@ def _plugin(namespace: str, executable: Path, config: dict[str, Any], **more: An
 
 
 def growth(bench: Bench) -> Iterator[Result]:
-    """Time, requests, memory and size of the database, each portal ten times the one before."""
-    for engine in bench.asked.engines:
+    """Time, requests, memory and size of the database for portals of growing size, by a factor of ten."""
+    for engine in bench.options.engines:
         for contacts in map(bench.scaled, GROWTH):
             with sandbox(contacts=contacts, **NOTHING_ELSE, tier="unlimited") as running:
                 all_cores()
@@ -305,18 +305,18 @@ def growth(bench: Bench) -> Iterator[Result]:
                     running.reset()
                     with bench.project(running, engine) as project:
                         full = project.run()
-                        asked = running.log()["total"]
+                        requests = running.log()["total"]
                         size = bench.database_megabytes(engine, project)
                         running.mutate(a_hundredth_changed({"contacts": contacts}))
                         again = project.run()
                         return {
                             "full run: seconds": full.seconds,
-                            "full run: requests": asked,
+                            "full run: requests": requests,
                             **{f"full run: peak MB of {name}": peak for name, peak in full.peaks.items()},
                             **{f"full run, first half: peak MB of {n}": mb for n, mb in full.early_peaks.items()},
                             "database MB": size,
                             "after 1 % changed: seconds": again.seconds,
-                            "after 1 % changed: requests": running.log()["total"] - asked,
+                            "after 1 % changed: requests": running.log()["total"] - requests,
                             **{f"after 1 % changed: peak MB of {name}": peak for name, peak in again.peaks.items()},
                         }
 
@@ -327,7 +327,9 @@ def growth(bench: Bench) -> Iterator[Result]:
                 )
 
 
-SCENARIOS: dict[str, Callable[[Bench], Iterator[Result]]] = {each.__name__: each for each in (whole, peers, growth)}
+SCENARIOS: dict[str, Callable[[Bench], Iterator[Result]]] = {
+    scenario.__name__: scenario for scenario in (whole, peers, growth)
+}
 
 
 def main() -> None:
@@ -335,13 +337,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenarios", nargs="+", choices=SCENARIOS)
     parser.add_argument("--engines", nargs="+", choices=("duckdb", "postgres"), default=("duckdb", "postgres"))
-    parser.add_argument("--runs", type=int, default=1, help="medians are of so many")
-    parser.add_argument("--scale", type=float, default=1, help="a share of the portals' sizes")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the medians are appended")
-    asked = parser.parse_args()
+    parser.add_argument("--runs", type=int, default=1, help="the number of runs for the medians")
+    parser.add_argument("--scale", type=float, default=1, help="a factor for the portals' sizes")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the file to which the medians are appended")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, postgres() as url:
-        bench = Bench(asked, Path(folder), url)
-        tell((result for name in asked.scenarios for result in SCENARIOS[name](bench)), asked.results)
+        bench = Bench(options, Path(folder), url)
+        report((result for name in options.scenarios for result in SCENARIOS[name](bench)), options.results)
 
 
 if __name__ == "__main__":

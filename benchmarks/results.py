@@ -1,6 +1,6 @@
-"""What a benchmark found: medians of several runs, what they shall be, and where the figures come from.
+"""Results of benchmarks: medians of several runs, their goals, and the origin of the figures.
 
-A line of a results file names the commit, the machine, the data and the command, so that it can be had again.
+A line of a results file names the commit, the machine, the data and the command, so that it can be reproduced.
 """
 
 from __future__ import annotations
@@ -21,40 +21,40 @@ _REPOSITORY = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a figure shall be: at least or at most a number."""
+class Goal:
+    """The goal of a figure: at least or at most a number."""
 
     sign: str
     value: float
 
     def is_met(self, figure: float) -> bool:
-        """Whether it is."""
+        """Return whether the figure meets the goal."""
         return figure >= self.value if self.sign == ">=" else figure <= self.value
 
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of several runs under the same conditions, and what some of them shall be."""
+    """The figures of several runs under the same conditions, and the goals of some figures."""
 
     what: str
     data: str
     runs: Sequence[Mapping[str, float]]
-    wanted: Mapping[str, Wanted] = field(default_factory=dict)
+    goals: Mapping[str, Goal] = field(default_factory=dict)
 
     @property
     def medians(self) -> dict[str, float]:
         """Figure → its median over the runs."""
         return {name: round(statistics.median(run[name] for run in self.runs), 4) for name in self.runs[0]}
 
-    def told(self) -> str:
-        """A Markdown table."""
+    def table(self) -> str:
+        """Return the figures as a Markdown table."""
         head = f"{self.what}: {self.data}; median of {len(self.runs)}"
-        lines = ["", head, "", "| figure | wanted | measured |", "|---|---|---|"]
+        lines = ["", head, "", "| figure | goal | measured |", "|---|---|---|"]
         for name, figure in self.medians.items():
-            wanted = self.wanted.get(name)
-            verdict = "" if wanted is None or wanted.is_met(figure) else " (missed)"
-            asked = f"{wanted.sign} {wanted.value:,g}" if wanted else ""
-            lines.append(f"| {name} | {asked} | {figure:,.5g}{verdict} |")
+            goal = self.goals.get(name)
+            verdict = "" if goal is None or goal.is_met(figure) else " (missed)"
+            text = f"{goal.sign} {goal.value:,g}" if goal else ""
+            lines.append(f"| {name} | {text} | {figure:,.5g}{verdict} |")
         return "\n".join(lines)
 
     def append_to(self, path: Path) -> None:
@@ -64,10 +64,10 @@ class Result:
             "data": self.data,
             "runs": len(self.runs),
             "medians": self.medians,
-            "missed": [name for name, wanted in self.wanted.items() if not wanted.is_met(self.medians[name])],
+            "missed": [name for name, goal in self.goals.items() if not goal.is_met(self.medians[name])],
             "commit": commit(),
             "machine": f"{os.cpu_count()} cores of {processor()}, Python {platform.python_version()}",
-            "load": round(os.getloadavg()[0], 1),  # 1 to 2 is the benchmark itself; more is other work
+            "load": round(os.getloadavg()[0], 1),  # 1 to 2 is the benchmark itself; more is from other programs
             "command": " ".join(["python", str(Path(sys.argv[0]).resolve().relative_to(_REPOSITORY)), *sys.argv[1:]]),
             "at": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()),
         }
@@ -75,16 +75,16 @@ class Result:
             file.write(json.dumps(row) + "\n")
 
 
-def tell(results: Iterable[Result], path: Path) -> None:
-    """Print each result as it comes and append it to a file; SIGTERM ends this as an error does, servers stopped."""
+def report(results: Iterable[Result], path: Path) -> None:
+    """Print every result and append it to a file; SIGTERM ends the program as an error does, and stops the servers."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for result in results:
-        print(result.told(), flush=True)  # noqa: T201 - the benchmark's result
+        print(result.table(), flush=True)  # noqa: T201 - the benchmark's result
         result.append_to(path)
 
 
 def commit() -> str:
-    """The commit that was measured, with a + if the packages differ from it."""
+    """Return the measured commit, with a + if the packages differ from it."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(_REPOSITORY), *words]
@@ -95,7 +95,7 @@ def commit() -> str:
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Return the name of the processor."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

@@ -1,9 +1,9 @@
-"""How fast and how small the sandbox is: start, first page, pages a second on one core, peak memory.
+"""Speed and memory of the sandbox: start, first page, pages per second on one core, peak memory.
 
     python benchmarks/sandbox_pages.py --contacts 1000000
 
-The server is a process of its own, held to one core; the client reads bytes and does not parse them, so the figures
-are the server's. Prints a Markdown table with what the figures were measured on.
+The server is a separate process on one core; the client reads bytes and does not parse them, so the figures are the
+server's. Prints a Markdown table with the commit and the machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Client:
         self.connection = http.client.HTTPConnection("127.0.0.1", port)
 
     def ask(self, method: str, path: str, body: object = None) -> bytes:
-        """The body of a 200 or 207; anything else ends the benchmark."""
+        """Return the body of a 200 or 207; any other reply ends the benchmark."""
         data = None if body is None else json.dumps(body).encode()
         self.connection.request(method, path, body=data, headers=HEADERS)
         response = self.connection.getresponse()
@@ -58,7 +58,7 @@ def _start(arguments: list[str]) -> tuple[subprocess.Popen[str], int, float]:
 
 
 def _rate(pid: int, pages: Iterator[bytes], seconds: float) -> tuple[float, float, float]:
-    """Pages a second of the clock, pages a second of the server's processor time, megabytes a second."""
+    """Return pages per second, pages per second of the server's processor time, megabytes per second."""
     count = size = 0
     before = processor_seconds(pid)
     started = time.perf_counter()
@@ -99,25 +99,25 @@ def _searches(client: Client, names: list[str], step: int) -> Iterator[bytes]:
 
 
 def _batches(client: Client, names: list[str], ids: list[str]) -> Iterator[bytes]:
-    body = {"inputs": [{"id": one} for one in ids], "properties": names}
+    body = {"inputs": [{"id": id_} for id_ in ids], "properties": names}
     while True:
         yield client.ask("POST", "/crm/objects/2026-09/0-1/batch/read", body)
 
 
 def _associations(client: Client, ids: list[str]) -> Iterator[bytes]:
-    body = {"inputs": [{"id": one} for one in ids]}
+    body = {"inputs": [{"id": id_} for id_ in ids]}
     while True:
         yield client.ask("POST", "/crm/associations/2026-09/0-1/2-37778609/batch/read", body)
 
 
 def _ids(client: Client, count: int) -> list[str]:
-    found: list[str] = []
+    ids: list[str] = []
     after = "0"
-    while len(found) < count:
+    while len(ids) < count:
         page = json.loads(client.ask("GET", f"/crm/objects/2026-09/0-1?limit=100&after={after}"))
-        found += [row["id"] for row in page["results"]]
+        ids += [row["id"] for row in page["results"]]
         after = page["paging"]["next"]["after"]
-    return found[:count]
+    return ids[:count]
 
 
 def _timed(action: Callable[[], object]) -> float:

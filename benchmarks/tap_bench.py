@@ -1,4 +1,4 @@
-"""What the tap's benchmarks share: its command line, the portals it reads, how often a thing is measured."""
+"""What the tap's benchmarks share: its command line, the portals, the repeated runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from measurement import Measured, Workshop
+from measurement import Measurement, Workshop
 
 from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 
@@ -23,46 +23,46 @@ TWELVE = (
     *("city", "company", "country", "createdate", "email", "firstname", "hubspot_owner_id", "lastmodifieddate"),
     *("lastname", "lifecyclestage", "phone", "zip"),
 )
-#: Number of properties → the settings that read so many of contacts.
+#: Number of properties → the settings that read this number of properties of contacts.
 PROPERTIES: dict[str, dict[str, Any]] = {"300": {}, "12": {"include_properties": {"contacts": TWELVE}}}
 
 
 class Bench:
-    """A run of this program: what was asked for, and where to work."""
+    """A run of this program: its options and its working folder."""
 
-    def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
-        self.asked = asked
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options = options
         self.shop = Workshop(folder)
         self.shop.output(TAP, "--version")  # writes the bytecode
 
     def contacts(self, usual: int) -> int:
-        """How many contacts the portal shall have."""
-        return self.asked.contacts or usual
+        """Return the number of contacts of the portal: the option, else `usual`."""
+        return self.options.contacts or usual
 
     def command(self, running: RunningSandbox, *words: str, **settings: Any) -> tuple[str, ...]:
-        """This tap's command line."""
+        """Return this tap's command line."""
         config = {"api_url": running.url, "access_token": running.token, **settings}
         return (TAP, "--config", self.shop.write("config.json", config), *words)
 
     def repeated(self, measure: Callable[[], dict[str, float]], pause_seconds: float = 0) -> list[dict[str, float]]:
-        """What `measure` gives in each run."""
-        found = []
-        for number in range(self.asked.runs):
+        """Return the results of `measure` in all runs."""
+        results = []
+        for number in range(self.options.runs):
             time.sleep(pause_seconds if number else 0)
-            found.append(measure())
-        return found
+            results.append(measure())
+        return results
 
-    def version_run(self) -> Measured:
-        """Start-up alone."""
+    def version_run(self) -> Measurement:
+        """Measure the start-up alone."""
         return self.shop.measure(TAP, "--version")
 
 
 def expect(records: int, contacts: int) -> None:
-    """End the benchmark if a run did not give what it was measured for."""
+    """End the benchmark if a run has too few records."""
     if records < contacts:
-        raise SystemExit(f"Only {records:,} records of {contacts:,} contacts came: there is nothing to measure.")
+        raise SystemExit(f"Only {records:,} records of {contacts:,} contacts were read: the measurement is not valid.")
 
 
 def requests_by_endpoint(running: RunningSandbox) -> Counter[str]:
-    """Endpoint, as the sandbox's log names it → requests."""
+    """Return the requests by endpoint, as the sandbox's log names it."""
     return Counter({name: sum(counts.values()) for name, counts in running.log()["byEndpoint"].items()})

@@ -1,4 +1,4 @@
-"""What the tap makes of HubSpot's limits: how well it fills them, and how few requests it needs."""
+"""The tap within HubSpot's limits: how much of them it uses, and how few requests it needs."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Iterator
 from functools import partial
 
 from measurement import RequestWatch, sandbox
-from results import Result, Wanted
+from results import Goal, Result
 from tap_bench import CONTACTS_ONLY, LATENCY_MS, NOTHING_ELSE, Bench, expect, requests_by_endpoint
 
 from hubspot_sandbox.control.pytest_plugin import RunningSandbox
 
-#: HubSpot's requests in ten seconds, by the sandbox's tier.
+#: HubSpot's requests per ten seconds, by the sandbox's tier.
 OBJECT_LIMITS = {"free": 100, "pro": 190}
-#: Of the tier pro.
+#: Requests per second in the tier pro.
 LIMITS_A_SECOND = {"objects": 19.0, "search": 5.0, "associations": 15.0}
-#: Long enough for a limit's rolling window to forget the run before.
+#: Long enough to empty a limit's rolling window between two runs.
 PAUSE_SECONDS = 11
 
 
 def budget(bench: Bench) -> Iterator[Result]:
-    """Sustained speed after the first ten seconds; until then the limit's window fills."""
+    """Sustained speed after the first ten seconds, in which the limit's window fills."""
     contacts = bench.contacts(100_000)
-    for tier in bench.asked.tiers:
+    for tier in bench.options.tiers:
         limit = OBJECT_LIMITS[tier]
         with sandbox(contacts=contacts, **NOTHING_ELSE, tier=tier, latency_ms=LATENCY_MS) as running:
             yield Result(
@@ -33,9 +33,9 @@ def budget(bench: Bench) -> Iterator[Result]:
                 f"{contacts:,} contacts x 300 properties, {LATENCY_MS} ms",
                 bench.repeated(partial(_within, bench, running, limit, contacts), PAUSE_SECONDS),
                 {
-                    "records/s after 10 s": Wanted(">=", 1_800 if limit == 190 else 950),
-                    "share of the limit after 10 s": Wanted(">=", 0.95),
-                    "share of 429s": Wanted("<=", 0.01),
+                    "records/s after 10 s": Goal(">=", 1_800 if limit == 190 else 950),
+                    "share of the limit after 10 s": Goal(">=", 0.95),
+                    "share of 429s": Goal("<=", 0.01),
                 },
             )
 
@@ -57,7 +57,7 @@ def _within(bench: Bench, running: RunningSandbox, limit: int, contacts: int) ->
 
 
 def pairs(bench: Bench) -> Iterator[Result]:
-    """A budget's use: its requests against what its limit allows from the run's first request to its own last."""
+    """The use of a budget: its requests against its limit, from the run's first request to the budget's last."""
     sizes = _all_types(bench.contacts(40_000))
     with sandbox(**sizes, tier="pro", latency_ms=LATENCY_MS) as running:
 
@@ -83,17 +83,17 @@ def pairs(bench: Bench) -> Iterator[Result]:
 
         yield Result(
             "pairs, all object types and association pairs, pro",
-            _told(sizes),
+            _described(sizes),
             bench.repeated(one_run, PAUSE_SECONDS),
             {
-                "use of the objects' limit": Wanted(">=", 0.95),
-                "wall against the busiest budget's shortest": Wanted("<=", 1.1),
+                "use of the objects' limit": Goal(">=", 0.95),
+                "wall against the busiest budget's shortest": Goal("<=", 1.1),
             },
         )
 
 
 def requests(bench: Bench) -> Iterator[Result]:
-    """Three runs of all object types: the first, one that finds nothing new, one after a bulk edit."""
+    """Three runs of all object types: the first run, a run that finds nothing new, a run after a bulk edit."""
     contacts = bench.contacts(100_000)
     sizes = _all_types(contacts)
     touched = contacts // 2
@@ -134,21 +134,21 @@ def requests(bench: Bench) -> Iterator[Result]:
 
         yield Result(
             "requests, all object types and association pairs",
-            f"{_told(sizes)}; then {touched:,} contacts touched; nothing new: {LATENCY_MS} ms, pro",
+            f"{_described(sizes)}; then {touched:,} contacts touched; nothing new: {LATENCY_MS} ms, pro",
             bench.repeated(one_run),
             {
-                "full pass: requests per 1,000 records": Wanted("<=", 10.5),
-                "full pass: all requests but associations, per 1,000 records": Wanted("<=", 10.5),
-                "associations: requests per 1,000 ids and pair": Wanted("<=", 1.1),
-                "change window: requests per 1,000 records beyond the fixed part": Wanted("<=", 5.5),
-                "nothing new: requests": Wanted("<=", 30),
-                "nothing new: seconds after start-up": Wanted("<=", 5),
+                "full pass: requests per 1,000 records": Goal("<=", 10.5),
+                "full pass: all requests but associations, per 1,000 records": Goal("<=", 10.5),
+                "associations: requests per 1,000 ids and pair": Goal("<=", 1.1),
+                "change window: requests per 1,000 records beyond the fixed part": Goal("<=", 5.5),
+                "nothing new: requests": Goal("<=", 30),
+                "nothing new: seconds after start-up": Goal("<=", 5),
             },
         )
 
 
 def _logged(bench: Bench, running: RunningSandbox, state: object) -> tuple[Counter[str], object]:
-    """Run all streams from a state: requests by endpoint, and the state afterwards."""
+    """Run all streams from a state; return the requests by endpoint, and the new state."""
     before = requests_by_endpoint(running)
     words = ("--state", bench.shop.write("state.json", state)) if state else ()
     output = bench.shop.folder / "output"
@@ -163,7 +163,7 @@ def _all_types(contacts: int) -> dict[str, int]:
     return {"contacts": contacts, **halves, "divisions": 40, "associations": 3 * contacts}
 
 
-def _told(sizes: dict[str, int]) -> str:
+def _described(sizes: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in sizes.items())
 
 

@@ -1,4 +1,4 @@
-"""What the tap takes from its machine: processor time, memory, start-up; and what other people's taps take."""
+"""Processor time, memory and start-up of the tap, and of third-party taps."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from statistics import median
 from typing import Any
 
 from measurement import Workshop, processor_seconds, sandbox
-from results import Result, Wanted
+from results import Goal, Result
 from tap_bench import CONTACTS_ONLY, NOTHING_ELSE, PROPERTIES, TAP, Bench, expect, requests_by_endpoint
 
-#: Endpoints that describe the portal; each need be asked once in a run for each object type.
+#: Endpoints that describe the portal; a run needs each of them once per object type.
 _DESCRIPTIONS = frozenset({"properties", "schemas", "pipelines"})
 PEERS = ("MeltanoLabs", "singer-io")
 
 
 def wide(bench: Bench) -> Iterator[Result]:
     """All 300 properties."""
-    yield _unlimited(bench, bench.contacts(100_000), "wide", "300", Wanted(">=", 5_000))
+    yield _unlimited(bench, bench.contacts(100_000), "wide", "300", Goal(">=", 5_000))
 
 
 def narrow(bench: Bench) -> Iterator[Result]:
     """Twelve properties of the same portal."""
-    yield _unlimited(bench, bench.contacts(200_000), "narrow", "12", Wanted(">=", 40_000))
+    yield _unlimited(bench, bench.contacts(200_000), "narrow", "12", Goal(">=", 40_000))
 
 
-def _unlimited(bench: Bench, contacts: int, name: str, properties: str, wanted: Wanted) -> Result:
+def _unlimited(bench: Bench, contacts: int, name: str, properties: str, wanted: Goal) -> Result:
     with sandbox(contacts=contacts, **NOTHING_ELSE, tier="unlimited") as running:
 
         def one_run() -> dict[str, float]:
@@ -50,12 +50,12 @@ def _unlimited(bench: Bench, contacts: int, name: str, properties: str, wanted: 
             f"{name}, no limit, no latency",
             f"{contacts:,} contacts x {properties} properties",
             bench.repeated(one_run),
-            {"records per processor second": wanted, "peak MB": Wanted("<=", 250)},
+            {"records per processor second": wanted, "peak MB": Goal("<=", 250)},
         )
 
 
 def peers(bench: Bench) -> Iterator[Result]:
-    """Contacts alone; the other two through the sandbox's proxy, this tap through it as well as directly."""
+    """Only contacts; the other taps use the sandbox's proxy, this tap runs with and without it."""
     contacts = bench.contacts(100_000)
     ca_file = bench.shop.folder / "ca.pem"
     options = {"tier": "unlimited", "no_oddities": True, "proxy_port": 0, "ca_file": ca_file}
@@ -71,21 +71,21 @@ def peers(bench: Bench) -> Iterator[Result]:
         direct = bench.command(running, **CONTACTS_ONLY)
         config = {"access_token": running.token, **CONTACTS_ONLY}
         through_proxy = (TAP, "--config", shop.write("proxy.json", config))
-        takers: dict[str, tuple[Workshop, tuple[str, ...]]]
-        takers = {"this tap": (bench.shop, direct), "this tap through the proxy": (shop, through_proxy)}
-        for peer in bench.asked.peers:
+        candidates: dict[str, tuple[Workshop, tuple[str, ...]]]
+        candidates = {"this tap": (bench.shop, direct), "this tap through the proxy": (shop, through_proxy)}
+        for peer in bench.options.peers:
             requirement, option, config = others[peer]
-            takers[peer] = (shop, _peer(shop, requirement, ca_file, option, **start, **config))
+            candidates[peer] = (shop, _peer(shop, requirement, ca_file, option, **start, **config))
 
         def one_run() -> dict[str, float]:
             figures = {}
-            for name, (where, command) in takers.items():
+            for name, (where, command) in candidates.items():
                 run = where.measure(*command)
                 expect(run.records, contacts)
                 figures[f"{name}: records/s by the clock"] = contacts / run.wall_seconds
                 figures[f"{name}: records per processor second"] = contacts / run.cpu_seconds
                 figures[f"{name}: bytes a record"] = run.megabytes * 1e6 / run.records
-            for peer in bench.asked.peers:
+            for peer in bench.options.peers:
                 for own in ("this tap", "this tap through the proxy"):
                     for what in ("records/s by the clock", "records per processor second"):
                         ratio = figures[f"{own}: {what}"] / figures[f"{peer}: {what}"]
@@ -98,30 +98,30 @@ def peers(bench: Bench) -> Iterator[Result]:
             "peers, no limit, no latency",
             f"{contacts:,} contacts x 300 properties, no oddities",
             runs,
-            {name: Wanted(">=", 10) for name in ratios},
+            {name: Goal(">=", 10) for name in ratios},
         )
 
 
 def _peer(shop: Workshop, requirement: str, ca_file: Path, catalog_option: str, **config: Any) -> tuple[str, ...]:
-    """Install somebody's tap, let it trust the sandbox, select contacts; its command line."""
+    """Install a third-party tap, let it trust the sandbox, select contacts; return its command line."""
     programs = shop.install(requirement)
     shop.trust(ca_file, programs)
     name = requirement.partition("=")[0]
     command = (str(programs / "tap-hubspot"), "--config", shop.write(f"{name}.config.json", config))
     catalog = json.loads(shop.output(*command, "--discover"))
     for stream in catalog["streams"]:
-        for row in stream["metadata"]:  # of the stream, and of each property: singer-io's asks for no others
+        for row in stream["metadata"]:  # of the stream and of every property, as singer-io's tap requires
             row["metadata"]["selected"] = stream["tap_stream_id"] == "contacts"
     return (*command, catalog_option, shop.write(f"{name}.catalog.json", catalog))
 
 
 def memory(bench: Bench) -> Iterator[Result]:
-    """Peak memory of a full pass over a tenth of the contacts, and over all."""
+    """Peak memory of a full pass over a tenth of the contacts, and over all of them."""
     contacts = bench.contacts(1_000_000)
     for properties, settings in PROPERTIES.items():
-        if properties not in bench.asked.properties:
+        if properties not in bench.options.properties:
             continue
-        runs: list[dict[str, float]] = [{} for _ in range(bench.asked.runs)]
+        runs: list[dict[str, float]] = [{} for _ in range(bench.options.runs)]
         for count in (contacts // 10, contacts):
             with sandbox(contacts=count, **NOTHING_ELSE, tier="unlimited") as running:
                 for figures in runs:
@@ -135,12 +135,12 @@ def memory(bench: Bench) -> Iterator[Result]:
             "memory, no limit, no latency",
             f"contacts x {properties} properties",
             runs,
-            {f"peak MB of {contacts:,}": Wanted("<=", 250), ratio: Wanted("<=", 1.1)},
+            {f"peak MB of {contacts:,}": Goal("<=", 250), ratio: Goal("<=", 1.1)},
         )
 
 
 def startup(bench: Bench) -> Iterator[Result]:
-    """With bytecode, as pip and every later start have it; without, as uv's fresh environments start once."""
+    """With bytecode, as after pip and at every later start; without it, as at the first start after uv."""
     without = Workshop(
         bench.shop.folder, PYTHONDONTWRITEBYTECODE="1", PYTHONPYCACHEPREFIX=str(bench.shop.folder / "none")
     )
@@ -149,14 +149,14 @@ def startup(bench: Bench) -> Iterator[Result]:
         def one_run() -> dict[str, float]:
             running.reset()
             bench.shop.measure(*bench.command(running))
-            asked = {
+            reads = {
                 name: count for name, count in requests_by_endpoint(running).items() if name.split()[0] in _DESCRIPTIONS
             }
             return {
                 "--version: processor seconds": bench.version_run().cpu_seconds,
                 "--version without bytecode: processor seconds": without.measure(TAP, "--version").cpu_seconds,
-                "descriptions asked for": len(asked),
-                "most requests for one of them": max(asked.values()),
+                "descriptions asked for": len(reads),
+                "most requests for one of them": max(reads.values()),
             }
 
         yield Result(
@@ -164,30 +164,30 @@ def startup(bench: Bench) -> Iterator[Result]:
             "the sandbox's default portal, with 200 contacts",
             bench.repeated(one_run),
             {
-                "--version: processor seconds": Wanted("<=", 0.6),
-                "most requests for one of them": Wanted("<=", 1),
+                "--version: processor seconds": Goal("<=", 0.6),
+                "most requests for one of them": Goal("<=", 1),
             },
         )
 
 
 def profile(bench: Bench) -> Iterator[Result]:
-    """Samples of who holds the interpreter; microseconds a record by function, start-up included."""
+    """Samples of the functions that hold the GIL: microseconds per record by function, with start-up."""
     sampler = str(bench.shop.install("py-spy==0.4.1") / "py-spy")
     contacts = bench.contacts(40_000)
     with sandbox(contacts=contacts, **NOTHING_ELSE, tier="unlimited") as running:
         for properties, settings in PROPERTIES.items():
             command = bench.command(running, **CONTACTS_ONLY, **settings)
-            cpu_seconds = median(bench.shop.measure(*command).cpu_seconds for _ in range(bench.asked.runs))
+            cpu_seconds = median(bench.shop.measure(*command).cpu_seconds for _ in range(bench.options.runs))
             samples = bench.shop.folder / "samples"
             record = ("record", "--gil", "--function", "--rate", "500", "--format", "raw", "--output", str(samples))
             samples.unlink(missing_ok=True)
-            # Its own code is 1 when the tap ends before it waits for it ("No child process"): the samples tell.
+            # py-spy exits with 1 if the tap ends before it waits for it ("No child process"); the samples are complete.
             bench.shop.measure(sampler, *record, "--", *command, codes=(0, 1))
             own: Counter[str] = Counter()
             for line in samples.read_text().splitlines():
                 stack, _, count = line.rpartition(" ")
                 own[stack.rpartition(";")[2] or "outside Python"] += int(count)
-            each = cpu_seconds * 1e6 / contacts / own.total()
+            per_sample = cpu_seconds * 1e6 / contacts / own.total()
             figures = {"µs a record": cpu_seconds * 1e6 / contacts}
-            figures |= {name: count * each for name, count in own.most_common(15)}
+            figures |= {name: count * per_sample for name, count in own.most_common(15)}
             yield Result("profile, µs a record", f"{contacts:,} contacts x {properties} properties", [figures])

