@@ -150,7 +150,8 @@ def installed(name: str, folder: Path) -> Path:
         subprocess.run([uv, "venv", "--clear", "--python", sys.executable, str(environment)], **quietly)  # noqa: S603
         # setuptools 80 is the last with pkg_resources, which some of these import.
         needed = [package, "setuptools<81"]
-        subprocess.run([uv, "pip", "install", "--python", str(environment / "bin" / "python"), *needed], **quietly)
+        python = str(environment / "bin" / "python")
+        subprocess.run([uv, "pip", "install", "--python", python, *needed], **quietly)  # noqa: S603
     return environment / "bin" / command
 
 
