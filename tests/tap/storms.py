@@ -37,7 +37,7 @@ PLACES = [
 
 def storm(rng: random.Random, troubles: Sequence[dict[str, Any]] = TROUBLES) -> list[dict[str, Any]]:
     """Return up to three rules that end after a few requests, so that a run takes seconds."""
-    moments = [
+    timings = [
         {"nth": rng.randint(1, 12)},
         {"every": rng.randint(2, 6)},
         {"probability": 0.2},
@@ -45,7 +45,7 @@ def storm(rng: random.Random, troubles: Sequence[dict[str, Any]] = TROUBLES) -> 
     ]
     return [
         {"match": rng.choice(PLACES), "times": rng.randint(1, 3), "seed": rng.randint(1, 9999)}
-        | rng.choice(moments)
+        | rng.choice(timings)
         | rng.choice(troubles)
         for _ in range(rng.choice([0, 1, 1, 2, 3]))
     ]
