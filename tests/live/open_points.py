@@ -114,7 +114,7 @@ QUESTIONS: tuple[Question, ...] = (
         "list-cursor",
         "Is a list's cursor the last id plus one?",
         lists.cursor,
-        "checks it, and falls back to reading with the cursor as it comes",
+        "checks it, and falls back to the cursor of every page",
         ("list-cursor",),
     ),
     Question(
@@ -122,7 +122,7 @@ QUESTIONS: tuple[Question, ...] = (
         "search-pages",
         "Are search pages short or empty although more follows?",
         search.short_pages,
-        "asks again for an empty page, and goes on by id after a short one",
+        "retries an empty page, and continues by id after a short one",
         ("short-search-pages", "empty-search-pages"),
     ),
     Question(

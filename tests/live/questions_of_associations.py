@@ -80,7 +80,7 @@ def _survived(reply: Reply) -> str:
     if not reply.is_good:
         return f"yes: {reply.summary}"
     codes = ", ".join(sorted({code(error.get("subCategory") or error.get("category")) for error in _errors(reply)}))
-    return f"no: errors of the reply ({codes})" if codes else "no: left out without a word"
+    return f"no: errors of the reply ({codes})" if codes else "no: silently left out"
 
 
 def consequence(replies: list[Reply]) -> str:

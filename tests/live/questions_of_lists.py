@@ -10,7 +10,7 @@ from tests.live.finding import Finding, NeedsError, checked
 from tests.live.survey import Survey
 
 _SURELY_UNUSED_ID = 10**15 + 7
-_CURSOR_ALONE = "reads each list by its cursor alone, one page after the other; an interrupted full pass begins anew"
+_CURSOR_ALONE = "reads every list by its cursor alone, page after page; an interrupted full pass starts again"
 
 
 def over_limit(survey: Survey) -> Finding:
