@@ -74,8 +74,8 @@ class WarehouseConnector(PostgresConnector):  # type: ignore[misc]  # it has no 
                     continue
         msg = (
             "The setting ssh_tunnel.private_key is not an RSA, ECDSA or Ed25519 key that "
-            "ssh_tunnel.private_key_password opens: set it to the whole text of the key file, and set the password if "
-            "the key has one."
+            "ssh_tunnel.private_key_password opens: set it to the key file's whole text, and set the password if the "
+            "key has one."
         )
         raise SettingsError(msg)
 
