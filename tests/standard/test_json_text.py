@@ -1,4 +1,4 @@
-"""Tap and target know nothing of one another; what both need is a file of which each has a copy."""
+"""Tap and target do not depend on each other; each has a copy of the files that both need."""
 
 from pathlib import Path
 

@@ -86,21 +86,21 @@ WAYS = {"python": plain_decoder(), "C": written_decoder(), "ids": IDS_ONLY}
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
-@pytest.mark.parametrize("odd", ["", "\\ud800"], ids=["plain", "with half a surrogate pair"])
-def test_a_record_of_another_shape_is_refused_in_every_way(way, odd):
+@pytest.mark.parametrize("extra", ["", "\\ud800"], ids=["plain", "with a lone surrogate"])
+def test_a_record_of_another_shape_is_refused_in_every_way(way, extra):
     replies = [{"results": each} for each in NO_RESULTS] + [{"results": [GOOD, each]} for each in NO_OBJECTS]
     replies += [{"results": [GOOD], "paging": each} for each in NO_PAGING]
     replies += [{"results": [GOOD], "total": each} for each in NO_TOTAL] + [{}]
     wrong = []
     for reply in replies:
-        content = json.dumps({**reply, "more": "?"}).replace("?", odd).encode()
+        content = json.dumps({**reply, "more": "?"}).replace("?", extra).encode()
         try:
             way.decode(content)
         except MisshapenReplyError:
             continue
         wrong.append(reply)
     assert wrong == []
-    good = json.dumps({"results": [GOOD], "more": "?"}).replace("?", odd).encode()
+    good = json.dumps({"results": [GOOD], "more": "?"}).replace("?", extra).encode()
     assert [each["id"] for each in way.decode(good)["results"]] == ["7"]
 
 

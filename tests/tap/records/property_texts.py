@@ -39,7 +39,7 @@ time_texts = st.tuples(
     st.sampled_from(["", ".0", ".000", ".999", ".9999", ".999999", ".9999999", ",5", ".", ".5é"]),
     st.sampled_from(["", "Z", "z", "+00:00", "-23:59", "+14:00", "+24:00", "+0200", "+02", "+00:00:00.5", "ZZ"]),
 ).map("".join)
-moment_texts = st.tuples(blanks, day_texts, st.just("") | time_texts, blanks).map("".join)
+timestamp_texts = st.tuples(blanks, day_texts, st.just("") | time_texts, blanks).map("".join)
 epoch_texts = st.integers(-(10**16), 10**16).map(str) | st.integers(-(10**5), 10**5).map(
     lambda day: str(86_400_000 * day)
 )
@@ -61,5 +61,5 @@ words = st.sampled_from(
         "fal\u017fe",
     ]
 )
-texts = st.one_of(number_texts, moment_texts, epoch_texts, words, st.text(max_size=12), day_texts, time_texts)
+texts = st.one_of(number_texts, timestamp_texts, epoch_texts, words, st.text(max_size=12), day_texts, time_texts)
 pages = st.lists(st.dictionaries(st.sampled_from(TYPES), st.none() | texts), min_size=1, max_size=6)

@@ -125,7 +125,7 @@ OBJECTS: dict[str, Any] = {
     "archived": {"archived": True, "archivedAt": "2026-01-01T00:00:00Z"},
     "archived is null": {"archived": None},
     "no url": {"url": None},
-    "an odd url": {"url": 'https://"\u00e9\\/'},
+    "an unusual url": {"url": 'https://"\u00e9\\/'},
     "merged": {"properties": {"hs_merged_object_ids": "7; 8;"}},
     "more": {"associations": {"contacts": {"results": [{"id": "1", "type": "x"}]}}, "": []},
 }
