@@ -46,6 +46,8 @@ class SqlTransaction(ABC):
 
     #: The clause that lets an INSERT write identity columns.
     overriding = ""
+    #: Whether rows are compared after they are joined, rather than by a condition of the join: see `count_same`.
+    joins_first = False
 
     def append(self, table: Table, rows: pa.Table) -> Counts:
         """Insert every row."""
@@ -91,8 +93,11 @@ class SqlTransaction(ABC):
         values = self.values(table, rows.schema)
         own = {column.name for column in table.columns if column.property.startswith(METADATA)} - {table.mark}
         compared = [self.compared(table, name, values[name]) for name in values if name not in {*own, *table.key_names}]
+        sql = statements.count_same(
+            self.table_name(table), stage, table.key_names, values, compared, joins_first=self.joins_first
+        )
         with self.by_key(table):
-            return self.count(statements.count_same(self.table_name(table), stage, table.key_names, values, compared))
+            return self.count(sql)
 
     def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:  # noqa: ARG002 - by its type
         """The expressions by which a column's value is compared with a new one."""

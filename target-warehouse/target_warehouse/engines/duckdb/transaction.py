@@ -26,6 +26,8 @@ _MOST_READ = 50_000_000  # values of a table, as of 200,000 rows and 250 columns
 class DuckDBTransaction(SqlTransaction):
     """The writes of one transaction in DuckDB."""
 
+    joins_first = True
+
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, types: dict[tuple[str | None, str], dict[str, str]]
     ) -> None:
