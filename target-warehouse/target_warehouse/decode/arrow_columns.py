@@ -26,6 +26,7 @@ from target_warehouse.decode.converters import (
     UnfitError,
     form_of,
     is_cut,
+    of_a_union,
     without_nul,
 )
 from target_warehouse.tables.table import DELETED_AT, is_loose
@@ -202,8 +203,9 @@ def _whole_key(column: Column, form: str, value: Any) -> Any:
 
 
 def _equal(column: Column, form: str, value: Any) -> Any:
+    form = form.replace("numeric", "plain")  # 1.0 and 1 are one key
     try:
-        return CONVERTERS[form.replace("numeric", "plain")](value)  # 1.0 and 1 are one key
+        return of_a_union(form)(value) if is_loose(column) else CONVERTERS[form](value)
     except NarrowError:
         return CONVERTERS["plain" if column.kind in ("integer", "number") else OF_A_KEY["text"]](value)
     except UnfitError:
@@ -344,7 +346,8 @@ def _without_nul(column: Column, array: pa.Array, replaced: Counter[str]) -> pa.
 
 
 def _one_by_one(column: Column, form: str, values: Sequence[Any], target: pa.DataType, losses: Losses) -> pa.Array:
-    convert, can_be_cut = CONVERTERS[form], form in ("date-time", "time")
+    convert = of_a_union(form) if is_loose(column) else CONVERTERS[form]
+    can_be_cut = form in ("date-time", "time")
     converted: list[Any] = []
     narrow: NarrowError | None = None
     for value in values:

@@ -256,12 +256,24 @@ def _text(value: Any) -> str:
     return _plain(value) if is_number else _json_text(value)
 
 
+def of_a_union(form: str) -> Callable[[Any], Any]:
+    """The converter of values of this form where the schema allows any text: digits alone are no date, but a text."""
+    convert = CONVERTERS[form]
+
+    def strictly(value: Any) -> Any:
+        if isinstance(value, str) and not value[4:5] == value[7:8] == "-":
+            raise UnfitError("is not a date")
+        return convert(value)
+
+    return strictly if form in ("date", "date-time") else convert
+
+
 def _text_or(form: str) -> Callable[[Any], str]:
     """The converter of a text column that also gets values of this form; it writes them as the database would."""
 
     def convert(value: Any) -> str:
         try:
-            text = str(_string(value) if is_cut(form, value) else CONVERTERS[form](value))
+            text = str(_string(value) if is_cut(form, value) else of_a_union(form)(value))
         except UnfitError:
             return _text(value)
         return text.rstrip("0") if "." in text and not is_cut(form, value) else text
@@ -335,6 +347,8 @@ def _date(value: Any) -> dt.date:
 
 def _time(value: Any) -> dt.time:
     if isinstance(value, str):
+        if value[2:3] != ":":  # digits alone may be a date or a number
+            raise UnfitError("is not a time of day")
         try:
             value = dt.time.fromisoformat(value)
         except ValueError:

@@ -4,7 +4,8 @@ The rules, for records of one key in the order they were read:
 
     full, full            the last full record
     full, delete          the full record, updated with the properties of the delete record: values kept, row marked
-    delete, full          the full record: a live row, the mark cleared
+    delete, full          the full record: a live row, the mark cleared; with hard deletes the row is removed first,
+                          so that columns which the stream does not have lose their values
     delete                only the properties of the delete record: no other column of an existing row changes
 
 A *delete record* is a record whose `_sdc_deleted_at` is not null. Pure: standard library only.
@@ -26,8 +27,12 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class KeyOutcomes:
-    """The outcomes of a batch: full rows; partial rows, grouped by their columns; keys of rows to remove."""
+    """The outcomes of a batch: full rows; partial rows, grouped by their columns; keys of rows to remove.
 
+    `renewed` are those of the full rows of which an earlier row has to be removed first.
+    """
+
+    renewed: list[Record] = field(default_factory=list)
     rows: list[Record] = field(default_factory=list)
     partial: dict[tuple[str, ...], list[Record]] = field(default_factory=dict)
     removed: list[Record] = field(default_factory=list)
@@ -49,24 +54,30 @@ def outcomes_by_key(
         return KeyOutcomes(rows=list(records))
     last = _last_of_each_key(records, key_of or operator.itemgetter(*keys))
     outcomes = KeyOutcomes()
-    for record, is_full in last.values():
+    for record, is_full, is_renewed in last.values():
         is_delete = record.get(DELETED_AT) is not None
         if is_delete and hard_delete:
             outcomes.removed.append(record)
         elif is_full:
             outcomes.rows.append(record)
+            if is_renewed and hard_delete:
+                outcomes.renewed.append(record)
         else:
             outcomes.partial.setdefault(tuple(sorted(record)), []).append(record)
     return outcomes
 
 
-def _last_of_each_key(records: Sequence[Record], key_of: Callable[[Record], Any]) -> dict[Any, tuple[Record, bool]]:
-    last: dict[Any, tuple[Record, bool]] = {}
+def _last_of_each_key(
+    records: Sequence[Record], key_of: Callable[[Record], Any]
+) -> dict[Any, tuple[Record, bool, bool]]:
+    """For each key its last values, whether they are of a full record, and whether a delete record came before it."""
+    last: dict[Any, tuple[Record, bool, bool]] = {}
     for record in records:
         key = key_of(record)
-        if record.get(DELETED_AT) is None:
-            last[key] = (record, True)
-            continue
         earlier = last.get(key)
-        last[key] = ({**earlier[0], **record}, earlier[1]) if earlier else (record, False)
+        if record.get(DELETED_AT) is None:
+            was_deleted = earlier is not None and (earlier[2] or earlier[0].get(DELETED_AT) is not None)
+            last[key] = (record, True, was_deleted)
+        else:
+            last[key] = ({**earlier[0], **record}, earlier[1], earlier[2]) if earlier else (record, False, False)
     return last

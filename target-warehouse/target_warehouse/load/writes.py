@@ -1,7 +1,8 @@
 """The writes of a batch, and how to write a batch that contains a value the database refuses.
 
 A write is an Arrow table of rows to append, upsert or remove, with the records they came from. Each key occurs once in
-all writes of a batch, so writes, and slices of them, can be written in any order.
+all writes of a batch, except that rows which were deleted and came again are removed by the first write. So writes are
+applied in their order, and slices of one write in any order.
 """
 
 from __future__ import annotations

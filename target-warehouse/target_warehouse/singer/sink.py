@@ -259,6 +259,8 @@ class WarehouseSink(BatchSink):
         except (UnfitError, TypeError):  # a key does not fit its column, or is a list or an object
             raise MisfitError(keys, {}) from None
         writes = []
+        if outcomes.renewed:
+            writes.append(Write("remove", self._arrow(outcomes.renewed, keys), outcomes.renewed))
         if outcomes.rows:
             writes.append(
                 Write("upsert" if table.keys else "append", self._arrow(outcomes.rows, table.columns), outcomes.rows)

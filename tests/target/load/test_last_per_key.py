@@ -60,3 +60,11 @@ def test_hard_deletes_remove_unless_a_full_record_follows() -> None:
 
 def test_without_keys_every_record_stays() -> None:
     assert outcomes_by_key([_full(1, "a"), _full(1, "a")], [], hard_delete=True).rows == [_full(1, "a")] * 2
+
+
+def test_a_row_that_was_deleted_and_came_again_is_removed_first_by_hard_deletes() -> None:
+    records = [_delete(1), _full(1, "a"), _full(2, "b"), _full(3, "c"), _delete(3), _full(3, "d"), _delete(4)]
+    outcomes = outcomes_by_key(records, ["id"], hard_delete=True)
+    assert outcomes.renewed == [_full(1, "a"), _full(3, "d")]
+    assert outcomes.rows == [_full(1, "a"), _full(2, "b"), _full(3, "d")]
+    assert outcomes_by_key(records, ["id"], hard_delete=False).renewed == []

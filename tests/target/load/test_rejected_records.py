@@ -55,6 +55,7 @@ BAD = {
     '{"id": 16, "day": "0000-01-01"}': "day is not a date",
     '{"id": 17, "day": "20225-01-01"}': "day is not a date",
     '{"id": 18, "time": "25:00:00"}': "time is not a time of day",
+    '{"id": 118, "time": "20260101"}': "time is not a time of day",
     '{"id": 19, "object": {"deep": [NaN]}}': "object contains NaN",
     '{"id": 20, "object": {"deep": "\\udc00"}}': "object contains text that is not valid Unicode",
 }
