@@ -70,6 +70,7 @@ class WarehouseSink(BatchSink):
         if self.validate_schema and needs_validator(self.schema):
             self._checker = RecordChecker(self.schema)
         self._warned: set[str] = set()
+        self._warned_of_deletes = False
         #: Rejected records and their reasons, which wait for the next commit.
         self.rejected: list[tuple[Record | str, str]] = []
         self._losses = Losses(replaces_nul=settings.sanitize_null_text_characters or not target.engine.stores_nul)
@@ -186,6 +187,7 @@ class WarehouseSink(BatchSink):
                 CONVERTERS["date-time"](record[DELETED_AT])
             except UnfitError as reason:
                 return f"its property {DELETED_AT} {reason}"
+            self._warn_of_deletes()
         if not record.keys() <= self._names:
             for name in sorted(record.keys() - self._names - self._warned - {DELETED_AT}):
                 self._warned.add(name)
@@ -195,6 +197,18 @@ class WarehouseSink(BatchSink):
                     name,
                 )
         return self._checker.reason_against(record) if self._checker else None
+
+    def _warn_of_deletes(self) -> None:
+        """Warn once if delete records neither mark nor remove a row."""
+        if self.table.mark or self._target.settings.hard_delete or self._warned_of_deletes:
+            return
+        self._warned_of_deletes = True
+        self.logger.warning(
+            "Stream %s: its delete records mark no row, because the table has no column %s. Set add_record_metadata "
+            "or hard_delete.",
+            self.stream_name,
+            DELETED_AT,
+        )
 
     def _acceptable(self, records: Iterable[Record]) -> list[Record]:
         accepted = []

@@ -177,3 +177,19 @@ def test_a_property_with_the_name_of_the_overflow_column_has_its_own_column(ware
     (own,) = (name for name in row if name.startswith("_sdc_overflow_"))
     assert row[own] == "mine"
     assert row.get("p1699") == "z" or row["_sdc_overflow"] == {"p1699": "z"}
+
+
+def test_delete_records_that_mark_no_row_are_warned_about_once(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    schema = {"properties": {"id": {"type": "integer"}}}
+    messages: list[dict[str, Any]] = [{"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": schema}]
+    deleted = {"_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    messages += [{"type": "RECORD", "stream": "t", "record": {"id": number, **deleted}} for number in range(3)]
+    text = "".join(json.dumps(message) + "\n" for message in messages)
+    load(warehouse, text, add_record_metadata=False, activate_version=False)
+    assert caplog.text.count("its delete records mark no row") == 1
+    caplog.clear()
+    load(warehouse, text, add_record_metadata=False, activate_version=False, hard_delete=True)
+    assert "mark no row" not in caplog.text
+    assert warehouse.rows("t") == []

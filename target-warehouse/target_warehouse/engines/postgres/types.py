@@ -19,7 +19,10 @@ _TEXTS = frozenset([*TEXT, "bpchar"])
 _CUT_TEXTS = frozenset(['"char"', "name"])
 _OURS = frozenset([*_NUMBERS, *_DAYS, *_CLOCKS, *_TEXTS, *_CUT_TEXTS, "boolean", "json", "jsonb", "uuid", "bytea"])
 #: Types in which two differently written values may be equal.
-LOOSE = ("citext", "interval")
+LOOSE = (
+    *("citext", "interval", "inet", "cidr", "macaddr", "macaddr8", "money", "bit", "bit varying"),
+    *("int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange"),
+)
 #: The most digits of an integer.
 _DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
 _NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)")
