@@ -75,6 +75,16 @@ class UnreadableNumber:
         return self.text
 
 
+class Binary:
+    """Bytes of a parquet file that are not UTF-8 text, which no JSON value can be."""
+
+    def __init__(self, value: bytes) -> None:
+        self.value = value
+
+    def __str__(self) -> str:
+        return self.value.hex()
+
+
 def form_of(kind: str, stored: str) -> str:
     """The form of values of this kind for a column with the database type `stored`, in lower case.
 
@@ -257,15 +267,8 @@ def _text(value: Any) -> str:
 
 
 def of_a_union(form: str) -> Callable[[Any], Any]:
-    """The converter of values of this form where the schema allows any text: digits alone are no date, but a text."""
-    convert = CONVERTERS[form]
-
-    def strictly(value: Any) -> Any:
-        if isinstance(value, str) and not value[4:5] == value[7:8] == "-":
-            raise UnfitError("is not a date")
-        return convert(value)
-
-    return strictly if form in ("date", "date-time") else convert
+    """The converter of values of this form where the schema allows any text: digits alone are not a date, but text."""
+    return _OF_A_UNION.get(form) or CONVERTERS[form]
 
 
 def _text_or(form: str) -> Callable[[Any], str]:
@@ -315,6 +318,8 @@ def _of_a_key(form: str) -> Callable[[Any], str]:
 
 
 def _readable(value: Any) -> str:
+    if isinstance(value, Binary):
+        raise UnfitError("contains binary data that is not UTF-8 text")
     if isinstance(value, UnreadableNumber):
         raise UnfitError("contains NaN, Infinity or a number with an exponent that is too large for JSON")
     return str(value)
@@ -332,6 +337,17 @@ def _date_time(value: Any) -> dt.datetime:
         return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
     except OverflowError:
         raise UnfitError("is outside the years 1 to 9999 in UTC") from None
+
+
+def _with_hyphens(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The converter of a date or timestamp that is written with hyphens: 2026-01-31."""
+
+    def strictly(value: Any) -> Any:
+        if isinstance(value, str) and not value[4:5] == value[7:8] == "-":
+            raise UnfitError("is not a date")
+        return convert(value)
+
+    return strictly
 
 
 def _date(value: Any) -> dt.date:
@@ -424,6 +440,7 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "uuid or string": _uuid_or("string"),
     "uuid or text": _uuid_or("text"),
 }
+_OF_A_UNION = {"date": _with_hyphens(_date), "date-time": _with_hyphens(_date_time)}
 #: The forms of values that may be objects or lists, and their forms in a key.
 OF_A_KEY = {form: f"{form} of a key" for form in ("json", "text", "texts", *_ARRAYS.values())}
 CONVERTERS |= {of_a_key: _of_a_key(form) for form, of_a_key in OF_A_KEY.items()}

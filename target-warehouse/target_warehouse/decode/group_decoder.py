@@ -111,7 +111,7 @@ class GroupDecoder:
                 arrays = self._arrays(group, losses)
         except _NOT_PLAIN:
             return None
-        if arrays is None or not losses.cut.keys().isdisjoint(self.table.keys):
+        if arrays is None or not (losses.cut.keys() | losses.nul.keys()).isdisjoint(self.table.keys):
             return None
         return self._decoded(arrays, group.rows, losses)
 

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from singer_sdk.helpers._batch import StorageTarget
 
-from target_warehouse.decode.converters import UnreadableNumber
+from target_warehouse.decode.converters import Binary, UnreadableNumber
 from target_warehouse.errors import InputError
 from target_warehouse.singer.message_reader import LineReader
 
@@ -203,4 +204,11 @@ def _as_json(value: Any) -> Any:
         return UnreadableNumber(str(value))
     if isinstance(value, dt.date | dt.time):  # a datetime is a date, too
         return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        return msgspec.to_builtins(value)  # ISO 8601
+    if isinstance(value, bytes):  # writers often store text without saying so
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return Binary(value)
     return str(value) if isinstance(value, uuid.UUID) else value

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.sinks import BatchSink
 
 from target_warehouse.decode.arrow_columns import Losses, MisfitError, key_reader, sift, to_table
-from target_warehouse.decode.converters import CONVERTERS, UnfitError, json_line
+from target_warehouse.decode.converters import CONVERTERS, UnfitError, json_line, without_nul
 from target_warehouse.decode.group_decoder import GroupDecoder
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.errors import InputError, LoadError, RefusedDataError, WarehouseError
@@ -73,6 +73,8 @@ class WarehouseSink(BatchSink):
         self._warned_of_deletes = False
         #: Rejected records and their reasons, which wait for the next commit.
         self.rejected: list[tuple[Record | str, str]] = []
+        #: Of two keys that differ in a replaced character only, one row would be lost.
+        self._rejects_nul_in_keys = not target.engine.stores_nul and not settings.sanitize_null_text_characters
         self._losses = Losses(replaces_nul=settings.sanitize_null_text_characters or not target.engine.stores_nul)
         self.pending_bytes = 0
         self._decoder: GroupDecoder | None = None
@@ -182,6 +184,8 @@ class WarehouseSink(BatchSink):
         for key in self.table.keys:
             if record.get(key) is None:
                 return f"its key property {key} is {'null' if key in record else 'missing'}"
+            if self._rejects_nul_in_keys and without_nul(record[key]) != record[key]:
+                return f"its key property {key} has the character NUL, which the database does not store"
         if record.get(DELETED_AT) is not None:
             try:
                 CONVERTERS["date-time"](record[DELETED_AT])

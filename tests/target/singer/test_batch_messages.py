@@ -145,6 +145,33 @@ def test_a_record_of_a_file_that_fits_no_row_is_rejected_alone(form: str, wareho
     assert json.loads(rejected["record"])["text"] == "no key"
 
 
+@pytest.mark.parametrize("declared", [{}, {"type": ["string", "null"]}], ids=["of any type", "a string"])
+def test_binary_and_durations_of_a_parquet_file_are_texts_or_rejected(
+    declared: dict[str, Any], warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """How a value is stored does not depend on the others of its file; and a key finds its row."""
+    files = []
+    for number, keys in enumerate(([b"abc"], [b"abc", b"\xff", "ä".encode()])):
+        columns = {
+            "k": pa.array(keys, pa.binary()),
+            "took": pa.array([dt.timedelta(seconds=90)] * len(keys), pa.duration("us")),
+        }
+        pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
+        files.append((tmp_path / f"{number}.parquet").as_uri())
+    schema = {"properties": {"k": declared, "took": declared}}
+    text = _message("SCHEMA", stream="t", key_properties=["k"], schema=schema)
+    text += _message("BATCH", encoding={"format": "parquet", "compression": "none"}, manifest=files)
+    for _ in range(2):
+        _run(warehouse, text, max_rejected=1)
+    assert warehouse.rows("t") == [{"k": "abc", "took": "PT90S"}, {"k": "ä", "took": "PT90S"}]
+    (first, second) = warehouse.rows("_rejected_records")
+    assert first["reason"] == second["reason"]
+    assert first["reason"] in (
+        "its property k contains binary data that is not UTF-8 text",
+        "its property k is not a string",
+    )
+
+
 def _damaged(form: str, folder: Path) -> str:
     text = _batch(folder, form, [RECORDS[0]])
     (file,) = folder.glob("batch*")

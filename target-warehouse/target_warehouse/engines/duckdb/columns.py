@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -175,6 +176,25 @@ def check_objects(connection: duckdb.DuckDBPyConnection, where: str, table: Tabl
                 f"The key {column.name} of the table {table.name} is an object or a list, and a row does not spell it "
                 "as the target does, with sorted members and no blanks: rows would be duplicated. Change the spelling "
                 "of the values, or rename or empty the table and load everything again."
+            )
+            raise LoadError(msg)
+
+
+def check_collations(connection: duckdb.DuckDBPyConnection, catalog: str, table: Table) -> None:
+    """Check that no key of the table has a collation.
+
+    Raises:
+        LoadError: one has. The batch is reduced by exact texts, so the rows would depend on where a batch ends.
+    """
+    sql = "SELECT sql FROM duckdb_tables() WHERE database_name = ? AND lower(schema_name) = ? AND lower(table_name) = ?"
+    place = [catalog, (table.schema or "main").lower(), table.name.lower()]
+    (definition,) = connection.execute(sql, place).fetchone() or ("",)
+    for name in table.key_names if " COLLATE " in definition else ():
+        names = "|".join(re.escape(spelling) for spelling in (identifier(name), name))
+        if re.search(f"[(,] ?({names}) VARCHAR COLLATE ", definition):
+            msg = (
+                f"The key {name} of the table {table.name} has a collation, by which different texts can be one key. "
+                "Make the column without a collation, or load into another table."
             )
             raise LoadError(msg)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_warehouse.engines.changed_keys import check_spellings, has_another_key, is_of_a_target, may_be_null
-from target_warehouse.engines.duckdb.columns import COLUMN_TYPES, alter, check_objects, comparable
+from target_warehouse.engines.duckdb.columns import COLUMN_TYPES, alter, check_collations, check_objects, comparable
 from target_warehouse.engines.duckdb.compaction import is_due, stored_rows
 from target_warehouse.engines.duckdb.file import (
     CATALOG,
@@ -141,6 +141,8 @@ class DuckDBEngine:
             check_spellings(
                 table, name, existing, lambda sql: bool(self.query(sql)), "regexp_matches({text}, {pattern})"
             )
+            if not is_of_a_target(existing):
+                check_collations(self._connection, CATALOG, table)
             if not existing:
                 definitions = [
                     f"{identifier(column)} {wanted}" + (" NOT NULL" if column in table.key_names else "")

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-import pyarrow as pa
 import sqlalchemy
 
 from target_warehouse.engines.postgres.engine import PostgresEngine
@@ -21,6 +20,7 @@ from target_warehouse.engines.postgres.errors import refusal
 from target_warehouse.engines.postgres.rights import check_rights
 from target_warehouse.engines.postgres.tables import NAME_BYTES, Existing, existing_table
 from target_warehouse.engines.postgres.transaction import PostgresTransaction
+from target_warehouse.engines.postgres.values import staged_type
 from target_warehouse.engines.prepared_table import column_names
 from target_warehouse.engines.protocol import TableChange, shadow_columns
 from target_warehouse.errors import ConnectionFailedError
@@ -30,20 +30,11 @@ from target_warehouse.tables.statements import column_list, identifier
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import pyarrow as pa
+
     from target_warehouse.tables.table import Table
 
 _STAGE = "target_warehouse_stage"
-#: The type of a staged column before it is cast, the same as ADBC creates.
-_STAGED_TYPES = (
-    (pa.types.is_boolean, "boolean"),
-    (pa.types.is_integer, "bigint"),
-    (pa.types.is_floating, "double precision"),
-    (pa.types.is_decimal, "numeric"),
-    (pa.types.is_date, "date"),
-    (pa.types.is_time, "time"),
-    (pa.types.is_timestamp, "timestamp"),
-    (pa.types.is_binary, "bytea"),
-)
 
 
 class PostgresShadow(PostgresEngine):
@@ -178,7 +169,7 @@ class ShadowTransaction(PostgresTransaction):
     def staged(self, rows: pa.Table) -> Iterator[str]:
         """A temporary table, filled by COPY."""
         stage = identifier("pg_temp", _STAGE)
-        columns = ", ".join(f"{identifier(field.name)} {_staged_type(field.type)}" for field in rows.schema)
+        columns = ", ".join(f"{identifier(field.name)} {staged_type(field.type)}" for field in rows.schema)
         self._cursor.execute(f"CREATE TEMPORARY TABLE {identifier(_STAGE)} ({columns})")
         with self._cursor.copy(f"COPY {stage} FROM STDIN") as copy:
             for chunk in rows.to_batches(max_chunksize=1_000):
@@ -197,7 +188,3 @@ def _never_null(session: sqlalchemy.Connection, table: str) -> set[str]:
         "AND attnotnull AND attgenerated = '' AND NOT attisdropped"
     )
     return set(session.execute(sqlalchemy.text(columns), {"name": table}).scalars())
-
-
-def _staged_type(data_type: pa.DataType) -> str:
-    return next((name for is_type, name in _STAGED_TYPES if is_type(data_type)), "text")

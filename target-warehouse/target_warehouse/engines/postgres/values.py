@@ -18,17 +18,23 @@ if TYPE_CHECKING:
     from target_warehouse.engines.postgres.tables import Existing
 
 _STAGED = (
+    (pa.types.is_boolean, "boolean"),
     (pa.types.is_integer, "bigint"),
-    (pa.types.is_decimal, "numeric"),
     (pa.types.is_floating, "double precision"),
+    (pa.types.is_decimal, "numeric"),
     (pa.types.is_date, "date"),
     (pa.types.is_time, "time without time zone"),
     (pa.types.is_timestamp, "timestamp without time zone"),
+    (pa.types.is_binary, "bytea"),
 )
-
 
 #: Input types whose values a cast to fewer digits rounds, or to a shorter length truncates.
 _CUT = ("interval", '"bit"', "bit varying")
+
+
+def staged_type(arrow: pa.DataType) -> str:
+    """The type of a staged column before it is cast, the same as ADBC creates."""
+    return next((name for is_type, name in _STAGED if is_type(arrow)), "text")
 
 
 def value(column: str, arrow: pa.DataType, existing: Existing) -> str:
@@ -72,8 +78,14 @@ def changed(column: str, arrow: pa.DataType, existing: Existing) -> str | None:
             return f"CAST({stored} AS numeric) <> CAST({staged} AS numeric)"
         read = existing.inputs[column]
         is_cut = column_type != read and (is_text(read) or read in _CUT)
-        return f"{stored} <> CAST({staged} AS {read})" if is_cut else None
-    sent = next((name for is_type, name in _STAGED if is_type(arrow)), "")
+        conditions = [f"{stored} <> CAST({staged} AS {read})"] if is_cut else []
+        if read == "interval":  # a number is one of seconds, and rounded to microseconds
+            seconds = f"extract(epoch FROM {stored}) <> CAST({staged} AS numeric)"
+            conditions.append(f"CASE WHEN {staged} ~ '^[-+]?[0-9]+[.]?[0-9]*$' THEN {seconds} ELSE false END")
+        return " OR ".join(conditions) or None
+    sent, read = staged_type(arrow), existing.inputs[column]
+    if read in _CUT and column_type != read:
+        return f"{stored} <> CAST(CAST({staged} AS text) AS {read})"
     if not are_alike(base, sent):
         return None
     return f"CAST({stored} AS {'numeric' if is_number(base) else sent}) <> {staged}"
