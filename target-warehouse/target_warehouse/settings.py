@@ -139,8 +139,8 @@ SETTINGS = (
         "sanitize_null_text_characters",
         "boolean",
         "Replace NUL characters",
-        "Replace the character U+0000 in text by U+FFFD without a warning. PostgreSQL cannot store this character: "
-        "there it is always replaced, by default with a warning.",
+        "Replace the character U+0000 in text by U+FFFD without a warning, also in keys. PostgreSQL cannot store this "
+        "character: by default it is replaced there with a warning, and a record with it in a key is rejected.",
         default=False,
     ),
     Setting(
