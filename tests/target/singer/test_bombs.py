@@ -74,14 +74,17 @@ def test_a_record_too_deep_to_be_a_row_is_rejected_alone(
     state = json.dumps({"type": "STATE", "value": {"read": 4}}) + "\n"
     settings = {"warehouse": warehouse.url, "max_rejected": 9, **config}
     TargetWarehouse(config=settings).run(io.StringIO("".join(lines) + state))
-    loaded = {row["id"] for row in warehouse.query("SELECT id FROM melty.t")}
+    texts = warehouse.query('SELECT id, CAST(deep AS VARCHAR) AS deep, CAST("any" AS VARCHAR) AS "any" FROM melty.t')
+    loaded = {row["id"] for row in texts}
     (history,) = warehouse.query("SELECT rows_read, rejected FROM melty._load_history")
     assert {1, 4} <= loaded
     assert (history["rows_read"], history["rejected"]) == (4, 4 - len(loaded))
-    if levels >= 2_000:
+    if config.get("flattening_enabled") is None:  # how deep a Python reads differs: what it reads is loaded as it came
+        assert all(f"{row['deep']}{row['any']}".count("[") == levels // 2 for row in texts if row["id"] in {2, 3})
+    if levels >= 200_000:
         assert loaded == {1, 4}
-        rejected = warehouse.query("SELECT record FROM melty._rejected_records")
-        assert all(row["record"].count("[") >= levels // 2 for row in rejected)
+    rejected = warehouse.query("SELECT record FROM melty._rejected_records") if len(loaded) < 4 else []
+    assert all(row["record"].count("[") >= levels // 2 for row in rejected)
 
 
 def batch(url: str, **encoding: str) -> str:
