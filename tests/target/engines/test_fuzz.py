@@ -95,8 +95,9 @@ def _tables(warehouse: Warehouse) -> set[tuple[str, str]]:
 @examples(suite=15, long=1_000)
 @given(streams())
 @example({"schema": "s", "stream": "t", "names": ["a", "b", "c"], "records": [("k", "v", None, None)]})
+@example({"schema": "s", "stream": "t", "names": ["a", "b", "c"], "records": [("k\0", "v\0", [1], ["\0"])]})
 def test_any_names_and_values_create_one_table_with_these_values(canary: Warehouse, stream: dict[str, Any]) -> None:
-    """A record that is not Unicode is rejected; every other is stored exactly."""
+    """Rejected is a record that is not Unicode, or whose key cannot be stored; every other is stored exactly."""
     one, two, three = stream["names"]
     properties = {"id": TEXT, one: TEXT, two: {"type": ["array", "null"]}, three: {}}
     lines: list[dict[str, Any]] = [
@@ -106,7 +107,8 @@ def test_any_names_and_values_create_one_table_with_these_values(canary: Warehou
     for key, first, second, third in stream["records"]:
         record = {"id": key, one: first, two: [second], three: third}
         lines.append({"type": "RECORD", "stream": stream["stream"], "record": record})
-        if _is_unicode([key, first, second, third]):
+        loses_a_key = canary.engine == "postgres" and "\0" in key
+        if _is_unicode([key, first, second, third]) and not loses_a_key:
             stored = _stored([key, first, [second], third], canary)
             if third is not None and not isinstance(third, str):
                 stored[3] = json.dumps(stored[3], separators=(",", ":"), ensure_ascii=False)
