@@ -11,6 +11,7 @@ import json
 import re
 import threading
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from random import Random
@@ -22,15 +23,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tap_hubspot_dw.errors import RunStoppedError
-from tap_hubspot_dw.http import client
-from tap_hubspot_dw.hubspot import portal
-from tap_hubspot_dw.reading import id_ranges
+from tap_hubspot_dw.hubspot.limits import Limits
 from tap_hubspot_dw.reading.id_ranges import Range, gaps
 from tap_hubspot_dw.reading.stream_state import StreamState
-from tap_hubspot_dw.run import run
 from tap_hubspot_dw.run.run import CLOCK_TOLERANCE
 from tap_hubspot_dw.singer.events import Activation, Block, Checkpoint
-from tap_hubspot_dw.singer.streams import archive, full_pass, objects
 from tap_hubspot_dw.singer.tap import TapHubSpotDW
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
 from tests.fuzzing import TIMEOUT, examples
@@ -38,13 +35,16 @@ from tests.tap.portal_model import LIES, MOST_RESULTS, PortalModel
 
 LOOKBACK_MINUTES = 5
 LOOKBACK = LOOKBACK_MINUTES * 60_000
-SMALL = [
-    *((module, "RANGE_RECORDS", 50) for module in (portal, objects, full_pass)),
-    *((portal, name, (0.0, 0.0)) for name in ("_EMPTY_PAGE_WAITS", "_SHORT_PAGE_WAITS")),
-    (archive, "_WAITS", (0.0, 0.0)),
-    *((module, "LEAST_TO_SPLIT", 10) for module in (portal, id_ranges)),
-    *((portal, "MOST_RESULTS", MOST_RESULTS), (full_pass, "CHECKPOINT_RECORDS", 25), (archive, "_BLOCK_RECORDS", 3)),
-]
+SMALL = Limits(
+    range_records=50,
+    least_to_split=10,
+    search_results=MOST_RESULTS,
+    checkpoint_records=25,
+    archived_block=3,
+    empty_page_waits=(0.0, 0.0),
+    short_page_waits=(0.0, 0.0),
+    archived_list_waits=(0.0, 0.0),
+)
 SETTINGS = {
     "api_url": "http://hubspot.test",
     "access_token": "x",
@@ -72,6 +72,16 @@ def changes(random: Random, most: int) -> list[tuple[Any, ...]]:
     return found
 
 
+class ModelTap(TapHubSpotDW):
+    """The tap with the limits of the model's portal, and with its clock, which may be wrong."""
+
+    limits = SMALL
+    clock: Callable[[], datetime]
+
+    def machine_time(self) -> datetime:
+        return self.clock()
+
+
 class Runs(RuleBasedStateMachine):
     """A portal, successive runs of the tap, and the table that a target would have."""
 
@@ -83,11 +93,7 @@ class Runs(RuleBasedStateMachine):
         self.read: list[int] = []
         self.skew = 0
         self.context = ExitStack()
-        patch = self.context.enter_context(pytest.MonkeyPatch.context())
-        for module, name, value in SMALL:
-            patch.setattr(module, name, value)
-        for module in (client, portal, run):
-            patch.setattr(module, "now", self._machine_time)
+        self.tap = type("TapOfThisModel", (ModelTap,), {"clock": staticmethod(self._machine_time)})
         mock = self.context.enter_context(responses.RequestsMock(assert_all_requests_are_fired=False))
         for method in ("GET", "POST"):
             mock.add_callback(method, re.compile("http://hubspot.test/.*"), callback=self.portal)
@@ -203,11 +209,10 @@ class Runs(RuleBasedStateMachine):
     def _run(self, *, dead_from: int | None = None, kept: int | None = None, may_fail: bool = False) -> None:
         """Run the tap, but write only the first `kept` events."""
         self.read = []
-        started, began_at = self.portal.now, self._machine_time()
+        started = self.portal.now
         state = {"bookmarks": {"contacts": json.loads(json.dumps(self.saved))}} if self.saved else {}
-        tap = TapHubSpotDW(config={**SETTINGS, "workers": self.workers}, state=state)
+        tap = self.tap(config={**SETTINGS, "workers": self.workers}, state=state)
         stream: Any = tap.streams["contacts"]
-        stream.run.began_at = began_at
         self.portal.requests, self.portal.dead_from = 0, dead_from
         threads = set(threading.enumerate())
         stream.begin()

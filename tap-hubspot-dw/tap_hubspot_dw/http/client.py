@@ -92,12 +92,14 @@ class Client:
         user_agent: str,
         logger: logging.Logger,
         daily_reserve: float = 0.0,
+        machine_time: Callable[[], datetime] = now,
     ) -> None:
         self._api_url = api_url
         self._token = token
         self._transport = Transport(timeout_seconds=timeout_seconds, user_agent=user_agent)
         self._daily_reserve = daily_reserve
         self._logger = logger
+        self.machine_time = machine_time
         self._stop = threading.Event()
         self._answered = False
         self._given_up: set[str] = set()  # requests whose last attempt failed
@@ -122,7 +124,7 @@ class Client:
 
     def now(self) -> datetime:
         """Return the current time by HubSpot's clock; by this machine's while HubSpot's is unknown."""
-        return now() - (self.clock_ahead or timedelta())
+        return self.machine_time() - (self.clock_ahead or timedelta())
 
     def get(
         self,
@@ -215,7 +217,7 @@ class Client:
     def _send(
         self, method: str, path: str, body: bytes | None, token: str, budget: str, traffic: Traffic
     ) -> tuple[Answer | None, str]:
-        started, sent_at = time.monotonic(), now()
+        started, sent_at = time.monotonic(), self.machine_time()
         traffic.add(requests=1)
         try:
             response = self._transport.answer(
@@ -244,7 +246,7 @@ class Client:
     def _learn_clock(self, response: Answer, sent_at: datetime) -> None:
         """Learn HubSpot's clock: if both clocks agree, `Date` lies between sending and receiving."""
         if date := header_date(response):
-            self.clock_ahead = clock_ahead(date, sent_at, now())
+            self.clock_ahead = clock_ahead(date, sent_at, self.machine_time())
         self.has_replied = True
 
     def _warn_of_sunset(self, response: Answer, request: str) -> None:

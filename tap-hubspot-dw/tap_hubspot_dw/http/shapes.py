@@ -150,7 +150,7 @@ envelope = _of(_Envelope)
 owners = _rows_of(_WithId)
 DESCRIPTIONS: Mapping[str, Decode] = {
     "schemas": _rows_of(_Schema),
-    "properties": rows,  # `Portal.properties` skips those without a usable name
+    "properties": rows,  # `Descriptions.properties` skips those without a usable name
     "pipelines": _rows_of(_Pipeline),
 }
 
@@ -194,23 +194,27 @@ def objects(content: bytes) -> Reply:
     return reply
 
 
-def check_objects(objects: Iterable[Mapping[str, Any]]) -> None:
-    """Check what decoding into texts does not: ids are numbers and `archivedAt` is a timestamp.
+def check_objects(objects: Iterable[tuple[str, Any]]) -> None:
+    """Check what decoding into texts does not, of objects with their `archivedAt`: the id must be a number.
 
     Raises:
-        MisshapenReplyError: they are not.
+        MisshapenReplyError: an id is not a number, or an `archivedAt` is not a timestamp.
     """
-    for hubspot_object in objects:
-        id_ = hubspot_object["id"]
+    for id_, archived_at in objects:
         if not (id_.isascii() and id_.isdigit()):
             raise MisshapenReplyError("HubSpot sent a record whose id is not a number: run again later.")
-        _check_timestamps(hubspot_object, ("archivedAt",))
+        if archived_at is not None:
+            _check_timestamp("archivedAt", archived_at)
 
 
 def _check_timestamps(row: Mapping[str, Any], names: Iterable[str]) -> None:
     for name in names:
         if row.get(name) is not None:
-            try:
-                parse_timestamp(row[name])
-            except (ValueError, TypeError) as error:
-                raise MisshapenReplyError(f"HubSpot sent a {name} that is not a timestamp: run again later.") from error
+            _check_timestamp(name, row[name])
+
+
+def _check_timestamp(name: str, value: Any) -> None:
+    try:
+        parse_timestamp(value)
+    except (ValueError, TypeError) as error:
+        raise MisshapenReplyError(f"HubSpot sent a {name} that is not a timestamp: run again later.") from error

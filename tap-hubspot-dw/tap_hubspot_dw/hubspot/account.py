@@ -15,11 +15,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from tap_hubspot_dw.errors import ReplyError
-from tap_hubspot_dw.hubspot.portal import Page, Portal, ids_of
+from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.change_window import UnsortedError, Window
 from tap_hubspot_dw.reading.id_ranges import EVERYTHING, Range
 from tap_hubspot_dw.reading.read_ids import ReadIds
+from tap_hubspot_dw.records.object_page import ObjectPage
 from tap_hubspot_dw.records.page_decoder import IDS_ONLY, PageDecoder
 from tap_hubspot_dw.timestamps import format_timestamp
 
@@ -70,15 +71,15 @@ class Account:
         if span == EVERYTHING and read == self._total:
             self._add(read)
             return False
-        counted = self._portal.count(self._object_type, span)
+        counted = self._portal.searches.count(self._object_type, span)
         if counted is not None and is_far_below(counted, read):
-            counted = self._portal.count(self._object_type, span)
+            counted = self._portal.searches.count(self._object_type, span)
         is_short = counted is not None and counted > read
         if not is_short:
             self._add(counted)
         return is_short
 
-    def missed(self, ids: ReadIds, span: Range) -> Iterator[Page]:
+    def missed(self, ids: ReadIds, span: Range) -> Iterator[ObjectPage]:
         """Yield pages of the objects that HubSpot counts in a range of ids and that were not read; add them to `ids`.
 
         Raises:
@@ -95,7 +96,7 @@ class Account:
         gone: set[int] = set()
         for _ in range(_MOST_ROUNDS):
             yield from self._looked_up(self._known(span), ids, gone)
-            counted = self._portal.count(self._object_type, span)
+            counted = self._portal.searches.count(self._object_type, span)
             explained = ids.count(span) + len(gone)
             if counted is None or counted <= explained:
                 self._log_gone(gone)
@@ -106,7 +107,7 @@ class Account:
             "deleted and the bookmark stays: run again later."
         )
 
-    def missed_changes(self, changes: Changes) -> Iterator[Page]:
+    def missed_changes(self, changes: Changes) -> Iterator[ObjectPage]:
         """Yield pages of the objects that were last modified in a window before the run began and were not read.
 
         They have been in the window all the time, so nothing explains their absence.
@@ -115,15 +116,17 @@ class Account:
             ReplyError: HubSpot counts more objects than it gives.
         """
         window, ids = changes.window, changes.ids
-        counted = self._portal.count(self._object_type, EVERYTHING, window) if window.since != window.until else 0
+        counted = (
+            self._portal.searches.count(self._object_type, EVERYTHING, window) if window.since != window.until else 0
+        )
         if counted is not None and counted <= changes.settled.count():
             return
         known, gone = ReadIds(), set[int]()
         for _ in range(_MOST_ROUNDS):
-            for page_ids in self._portal.changed_ids(self._object_type, window):
+            for page_ids in self._portal.searches.changed_ids(self._object_type, window):
                 known.add(page_ids)
                 yield from self._looked_up([page_ids], ids, gone)
-            counted = self._portal.count(self._object_type, EVERYTHING, window)
+            counted = self._portal.searches.count(self._object_type, EVERYTHING, window)
             if counted is not None and counted <= known.count():
                 return self._log_gone(gone)
         said = "does not count" if counted is None else f"counts {counted:,}"
@@ -135,19 +138,19 @@ class Account:
     def _known(self, span: Range) -> Iterator[list[int]]:
         """Yield the ids in a range by search; by the list if search does not sort them."""
         try:
-            for page, _ in self._portal.changed(self._object_type, None, IDS_ONLY, span):
-                yield ids_of(page)
+            for page, _ in self._portal.searches.changed(self._object_type, None, IDS_ONLY, span):
+                yield list(page.ids)
         except UnsortedError:
-            for page in self._portal.listed(self._object_type, IDS_ONLY):
-                yield [id_ for id_ in ids_of(page) if span.above < id_ and (not span.through or id_ <= span.through)]
+            for page in self._portal.lists.live(self._object_type, IDS_ONLY):
+                yield list(page.between(span.above, span.through).ids)
 
-    def _looked_up(self, known: Iterable[list[int]], ids: ReadIds, gone: set[int]) -> Iterator[Page]:
+    def _looked_up(self, known: Iterable[list[int]], ids: ReadIds, gone: set[int]) -> Iterator[ObjectPage]:
         """Yield the live objects among `known` that were not read; add the others to `gone`."""
         for known_ids in known:
             lacking = ids.lacking(known_ids)
             live: set[int] = set()
-            for page in self._portal.live(self._object_type, lacking, self._decoder):
-                live.update(ids_of(page))
+            for page in self._portal.batch_reads.live(self._object_type, lacking, self._decoder):
+                live.update(page.ids)
                 yield page
             ids.add(sorted(live))
             gone.update(id_ for id_ in lacking if id_ not in live)

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tap_hubspot_dw.errors import ReplyError, RequestError, UnknownPairError
+from tap_hubspot_dw.http.rate_limits import ASSOCIATIONS
 from tap_hubspot_dw.http.replies import Reply, check_association_errors, named_ids
-from tap_hubspot_dw.http.shapes import cursor
+from tap_hubspot_dw.http.shapes import associations, cursor
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.records.page_decoder import IDS_ONLY
@@ -21,6 +22,7 @@ from tap_hubspot_dw.records.page_decoder import IDS_ONLY
 Input = dict[str, str]
 Result = dict[str, Any]
 
+ASSOCIATION_INPUTS = 1000  # HubSpot's maximum since February 2025 (documented)
 _PAGE_UNIT = 100  # pages have 100 or 500 associations (observed); more may follow a full page without a cursor
 _WAITS = (0.0, 0.5, 1.0, 2.0)  # seconds before ids that a reply omits are requested again
 
@@ -43,7 +45,7 @@ class AssociationReader:
         with self._asking.setdefault(pair, threading.Lock()):
             if pair not in self._known:
                 try:
-                    self._portal.associations(from_type, to_type, [{"id": "1"}])
+                    self._reply(from_type, to_type, [{"id": "1"}])
                     self._known[pair] = True
                 except RequestError:
                     self._known[pair] = self._has_types(from_type, to_type)
@@ -54,10 +56,15 @@ class AssociationReader:
         self._known[from_type.type_id, to_type.type_id] = True
 
     def _has_types(self, from_type: ObjectType, to_type: ObjectType) -> bool:
+        where = self._portal.api.path("labels", type=from_type.type_id, to=to_type.type_id)
         try:
-            return bool(self._portal.association_types(from_type, to_type))
+            return bool(self._portal.api.get(where, budget=ASSOCIATIONS)["results"])
         except RequestError:
             return False
+
+    def _reply(self, from_type: ObjectType, to_type: ObjectType, inputs: Sequence[Input]) -> Reply:
+        where = self._portal.api.path("associations", type=from_type.type_id, to=to_type.type_id)
+        return self._portal.api.post(where, {"inputs": inputs}, budget=ASSOCIATIONS, decoded=associations)
 
     def read(self, from_type: ObjectType, to_type: ObjectType, ids: Sequence[int]) -> Iterator[list[Result]]:
         """Yield the associations of up to 1,000 ids, a list for each reply: `{"from": {"id"}, "to": […]}`.
@@ -76,7 +83,7 @@ class AssociationReader:
         waits, met, doubted = iter(_WAITS), set[tuple[str, str]](), set[tuple[str, str]]()
         while inputs:
             try:
-                reply = self._portal.associations(from_type, to_type, inputs)
+                reply = self._reply(from_type, to_type, inputs)
             except RequestError as error:
                 yield from self._narrowed(from_type, to_type, inputs, error)
                 return
@@ -93,7 +100,7 @@ class AssociationReader:
                 )
             met.update(map(_place, following))
             if silent and (seconds := next(waits, None)) is not None:
-                self._portal.client.wait(seconds)
+                self._portal.api.wait(seconds)
             elif silent:
                 self._check_gone(from_type, to_type, silent)
                 silent = []
@@ -134,7 +141,7 @@ class AssociationReader:
 
     def _live(self, object_type: ObjectType, inputs: Iterable[Input]) -> list[str]:
         ids = [int(entry["id"]) for entry in inputs]
-        return [str(record["id"]) for page in self._portal.live(object_type, ids, IDS_ONLY) for record in page]
+        return [str(id_) for page in self._portal.batch_reads.live(object_type, ids, IDS_ONLY) for id_ in page.ids]
 
 
 def _place(entry: Input) -> tuple[str, str]:

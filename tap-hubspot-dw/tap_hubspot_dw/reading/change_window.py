@@ -84,17 +84,15 @@ def search_body(
     }
 
 
-def ascending_ids(results: Sequence[Mapping[str, Any]], above_id: int) -> list[int]:
-    """Return the ids of a page.
+def check_ascending(ids: Sequence[int], above: int) -> None:
+    """Check the ids of a page.
 
     Raises:
-        UnsortedError: they do not strictly ascend as numbers, starting above `above_id`.
+        UnsortedError: they do not strictly ascend, starting above `above`.
     """
-    ids = [int(result["id"]) for result in results]
-    for previous, current in zip([above_id, *ids], ids, strict=False):
+    for previous, current in zip([above, *ids], ids, strict=False):
         if current <= previous:
             raise UnsortedError(f"id {current} follows {previous}")
-    return ids
 
 
 def is_last(reply: Mapping[str, Any]) -> bool:

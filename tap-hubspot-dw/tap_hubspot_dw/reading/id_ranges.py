@@ -11,11 +11,9 @@ a range is checked; if one breaks the rule, the whole list is read by its own cu
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from tap_hubspot_dw.http import shapes
 from tap_hubspot_dw.shown import shown
 
 RANGE_RECORDS = 10_000  # the reach of one search request (documented)
@@ -145,11 +143,18 @@ class Slices:
     to cut at above an id, and may be slow; `expected` is the approximate number of records in a range.
     """
 
-    def __init__(self, gaps: Iterable[Range], boundaries: Callable[[int], Iterator[int]], expected: int) -> None:
+    def __init__(
+        self,
+        gaps: Iterable[Range],
+        boundaries: Callable[[int], Iterator[int]],
+        expected: int,
+        least_to_split: int = LEAST_TO_SPLIT,
+    ) -> None:
         self._gaps = iter(gaps)
         self._boundaries = boundaries
         self._ends: Iterator[int] = iter(())
         self._expected = expected
+        self._least = least_to_split
         self._lock = threading.Lock()
         self._given: list[Slice] = []
 
@@ -173,7 +178,7 @@ class Slices:
                 return self._give(gap, self._expected)
         with self._lock:
             longest = max(self._given, key=Slice.remaining, default=None)
-            if longest is None or (remaining := longest.remaining()) < LEAST_TO_SPLIT or not (rest := longest.halve()):
+            if longest is None or (remaining := longest.remaining()) < self._least or not (rest := longest.halve()):
                 raise StopIteration
             return self._give(rest, int(remaining / 2))
 
@@ -183,8 +188,8 @@ class Slices:
         return id_slice
 
 
-def checked_page(reply: Mapping[str, Any], above: int, limit: int) -> tuple[list[dict[str, Any]], int]:
-    """Return a list's page and its last id (`above` for an empty one).
+def checked_last(ids: Sequence[int], cursor: str | None, above: int, limit: int) -> int:
+    """Return the last id of a list's page; `above` for an empty one.
 
     The cursor of a short page may skip records that the page omits; a reader that continues above the last id reads
     them too.
@@ -192,14 +197,12 @@ def checked_page(reply: Mapping[str, Any], above: int, limit: int) -> tuple[list
     Raises:
         NotPositionalError: an id is not above the one before it, or the cursor is not the last id + 1.
     """
-    page, last = reply["results"], above
-    for hubspot_object in page:
-        current = int(hubspot_object["id"])
+    last = above
+    for current in ids:
         if current <= last:
             raise NotPositionalError(f"id {current} follows {last}")
         last = current
-    cursor = shapes.cursor(reply)
-    is_beyond = len(page) < limit and cursor is not None and cursor.isdecimal() and int(cursor) > last + 1
+    is_beyond = len(ids) < limit and cursor is not None and cursor.isdecimal() and int(cursor) > last + 1
     if cursor is not None and cursor != str(last + 1) and not is_beyond:
         raise NotPositionalError(f"the cursor after id {last} is {shown(cursor, 100)}")
-    return page, last
+    return last

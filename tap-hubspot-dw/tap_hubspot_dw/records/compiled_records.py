@@ -2,14 +2,12 @@
 
 `_pages` parses a reply and writes each object's record as JSON, byte for byte what `full_records` and the encoder
 produce. It calls back into Python for values that are not plain. Replies that are not plain, and all replies if
-`_pages` was not compiled, take the slow path. A record on the fast path offers only its JSON and the few fields of
-`WrittenRecord`.
+`_pages` was not compiled, take the slow path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -18,6 +16,8 @@ import msgspec
 from tap_hubspot_dw.http import shapes
 from tap_hubspot_dw.http.replies import Reply
 from tap_hubspot_dw.records.converters import Converter, Memo, to_boolean, to_date, to_date_time, to_number
+from tap_hubspot_dw.records.object_page import ObjectPage
+from tap_hubspot_dw.records.record_forms import WrittenRecord
 from tap_hubspot_dw.records.schemas import Column
 
 try:
@@ -29,41 +29,13 @@ IS_COMPILED = _pages is not None
 _TEXT, _INVALID = 0, 5  # the numbers of column types in `_pages`; the others are in the next line
 _COLUMN_TYPES: dict[Converter, int] = {to_number: 1, to_boolean: 2, to_date: 3, to_date_time: 4}
 _encoder = msgspec.json.Encoder(decimal_format="number")
-_decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
-
-
-class WrittenRecord(msgspec.Struct):
-    """A full record as JSON, and the fields of it that other code needs."""
-
-    id: str
-    created_at: str | None
-    updated_at: str | None
-    invalid_properties: dict[str, str] | None
-    merged: str | None  # the text of `hs_merged_object_ids`
-    json: msgspec.Raw
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the record as a dictionary."""
-        return _decoder.decode(self.json)
-
-
-def written_record(record: dict[str, Any]) -> WrittenRecord:
-    """Return a full record in its written form."""
-    return WrittenRecord(
-        id=record["id"],
-        created_at=record["created_at"],
-        updated_at=record["updated_at"],
-        invalid_properties=record["invalid_properties"],
-        merged=None,
-        json=msgspec.Raw(_encoder.encode(record)),
-    )
 
 
 def writer(names: Sequence[str], columns: Sequence[Column], merged: int) -> Callable[[bytes], Reply | None] | None:
     """Return a function that decodes a reply to written records, or None if there is no compiled code for it.
 
-    In its result, each object's `properties` is a `WrittenRecord`; it returns None for a reply that is not plain.
-    `names` are the properties to read, `merged` the index of the property that names merged objects.
+    It returns a reply with an `ObjectPage`, or None for a reply that is not plain. `names` are the properties to read,
+    `merged` the index of the property that names merged objects.
     """
     keys = [_encoder.encode(name) for name in [*names, *(column.name for column in columns)]]
     if not IS_COMPILED or any(b"\\" in key for key in keys):
@@ -100,14 +72,14 @@ def _written(reader: Any, content: bytes) -> Reply | None:
         return None
     objects, first, last = page
     reply = shapes.envelope(content[:first] + b"[]" + content[last:])
-    reply["results"] = [
-        {
-            "id": id_,
-            "updatedAt": raw_updated_at,
-            "archivedAt": archived_at,
-            "properties": WrittenRecord(id_, created_at, updated_at, invalid, merged, msgspec.Raw(json)),
-        }
-        for id_, created_at, updated_at, invalid, merged, json, raw_updated_at, archived_at in objects
-    ]
-    shapes.check_objects(reply["results"])
+    shapes.check_objects((each[0], each[-1]) for each in objects)
+    reply["results"] = ObjectPage(
+        [int(each[0]) for each in objects],
+        [
+            WrittenRecord(id_, created_at, updated_at, invalid, msgspec.Raw(json))
+            for id_, created_at, updated_at, invalid, _, json, _, _ in objects
+        ],
+        [each[4] for each in objects],
+        [archived_at or raw_updated_at for *_, raw_updated_at, archived_at in objects],
+    )
     return reply

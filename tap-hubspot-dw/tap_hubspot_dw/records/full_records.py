@@ -1,74 +1,45 @@
-"""Converting HubSpot objects to Singer records: the only place where the tap changes the form of data.
-
-A full record has every selected column. A *delete record* has only the key, `_sdc_deleted_at` and the facts about
-the deletion, so that a target can mark the row and keep its last values.
-"""
+"""The slow path from HubSpot objects to full records, which have every selected column, in Python."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec.structs import astuple
 
-from tap_hubspot_dw.records.compiled_records import WrittenRecord, written_record
 from tap_hubspot_dw.records.converters import Memo, to_date_time
-from tap_hubspot_dw.records.page_decoder import PageDecoder
+from tap_hubspot_dw.records.record_forms import FullRecord, WrittenRecord, written_record
 from tap_hubspot_dw.records.schemas import Column, are_plain
 
-Record = dict[str, Any]
-
-_NO_TIMESTAMP = "1970-01-01T00:00:00.000Z"  # HubSpot always sends one; without a timestamp the row would stay live
-
-
-class FullRecord(msgspec.Struct):
-    """A full record: the tap's own columns. Each `RecordMaker` makes a subclass that adds the columns of properties.
-
-    Dictionaries with hundreds of columns would cost 50 % more instructions per record, decoding included.
-    """
-
-    id: str
-    created_at: str | None
-    updated_at: str | None
-    archived: bool
-    archived_at: None
-    merged_into_id: None
-    url: str | None
-    invalid_properties: dict[str, str] | None
-    _sdc_deleted_at: None
-
-    def as_dict(self) -> Record:
-        """Return the record as a dictionary, with the names and order of its JSON."""
-        return dict(zip(self.__struct_encode_fields__, astuple(self), strict=True))
+Texts = tuple[str | None, ...]
 
 
 class RecordMaker:
-    """Makes full records with the given columns: the slow path, in Python. Thread-safe."""
+    """Makes full records with the given columns. Thread-safe."""
 
-    def __init__(self, columns: Sequence[Column], decoder: PageDecoder, *, all_in: str | None = None) -> None:
-        """Take the columns, the decoder of the objects, and a column name for all properties as texts, if wanted."""
-        self._names = decoder.names
+    def __init__(self, names: Sequence[str], columns: Sequence[Column], *, all_in: str | None = None) -> None:
+        """Take the names of the properties, the columns, and a column name for all properties as texts, if wanted."""
+        self._names = names
         self._all_in = all_in
         converters = {column.convert for column in columns if column.convert} | {to_date_time}
         memos = {convert: Memo(convert) for convert in converters}
         self._timestamps = memos[to_date_time]
         self._columns = [
-            (decoder.names.index(column.property_name), memos[column.convert] if column.convert else None)
-            for column in columns
+            (names.index(column.property_name), memos[column.convert] if column.convert else None) for column in columns
         ]
-        names = [column.name for column in columns] + ([all_in] if all_in else [])
-        self._record = _struct_of(names) if are_plain(names) else _writer_of(names)
+        fields = [column.name for column in columns] + ([all_in] if all_in else [])
+        self._record = _struct_of(fields) if are_plain(fields) else _writer_of(fields)
 
-    def __call__(self, objects: Sequence[Mapping[str, Any]]) -> Sequence[FullRecord | WrittenRecord]:
-        """Return the full records of a page of live objects.
+    def __call__(
+        self, objects: Sequence[Mapping[str, Any]], properties: Sequence[Texts]
+    ) -> Sequence[FullRecord | WrittenRecord]:
+        """Return the full records of a page of live objects with the texts of their properties.
 
         HubSpot writes a cleared value as `""` (observed), which becomes null in all columns but text. A value that
         does not convert becomes null; its text is in `invalid_properties` under HubSpot's property name.
         """
-        properties = [hubspot_object["properties"] for hubspot_object in objects]
-        if not properties or isinstance(properties[0], WrittenRecord):  # all objects of a reply take the same path
-            return properties
+        if not objects:
+            return []
         invalid: list[dict[str, str]] = [{} for _ in objects]
         created, updated = (
             _converted([_text(row.get(name)) for row in objects], self._timestamps, name, invalid)
@@ -137,22 +108,3 @@ def _converted(
 
 def _text(value: object) -> str | None:
     return value if value is None else str(value)
-
-
-def archived_records(hubspot_object: Mapping[str, Any], merged_ids: Iterable[str]) -> Iterator[Record]:
-    """Yield the delete records of an archived object and of the objects merged into it before."""
-    archived_at = to_date_time(hubspot_object.get("archivedAt") or hubspot_object["updatedAt"])
-    id_ = str(hubspot_object["id"])
-    yield {"id": id_, "archived": True, "archived_at": archived_at, "_sdc_deleted_at": archived_at}
-    yield from merged_records(id_, merged_ids, archived_at)
-
-
-def merged_records(survivor_id: str, merged_ids: Iterable[str], timestamp: str | None) -> Iterator[Record]:
-    """Yield a delete record for every object that was merged into the survivor.
-
-    HubSpot does not say when they were merged; `timestamp` is that of the survivor's last change.
-    """
-    for merged_id in merged_ids:
-        if merged_id == survivor_id:  # in older merges the winner kept its id and is listed too
-            continue
-        yield {"id": merged_id, "merged_into_id": survivor_id, "_sdc_deleted_at": timestamp or _NO_TIMESTAMP}

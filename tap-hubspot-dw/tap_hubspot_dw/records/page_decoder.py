@@ -1,4 +1,4 @@
-"""The properties that a stream reads, and the decoding of replies with objects.
+"""The properties that a stream reads, and the decoding of replies with objects into pages of records.
 
 A reply is decoded directly into the texts of the wanted properties, in their order. With hundreds of properties that
 is half the work of decoding it to dictionaries, before the values are picked from them.
@@ -7,7 +7,6 @@ is half the work of decoding it to dictionaries, before the values are picked fr
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NotRequired, TypedDict
@@ -17,28 +16,42 @@ from msgspec.structs import astuple
 
 from tap_hubspot_dw.http import shapes
 from tap_hubspot_dw.http.replies import Reply
-from tap_hubspot_dw.records.compiled_records import WrittenRecord, writer
+from tap_hubspot_dw.records.compiled_records import writer
+from tap_hubspot_dw.records.full_records import RecordMaker, Texts
+from tap_hubspot_dw.records.object_page import ObjectPage
 from tap_hubspot_dw.records.schemas import Column, are_plain
 
-_ID = re.compile(r"[1-9]\d{0,29}", re.ASCII)
 MERGED_IDS = "hs_merged_object_ids"
 
 
 class PageDecoder:
-    """Decodes replies for sorted property names; each object's `properties` becomes a tuple of their texts."""
+    """Decodes replies with objects that have the properties `names`, which are sorted. Thread-safe."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        columns: Sequence[Column] | None = None,
+        *,
+        all_in: str | None = None,
+        in_c: bool = False,
+    ) -> None:
+        """Take the properties to request, and the columns of the records; without columns no records are made.
+
+        `all_in` is the column of all properties as texts, if wanted. With `in_c`, records are written in C where the
+        fast path can; it has no such column.
+        """
         self.names = tuple(sorted({*names, "hs_object_id", MERGED_IDS}))
         self._decoder = _decoder_of(self.names) if are_plain(self.names) else None
         self._merged = self.names.index(MERGED_IDS)
+        self._records = None if columns is None else RecordMaker(self.names, columns, all_in=all_in)
         self._written: Callable[[bytes], Reply | None] | None = None
-
-    def write(self, columns: Sequence[Column]) -> None:
-        """Make `decode` return written records of these columns instead, where the fast path can."""
-        self._written = writer(self.names, columns, self._merged)
+        if in_c and columns is not None:
+            self._written = writer(self.names, columns, self._merged)
 
     def decode(self, content: bytes) -> Reply:
-        """Return a reply; a value that is not text, contrary to HubSpot's promise, becomes its JSON text.
+        """Return a reply whose results are an `ObjectPage`.
+
+        A value that is not text, contrary to HubSpot's promise, becomes its JSON text.
 
         Raises:
             UnreadableReplyError: the reply is not JSON, or has another shape.
@@ -51,25 +64,22 @@ class PageDecoder:
                 reply = self._decoder.decode(content)
         if reply is None:
             reply = shapes.objects(content)
-            for result in reply["results"]:
-                result["properties"] = self._texts(result["properties"])
+            texts = [self._texts(each["properties"]) for each in reply["results"]]
         else:
-            for result in reply["results"]:
-                result["properties"] = astuple(result["properties"])
-        shapes.check_objects(reply["results"])
+            texts = [astuple(each["properties"]) for each in reply["results"]]
+        reply["results"] = self._page(reply["results"], texts)
         return reply
 
-    def merged_ids(self, values: tuple[str | None, ...] | WrittenRecord) -> list[str]:
-        """Return the distinct ids of the objects that were merged into the one with these values.
+    def _page(self, objects: Sequence[Mapping[str, Any]], texts: Sequence[Texts]) -> ObjectPage:
+        shapes.check_objects((each["id"], each.get("archivedAt")) for each in objects)
+        return ObjectPage(
+            [int(each["id"]) for each in objects],
+            self._records(objects, texts) if self._records else (),
+            [values[self._merged] for values in texts],
+            [each.get("archivedAt") or each.get("updatedAt") for each in objects],
+        )
 
-        Texts that are not ids of HubSpot's, which are numbers, are ignored.
-        """
-        text = values.merged if isinstance(values, WrittenRecord) else values[self._merged]
-        if not text:
-            return []
-        return list(dict.fromkeys(id_ for id_ in map(str.strip, text.split(";")) if _ID.fullmatch(id_)))
-
-    def _texts(self, properties: Mapping[str, Any]) -> tuple[str | None, ...]:
+    def _texts(self, properties: Mapping[str, Any]) -> Texts:
         values = map(properties.get, self.names)
         return tuple(value if value is None or isinstance(value, str) else json.dumps(value) for value in values)
 

@@ -22,7 +22,7 @@ from tap_hubspot_dw.reading.shared_ids import IdFeed
 from tap_hubspot_dw.run.patterns import chosen_properties, pattern_warnings
 from tap_hubspot_dw.settings import Settings
 from tap_hubspot_dw.shown import shown
-from tap_hubspot_dw.timestamps import format_timestamp, now
+from tap_hubspot_dw.timestamps import format_timestamp
 
 SUCCESS, PARTIAL, FAILED, INTERRUPTED = "success", "partial", "failed", "interrupted"
 
@@ -142,7 +142,7 @@ class Run:
 
     def record_of(self, done: StreamRun) -> dict[str, Any]:
         """Return a stream's record of `sync_history`."""
-        limit, remaining = self.portal.client.daily
+        limit, remaining = self.portal.api.client.daily
         ahead = self._ahead or timedelta()
         record = done.to_record(self.run_id, self.ended_by, ahead)
         return record | {
@@ -168,16 +168,16 @@ class Run:
             return self._ahead
 
     def _settled_clock(self) -> timedelta:
-        client = self.portal.client
+        client = self.portal.api.client
         if not client.has_replied:
-            self.portal.usage()
+            self.portal.descriptions.usage()
         first = client.clock_ahead
         if first is None or abs(first) <= CLOCK_TOLERANCE:
             return timedelta()
-        witness = self.portal.clock_ahead(self.object_types[0]) if self.object_types else None
+        witness = self.portal.descriptions.clock_ahead(self.object_types[0]) if self.object_types else None
         if witness is not None:
             return witness if abs(witness) > CLOCK_TOLERANCE else timedelta()
-        self.portal.usage()
+        self.portal.descriptions.usage()
         second = first if client.clock_ahead is None else client.clock_ahead
         if abs(first - second) <= CLOCK_TOLERANCE and abs(first) <= _MOST_CLOCK_AHEAD:
             return first
@@ -186,7 +186,7 @@ class Run:
 
     def clock_warning(self) -> str | None:
         """Return a warning about this machine's clock; None unless it is known to be wrong."""
-        said = self.portal.client.clock_ahead
+        said = self.portal.api.client.clock_ahead
         if self._ahead is None or said is None or (not self._ahead and abs(said) <= CLOCK_TOLERANCE):
             return None
         if self._ahead and abs(self._ahead - said) <= CLOCK_TOLERANCE:
@@ -213,7 +213,7 @@ class Run:
 
     def now(self) -> datetime:
         """Return the current time by the clock that the run uses."""
-        return now() - self.clock_ahead
+        return self.portal.api.client.machine_time() - self.clock_ahead
 
     def chosen_properties(self, object_type: ObjectType) -> list[Mapping[str, Any]]:
         """Return the definitions of an object type's properties that the settings include."""
@@ -223,7 +223,7 @@ class Run:
             for patterns in (settings.include_properties, settings.exclude_properties)
         )
         by_name = settings.include_properties.get(object_type.name, ())
-        return chosen_properties(self.portal.properties(object_type), include, exclude, by_name)
+        return chosen_properties(self.portal.descriptions.properties(object_type), include, exclude, by_name)
 
     def pattern_warnings(self) -> list[str]:
         """Return warnings about the patterns of properties; without patterns this makes no requests."""
@@ -232,7 +232,9 @@ class Run:
             return []
         for object_type in self.object_types:
             try:
-                names[object_type.name] = {str(listed["name"]) for listed in self.portal.properties(object_type)}
+                names[object_type.name] = {
+                    str(listed["name"]) for listed in self.portal.descriptions.properties(object_type)
+                }
             except RunStoppedError:
                 raise
             except HubSpotError:  # its stream reports it

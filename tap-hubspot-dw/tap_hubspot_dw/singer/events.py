@@ -15,8 +15,7 @@ from typing import Any
 from singer_sdk.contrib.msgspec import encoder
 from singer_sdk.singerlib import ActivateVersionMessage
 
-from tap_hubspot_dw.records.compiled_records import WrittenRecord
-from tap_hubspot_dw.records.full_records import FullRecord, Record
+from tap_hubspot_dw.records.record_forms import AnyRecord, Record, WrittenRecord
 
 _FIRST_PART = 10  # records; later parts have as many records as make up `_PART_BYTES`
 _PART_BYTES = 100_000
@@ -83,9 +82,7 @@ class ScopedVersionMessage(ActivateVersionMessage):
 Event = Block | Checkpoint | Activation
 
 
-def record_lines(
-    stream: str, records: Sequence[Record | FullRecord | WrittenRecord], version: int | None, extracted_at: datetime
-) -> list[bytes]:
+def record_lines(stream: str, records: Sequence[AnyRecord], version: int | None, extracted_at: datetime) -> list[bytes]:
     """Return the lines that the SDK would write for these records, byte for byte, in parts of about `_PART_BYTES`.
 
     A page of wide records is a megabyte; in one piece it would fragment the memory more and more.

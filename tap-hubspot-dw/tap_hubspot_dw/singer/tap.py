@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
@@ -19,6 +20,8 @@ from singer_sdk.exceptions import ConfigValidationError
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, SettingsError
 from tap_hubspot_dw.http.auth import token_for
 from tap_hubspot_dw.http.client import Client
+from tap_hubspot_dw.hubspot.api import Api
+from tap_hubspot_dw.hubspot.limits import Limits
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
 from tap_hubspot_dw.reading.parallel import in_parallel
@@ -57,7 +60,12 @@ class TapHubSpotDW(Tap):
     name = "tap-hubspot-dw"
     config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
     message_writer_class = MsgSpecWriter
+    limits: ClassVar[Limits] = Limits()
     dynamic_catalog = True  # the streams depend on the portal, so discovery needs a valid configuration
+
+    def machine_time(self) -> datetime:
+        """Return the time by this machine's clock."""
+        return now()
 
     def setup_mapper(self) -> None:
         """Create the mapper, whose stream maps preserve deletions."""
@@ -207,9 +215,11 @@ class TapHubSpotDW(Tap):
             user_agent=user_agent,
             logger=self.logger,
             daily_reserve=settings.daily_reserve,
+            machine_time=self.machine_time,
         )
-        portal = Portal(client, settings.api_version, self.logger, page_size=settings.page_size)
-        return Run(settings, portal, now(), reported_configuration(self.config))
+        api = Api(client, settings.api_version, self.logger)
+        portal = Portal(api, replace(self.limits, page_size=settings.page_size))
+        return Run(settings, portal, self.machine_time(), reported_configuration(self.config))
 
     def _object_streams(self, run: Run) -> Iterator[ObjectStream]:
         """Yield a stream for each object: described by the catalog where there is one, else by HubSpot."""
@@ -253,7 +263,7 @@ class TapHubSpotDW(Tap):
 
     def _resolve(self, run: Run, name: str) -> ObjectType:
         type_ids = run.settings.object_type_ids
-        return resolve(name, type_ids, run.portal.schemas() if needs_schemas(name, type_ids) else [])
+        return resolve(name, type_ids, run.portal.descriptions.schemas() if needs_schemas(name, type_ids) else [])
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """End soon with the signal's exit code (the SDK's own handler ends with 0: a success)."""
@@ -264,7 +274,7 @@ class TapHubSpotDW(Tap):
             return  # Meltano sends a second signal while the first is being handled
         run.stop.signal = signum
         end_when_unread(128 + signum)
-        run.portal.client.stop()
+        run.portal.api.client.stop()
         if run.stop.is_reading:
             run.stop.check()
 

@@ -22,6 +22,7 @@ from tap_hubspot_dw.errors import (
 from tap_hubspot_dw.http.auth import StaticToken
 from tap_hubspot_dw.http.client import Client, Traffic
 from tap_hubspot_dw.http.replies import decode
+from tap_hubspot_dw.hubspot.api import Api
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.run.run import Run
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
@@ -184,7 +185,7 @@ def test_the_run_begins_by_hubspots_clock_or_by_the_earliest_if_no_clock_is_reli
     hubspot.assert_all_requests_are_fired = False
     client.get("/x", traffic=traffic)
     settings = Settings.from_config(DEFAULTS | {"access_token": SECRET})
-    run = Run(settings, Portal(client, "2026-09", logging.getLogger("test")), started_at)
+    run = Run(settings, Portal(Api(client, "2026-09", logging.getLogger("test"))), started_at)
     assert abs(started_at - run.started_at - timedelta(minutes=moved)) < timedelta(seconds=5)
     assert abs(datetime.now(UTC) - run.now() - timedelta(minutes=moved)) < timedelta(seconds=5)
     assert (run.clock_warning() is None) == (ahead in {(0, 0), (None, None), (-120, 0)})

@@ -12,6 +12,7 @@ import responses
 from tap_hubspot_dw.errors import HubSpotError
 from tap_hubspot_dw.http.auth import StaticToken
 from tap_hubspot_dw.http.client import Client
+from tap_hubspot_dw.hubspot.api import Api
 from tap_hubspot_dw.hubspot.association_reader import AssociationReader
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import STANDARD_TYPES
@@ -33,7 +34,7 @@ def contact(record_id: int) -> dict[str, object]:
 
 
 def ids(pages) -> list[list[int]]:
-    return [[int(each["id"]) for each in page] for page in pages]
+    return [list(page.ids) for page in pages]
 
 
 class Endless(BaseException):
@@ -44,7 +45,7 @@ class Endless(BaseException):
 def portal():
     logger = logging.getLogger("test")
     client = Client(URL, StaticToken("secret"), timeout_seconds=5, user_agent="test", logger=logger)
-    return Portal(client, "2026-09", logger)
+    return Portal(Api(client, "2026-09", logger))
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_a_batch_read_that_lacks_a_record_for_an_unknown_reason_is_refused(porta
         },
     )
     with pytest.raises(HubSpotError):
-        list(portal.listed(CONTACTS, WIDE))
+        list(portal.lists.live(CONTACTS, WIDE))
 
 
 def test_a_record_that_is_gone_between_list_and_batch_read_is_left_out(portal, answer):
@@ -87,14 +88,14 @@ def test_a_record_that_is_gone_between_list_and_batch_read_is_left_out(portal, a
             "errors": [{"status": "error", "category": "OBJECT_NOT_FOUND", "message": "x", "context": {"ids": ["2"]}}],
         },
     )
-    assert ids(portal.listed(CONTACTS, WIDE)) == [[1]]
+    assert ids(portal.lists.live(CONTACTS, WIDE)) == [[1]]
 
 
 def test_records_by_id_that_lack_one_for_an_unknown_reason_are_refused(portal, answer):
     error = {"status": "error", "category": "INTERNAL_ERROR", "message": "x", "context": {"ids": ["2"]}}
     answer({"results": [contact(1)], "numErrors": 1, "errors": [error]})
     with pytest.raises(HubSpotError):
-        list(portal.by_id(CONTACTS, ["1", "2"], EMAIL))
+        list(portal.batch_reads.by_id(CONTACTS, ["1", "2"], EMAIL))
 
 
 def no_boundaries(above):
@@ -104,26 +105,26 @@ def no_boundaries(above):
 @pytest.mark.parametrize("paging", [None, {}])
 def test_an_empty_paging_ends_a_list(portal, answer, paging):
     calls = answer({"results": [contact(1)], "paging": paging})
-    assert ids(portal.listed_range(CONTACTS, EMAIL, next(Slices([Range(0)], no_boundaries, 1)))) == [[1]]
+    assert ids(portal.lists.live_range(CONTACTS, EMAIL, next(Slices([Range(0)], no_boundaries, 1)))) == [[1]]
     assert len(calls) == 1
 
 
 @pytest.mark.parametrize("paging", [None, {}])
 def test_an_empty_paging_ends_a_search(portal, answer, paging):
     calls = answer({"total": 0, "results": [], "paging": paging})
-    assert ids(page for page, _ in portal.changed(CONTACTS, WINDOW, EMAIL)) == [[]]
+    assert ids(page for page, _ in portal.searches.changed(CONTACTS, WINDOW, EMAIL)) == [[]]
     assert len(calls) == 1
 
 
 def test_a_search_that_counts_more_than_it_returns_is_retried(portal, answer):
     answer({"total": 1, "results": []}, {"total": 1, "results": [contact(1)]})
-    assert ids(page for page, _ in portal.changed(CONTACTS, WINDOW, EMAIL)) == [[1]]
+    assert ids(page for page, _ in portal.searches.changed(CONTACTS, WINDOW, EMAIL)) == [[1]]
 
 
 def test_a_range_whose_cursor_does_not_move_is_refused(portal, answer):
     answer({"results": [], "paging": {"next": {"after": "11"}}})
     with pytest.raises((HubSpotError, NotPositionalError)):
-        list(portal.listed_range(CONTACTS, EMAIL, next(Slices([Range(10)], no_boundaries, 1))))
+        list(portal.lists.live_range(CONTACTS, EMAIL, next(Slices([Range(10)], no_boundaries, 1))))
 
 
 def test_an_association_cursor_that_does_not_move_is_refused(portal, answer):
@@ -137,14 +138,14 @@ def test_a_cursor_goes_back_to_hubspot_unchanged(portal, answer):
     cursor = "a+b/c=&d#e%3D"
     page = [contact(each) for each in range(1, 101)]
     calls = answer({"results": page, "paging": {"next": {"after": cursor}}}, {"results": []})
-    list(portal.listed(CONTACTS, EMAIL))
+    list(portal.lists.live(CONTACTS, EMAIL))
     assert calls[1].request.params["after"] == cursor
 
 
 @pytest.mark.parametrize("date", ["yesterday", "Wed, 25 Nov 2026 02:00:00 -0000", ""])
 def test_an_invalid_date_header_does_not_stop_the_run(portal, answer, date):
     answer({"results": [contact(1)]}, headers={"Date": date})
-    assert ids(portal.listed(CONTACTS, EMAIL)) == [[1]]
+    assert ids(portal.lists.live(CONTACTS, EMAIL)) == [[1]]
 
 
 def test_ids_of_any_length_stay_exact(portal, answer):
@@ -160,5 +161,5 @@ def test_ids_of_any_length_stay_exact(portal, answer):
 def test_a_path_that_hubspot_will_retire_is_reported_once(portal, answer, caplog):
     answer({"results": [contact(1)]}, headers={"Sunset": "Tue, 30 Mar 2027 00:00:00 GMT"})
     for _ in range(2):
-        list(portal.listed(CONTACTS, EMAIL))
+        list(portal.lists.live(CONTACTS, EMAIL))
     assert caplog.text.count("HubSpot will retire GET /crm/objects/2026-09/0-1 (Tue, 30 Mar 2027") == 1

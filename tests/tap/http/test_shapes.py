@@ -13,6 +13,7 @@ from tap_hubspot_dw.errors import HubSpotError, MisshapenReplyError, ReplyError
 from tap_hubspot_dw.http import shapes
 from tap_hubspot_dw.http.auth import StaticToken
 from tap_hubspot_dw.http.client import Client
+from tap_hubspot_dw.hubspot.api import Api
 from tap_hubspot_dw.hubspot.association_reader import AssociationReader
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import STANDARD_TYPES
@@ -71,15 +72,16 @@ DESCRIBED = {
 }  # fmt: skip
 
 
+COLUMNS = [Column("email", "email", None), Column("amount", "amount", to_number)]
+
+
 def plain_decoder() -> PageDecoder:
-    return PageDecoder(["email", "amount"])
+    return PageDecoder(["email", "amount"], COLUMNS)
 
 
 def written_decoder() -> PageDecoder:
     """The same, with records written in C if there is a compiler."""
-    decoder = plain_decoder()
-    decoder.write([Column("email", "email", None), Column("amount", "amount", to_number)])
-    return decoder
+    return PageDecoder(["email", "amount"], COLUMNS, in_c=True)
 
 
 WAYS = {"python": plain_decoder(), "C": written_decoder(), "ids": IDS_ONLY}
@@ -101,13 +103,13 @@ def test_a_record_of_another_shape_is_refused_in_every_way(way, extra):
         wrong.append(reply)
     assert wrong == []
     good = json.dumps({"results": [GOOD], "more": "?"}).replace("?", extra).encode()
-    assert [each["id"] for each in way.decode(good)["results"]] == ["7"]
+    assert way.decode(good)["results"].ids == [7]
 
 
 def test_an_id_may_be_a_number():
     for way in WAYS.values():
         reply = way.decode(json.dumps({"results": [{**GOOD, "id": 2**64 + 1}]}).encode())
-        assert [each["id"] for each in reply["results"]] == [str(2**64 + 1)]
+        assert reply["results"].ids == [2**64 + 1]
 
 
 @pytest.mark.parametrize("decoded", [shapes.rows, shapes.associations, shapes.owners, *shapes.DESCRIPTIONS.values()])
@@ -149,7 +151,7 @@ def test_an_invalid_count_is_refused(content):
 def portal_of(sandbox) -> Portal:
     logger = logging.getLogger("test")
     client = Client(sandbox.url, StaticToken(sandbox.token), timeout_seconds=5, user_agent="x", logger=logger)
-    return Portal(client, "2026-09", logger)
+    return Portal(Api(client, "2026-09", logger))
 
 
 @pytest.fixture
@@ -162,15 +164,15 @@ def reader_of(portal) -> AssociationReader:
 
 
 ASKED = {
-    "list contacts": lambda portal: portal.listed(CONTACTS, IDS_ONLY),
-    "search contacts": lambda portal: [portal.count(CONTACTS)],
-    "batch read contacts": lambda portal: portal.live(CONTACTS, [1], IDS_ONLY),
-    "owners": lambda portal: portal.owners(),
-    "pipelines deals": lambda portal: portal.pipelines(DEALS),
-    "properties contacts": lambda portal: portal.properties(CONTACTS),
-    "schemas": lambda portal: portal.schemas(),
+    "list contacts": lambda portal: portal.lists.live(CONTACTS, IDS_ONLY),
+    "search contacts": lambda portal: [portal.searches.count(CONTACTS)],
+    "batch read contacts": lambda portal: portal.batch_reads.live(CONTACTS, [1], IDS_ONLY),
+    "owners": lambda portal: portal.descriptions.owners(),
+    "pipelines deals": lambda portal: portal.descriptions.pipelines(DEALS),
+    "properties contacts": lambda portal: portal.descriptions.properties(CONTACTS),
+    "schemas": lambda portal: portal.descriptions.schemas(),
     "associations batch read": lambda portal: reader_of(portal).read(DEALS, CONTACTS, [1]),
-    "list contacts archived": lambda portal: portal.archived(CONTACTS),
+    "list contacts archived": lambda portal: portal.lists.archived(CONTACTS),
 }
 
 
@@ -210,14 +212,14 @@ def test_association_cursors_that_repeat_end_the_pair(portal, clean_portal):
 
 
 def test_a_search_that_ignores_its_window_ends(portal, clean_portal):
-    list(portal.listed(CONTACTS, IDS_ONLY))  # the replies state no limit
+    list(portal.lists.live(CONTACTS, IDS_ONLY))  # the replies state no limit
     clean_portal.reset()
     objects = [{**GOOD, "id": each} for each in ("9", "7")]
     more = {"paging": {"next": {"after": "2"}}}
     clean_portal.faults([{"match": "search", "edit": {"results": objects, "total": 2, **more}}])
     window = Window(parse_timestamp("2026-01-01"), parse_timestamp("2026-11-30"))
     with pytest.raises(ReplyError, match="ignores its slices of time"):
-        list(portal.changed_in_slices(CONTACTS, window, IDS_ONLY))
+        list(portal.searches.changed_in_slices(CONTACTS, window, IDS_ONLY))
     assert clean_portal.log()["total"] < 500
 
 
@@ -245,4 +247,4 @@ def test_a_run_with_replies_of_another_shape_says_so_without_a_traceback(clean_p
 def test_the_error_names_the_place_of_an_unknown_shape(portal, clean_portal):
     clean_portal.faults([{"edit": {"results.*.properties": "x"}}])
     with pytest.raises(HubSpotError, match=r"in 3 tries .*unknown shape .Expected `object`, got `str`.*properties"):
-        list(portal.listed(CONTACTS, IDS_ONLY))
+        list(portal.lists.live(CONTACTS, IDS_ONLY))

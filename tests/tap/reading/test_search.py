@@ -9,8 +9,8 @@ import pytest
 from tap_hubspot_dw.reading.change_window import (
     UnsortedError,
     Window,
-    ascending_ids,
     change_window,
+    check_ascending,
     is_last,
     search_body,
 )
@@ -62,15 +62,15 @@ def test_the_request_names_the_window_the_last_id_and_never_an_offset(until, end
     }
 
 
-@pytest.mark.parametrize("ids", [["9", "10", "11"], []])
-def test_ids_ascend_by_number(ids):
-    assert ascending_ids([{"id": each} for each in ids], above_id=8) == [int(each) for each in ids]
+@pytest.mark.parametrize("ids", [[9, 10, 11], []])
+def test_ids_ascend(ids):
+    check_ascending(ids, above=8)
 
 
-@pytest.mark.parametrize("ids", [["8"], ["9", "9"], ["10", "11", "9"], ["10", "100", "11"]])
+@pytest.mark.parametrize("ids", [[8], [9, 9], [10, 11, 9], [10, 100, 11]])
 def test_ids_that_do_not_ascend_are_refused(ids):
     with pytest.raises(UnsortedError, match="follows"):
-        ascending_ids([{"id": each} for each in ids], above_id=8)
+        check_ascending(ids, above=8)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import responses
 from tap_hubspot_dw.errors import ReplyError
 from tap_hubspot_dw.http.auth import StaticToken
 from tap_hubspot_dw.http.client import Client, Traffic
+from tap_hubspot_dw.hubspot.api import Api
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import STANDARD_TYPES
 from tap_hubspot_dw.reading.change_window import Window
@@ -55,12 +56,12 @@ def ids_read(search: Search) -> list[int]:
     client = Client(
         "http://hubspot.test", StaticToken("x"), timeout_seconds=5, user_agent="", logger=logging.getLogger()
     )
-    portal = Portal(client, "2026-09", logging.getLogger())
+    portal = Portal(Api(client, "2026-09", logging.getLogger()))
     with responses.RequestsMock() as mock:
         mock.add("GET", "http://hubspot.test/tier", json={})  # a reply that names no limits: none are kept
         client.get("/tier", traffic=Traffic())
         mock.add_callback("POST", re.compile(".*/search"), callback=search)
-        return [each for ids in portal.changed_ids(CONTACTS, WINDOW) for each in ids]
+        return [each for ids in portal.searches.changed_ids(CONTACTS, WINDOW) for each in ids]
 
 
 SPREAD = {number: BEGIN + 977 * number for number in range(1, 1500)}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from tap_hubspot_dw.records.page_decoder import PageDecoder
 from tap_hubspot_dw.records.schemas import columns, object_schema
 
 TYPES = ["number", "bool", "date", "datetime", "string", "enumeration", "json", "phone_number", "of 2030"]
 SCHEMA = object_schema({"name": type_name, "type": type_name} for type_name in TYPES)
 COLUMNS = columns(SCHEMA, SCHEMA["properties"])
-WANTED = PageDecoder(column.property_name for column in COLUMNS)
 
 blanks = st.sampled_from(["", "", "", " ", "\t", "\n", "\u00a0", "\x1c"])
 number_parts = st.sampled_from(

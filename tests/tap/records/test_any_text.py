@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 
-from tap_hubspot_dw.records.full_records import RecordMaker
+from tap_hubspot_dw.records.page_decoder import PageDecoder
+from tap_hubspot_dw.records.record_forms import AnyRecord
 from tap_hubspot_dw.singer.events import record_lines
 from tests.fuzzing import TIMEOUT, examples
-from tests.tap.records.property_texts import COLUMNS, TYPES, WANTED, pages
+from tests.tap.records.property_texts import COLUMNS, TYPES, pages
 
 DIGITS = "0123456789"
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
@@ -112,9 +113,12 @@ def _objects(page: list[dict[str, str | None]]) -> list[dict[str, Any]]:
     return [{"id": str(number), **common, "properties": each} for number, each in enumerate(page, 1)]
 
 
-def _decoded(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = WANTED.decode(json.dumps({"results": objects}).encode())["results"]
-    return found
+def _decoder() -> PageDecoder:
+    return PageDecoder((column.property_name for column in COLUMNS), COLUMNS)
+
+
+def _records(decoder: PageDecoder, objects: list[dict[str, Any]]) -> list[AnyRecord]:
+    return list(decoder.decode(json.dumps({"results": objects}).encode())["results"].records)
 
 
 @pytest.mark.timeout(TIMEOUT)
@@ -122,7 +126,7 @@ def _decoded(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @given(pages)
 @example([dict.fromkeys(TYPES, "")])
 def test_any_text_of_any_type_is_its_value_or_kept_aside(page: list[dict[str, str | None]]) -> None:
-    for properties, record in zip(page, RecordMaker(COLUMNS, WANTED)(_decoded(_objects(page))), strict=True):
+    for properties, record in zip(page, _records(_decoder(), _objects(page)), strict=True):
         made, kept = record.as_dict(), record.invalid_properties or {}
         for type_name in TYPES:
             text, value = properties.get(type_name), made[type_name]
@@ -149,11 +153,11 @@ def test_any_text_of_any_type_is_its_value_or_kept_aside(page: list[dict[str, st
 @examples(suite=60, long=10_000)
 @given(pages)
 def test_records_made_by_the_page_and_one_by_one_are_the_same_bytes(page: list[dict[str, str | None]]) -> None:
-    """Also if the same maker has converted the texts before, and as dictionaries for the SDK."""
-    maker, objects = RecordMaker(COLUMNS, WANTED), _objects(page)
-    together = record_lines("s", maker(_decoded(objects)), 7, _1970)
-    assert record_lines("s", maker(_decoded(objects)), 7, _1970) == together
-    alone = [RecordMaker(COLUMNS, WANTED)(_decoded([each]))[0] for each in objects]
+    """Also if the same decoder has converted the texts before, and as dictionaries for the SDK."""
+    decoder, objects = _decoder(), _objects(page)
+    together = record_lines("s", _records(decoder, objects), 7, _1970)
+    assert record_lines("s", _records(decoder, objects), 7, _1970) == together
+    alone = [_records(_decoder(), [each])[0] for each in objects]
     assert record_lines("s", alone, 7, _1970) == together
     assert record_lines("s", [each.as_dict() for each in alone], 7, _1970) == together
     assert len(b"".join(together).splitlines()) == len(page)

@@ -7,8 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from tap_hubspot_dw.records.full_records import RecordMaker, archived_records, merged_records
-from tap_hubspot_dw.records.page_decoder import PageDecoder
+from tap_hubspot_dw.errors import MisshapenReplyError
+from tap_hubspot_dw.records.delete_records import archived_records, merged_records
+from tap_hubspot_dw.records.object_page import ObjectPage
+from tap_hubspot_dw.records.page_decoder import IDS_ONLY, PageDecoder
 from tap_hubspot_dw.records.schemas import OBJECT_COLUMNS, column_name, columns, object_schema, property_name
 
 DEFINITIONS = [
@@ -39,10 +41,13 @@ def hubspot_object(**properties):
 
 def record_of(**properties):
     chosen = columns(SCHEMA, SCHEMA["properties"])
-    decoder = PageDecoder(column.property_name for column in chosen)
-    reply = decoder.decode(json.dumps({"results": [hubspot_object(**properties)]}).encode())
-    (record,) = RecordMaker(chosen, decoder)(reply["results"])
+    decoder = PageDecoder((column.property_name for column in chosen), chosen)
+    (record,) = page_of([hubspot_object(**properties)], decoder).records
     return record.as_dict()
+
+
+def page_of(objects, decoder=IDS_ONLY) -> ObjectPage:
+    return decoder.decode(json.dumps({"results": objects}).encode())["results"]
 
 
 def test_every_property_lands_in_its_own_column_with_its_own_type():
@@ -100,12 +105,11 @@ def test_a_value_that_does_not_fit_is_null_and_its_text_is_kept():
 
 def test_one_unusual_value_in_a_page_does_not_affect_the_others():
     chosen, scores = columns(SCHEMA, ["score"]), ["1", "N/A", None, "", "2.5"]
-    decoder = PageDecoder(["score"])
-    reply = decoder.decode(json.dumps({"results": [hubspot_object(score=score) for score in scores]}).encode())
-    records = [each.as_dict() for each in RecordMaker(chosen, decoder)(reply["results"])]
+    decoder = PageDecoder(["score"], chosen)
+    records = [each.as_dict() for each in page_of([hubspot_object(score=score) for score in scores], decoder).records]
     assert [each["score"] for each in records] == [1, None, None, None, Decimal("2.5")]
     assert [each["invalid_properties"] for each in records] == [None, {"score": "N/A"}, None, None, None]
-    assert RecordMaker(chosen, decoder)([]) == []
+    assert page_of([], decoder) == ObjectPage([], [], [], [])
 
 
 def test_the_taps_own_columns_come_first_in_the_schemas_order():
@@ -113,9 +117,10 @@ def test_the_taps_own_columns_come_first_in_the_schemas_order():
 
 
 def test_a_delete_record_has_only_the_facts_of_the_deletion():
-    archived = hubspot_object() | {"archived": True, "archivedAt": "2026-11-01T08:00:00Z"}
+    archived = hubspot_object(hs_merged_object_ids="7") | {"archived": True, "archivedAt": "2026-11-01T08:00:00Z"}
     timestamp = "2026-11-01T08:00:00.000Z"
-    assert list(archived_records(archived, ["7"])) == [
+    (archival,) = page_of([archived]).archivals()
+    assert list(archived_records(*archival)) == [
         {"id": "51", "archived": True, "archived_at": timestamp, "_sdc_deleted_at": timestamp},
         {"id": "7", "merged_into_id": "51", "_sdc_deleted_at": timestamp},
     ]
@@ -123,11 +128,10 @@ def test_a_delete_record_has_only_the_facts_of_the_deletion():
 
 @pytest.mark.parametrize(("merged_ids", "losers"), [(None, []), ("", []), ("7", ["7"]), ("7;8 ; 9", ["7", "8", "9"])])
 def test_each_merged_away_id_becomes_a_delete_record_that_names_the_survivor(merged_ids, losers):
-    decoder = PageDecoder(["email"])
-    reply = {"results": [hubspot_object(hs_merged_object_ids=merged_ids)]}
-    (each,) = decoder.decode(json.dumps(reply).encode())["results"]
-    (survivor,) = RecordMaker([], decoder)([each])
-    assert list(merged_records(survivor.id, decoder.merged_ids(each["properties"]), survivor.updated_at)) == [
+    page = page_of([hubspot_object(hs_merged_object_ids=merged_ids)], PageDecoder([], []))
+    merges = [(page.records[place], ids) for place, ids in page.merges()]
+    deletes = [each for survivor, ids in merges for each in merged_records(survivor.id, ids, survivor.updated_at)]
+    assert deletes == [
         {"id": loser, "merged_into_id": "51", "_sdc_deleted_at": "2022-02-17T18:00:01.000Z"} for loser in losers
     ]
 
@@ -151,8 +155,14 @@ def test_only_selected_columns_are_read():
 
 
 def test_an_archived_object_without_a_time_is_still_deleted():
-    (record,) = archived_records(hubspot_object() | {"archived": True}, [])
-    assert record["_sdc_deleted_at"]
+    (archival,) = page_of([hubspot_object() | {"archived": True}]).archivals()
+    (record,) = archived_records(*archival)
+    assert record["_sdc_deleted_at"] == "2022-02-17T18:00:01.000Z"
+
+
+def test_an_archived_object_without_any_time_is_an_error():
+    with pytest.raises(MisshapenReplyError, match="without a time"):
+        list(page_of([{"id": "51", "properties": {}}]).archivals())
 
 
 @pytest.mark.parametrize(
@@ -160,13 +170,28 @@ def test_an_archived_object_without_a_time_is_still_deleted():
     [("a", "a"), (None, None), (17, "17"), (True, "true"), ({"a": [1]}, '{"a": [1]}'), ("\ud800", "\ufffd")],
 )
 def test_a_value_that_is_not_text_becomes_its_json(value, text):
-    decoder = PageDecoder(["email"])
+    decoder = PageDecoder(["email"], columns(SCHEMA, ["email", "hs_object_id"]))
     paging = {"next": {"after": "52"}}
     reply = decoder.decode(json.dumps({"results": [hubspot_object(email=value)], "paging": paging}).encode())
-    assert reply["results"][0]["properties"] == (text, None, "51")
+    (record,) = reply["results"].records
+    assert [record.as_dict()[name] for name in ("email", "hs_object_id")] == [text, "51"]
     assert reply["paging"] == paging
 
 
 def test_an_object_without_properties_has_none_of_them():
-    reply = PageDecoder(["email"]).decode(b'{"results": [{"id": "1", "properties": {}}]}')
-    assert reply["results"][0]["properties"] == (None,) * 3
+    (record,) = page_of([{"id": "1", "properties": {}}], PageDecoder(["email"], columns(SCHEMA, ["email"]))).records
+    assert record.as_dict()["email"] is None
+
+
+PAGE = page_of([hubspot_object(hs_merged_object_ids=text) | {"id": id_} for id_, text in (("5", "1"), ("7", "2"))])
+
+
+def test_a_part_of_a_page_keeps_what_belongs_to_its_objects():
+    other = page_of([hubspot_object(hs_merged_object_ids="3") | {"id": "6"}])
+    page = PAGE + other
+    assert page.in_order_of([6, 9, 5]).ids == [6, 5]
+    assert list(page.in_order_of([6, 9, 5]).merges()) == [(0, ["3"]), (1, ["1"])]
+    assert page.only({7}).merged == ["2"]
+    assert [page.between(*ends).ids for ends in ((5,), (5, 6), (4, 7))] == [[7, 6], [6], [5, 7, 6]]
+    assert not ObjectPage()
+    assert not page.only(())

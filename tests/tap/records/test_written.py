@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from tap_hubspot_dw.errors import MisshapenReplyError
 from tap_hubspot_dw.http.replies import Reply
-from tap_hubspot_dw.records.compiled_records import IS_COMPILED, WrittenRecord, writer
-from tap_hubspot_dw.records.full_records import RecordMaker
+from tap_hubspot_dw.records.compiled_records import IS_COMPILED, writer
 from tap_hubspot_dw.records.page_decoder import MERGED_IDS, PageDecoder
+from tap_hubspot_dw.records.record_forms import WrittenRecord
 from tap_hubspot_dw.records.schemas import Column
 from tap_hubspot_dw.singer.events import record_lines
 from tap_hubspot_dw.timestamps import EPOCH
@@ -33,18 +33,16 @@ class Ways:
     """The fast and the slow path of one stream."""
 
     def __init__(self, columns: list[Column]) -> None:
-        self.decoder = PageDecoder(column.property_name for column in columns)
+        self.decoder = PageDecoder((column.property_name for column in columns), columns)
         self.write = writer(self.decoder.names, columns, self.decoder.names.index(MERGED_IDS))
-        self.maker = RecordMaker(columns, self.decoder)
 
     def outcome(self, reply: Reply) -> Any:
         """Return everything that the stream would make of a reply."""
-        objects = reply["results"]
-        records = self.maker(objects)
-        beside = [(each["id"], each.get("archivedAt"), self.decoder.merged_ids(each["properties"])) for each in objects]
-        asked = [(each.id, each.created_at, each.updated_at, each.invalid_properties) for each in records]
-        lines = b"".join(record_lines("s", records, 7, EPOCH))
-        dicts = [each.as_dict() for each in records]
+        page = reply["results"]
+        beside = (page.ids, page.archived_at, page.merged, list(page.merges()))
+        asked = [(each.id, each.created_at, each.updated_at, each.invalid_properties) for each in page.records]
+        lines = b"".join(record_lines("s", page.records, 7, EPOCH))
+        dicts = [each.as_dict() for each in page.records]
         return lines, dicts, beside, asked, [reply.get(name) for name in ("paging", "total", "errors")]
 
     def assert_alike(self, content: bytes) -> bool:
@@ -218,12 +216,11 @@ def test_a_name_that_json_has_to_escape_is_left_to_python() -> None:
 
 @pytest.mark.skipif(not IS_COMPILED, reason="the tap was installed without a compiler")
 def test_written_records_need_no_second_parsing() -> None:
-    decoder = PageDecoder(NAMES)
-    decoder.write(COLUMNS)
-    (each,) = decoder.decode(written(reply_of([{"number": "x", "hs_merged_object_ids": "7"}])))["results"]
-    record = each["properties"]
+    decoder = PageDecoder(NAMES, COLUMNS, in_c=True)
+    page = decoder.decode(written(reply_of([{"number": "x", "hs_merged_object_ids": "7"}])))["results"]
+    (record,) = page.records
     assert isinstance(record, WrittenRecord)
-    assert (record.id, record.updated_at, record.merged) == ("1", "2026-01-01T00:00:00.123Z", "7")
+    assert (record.id, record.updated_at, page.merged) == ("1", "2026-01-01T00:00:00.123Z", ["7"])
     assert record.invalid_properties == {"number": "x"}
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import pytest
 
-from tap_hubspot_dw.singer.streams.full_pass import CHECKPOINT_RECORDS
+from tap_hubspot_dw.hubspot.limits import Limits
 from tests.tap.running import CLEAN, TAP, VERSION, run_tap
 
 TOTAL = 60_500
@@ -66,7 +66,7 @@ def test_a_killed_pass_reads_again_what_followed_its_last_checkpoint(long_list, 
     ids_again = [each["id"] for each in again.records("contacts")]
     assert set(ids) | set(ids_again) == contacts
     repeated = len(ids) + len(ids_again) - TOTAL
-    assert repeated <= CHECKPOINT_RECORDS + PAGE
+    assert repeated <= Limits().checkpoint_records + PAGE
     assert again.message_types("contacts")[-1] == "ACTIVATE_VERSION"
 
 

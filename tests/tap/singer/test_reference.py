@@ -12,6 +12,7 @@ import responses
 
 from tap_hubspot_dw.http.auth import StaticToken
 from tap_hubspot_dw.http.client import Client
+from tap_hubspot_dw.hubspot.api import Api
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import STANDARD_TYPES
 from tap_hubspot_dw.run.run import Run
@@ -152,7 +153,9 @@ def test_a_version_comes_from_hubspots_clock_if_ours_is_ahead(reference):
         hubspot.get(re.compile(".*"), json={"results": []}, headers={"Date": date})
         hubspot.post(re.compile(".*"), json={"results": []}, headers={"Date": date})
         tap = TapHubSpotDW(config={"api_url": "http://hubspot.test", "access_token": "secret", "objects": ["deals"]})
-        run = Run(Settings.from_config(tap.config), Portal(client, "2026-09", logger), began_at, object_types=[DEALS])
+        run = Run(
+            Settings.from_config(tap.config), Portal(Api(client, "2026-09", logger)), began_at, object_types=[DEALS]
+        )
         stream = ReferenceStream(tap, run, reference)
         stream.begin()
         (version,) = (event.version for event in stream.events() if isinstance(event, Activation))

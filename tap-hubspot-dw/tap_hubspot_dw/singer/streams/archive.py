@@ -1,7 +1,7 @@
 """The objects archived and restored since the last run.
 
 HubSpot lists archived objects but counts them nowhere, so only comparison with the previous list shows whether a list
-is complete. Every reply is checked (`Portal.archived`), and the stream fails if HubSpot refuses a list that it gave
+is complete. Every reply is checked (`Lists.archived`), and the stream fails if HubSpot refuses a list that it gave
 before.
 """
 
@@ -12,19 +12,19 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 
 from tap_hubspot_dw.errors import HubSpotError, ReplyError, RequestError
-from tap_hubspot_dw.hubspot.portal import HubSpotObject, Page, Portal, ids_of
+from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.stream_state import StreamState
-from tap_hubspot_dw.records.full_records import Record, archived_records
+from tap_hubspot_dw.records.delete_records import archived_records
+from tap_hubspot_dw.records.object_page import ObjectPage
 from tap_hubspot_dw.records.page_decoder import IDS_ONLY, PageDecoder
+from tap_hubspot_dw.records.record_forms import Record
 from tap_hubspot_dw.singer.events import Block
 from tap_hubspot_dw.timestamps import parse_timestamp
 
 # Meetings, communications, deal splits, carts: HubSpot answers 400 to a list of archived objects (observed).
 _NO_ARCHIVED_LIST = frozenset({"0-47", "0-18", "0-72", "0-64"})
-_WAITS = (1.0, 2.0)  # seconds before the retries of a list of archived objects
 MOST_ARCHIVED = 10_000  # ids in the state, two or three bytes each; the ids of a larger archive are not kept
-_BLOCK_RECORDS = 1000
 
 
 class ArchiveSweep:
@@ -35,7 +35,7 @@ class ArchiveSweep:
         portal: Portal,
         object_type: ObjectType,
         decoder: PageDecoder,
-        to_block: Callable[[Page], Block],
+        to_block: Callable[[ObjectPage], Block],
         to_deletes: Callable[[Sequence[Record]], Block],
         logger: logging.Logger,
     ) -> None:
@@ -59,12 +59,12 @@ class ArchiveSweep:
                 some archived objects.
         """
         archived: set[int] = set()
-        for seconds in (*_WAITS, None):
+        for seconds in (*self._portal.limits.archived_list_waits, None):
             yield from self._archived_since(state, since, archived)
             lost = state.archived - archived
-            for page in self._portal.live(self._object_type, sorted(lost), self._decoder):
+            for page in self._portal.batch_reads.live(self._object_type, sorted(lost), self._decoder):
                 yield self._to_block(page)
-                lost.difference_update(ids_of(page))
+                lost.difference_update(page.ids)
             if not lost or not self._are_archived(lost):
                 break
             if seconds is None:
@@ -72,45 +72,47 @@ class ArchiveSweep:
                     f"HubSpot's list of archived {self._object_type.name} lacks some archived records, so the bookmark "
                     "stays: run again later."
                 )
-            self._portal.client.wait(seconds)
+            self._portal.api.wait(seconds)
         state.archived = archived if len(archived) <= MOST_ARCHIVED else set()
 
     def _archived_since(self, state: StreamState, since: datetime, archived: set[int]) -> Iterator[Block]:
         """Yield the delete records of the objects archived since a timestamp; add the ids of all to `archived`."""
         records: list[Record] = []
-        for listed in self._archived_objects(state):
-            if int(listed["id"]) in archived:
-                continue
-            archived.add(int(listed["id"]))
-            if parse_timestamp(listed.get("archivedAt") or listed["updatedAt"]) >= since:
-                records += archived_records(listed, IDS_ONLY.merged_ids(listed["properties"]))
-            if len(records) >= _BLOCK_RECORDS:
-                yield self._to_deletes(records)
-                records = []
+        for page in self._pages(state):
+            for id_, archived_at, merged_ids in page.archivals():
+                if id_ in archived:
+                    continue
+                archived.add(id_)
+                if parse_timestamp(archived_at) >= since:
+                    records += archived_records(id_, archived_at, merged_ids)
+                if len(records) >= self._portal.limits.archived_block:
+                    yield self._to_deletes(records)
+                    records = []
         yield self._to_deletes(records)
 
-    def _archived_objects(self, state: StreamState) -> Iterator[HubSpotObject]:
-        """Yield the archived objects; none, with a warning, if HubSpot refuses the list and never gave it.
+    def _pages(self, state: StreamState) -> Iterator[ObjectPage]:
+        """Yield pages of the archived objects; none, with a warning, if HubSpot refuses the list and never gave it.
 
         A refusal may be temporary, so it is retried.
 
         Raises:
             HubSpotError: HubSpot refuses the list although it gave it before.
         """
-        waits = iter(() if self._object_type.type_id in _NO_ARCHIVED_LIST and not state.lists_archived else _WAITS)
+        is_refused = self._object_type.type_id in _NO_ARCHIVED_LIST and not state.lists_archived
+        waits = iter(() if is_refused else self._portal.limits.archived_list_waits)
         while True:
             is_listed = False
             try:
-                for listed in self._portal.archived(self._object_type):
-                    is_listed = True
-                    yield listed
+                for page in self._portal.lists.archived(self._object_type):
+                    is_listed = is_listed or len(page) > 0
+                    yield page
                 state.lists_archived = True
                 return
             except RequestError as error:
                 if is_listed or error.status not in {400, 404}:
                     raise
                 if (seconds := next(waits, None)) is not None:
-                    self._portal.client.wait(seconds)
+                    self._portal.api.wait(seconds)
                     continue
                 if state.lists_archived:
                     raise HubSpotError(
@@ -128,8 +130,8 @@ class ArchiveSweep:
     def _are_archived(self, ids: Collection[int]) -> bool:
         """Return whether HubSpot says that some of these objects are archived; the others are deleted for good."""
         try:
-            pages = self._portal.by_id(self._object_type, sorted(map(str, ids)), IDS_ONLY, archived=True)
-            return any(id_ in ids for page in pages for id_ in ids_of(page))
+            pages = self._portal.batch_reads.by_id(self._object_type, sorted(map(str, ids)), IDS_ONLY, archived=True)
+            return any(id_ in ids for page in pages for id_ in page.ids)
         except RequestError as error:
             if error.status not in {400, 404}:
                 raise

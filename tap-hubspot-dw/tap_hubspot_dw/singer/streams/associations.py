@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_hubspot_dw.errors import HubSpotError, ReplyError, RunStoppedError, UnknownPairError
 from tap_hubspot_dw.http.rate_limits import ASSOCIATIONS
-from tap_hubspot_dw.hubspot.association_reader import AssociationReader
-from tap_hubspot_dw.hubspot.portal import ASSOCIATION_INPUTS, ids_of
+from tap_hubspot_dw.hubspot.association_reader import ASSOCIATION_INPUTS, AssociationReader
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.association_pairs import Group, Pair, pairs
 from tap_hubspot_dw.reading.change_window import Window, change_window
@@ -24,8 +23,8 @@ from tap_hubspot_dw.reading.id_ranges import EVERYTHING
 from tap_hubspot_dw.reading.parallel import in_parallel
 from tap_hubspot_dw.reading.shared_ids import IdFeed
 from tap_hubspot_dw.reading.stream_state import PairPass, StreamState, is_too_old
-from tap_hubspot_dw.records.full_records import Record
 from tap_hubspot_dw.records.page_decoder import IDS_ONLY
+from tap_hubspot_dw.records.record_forms import Record
 from tap_hubspot_dw.records.schemas import KEY, TEXT
 from tap_hubspot_dw.run.run import Run
 from tap_hubspot_dw.singer.events import Activation, Block, Event, Scope
@@ -245,7 +244,7 @@ class AssociationStream(HubSpotStream):
         if last:
             warning = "%s: HubSpot has %d of the %d associations of the last full pass: reading them again to be sure."
             self.logger.warning(warning, pair.name, rows, last.rows)
-        self.portal.client.wait(_DOUBT_SECONDS if last else 0)
+        self.portal.api.wait(_DOUBT_SECONDS if last else 0)
         self._rows_read[pair.name] = 0
         ids = self._all_ids(pair.from_type)
         yield from self._associated((pair, chunk) for chunk in (ids if last else islice(ids, 1)))
@@ -313,10 +312,10 @@ class AssociationStream(HubSpotStream):
         Raises:
             ReplyError: the list is much shorter, twice.
         """
-        total, listed = self.portal.count(object_type, EVERYTHING) or 0, set[int]()
+        total, listed = self.portal.searches.count(object_type, EVERYTHING) or 0, set[int]()
         for _ in range(2):
-            for page in self.portal.listed(object_type, IDS_ONLY):
-                new = set(ids_of(page)) - listed
+            for page in self.portal.lists.live(object_type, IDS_ONLY):
+                new = set(page.ids) - listed
                 listed |= new
                 yield from sorted(new.difference(known))
             if len(listed) + max(_LATE, total * _LATE_SHARE) >= total:
@@ -355,8 +354,8 @@ class AssociationStream(HubSpotStream):
             if feed is None or not feed.holds_since(window.since):
                 feed = IdFeed()
                 feed.begin(window.since)
-                self.check_searchable(object_type)
-                for ids in self.portal.changed_ids(object_type, window):
+                self.portal.descriptions.check_searchable(object_type)
+                for ids in self.portal.searches.changed_ids(object_type, window):
                     feed.add(ids)
                 feed.end(complete=True)
                 self.run.id_feeds[object_type.name] = feed

@@ -42,9 +42,7 @@ if TYPE_CHECKING:
     from singer_sdk.mapper import StreamMap
     from singer_sdk.singerlib import RecordMessage, SelectionMask
 
-    from tap_hubspot_dw.object_types import ObjectType
-    from tap_hubspot_dw.records.compiled_records import WrittenRecord
-    from tap_hubspot_dw.records.full_records import FullRecord, Record
+    from tap_hubspot_dw.records.record_forms import AnyRecord, Record
 
 
 class HubSpotStream(Stream):
@@ -112,7 +110,7 @@ class HubSpotStream(Stream):
 
     def block(
         self,
-        records: Sequence[Record | FullRecord | WrittenRecord],
+        records: Sequence[AnyRecord],
         *,
         deletes: int = 0,
         repeated: int = 0,
@@ -230,19 +228,6 @@ class HubSpotStream(Stream):
                 f"The state of {self.name} is not readable ({error}): correct it with `meltano state get` and `set`, "
                 "or clear it and let the next run read everything."
             ) from error
-
-    def check_searchable(self, object_type: ObjectType) -> None:
-        """Check that the modified property exists: HubSpot finds nothing by a missing one, without an error (observed).
-
-        Raises:
-            HubSpotError: the type has no modified property.
-        """
-        lists = (self.portal.properties(object_type, anew=anew) for anew in (False, True))  # a list may be truncated
-        if not any(object_type.modified_property == listed["name"] for some in lists for listed in some):
-            raise HubSpotError(
-                f"HubSpot lists no property {object_type.modified_property} for {object_type.name}, so the tap cannot "
-                "ask for changes: run with --full-refresh, and report it."
-            )
 
     def checkpoint(self, state: StreamState) -> Checkpoint:
         """Return the current state; all records that it covers have been yielded."""

@@ -13,11 +13,10 @@ from dataclasses import replace
 from tap_hubspot_dw.errors import ReplyError
 from tap_hubspot_dw.http.rate_limits import OBJECTS
 from tap_hubspot_dw.hubspot.account import Account, is_far_below
-from tap_hubspot_dw.hubspot.portal import Page, Portal, ids_of
+from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.id_ranges import (
     EVERYTHING,
-    RANGE_RECORDS,
     NotPositionalError,
     Range,
     Slice,
@@ -29,16 +28,16 @@ from tap_hubspot_dw.reading.id_ranges import (
 from tap_hubspot_dw.reading.parallel import in_parallel
 from tap_hubspot_dw.reading.read_ids import ReadIds
 from tap_hubspot_dw.reading.stream_state import FullPass
+from tap_hubspot_dw.records.object_page import ObjectPage
 from tap_hubspot_dw.records.page_decoder import PageDecoder
 from tap_hubspot_dw.run.run import Run
 from tap_hubspot_dw.singer.events import Block
 
-CHECKPOINT_RECORDS = 5_000  # records between two checkpoints: at most these are read again after a kill
 _MOST_TRIES = 3  # if a list ends before HubSpot's count, without giving more records
 _MOST_READINGS = 4  # of a whole list if no count confirms it
 _PERCENT_SLACK = 2  # between HubSpot's record limits and its lists: the age of the limits' figures is not documented
 
-ToBlock = Callable[[Page], Block]
+ToBlock = Callable[[ObjectPage], Block]
 
 
 class LiveReader:
@@ -69,7 +68,9 @@ class LiveReader:
     def trusted(self, full_pass: FullPass) -> FullPass:
         """Return an earlier run's pass without the ranges in which HubSpot counts more records than were read."""
         whole = [
-            span for span in full_pass.ranges if (self._portal.count(self._object_type, span) or 0) <= span.records
+            span
+            for span in full_pass.ranges
+            if (self._portal.searches.count(self._object_type, span) or 0) <= span.records
         ]
         if len(whole) < len(full_pass.ranges):
             self._logger.warning(
@@ -95,11 +96,12 @@ class LiveReader:
 
     def _ranges(self, full_pass: FullPass) -> Iterator[Block | FullPass]:
         """Yield the objects in the unfinished ranges of ids, several ranges at once."""
-        finished, total = full_pass.ranges, self._total
+        finished, total, limits = full_pass.ranges, self._total, self._portal.limits
         slices = Slices(
             gaps(finished),
-            lambda above: self._portal.boundaries(self._object_type, above, expected=None if above else total),
-            min(RANGE_RECORDS, total or RANGE_RECORDS),
+            lambda above: self._portal.searches.boundaries(self._object_type, above, expected=None if above else total),
+            min(limits.range_records, total or limits.range_records),
+            limits.least_to_split,
         )
         begun: dict[Slice, Range] = {}
         unsaved = 0
@@ -113,7 +115,7 @@ class LiveReader:
             else:
                 records = begun.pop(id_slice).records if id_slice in begun else 0
                 finished = merged([*finished, replace(id_slice.span, records=records)])
-            if read is None or unsaved >= CHECKPOINT_RECORDS:
+            if read is None or unsaved >= self._portal.limits.checkpoint_records:
                 unsaved = 0
                 yield replace(full_pass, ranges=merged([*finished, *begun.values()]))
         self.records = sum(span.records for span in finished)
@@ -127,29 +129,31 @@ class LiveReader:
         done = Range(id_slice.span.above, id_slice.span.above)
         while True:
             read = ids.count()
-            for page in self._portal.listed_range(self._object_type, self._decoder, id_slice):
-                ids.add(ids_of(page))
-                done = Range(done.above, int(page[-1]["id"]) if page else done.through, ids.count())
+            for page in self._portal.lists.live_range(self._object_type, self._decoder, id_slice):
+                ids.add(page.ids)
+                done = Range(done.above, page.ids[-1] if page else done.through, ids.count())
                 yield self._to_block(page), done
             span = id_slice.span
             if not self._account.is_short(ids, span):
                 return
             tries = 0 if ids.count() > read else tries + 1
-            if tries >= _MOST_TRIES or not self._portal.count(self._object_type, Range(id_slice.reached, span.through)):
+            if tries >= _MOST_TRIES or not self._portal.searches.count(
+                self._object_type, Range(id_slice.reached, span.through)
+            ):
                 break
         for page in self._account.missed(ids, id_slice.close()):
             yield self._to_block(page), replace(done, records=ids.count(done))
         done = id_slice.close()
-        yield self._to_block([]), replace(done, records=ids.count(done))
+        yield self._to_block(ObjectPage()), replace(done, records=ids.count(done))
 
     def _by_cursor(self) -> Iterator[Block]:
         """Yield all objects by the list's own cursor, and then those that HubSpot counts besides, range by range."""
         ids = ReadIds()
         self._account = Account(self._portal, self._object_type, self._decoder, self._logger, self._total)
-        for page in self._portal.listed(self._object_type, self._decoder):
-            ids.add(ids_of(page))
+        for page in self._portal.lists.live(self._object_type, self._decoder):
+            ids.add(page.ids)
             yield self._to_block(page)
-        for span in cut(EVERYTHING, self._portal.boundaries(self._object_type, 0, expected=self._total)):
+        for span in cut(EVERYTHING, self._portal.searches.boundaries(self._object_type, 0, expected=self._total)):
             for page in self._account.missed(ids, span):
                 yield self._to_block(page)
         self.records = ids.count()
@@ -164,7 +168,7 @@ class LiveReader:
             ReplyError: every reading has more records than the last.
         """
         for _ in range(_MOST_READINGS):
-            usage = self._portal.usage().get(self._object_type.type_id)
+            usage = self._portal.descriptions.usage().get(self._object_type.type_id)
             counts = [count for count in (self._account.counted, usage) if count is not None]
             counts = [count for count in counts if not is_far_below(count, self.records)]
             most = self.records + self.records * _PERCENT_SLACK // 100
@@ -179,8 +183,8 @@ class LiveReader:
                 *("nothing" if count is None else f"{count:,}" for count in (self._account.counted, usage)),
             )
             ids = ReadIds()
-            for page in self._portal.listed(self._object_type, self._decoder):
-                ids.add(ids_of(page))
+            for page in self._portal.lists.live(self._object_type, self._decoder):
+                ids.add(page.ids)
                 yield self._to_block(page)
             if ids.count() <= self.records:
                 return

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tap_hubspot_dw.records.full_records import Record
+from tap_hubspot_dw.records.record_forms import Record
 from tap_hubspot_dw.records.schemas import DATE_TIME, INTEGER, KEY, NUMBER, OBJECT, TEXT
 from tap_hubspot_dw.run.failed_starts import take
 from tap_hubspot_dw.run.run import FAILED, Run

@@ -12,17 +12,17 @@ from zlib import crc32
 from tap_hubspot_dw.errors import RequestError
 from tap_hubspot_dw.http.rate_limits import SEARCH
 from tap_hubspot_dw.hubspot.account import Account, Changes
-from tap_hubspot_dw.hubspot.portal import HubSpotObject, Page, ids_of
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.change_window import UnsortedError, Window, change_window
 from tap_hubspot_dw.reading.differing import MOST_TOTALS, differing_ranges
-from tap_hubspot_dw.reading.id_ranges import RANGE_RECORDS, Range, cut
+from tap_hubspot_dw.reading.id_ranges import Range, cut
 from tap_hubspot_dw.reading.parallel import in_parallel
 from tap_hubspot_dw.reading.shared_ids import IdFeed
 from tap_hubspot_dw.reading.stream_state import FullPass, StreamState
-from tap_hubspot_dw.records.compiled_records import WrittenRecord
-from tap_hubspot_dw.records.full_records import FullRecord, Record, RecordMaker, archived_records, merged_records
+from tap_hubspot_dw.records.delete_records import archived_records, merged_records
+from tap_hubspot_dw.records.object_page import ObjectPage
 from tap_hubspot_dw.records.page_decoder import PageDecoder
+from tap_hubspot_dw.records.record_forms import AnyRecord, Record
 from tap_hubspot_dw.records.schemas import ALL_PROPERTIES, OBJECT_COLUMNS, columns
 from tap_hubspot_dw.run.run import CLOCK_TOLERANCE, Run
 from tap_hubspot_dw.shown import shown
@@ -67,11 +67,13 @@ class ObjectStream(HubSpotStream):
         wanted = {column.property_name for column in chosen}
         if self._is_json:
             wanted |= {str(definition["name"]) for definition in self.run.chosen_properties(self.object_type)}
-        self._decoder = PageDecoder({*wanted, self.object_type.modified_property})
-        if self.are_lines_final and not self._is_json:
-            self._decoder.write(chosen)
-        self._records = RecordMaker(chosen, self._decoder, all_in=ALL_PROPERTIES if self._is_json else None)
-        self.done.hubspot_total = self.portal.count(self.object_type)
+        self._decoder = PageDecoder(
+            {*wanted, self.object_type.modified_property},
+            chosen,
+            all_in=ALL_PROPERTIES if self._is_json else None,
+            in_c=self.are_lines_final and not self._is_json,
+        )
+        self.done.hubspot_total = self.portal.searches.count(self.object_type)
         if self.run.settings.only_ids is not None:
             yield from self._chosen(self.run.settings.only_ids.get(self.name, ()))
             return
@@ -106,18 +108,13 @@ class ObjectStream(HubSpotStream):
     def _by_ids(self, ids: Sequence[str]) -> Generator[Block, None, set[str]]:
         """Yield these objects, live or as delete records; return the ids that HubSpot does not know."""
         asked, reported = set(ids), set[str]()
-        for page in self.portal.by_id(self.object_type, list(dict.fromkeys(ids)), self._decoder):
-            yield self._page([listed for listed in page if listed["id"] in asked - reported])
-            merged = [
-                record
-                for listed, survivor in zip(page, self._records(page), strict=True)
-                for record in self._merged(listed, survivor)
-                if record["id"] in asked
-            ]
-            reported |= {listed["id"] for listed in page} | {record["id"] for record in merged}
+        for page in self.portal.batch_reads.by_id(self.object_type, list(dict.fromkeys(ids)), self._decoder):
+            yield self._page(page.only({id_ for id_ in page.ids if str(id_) in asked - reported}))
+            merged = [record for records in _merged(page).values() for record in records if record["id"] in asked]
+            reported |= {*map(str, page.ids)} | {record["id"] for record in merged}
             yield self._deletes(merged)
         for page in self._archived_of(sorted(asked - reported)):
-            gone = (archived_records(listed, self._decoder.merged_ids(listed["properties"])) for listed in page)
+            gone = (archived_records(*archival) for archival in page.archivals())
             deletes = [record for records in gone for record in records if record["id"] in asked]
             reported |= {record["id"] for record in deletes}
             yield self._deletes(deletes)
@@ -130,23 +127,23 @@ class ObjectStream(HubSpotStream):
         id is read again by itself.
         """
         total = self.done.hubspot_total
-        spans = differing_ranges(known, total, lambda span: self.portal.count(self.object_type, span))
+        spans = differing_ranges(known, total, lambda span: self.portal.searches.count(self.object_type, span))
         pages_left = MOST_TOTALS
         for span, ids in spans:
             unseen = set(ids)
-            pages = self.portal.changed(self.object_type, None, self._decoder, span)
+            pages = self.portal.searches.changed(self.object_type, None, self._decoder, span)
             for page, _ in islice(pages, pages_left):
                 pages_left -= 1
-                yield self._page([listed for listed in page if int(listed["id"]) not in unseen])
-                unseen.difference_update(ids_of(page))
+                yield self._page(page.only(set(page.ids) - unseen))
+                unseen.difference_update(page.ids)
             gone = yield from self._by_ids([str(id_) for id_ in sorted(unseen)])
             at = format_timestamp(self.run.started_at)
             yield self._deletes([{"id": id_, "_sdc_deleted_at": at} for id_ in sorted(gone)])
 
-    def _archived_of(self, ids: Sequence[str]) -> Iterator[Page]:
+    def _archived_of(self, ids: Sequence[str]) -> Iterator[ObjectPage]:
         """Yield the archived objects among these ids; none, with a warning, if HubSpot refuses this for the type."""
         try:
-            yield from self.portal.by_id(self.object_type, ids, self._decoder, archived=True)
+            yield from self.portal.batch_reads.by_id(self.object_type, ids, self._decoder, archived=True)
         except RequestError as error:
             if error.status not in {400, 404}:
                 raise
@@ -215,7 +212,9 @@ class ObjectStream(HubSpotStream):
     def _continued(self, full_pass: FullPass, reader: LiveReader) -> FullPass:
         """Return the part of an earlier run's pass that can be kept, and log its progress."""
         self._id_feed.end(complete=False)  # it lacks the ids that earlier runs read
-        if not self._is_searchable():  # the changes since the earlier run cannot be read
+        if not self.portal.descriptions.is_searchable(
+            self.object_type
+        ):  # the changes since the earlier run cannot be read
             full_pass = replace(full_pass, ranges=())
         full_pass = reader.trusted(full_pass)
         self.done.before = sum(span.records for span in full_pass.ranges)
@@ -241,20 +240,16 @@ class ObjectStream(HubSpotStream):
             self._warn_of_late_properties(state)
             yield from self._window(window, None)
             state.bookmark = self.run.started_at
-        elif self._is_searchable():
+        elif self.portal.descriptions.is_searchable(self.object_type):
             try:
                 yield from self._modified(window, None)
             except RequestError as error:
                 self.logger.warning("%s: the next run reads the changes made during this one: %s", self.name, error)
 
-    def _is_searchable(self) -> bool:
-        names = (definition["name"] for definition in self.portal.properties(self.object_type))
-        return self.object_type.modified_property in names
-
     def _changes(self, state: StreamState, bookmark: datetime) -> Iterator[Event]:
         """Yield the objects modified since the bookmark, and those archived."""
         self.done.mode = "incremental"
-        self.check_searchable(self.object_type)
+        self.portal.descriptions.check_searchable(self.object_type)
         self._warn_of_late_properties(state)
         started_at = self.run.started_at
         window = change_window(bookmark, self.run.settings.lookback, started_at)
@@ -288,7 +283,7 @@ class ObjectStream(HubSpotStream):
         A property that is new in HubSpot is not among them: it comes with the records that get a value. A property
         that existed before but was not chosen does not.
         """
-        definitions = self.portal.properties(self.object_type)
+        definitions = self.portal.descriptions.properties(self.object_type)
         created = {str(definition["name"]): definition.get("createdAt") for definition in definitions}
         since = format_timestamp(state.bookmark) if state.bookmark and state.properties else ""
         late = [
@@ -315,51 +310,50 @@ class ObjectStream(HubSpotStream):
                 self.name,
                 error,
             )
-            for page in self.portal.changed_in_slices(self.object_type, window, self._decoder):
+            for page in self.portal.searches.changed_in_slices(self.object_type, window, self._decoder):
                 yield self._page(page, bookmark, changes)
 
     def _modified_by_id(self, window: Window, bookmark: datetime | None, changes: Changes | None) -> Iterator[Block]:
         """Yield the objects modified in the window; if they are many, several ranges of ids at once."""
-        pages = self.portal.changed(self.object_type, window, self._decoder)
+        pages = self.portal.searches.changed(self.object_type, window, self._decoder)
         first, expected = next(pages)
         if self.done.mode == "incremental":
             self.done.expected = expected
         yield self._page(first, bookmark, changes)
-        if expected <= RANGE_RECORDS or not first:
+        if expected <= self.portal.limits.range_records or not first:
             for page, _ in pages:
                 yield self._page(page, bookmark, changes)
             return
-        above = int(first[-1]["id"])
+        above = first.ids[-1]
 
         def blocks(span: Range) -> Iterator[Block]:
-            for page, _ in self.portal.changed(self.object_type, window, self._decoder, span):
+            for page, _ in self.portal.searches.changed(self.object_type, window, self._decoder, span):
                 yield self._page(page, bookmark, changes)
 
         left = expected - len(first)
-        spans = cut(Range(above), self.portal.boundaries(self.object_type, above, window, expected=left))
+        spans = cut(Range(above), self.portal.searches.boundaries(self.object_type, above, window, expected=left))
         for _, block in in_parallel(spans, blocks, self.run.settings.workers, self.run.permits[SEARCH]):
             if block is not None:
                 yield block
 
-    def _page(self, page: Page, bookmark: datetime | None = None, changes: Changes | None = None) -> Block:
+    def _page(self, page: ObjectPage, bookmark: datetime | None = None, changes: Changes | None = None) -> Block:
         """Return a page's records and the delete records of the objects merged into them.
 
         Records modified before the bookmark count as repeated: the last run has read them, unless HubSpot's index
         lagged.
         """
-        records: list[Record | FullRecord | WrittenRecord] = []
-        invalid: list[str] = []
         before = format_timestamp(bookmark) if bookmark else ""
-        repeated = 0
-        for listed, record in zip(page, self._records(page), strict=True):
-            records.append(record)
-            records.extend(self._merged(listed, record))
-            invalid += record.invalid_properties or ()
-            repeated += (record.updated_at or before) < before
-            if changes is not None:
-                changes.add(int(record.id), record.updated_at)
+        repeated = sum((record.updated_at or before) < before for record in page.records)
+        invalid = [name for record in page.records for name in record.invalid_properties or ()]
+        if changes is not None:
+            for id_, record in zip(page.ids, page.records, strict=True):
+                changes.add(id_, record.updated_at)
         if self.run.settings.associations:  # no other stream needs the ids; a million take eight megabytes
-            self._id_feed.add(ids_of(page))
+            self._id_feed.add(page.ids)
+        merged = _merged(page)
+        records: Sequence[AnyRecord] = page.records
+        if merged:
+            records = [each for place, record in enumerate(page.records) for each in (record, *merged.get(place, ()))]
         return self.block(records, deletes=len(records) - len(page), repeated=repeated, invalid=invalid)
 
     def _archived(self, state: StreamState, since: datetime) -> Iterator[Block]:
@@ -367,9 +361,14 @@ class ObjectStream(HubSpotStream):
         sweep = ArchiveSweep(self.portal, self.object_type, self._decoder, self._page, self._deletes, self.logger)
         return sweep.since(state, since)
 
-    def _merged(self, survivor: HubSpotObject, record: FullRecord | WrittenRecord) -> Iterator[Record]:
-        merged_ids = self._decoder.merged_ids(survivor["properties"])
-        return merged_records(record.id, merged_ids, record.updated_at or record.created_at)
+
+def _merged(page: ObjectPage) -> dict[int, list[Record]]:
+    """Return the delete records of the objects merged into others, by the place of the survivor in the page."""
+    return {
+        place: list(merged_records(survivor.id, merged_ids, survivor.updated_at or survivor.created_at))
+        for place, merged_ids in page.merges()
+        for survivor in (page.records[place],)
+    }
 
 
 def _checksums(names: Iterable[str]) -> set[int]:

@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_hubspot_dw.errors import HubSpotError, NoPipelinesError, ReplyError, RunStoppedError
-from tap_hubspot_dw.hubspot.portal import Portal
+from tap_hubspot_dw.hubspot.descriptions import Descriptions
 from tap_hubspot_dw.object_types import ObjectType
-from tap_hubspot_dw.records.full_records import Record
+from tap_hubspot_dw.records.record_forms import Record
 from tap_hubspot_dw.records.schemas import ARRAY, BOOLEAN, DATE_TIME, INTEGER, KEY, OBJECT, TEXT
 from tap_hubspot_dw.run.run import Run
 from tap_hubspot_dw.singer.events import Activation, Event, Scope
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 class OfType(Protocol):
     """A function that returns HubSpot's objects for an object type, from the cache or `anew`."""
 
-    def __call__(self, portal: Portal, object_type: ObjectType, /, *, anew: bool = False) -> Iterable[dict[str, Any]]:
+    def __call__(
+        self, descriptions: Descriptions, object_type: ObjectType, /, *, anew: bool = False
+    ) -> Iterable[dict[str, Any]]:
         """Return HubSpot's objects."""
 
 
@@ -44,7 +46,7 @@ class Reference:
     name: str
     key: tuple[str, ...]
     columns: Mapping[str, tuple[dict[str, Any], str]]
-    of_account: Callable[[Portal], Iterable[dict[str, Any]]] | None = None
+    of_account: Callable[[Descriptions], Iterable[dict[str, Any]]] | None = None
     of_type: OfType | None = None
     may_have: Callable[[ObjectType], bool] = lambda _: True
 
@@ -53,8 +55,8 @@ def _may_have_pipelines(object_type: ObjectType) -> bool:
     return object_type.has_pipelines is not False
 
 
-def _stages(portal: Portal, object_type: ObjectType, *, anew: bool = False) -> Iterator[dict[str, Any]]:
-    for pipeline in portal.pipelines(object_type, anew=anew):
+def _stages(descriptions: Descriptions, object_type: ObjectType, *, anew: bool = False) -> Iterator[dict[str, Any]]:
+    for pipeline in descriptions.pipelines(object_type, anew=anew):
         for stage in pipeline["stages"]:
             yield {**stage, "pipeline_id": pipeline["id"]}
 
@@ -78,7 +80,7 @@ REFERENCES = (
             **_TIMES,
             **_ARCHIVED,
         },
-        of_account=Portal.owners,
+        of_account=Descriptions.owners,
     ),
     Reference(
         "pipelines",
@@ -91,7 +93,7 @@ REFERENCES = (
             **_TIMES,
             **_ARCHIVED,
         },
-        of_type=Portal.pipelines,
+        of_type=Descriptions.pipelines,
         may_have=_may_have_pipelines,
     ),
     Reference(
@@ -134,7 +136,7 @@ REFERENCES = (
             **_TIMES,
             **_ARCHIVED,
         },
-        of_type=Portal.properties,
+        of_type=Descriptions.properties,
     ),
 )
 
@@ -197,14 +199,14 @@ class ReferenceStream(HubSpotStream):
         """Yield the name of each list and the function that reads it, from the cache or anew."""
         of_account, of_type = self.reference.of_account, self.reference.of_type
         if of_account is not None:
-            yield self.name, lambda _: [self._record(source) for source in of_account(self.portal)]
+            yield self.name, lambda _: [self._record(source) for source in of_account(self.portal.descriptions)]
         if of_type is not None:
             for object_type in self.run.object_types:
                 if self.reference.may_have(object_type):
                     yield object_type.name, partial(self._records_of, of_type, object_type)
 
     def _records_of(self, of_type: OfType, object_type: ObjectType, anew: bool) -> list[Record]:
-        sources = of_type(self.portal, object_type, anew=anew)
+        sources = of_type(self.portal.descriptions, object_type, anew=anew)
         return [self._record({**source, "object_type": object_type.name}) for source in sources]
 
     def _settled(self, name: str, ask: Ask, before: int | None) -> list[Record]:
@@ -222,7 +224,7 @@ class ReferenceStream(HubSpotStream):
         for seconds in _WAITS:
             if before is not None and len(records) >= before:
                 return records
-            self.portal.client.wait(seconds if before else 0)
+            self.portal.api.wait(seconds if before else 0)
             again = ask(True)
             if self._keys(again) == self._keys(records):
                 return again

@@ -1,0 +1,91 @@
+"""A page of HubSpot's objects: their ids, their records, and the other facts that reading needs.
+
+It holds a list for each of these, in the order of the objects. A page may have the objects of several replies, some
+decoded in C and some in Python.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tap_hubspot_dw.errors import MisshapenReplyError
+from tap_hubspot_dw.records.record_forms import FullRecord, WrittenRecord
+
+_ID = re.compile(r"[1-9]\d{0,29}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ObjectPage:
+    """Some objects of one type."""
+
+    ids: Sequence[int] = ()
+    #: Empty if the decoder makes no records.
+    records: Sequence[FullRecord | WrittenRecord] = ()
+    #: The texts of `hs_merged_object_ids`.
+    merged: Sequence[str | None] = ()
+    #: When they were archived, else when they were last changed, as HubSpot writes it.
+    archived_at: Sequence[str | None] = ()
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self.ids)
+
+    def merges(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the place of each object that others were merged into, and their distinct ids.
+
+        Texts that are not ids of HubSpot's, which are numbers, are ignored.
+        """
+        for place, text in enumerate(self.merged):
+            if text:
+                yield place, _ids_in(text)
+
+    def archivals(self) -> Iterator[tuple[int, str, list[str]]]:
+        """Yield the id of each object, when it was archived, and the distinct ids of those merged into it before.
+
+        Raises:
+            MisshapenReplyError: an object has no time.
+        """
+        for id_, archived_at, text in zip(self.ids, self.archived_at, self.merged, strict=True):
+            if archived_at is None:
+                raise MisshapenReplyError("HubSpot sent an archived record without a time: run again later.")
+            yield id_, archived_at, _ids_in(text or "")
+
+    def between(self, above: int, through: int | None = None) -> ObjectPage:
+        """Return the objects with ids above one id, up to another if given."""
+        return self._picked(
+            [n for n, id_ in enumerate(self.ids) if above < id_ and (through is None or id_ <= through)]
+        )
+
+    def only(self, ids: Collection[int]) -> ObjectPage:
+        """Return the objects with these ids."""
+        return self._picked([place for place, id_ in enumerate(self.ids) if id_ in ids])
+
+    def in_order_of(self, ids: Iterable[int]) -> ObjectPage:
+        """Return the objects with these ids, in their order."""
+        places = {id_: place for place, id_ in enumerate(self.ids)}
+        return self._picked([places[id_] for id_ in ids if id_ in places])
+
+    def __add__(self, other: ObjectPage) -> ObjectPage:
+        """Return the objects of both pages."""
+        return ObjectPage(
+            [*self.ids, *other.ids],
+            [*self.records, *other.records],
+            [*self.merged, *other.merged],
+            [*self.archived_at, *other.archived_at],
+        )
+
+    def _picked(self, places: Sequence[int]) -> ObjectPage:
+        if len(places) == len(self) and all(place == n for n, place in enumerate(places)):
+            return self
+        return ObjectPage(
+            [self.ids[place] for place in places],
+            [self.records[place] for place in places] if self.records else (),
+            [self.merged[place] for place in places],
+            [self.archived_at[place] for place in places],
+        )
+
+
+def _ids_in(text: str) -> list[str]:
+    return list(dict.fromkeys(id_ for id_ in map(str.strip, text.split(";")) if _ID.fullmatch(id_)))
