@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from target_warehouse.engines.protocol import Engine, Transaction
     from target_warehouse.load.failed_starts import Note
+    from target_warehouse.load.last_per_key import Record
 
 TABLE_NAME = HISTORY
 KEYS = ("run_id", "stream")
@@ -70,7 +71,11 @@ def history_table(default_schema: str) -> Table:
 
 @dataclass
 class StreamLoad:
-    """What one run has loaded of one stream so far. `size` is in bytes of input lines."""
+    """What one run has loaded of one stream so far, and what of it waits for a commit. Sizes are bytes of input lines.
+
+    `table` is the table as the database has it now. `unwritten` are rejected records with their reasons, which the next
+    commit writes.
+    """
 
     stream: str
     table: Table
@@ -84,9 +89,12 @@ class StreamLoad:
     counts: Counts = field(default_factory=Counts)
     #: Whether the rows of earlier runs have been deleted, as the load method `overwrite` requires.
     is_cleared: bool = False
+    pending_bytes: int = 0
+    unwritten: list[tuple[Record | str, str]] = field(default_factory=list)
 
-    def reject(self, reason: str) -> None:
-        """Count a rejected record."""
+    def reject(self, record: Record | str, reason: str) -> None:
+        """Reject this record, or line: it waits for the next commit, which writes it with its reason."""
+        self.unwritten.append((record, reason))
         self.rejected += 1
         self.first_reason = self.first_reason or reason
 

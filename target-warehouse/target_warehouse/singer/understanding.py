@@ -6,15 +6,14 @@ loaded; no STATE after its messages is printed, and the run fails at its end.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk.helpers._batch import BaseBatchFileEncoding
 from singer_sdk.mapper import RemoveRecordTransform
-from singer_sdk.target_base import Target
 
 from target_warehouse.decode.converters import TOO_DEEP
 from target_warehouse.errors import InputError, StreamsRefusedError
+from target_warehouse.singer.committing import CommittingTarget
 from target_warehouse.singer.flattening import FlatteningMapper
 from target_warehouse.singer.message_reader import LineReader
 from target_warehouse.singer.schemas import SchemaError, understood
@@ -22,20 +21,13 @@ from target_warehouse.tables.table import table_of
 
 if TYPE_CHECKING:
     from target_warehouse.load.last_per_key import Record
-    from target_warehouse.load.load_history import StreamLoad
-    from target_warehouse.settings import Settings
     from target_warehouse.singer.sink import WarehouseSink
-    from target_warehouse.singer.state_gate import StateGate
-    from target_warehouse.tables.table import Table
 
 
-class UnderstandingTarget(Target, ABC):
+class UnderstandingTarget(CommittingTarget):
     """A target that normalises schemas, and skips streams whose schemas cannot be understood."""
 
     message_reader: LineReader
-    settings: Settings
-    loads: dict[str, StreamLoad]
-    state_gate: StateGate
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -45,14 +37,6 @@ class UnderstandingTarget(Target, ABC):
     def setup_mapper(self) -> None:
         """Make the mapper, which flattens without loss and whose stream maps preserve deletions."""
         self.mapper = FlatteningMapper(plugin_config=dict(self.config), logger=self.logger)
-
-    @abstractmethod
-    def load_of_stream(self, stream: str, table: Table) -> StreamLoad:
-        """The history of a stream in this run."""
-
-    @abstractmethod
-    def count_record(self, sink: WarehouseSink) -> int:
-        """Count a record that was added to this sink; return the size of its input line in bytes."""
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "schema"})
@@ -78,10 +62,10 @@ class UnderstandingTarget(Target, ABC):
                 self.drain_one(old)
                 old.clean_up()
                 del self._sinks_active[stream_map.stream_alias]
-        default = self.settings.default_target_schema
+        default = self.committer.settings.default_target_schema
         table = table_of(stream, {"properties": {}}, (), default_schema=default, interpret_encoding=False)
         self._refused.add(stream)
-        load = self.load_of_stream(stream, table)
+        load = self.committer.load_of(stream, table)
         load.refusal = (
             f"The SCHEMA of the stream {stream} cannot be understood: {reason}. No later record of the stream is "
             "loaded; correct the schema in the tap, or deselect the stream there."
@@ -92,8 +76,8 @@ class UnderstandingTarget(Target, ABC):
         """Whether a message belongs to a skipped stream; if so, no later STATE is printed."""
         if message.get("stream") not in self._refused:
             return False
-        self.loads[message["stream"]].size += self.message_reader.line_bytes
-        self.state_gate.lose()
+        self.committer.loads[message["stream"]].size += self.message_reader.line_bytes
+        self.committer.gate.lose()
         return True
 
     def reject_whole(self, stream: str, record: Record | str, reason: str = f"it {TOO_DEEP}") -> bool:
@@ -109,9 +93,7 @@ class UnderstandingTarget(Target, ABC):
         for sink in sinks:
             if sink.holds_fast_batch:
                 self.drain_one(sink)
-            sink.tally_record_read()
-            sink.reject(record, reason)
-            sink.pending_bytes += self.count_record(sink)
+            sink.reject_whole(record, reason)
         return bool(sinks)
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
@@ -126,7 +108,8 @@ class UnderstandingTarget(Target, ABC):
         for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
             if not isinstance(stream_map, RemoveRecordTransform):
                 sink = cast("WarehouseSink", self.get_sink(stream_map.stream_alias))
-                sink.load_files(encoding, message_dict["manifest"], stream_map)
+                self.drain_one(sink)
+                sink.load_files(encoding, message_dict["manifest"], stream_map, self.message_reader.check)
 
     def assert_known(self, stream: str, kind: str) -> None:
         """Check that the stream's SCHEMA has been read.
@@ -144,7 +127,7 @@ class UnderstandingTarget(Target, ABC):
         Raises:
             StreamsRefusedError: a stream was skipped.
         """
-        if refusals := [load.refusal for load in self.loads.values() if load.refusal]:
+        if refusals := [load.refusal for load in self.committer.loads.values() if load.refusal]:
             if cause:
                 self.logger.error("%s", cause)
             raise StreamsRefusedError(" ".join(refusals)) from cause

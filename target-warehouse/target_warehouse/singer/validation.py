@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-warehouse")
 
 
-class RecordChecker:
+class RecordValidator:
     """A validator of records.
 
     Raises:

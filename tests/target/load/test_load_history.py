@@ -141,7 +141,7 @@ def test_a_row_is_written_before_the_first_record_is_committed(warehouse: Wareho
     """So a run that is killed early is recorded, too; the next run marks it as interrupted."""
     target = TargetWarehouse(config={"warehouse": warehouse.url})
     target.get_sink("t", schema=SCHEMA, key_properties=["id"])
-    target.engine.close()  # like the end of a process
+    target.committer.engine.close()  # like the end of a process
     assert [(row["status"], row["rows_read"]) for row in warehouse.rows("_load_history")] == [("running", 0)]
     _run(warehouse, "u", {"id": 1})
     statuses = {row["stream"]: row["status"] for row in warehouse.rows("_load_history")}

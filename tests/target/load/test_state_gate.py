@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_warehouse.singer.state_gate import StateGate
+from target_warehouse.load.state_gate import StateGate
 
 #: Steps: a lower-case letter is a record of that stream, upper-case its commit, a digit a STATE, "?" a release.
 STORIES = {
