@@ -11,7 +11,7 @@
 #include <Python.h>
 #include "json_text.h"
 
-enum { TEXT, NUMBER, BOOLEAN, DATE, DATE_TIME, INVALID }; /* column types, numbered as in `compiled_records` */
+enum { TEXT, NUMBER, BOOLEAN, DATE, DATE_TIME, INVALID }; /* column types; exported */
 typedef enum { FAILED = -1, NOT_PLAIN = 0, DONE = 1 } Outcome; /* FAILED: a Python error is set */
 
 /* Read null, true, false or text; return what follows, NULL for anything else. */
@@ -518,7 +518,18 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyModuleDef_Slot slots[] = {{0, NULL}};
+static int add_constants(PyObject *self)
+{
+    static const struct { const char *name; long value; } constants[] = {
+        {"TEXT", TEXT}, {"NUMBER", NUMBER}, {"BOOLEAN", BOOLEAN}, {"DATE", DATE}, {"DATE_TIME", DATE_TIME},
+        {"INVALID", INVALID},
+    };
+    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
+        if (PyModule_AddIntConstant(self, constants[i].name, constants[i].value) < 0) return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)add_constants}, {0, NULL}};
 
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, "_pages", "Replies with objects to the JSON of records.", 0, functions, slots, NULL, NULL, NULL,

@@ -2,6 +2,14 @@
 
 from collections.abc import Callable
 
+#: Column types.
+TEXT: int
+NUMBER: int
+BOOLEAN: int
+DATE: int
+DATE_TIME: int
+INVALID: int
+
 def reader(
     names: tuple[bytes, ...],
     columns: tuple[tuple[int, int, bytes], ...],

@@ -1,8 +1,8 @@
 """The fast path from HubSpot's reply to RECORD lines, in C.
 
 `_pages` parses a reply and writes each object's record as JSON, byte for byte what `full_records` and the encoder
-produce. It calls back into Python for values that are not plain. Replies that are not plain, and all replies if
-`_pages` was not compiled, take the slow path.
+produce. It calls back into Python for values that are not plain. Replies that are not plain, and all replies if there
+is no `_pages` (see `extension`), take the slow path.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ import msgspec
 from tap_hubspot_dw.http import shapes
 from tap_hubspot_dw.http.replies import Reply
 from tap_hubspot_dw.records.converters import Converter, Memo, to_boolean, to_date, to_date_time, to_number
+from tap_hubspot_dw.records.extension import extension
 from tap_hubspot_dw.records.object_page import ObjectPage
 from tap_hubspot_dw.records.record_forms import WrittenRecord
 from tap_hubspot_dw.records.schemas import Column
 
-try:
-    from tap_hubspot_dw.records import _pages
-except ImportError:  # no compiler when the tap was installed
-    _pages = None  # type: ignore[assignment]
-
-IS_COMPILED = _pages is not None
-_TEXT, _INVALID = 0, 5  # the numbers of column types in `_pages`; the others are in the next line
-_COLUMN_TYPES: dict[Converter, int] = {to_number: 1, to_boolean: 2, to_date: 3, to_date_time: 4}
+_COLUMN_TYPES: dict[Converter, str] = {
+    to_number: "NUMBER",
+    to_boolean: "BOOLEAN",
+    to_date: "DATE",
+    to_date_time: "DATE_TIME",
+}
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -38,20 +37,21 @@ def writer(names: Sequence[str], columns: Sequence[Column], merged: int) -> Call
     `merged` the index of the property that names merged objects.
     """
     keys = [_encoder.encode(name) for name in [*names, *(column.name for column in columns)]]
-    if not IS_COMPILED or any(b"\\" in key for key in keys):
+    if not extension or any(b"\\" in key for key in keys):
         return None
-    memos = {column_type: Memo(partial(_encoded, convert)) for convert, column_type in _COLUMN_TYPES.items()}
+    types = {convert: getattr(extension, column_type) for convert, column_type in _COLUMN_TYPES.items()}
+    memos = {column_type: Memo(partial(_encoded, convert)) for convert, column_type in types.items()}
 
     def convert(column_type: int, value: Any) -> bytes:
-        return _encoder.encode(value) if column_type in {_TEXT, _INVALID} else memos[column_type][value]
+        return memos[column_type][value] if column_type in memos else _encoder.encode(value)
 
     places = {name: place for place, name in enumerate(names)}
-    reader = _pages.reader(
+    reader = extension.reader(
         tuple(key[1:-1] for key in keys[: len(names)]),
         tuple(
             (
                 places[column.property_name],
-                _COLUMN_TYPES[column.convert] if column.convert else _TEXT,
+                types[column.convert] if column.convert else extension.TEXT,
                 b"," + key + b":",
             )
             for column, key in zip(columns, keys[len(names) :], strict=True)
@@ -67,7 +67,7 @@ def _encoded(convert: Callable[[str], object], text: str) -> bytes:
 
 
 def _written(reader: Any, content: bytes) -> Reply | None:
-    page = _pages.read(reader, content)
+    page = extension.read(reader, content)
     if page is None:
         return None
     objects, first, last = page

@@ -13,9 +13,9 @@
 
 #include "json_text.h"
 
-enum { TEXT, INTEGER, DECIMAL, WHOLE, BOOLEAN, DAY, TIMESTAMP, RAW, FORMS }; /* `compiled.py` has the same numbers */
-enum { IGNORED = -1, ABSENT = -2 };         /* instead of a column: skip any value; accept only null */
-enum { NULLS = 1, GAPS = 2 };               /* what a column may refuse: null, and a missing property */
+enum { TEXT, INTEGER, DECIMAL, WHOLE, BOOLEAN, DAY, TIMESTAMP, RAW, FORMS }; /* exported */
+enum { IGNORED = -1, ABSENT = -2 };         /* exported; instead of a column: skip any value; accept only null */
+enum { NULLS = 1, GAPS = 2 };               /* exported; what a column may refuse: null, and a missing property */
 typedef enum { FAILED, NOT_PLAIN, DONE } Outcome; /* FAILED: out of memory */
 
 #define MOST_DIGITS 18       /* always fit in 64 bits */
@@ -566,7 +566,19 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyModuleDef_Slot slots[] = {{0, NULL}};
+static int add_constants(PyObject *self)
+{
+    static const struct { const char *name; long value; } constants[] = {
+        {"TEXT", TEXT}, {"INTEGER", INTEGER}, {"DECIMAL", DECIMAL}, {"WHOLE", WHOLE}, {"BOOLEAN", BOOLEAN},
+        {"DAY", DAY}, {"TIMESTAMP", TIMESTAMP}, {"RAW", RAW}, {"IGNORED", IGNORED}, {"ABSENT", ABSENT},
+        {"NULLS", NULLS}, {"GAPS", GAPS},
+    };
+    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
+        if (PyModule_AddIntConstant(self, constants[i].name, constants[i].value) < 0) return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)add_constants}, {0, NULL}};
 
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, "_decode", "RECORD lines to Arrow columns.", 0, functions, slots, NULL, NULL, NULL,

@@ -1,5 +1,21 @@
 """RECORD lines of one stream to Arrow columns, in C; called by `compiled`."""
 
+#: The forms of a column's values; values of every form without a number of its own are RAW: their JSON.
+TEXT: int
+INTEGER: int
+DECIMAL: int
+WHOLE: int
+BOOLEAN: int
+DAY: int
+TIMESTAMP: int
+RAW: int
+#: Instead of a column: skip any value, or accept only null.
+IGNORED: int
+ABSENT: int
+#: What a column does not accept: null, a missing property.
+NULLS: int
+GAPS: int
+
 def decoder(
     stream: bytes,
     names: tuple[bytes, ...],
@@ -13,8 +29,8 @@ def decoder(
 ) -> object:
     """Return a decoder of columns with these forms.
 
-    `places` maps each name to a column; -1 skips any value, -2 only accepts null. `refused` is what a column does not
-    accept: 1 null, 2 a missing property, 3 both.
+    `places` maps each name to a column, IGNORED or ABSENT. `refused` is what each column does not accept: 0, or a sum
+    of NULLS and GAPS.
     """
 
 def decode(decoder: object, spans: tuple[bytes, ...], rows: int, /) -> object | None:

@@ -1,8 +1,8 @@
 """The fastest form of the fast path: RECORD lines become Arrow columns in C, without a Python object for each value.
 
 `_decode` reads what nearly every line consists of. `group_decoder` decodes groups that `_decode` refuses, and all
-groups if `_decode` was not compiled, into the same columns. Values other than texts, plain numbers, booleans, dates and
-timestamps come out of `_decode` as JSON and are converted here, by the rules of `arrow_columns`.
+groups if there is no `_decode` (see `extension`), into the same columns. Values other than texts, plain numbers,
+booleans, dates and timestamps come out of `_decode` as JSON and are converted here, by the rules of `arrow_columns`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ import pyarrow as pa
 
 from target_warehouse.decode.arrow_columns import arrow_type, form_of_column, to_array
 from target_warehouse.decode.converters import OF_A_KEY, NarrowError
+from target_warehouse.decode.extension import extension
 from target_warehouse.tables.table import DELETED_AT, EXTRACTED_AT, TABLE_VERSION
-
-try:
-    from target_warehouse.decode import _decode
-except ImportError:  # the target was installed without a compiler
-    _decode = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -29,28 +25,23 @@ if TYPE_CHECKING:
     from target_warehouse.decode.record_groups import RecordGroup
     from target_warehouse.tables.table import Column
 
-IS_COMPILED = _decode is not None
-_IGNORED, _ABSENT = -1, -2  # these and the following constants equal those in `_decode.c`
-_NULLS, _GAPS = 1, 2
-_JSON = 7
-_INTEGER = 1
-_TYPES_FROM_C = {_INTEGER: pa.int64(), _JSON: pa.string()}
-#: The numbers of the forms in `_decode`; values of all other forms are returned as JSON.
+#: The forms that `_decode` converts, by its names for them; values of all other forms are returned as JSON.
 _FORMS = {
-    "string": 0,
-    "text": 0,
-    OF_A_KEY["text"]: 0,
-    "integer": 1,
-    "integer of 32 bits": 1,
-    "integer of 16 bits": 1,
-    "decimal": 2,
-    "numeric": 2,
-    "whole decimal": 3,
-    "whole numeric": 3,
-    "boolean": 4,
-    "date": 5,
-    "date-time": 6,
+    "string": "TEXT",
+    "text": "TEXT",
+    OF_A_KEY["text"]: "TEXT",
+    "integer": "INTEGER",
+    "integer of 32 bits": "INTEGER",
+    "integer of 16 bits": "INTEGER",
+    "decimal": "DECIMAL",
+    "numeric": "DECIMAL",
+    "whole decimal": "WHOLE",
+    "whole numeric": "WHOLE",
+    "boolean": "BOOLEAN",
+    "date": "DAY",
+    "date-time": "TIMESTAMP",
 }
+_TYPES_FROM_C = {"INTEGER": pa.int64(), "RAW": pa.string()}
 _json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -85,22 +76,22 @@ class CompiledDecoder:
         a record may have; properties without a column are skipped.
         """
         self._columns = [*columns, *(column for column in (extracted_at, version) if column)]
-        forms = [_FORMS.get(form_of_column(column), _JSON) for column in self._columns]
-        self._is_json = [form == _JSON for form in forms]
+        forms = [_FORMS.get(form_of_column(column), "RAW") for column in self._columns]
+        self._is_json = [form == "RAW" for form in forms]
         self._schema = pa.schema(
             (str(place), _TYPES_FROM_C.get(form) or arrow_type(column))
             for place, (column, form) in enumerate(zip(self._columns, forms, strict=True))
         )
-        places = {column.property: place for place, column in enumerate(columns)} | {DELETED_AT: _ABSENT}
+        places = {column.property: place for place, column in enumerate(columns)} | {DELETED_AT: extension.ABSENT}
         names = tuple(dict.fromkeys(names))
-        self._decoder = _decode.decoder(
+        self._decoder = extension.decoder(
             stream.encode(),
             tuple(name.encode() for name in names),
-            tuple(places.get(name, _IGNORED) for name in names),
-            tuple(forms),
+            tuple(places.get(name, extension.IGNORED) for name in names),
+            tuple(getattr(extension, form) for form in forms),
             tuple(_refused(column, column.property in keys) for column in self._columns),
-            len(columns) if extracted_at else _IGNORED,
-            len(self._columns) - 1 if version else _IGNORED,
+            len(columns) if extracted_at else extension.IGNORED,
+            len(self._columns) - 1 if version else extension.IGNORED,
             takes_nul,
         )
 
@@ -111,7 +102,7 @@ class CompiledDecoder:
             UnfitError: a value fits no column of this kind.
             NarrowError: the column must become wider for a value.
         """
-        array = _decode.decode(self._decoder, tuple(span for _, span in group.spans), group.rows)
+        array = extension.decode(self._decoder, tuple(span for _, span in group.spans), group.rows)
         if array is None:
             return None
         arrays = pa.record_batch(_Columns(self._schema, array)).columns
@@ -123,9 +114,11 @@ class CompiledDecoder:
 
 def _refused(column: Column, is_key: bool) -> int:
     if is_key:
-        return _NULLS | _GAPS
+        return extension.NULLS | extension.GAPS
     is_own = column.property in (EXTRACTED_AT, TABLE_VERSION)
-    return 0 if is_own else (0 if column.is_nullable else _NULLS) | (_GAPS if column.is_required else 0)
+    if is_own:
+        return 0
+    return (0 if column.is_nullable else extension.NULLS) | (extension.GAPS if column.is_required else 0)
 
 
 def _as_narrow(column: Column, values: pa.Array) -> pa.Array:

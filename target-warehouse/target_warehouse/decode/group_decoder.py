@@ -18,8 +18,9 @@ import msgspec
 import pyarrow as pa
 
 from target_warehouse.decode.arrow_columns import Losses, arrow_type, to_array, to_arrays
-from target_warehouse.decode.compiled import IS_COMPILED, CompiledDecoder
+from target_warehouse.decode.compiled import CompiledDecoder
 from target_warehouse.decode.converters import NarrowError, UnfitError
+from target_warehouse.decode.extension import extension
 from target_warehouse.tables.table import (
     BATCHED_AT,
     DELETED_AT,
@@ -84,7 +85,7 @@ class GroupDecoder:
         self._stream = stream
         self._own = [column for column in table.columns if column.property not in _OF_THE_TARGET]
         self.compiled: CompiledDecoder | None = None
-        if IS_COMPILED:
+        if extension:
             self.compiled = CompiledDecoder(
                 stream,
                 self._own,

@@ -17,6 +17,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from target_warehouse.decode.extension import extension
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,10 +36,7 @@ def _lines_alike(block: bytes | bytearray, position: int, beginning: bytes) -> t
     return position, rows
 
 
-try:
-    from target_warehouse.decode._decode import lines_alike
-except ImportError:  # the target was installed without a compiler
-    lines_alike = _lines_alike
+lines_alike = extension.lines_alike if extension else _lines_alike
 
 
 def stream_of(line: bytes) -> str | None:

@@ -6,7 +6,10 @@ Every comparison covers a whole reply: its lines, the other fields of its record
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
@@ -15,66 +18,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_hubspot_dw.errors import MisshapenReplyError
-from tap_hubspot_dw.http.replies import Reply
-from tap_hubspot_dw.records.compiled_records import IS_COMPILED, writer
-from tap_hubspot_dw.records.page_decoder import MERGED_IDS, PageDecoder
+from tap_hubspot_dw.records.compiled_records import writer
+from tap_hubspot_dw.records.extension import IS_COMPILED
+from tap_hubspot_dw.records.page_decoder import PageDecoder
 from tap_hubspot_dw.records.record_forms import WrittenRecord
 from tap_hubspot_dw.records.schemas import Column
-from tap_hubspot_dw.singer.events import record_lines
-from tap_hubspot_dw.timestamps import EPOCH
 from tests.fuzzing import DAMAGE, TIMEOUT, examples
+from tests.tap.records.both_paths import GOOD, NAMES, WAYS, Ways, hubspot_object, reply_of, written
 from tests.tap.records.property_texts import COLUMNS, TYPES, pages, texts
-
-NAMES = [column.property_name for column in COLUMNS]
-
-
-class Ways:
-    """The fast and the slow path of one stream."""
-
-    def __init__(self, columns: list[Column]) -> None:
-        self.decoder = PageDecoder((column.property_name for column in columns), columns)
-        self.write = writer(self.decoder.names, columns, self.decoder.names.index(MERGED_IDS))
-
-    def outcome(self, reply: Reply) -> Any:
-        """Return everything that the stream would make of a reply."""
-        page = reply["results"]
-        beside = (page.ids, page.archived_at, page.merged, list(page.merges()))
-        asked = [(each.id, each.created_at, each.updated_at, each.invalid_properties) for each in page.records]
-        lines = b"".join(record_lines("s", page.records, 7, EPOCH))
-        dicts = [each.as_dict() for each in page.records]
-        return lines, dicts, beside, asked, [reply.get(name) for name in ("paging", "total", "errors")]
-
-    def assert_alike(self, content: bytes) -> bool:
-        """Compare both paths and return whether the fast path took the reply; a refusal must come from both."""
-        if not IS_COMPILED:
-            pytest.skip("the tap was installed without a compiler")
-        assert self.write
-        try:
-            written = self.write(content)
-        except MisshapenReplyError:
-            with pytest.raises(MisshapenReplyError):
-                self.decoder.decode(content)
-            return False
-        if written is not None:  # then the slow path must accept it, too
-            assert self.outcome(written) == self.outcome(self.decoder.decode(content))
-        return written is not None
-
-
-WAYS = Ways(COLUMNS)
-
-
-def hubspot_object(number: int, properties: dict[str, Any], **more: Any) -> dict[str, Any]:
-    common = {"createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:00.123Z", "archived": False}
-    return {"id": str(number), **common, "url": "https://app.hubspot.com/x/1", "properties": properties, **more}
-
-
-def reply_of(page: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    return {"results": [hubspot_object(number, each) for number, each in enumerate(page, 1)], **more}
-
-
-def written(reply: Any, **options: Any) -> bytes:
-    return json.dumps(reply, **options).encode("utf-8", "surrogatepass")
 
 
 @pytest.mark.timeout(TIMEOUT)
@@ -178,15 +129,6 @@ def test_an_invalid_reply_is_left_to_python(content: bytes) -> None:
     assert not WAYS.assert_alike(content)
 
 
-GOOD = written(
-    reply_of(
-        [dict.fromkeys(NAMES, each) for each in ("1.5", "true", "\u00e9\n\ud83d\ude00")],
-        paging={"next": {"after": "1"}},
-    ),
-    separators=(",", ":"),
-)
-
-
 @pytest.mark.timeout(TIMEOUT)
 @examples(suite=500, long=300_000)
 @given(st.integers(0, len(GOOD)), st.integers(0, 6), st.sampled_from(DAMAGE))
@@ -214,7 +156,7 @@ def test_a_name_that_json_has_to_escape_is_left_to_python() -> None:
     assert writer(["a"], [Column("a", 'c"', None)], 0) is None
 
 
-@pytest.mark.skipif(not IS_COMPILED, reason="the tap was installed without a compiler")
+@pytest.mark.skipif(not IS_COMPILED, reason="there is no C extension")
 def test_written_records_need_no_second_parsing() -> None:
     decoder = PageDecoder(NAMES, COLUMNS, in_c=True)
     page = decoder.decode(written(reply_of([{"number": "x", "hs_merged_object_ids": "7"}])))["results"]
@@ -226,4 +168,15 @@ def test_written_records_need_no_second_parsing() -> None:
 
 def test_a_tap_installed_with_a_compiler_has_the_fast_path() -> None:
     has_compiler = shutil.which(sysconfig.get_config_var("CC").split()[0])
-    assert IS_COMPILED or not has_compiler or not Path(sysconfig.get_path("include"), "Python.h").exists()
+    is_wanted = os.environ.get("TAP_HUBSPOT_DW_IMPLEMENTATION") != "python"
+    can_compile = has_compiler and Path(sysconfig.get_path("include"), "Python.h").exists()
+    assert IS_COMPILED or not (is_wanted and can_compile)
+
+
+def test_the_implementation_is_a_choice() -> None:
+    module = "tap_hubspot_dw.records.extension"
+    command = [sys.executable, "-c", f"from {module} import IMPLEMENTATION; print(IMPLEMENTATION)"]
+    done = subprocess.run(
+        command, env={**os.environ, "TAP_HUBSPOT_DW_IMPLEMENTATION": "Python"}, capture_output=True, check=True
+    )
+    assert done.stdout.strip() == b"Python"
