@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from target_warehouse.singer.schemas import MOST_LEVELS, SchemaError, modern
-from target_warehouse.singer.validation import RecordChecker, is_multiple, matches
+from target_warehouse.singer.validation import RecordValidator, is_multiple, matches
 from target_warehouse.tables.unions import column_schema
 
 #: Each definition refers twice to the next one: thirty of them expand to a billion schemas.
@@ -42,7 +42,7 @@ def test_a_schema_that_expands_endlessly_is_refused_at_once(schema: dict[str, An
 def test_a_recursive_reference_accepts_any_value(reference: str) -> None:
     schema = {"$defs": {"b": {"items": {"$ref": reference}}}, "properties": {"a": {"$ref": "#/$defs/b"}}}
     read, _ = modern(schema)
-    RecordChecker(read)
+    RecordValidator(read)
     assert read["properties"]["a"]
 
 
@@ -104,7 +104,7 @@ def test_a_pattern_is_searched_in_bounded_time(pattern: str, text: str, expected
 
 
 def test_many_items_are_compared_in_bounded_time() -> None:
-    checker = RecordChecker({"properties": {"a": {"type": "array", "uniqueItems": True}}})
+    checker = RecordValidator({"properties": {"a": {"type": "array", "uniqueItems": True}}})
     began = time.monotonic()
     items: list[Any] = [{"n": [number]} for number in range(20_000)]
     assert checker.reason_against({"a": items}) is None
