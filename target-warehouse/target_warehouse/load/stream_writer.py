@@ -14,7 +14,7 @@ from target_warehouse.decode.converters import UnfitError, json_line
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.errors import InputError, LoadError, RefusedDataError
 from target_warehouse.load.last_per_key import outcomes_by_key
-from target_warehouse.load.writes import Write, write_in_halves
+from target_warehouse.load.writes import Write, write_in_parts
 from target_warehouse.tables.places import too_exact
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ class StreamWriter:
         Raises:
             LoadError: the database refused the batch; nothing of it was written.
         """
-        writes = self._writes(list(records))
+        writes, written = self._writes(list(records))
         try:
             self._commit(writes)
         except RefusedDataError as refused:
-            write_in_halves(writes, refused, lambda write: self._commit([write], is_last=False), self.load.reject)
+            write_in_parts(written, refused, self._write_part, self.load.reject)
             self._commit([])
 
     def write_fast(self, batch: FastBatch) -> None:
@@ -77,7 +77,7 @@ class StreamWriter:
         rows = batch.rows()
         if rows.num_rows < len(batch.groups) * self._committer.engine.least_chunk:
             rows = rows.combine_chunks()
-        self._commit([Write("upsert" if self.load.table.keys else "append", rows, ())])
+        self._commit([Write("upsert" if self.load.table.keys else "append", rows)])
         self._report_losses(batch.losses)
 
     def activate_version(self, version: int, scope: Scope | None = None) -> None:
@@ -112,16 +112,20 @@ class StreamWriter:
                 level = logging.WARNING if lost is _CUT else logging.INFO
                 self._logger.log(level, "Stream %s, property %s: %s in %d values.", self.load.stream, name, lost, count)
 
-    def _writes(self, records: list[Record]) -> list[Write]:
-        """The writes for the records; columns that are too narrow become wider, and invalid records are rejected.
+    def _write_part(self, records: Sequence[Record]) -> None:
+        self._commit(self._writes(list(records))[0], is_last=False)
 
-        A rejected record must not hide an earlier record of its key, so the outcomes are computed again without it.
+    def _writes(self, records: list[Record]) -> tuple[list[Write], list[Record]]:
+        """The writes for the records, and the records they are made of: those that can become rows.
+
+        Columns that are too narrow become wider, and the other records are rejected. A rejected record must not hide an
+        earlier record of its key, so the outcomes are computed again without it.
         """
         if not self._committer.engine.stores_unicode:
             records = self._storable(records)
         while True:
             try:
-                return self._reduced(records)
+                return self._reduced(records), records
             except MisfitError as misfit:
                 if misfit.narrow:
                     self._widen(misfit)
@@ -180,16 +184,14 @@ class StreamWriter:
             raise MisfitError(keys, {}) from None
         writes = []
         if outcomes.renewed:
-            writes.append(Write("remove", self._arrow(outcomes.renewed, keys), outcomes.renewed))
+            writes.append(Write("remove", self._arrow(outcomes.renewed, keys)))
         if outcomes.rows:
-            writes.append(
-                Write("upsert" if table.keys else "append", self._arrow(outcomes.rows, table.columns), outcomes.rows)
-            )
+            writes.append(Write("upsert" if table.keys else "append", self._arrow(outcomes.rows, table.columns)))
         for carried, group in outcomes.partial.items():
             columns = [table.by_property[name] for name in carried if name in table.by_property]
-            writes.append(Write("upsert", self._arrow(group, columns), group))
+            writes.append(Write("upsert", self._arrow(group, columns)))
         if outcomes.removed:
-            writes.append(Write("remove", self._arrow(outcomes.removed, keys), outcomes.removed))
+            writes.append(Write("remove", self._arrow(outcomes.removed, keys)))
         return writes
 
     def _commit(self, writes: Sequence[Write], *, is_last: bool = True) -> None:

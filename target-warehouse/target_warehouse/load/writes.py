@@ -1,8 +1,7 @@
-"""The writes of a batch, and how to write a batch that contains a value the database refuses.
+"""The writes of a batch, and how to write a batch that contains a record the database refuses.
 
-A write is an Arrow table of rows to append, upsert or remove, with the records they came from. Each key occurs once in
-all writes of a batch, except that rows which were deleted and came again are removed by the first write. So writes are
-applied in their order, and slices of one write in any order.
+A write is an Arrow table of rows to append, upsert or remove. Each key occurs once in all writes of a batch, except
+that rows which were deleted and came again are removed by the first write. So writes are applied in their order.
 """
 
 from __future__ import annotations
@@ -27,53 +26,53 @@ _MOST_REFUSALS = 100
 
 @dataclass(frozen=True)
 class Write:
-    """Rows to write in one way; row `i` was made of `records[i]`.
-
-    A write of the fast path has no records, because it is never split.
-    """
+    """Rows to write in one way."""
 
     way: Literal["append", "upsert", "remove"]
     rows: pa.Table
-    records: Sequence[Record]
 
     def apply(self, transaction: Transaction, table: Table) -> Counts:
         """Write the rows."""
         write = {"append": transaction.append, "upsert": transaction.upsert, "remove": transaction.remove}[self.way]
         return write(table, self.rows)
 
-    def halves(self) -> tuple[Write, Write]:
-        """The first and the second half; the first may be empty."""
-        middle = len(self.records) // 2
-        return (
-            Write(self.way, self.rows.slice(0, middle), self.records[:middle]),
-            Write(self.way, self.rows.slice(middle), self.records[middle:]),
-        )
 
-
-def write_in_halves(
-    writes: Sequence[Write],
+def write_in_parts(
+    records: Sequence[Record],
     refused: RefusedDataError,
-    commit: Callable[[Write], None],
+    write: Callable[[Sequence[Record]], None],
     reject: Callable[[Record, str], None],
 ) -> None:
-    """Write every record that the database accepts, by splitting refused writes in halves; reject the others.
+    """Write every record of a refused batch that the database accepts, and reject the others.
+
+    The records are split in halves, in their order, before they are reduced to one row for each key: otherwise a
+    refused record would take the other records of its key with it.
 
     Raises:
         RefusedDataError: the database refuses more than a hundred records, or there are no records to blame.
     """
-    left = list(reversed(writes))  # in order: if the database treats two keys as equal, the last record must win
-    if not left:
+    if not records:
         raise refused
-    refusals = 0
-    while left:
-        write = left.pop()
-        try:
-            commit(write)
-        except RefusedDataError as error:
-            if len(write.records) > 1:
-                left += reversed(write.halves())
-                continue
-            refusals += 1
-            if refusals > _MOST_REFUSALS:
-                raise
-            reject(write.records[0], error.reason)
+    refusals, parts = 0, [records]
+    while parts:
+        part = parts.pop()
+        error = refused if part is records else _refusal(write, part)
+        if error is None:
+            continue
+        if len(part) > 1:
+            middle = len(part) // 2
+            parts += part[middle:], part[:middle]
+            continue
+        refusals += 1
+        if refusals > _MOST_REFUSALS:
+            raise error
+        reject(part[0], error.reason)
+
+
+def _refusal(write: Callable[[Sequence[Record]], None], records: Sequence[Record]) -> RefusedDataError | None:
+    """Write the records; return the error if the database refuses them."""
+    try:
+        write(records)
+    except RefusedDataError as error:
+        return error
+    return None

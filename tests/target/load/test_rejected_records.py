@@ -134,6 +134,45 @@ def test_rows_are_not_taken_for_deleted_because_their_records_were_rejected(ware
     assert [row["id"] for row in warehouse.rows("t")] == [1, 2]
 
 
+DELETED = "2026-01-02T00:00:00Z"
+#: Records of one key, one of which a constraint of the database refuses, and the value and the mark of its row.
+ONE_IS_REFUSED: dict[str, tuple[list[dict[str, Any]], tuple[str, bool] | None]] = {
+    "the last": ([{"name": "good", "whole": 1}, {"name": "refused", "whole": 13}], ("good", False)),
+    "the first": ([{"name": "refused", "whole": 13}, {"name": "good", "whole": 1}], ("good", False)),
+    "before a deletion": ([{"name": "refused", "whole": 13}, {"_sdc_deleted_at": DELETED}], ("old", True)),
+    "a deletion": ([{"name": "good", "whole": 1}, {"whole": 13, "_sdc_deleted_at": DELETED}], ("good", False)),
+    "after a deletion": ([{"_sdc_deleted_at": DELETED}, {"name": "refused", "whole": 13}], ("old", True)),
+    "alone": ([{"name": "refused", "whole": 13}], ("old", False)),
+}
+
+
+@pytest.mark.parametrize("batch_size_rows", [100, 1])
+@pytest.mark.parametrize("case", ONE_IS_REFUSED)
+def test_a_record_that_the_database_refuses_takes_no_other_record_of_its_key_with_it(
+    case: str, batch_size_rows: int, warehouse: Warehouse
+) -> None:
+    warehouse.execute(
+        "CREATE SCHEMA melty",
+        "CREATE TABLE melty.t (id bigint PRIMARY KEY, whole bigint CHECK (whole <> 13), name varchar)",
+        "INSERT INTO melty.t VALUES (1, 0, 'old')",
+    )
+    records, expected = ONE_IS_REFUSED[case]
+    lines = [json.dumps({"id": 1, **record}) for record in records]
+    others = [json.dumps({"id": number, "whole": number, "name": "other"}) for number in (2, 3)]
+    text = _lines(others[0], *lines, others[1])
+    _run(warehouse, text, max_rejected=1, batch_size_rows=batch_size_rows)
+    loaded = {
+        row["id"]: (row["name"], row["_sdc_deleted_at"] is not None) for row in warehouse.rows("t", metadata=True)
+    }
+    assert loaded == {1: expected, 2: ("other", False), 3: ("other", False)}
+    is_superseded = case == "the first" and batch_size_rows > 1  # the database never sees the refused record
+    if not is_superseded:
+        (rejected,) = warehouse.rows("_rejected_records")
+        assert json.loads(rejected["record"])["whole"] == 13
+    (history,) = warehouse.rows("_load_history")
+    assert (history["rows_read"], history["rejected"]) == (len(records) + 2, int(not is_superseded))
+
+
 def test_records_that_only_the_database_refuses_are_found(warehouse: Warehouse) -> None:
     """A user's constraint refuses them: the batch is halved until they are isolated."""
     _run(warehouse, _lines('{"id": 0}'))
