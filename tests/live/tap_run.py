@@ -16,7 +16,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tap_hubspot_dw.singer.tap import StreamsFailedError, TapHubSpotDW
+from tap_hubspot_dw.singer.tap import TapHubSpotDW
+from tap_hubspot_dw.singer.user_errors import StreamsFailedError
 
 
 @dataclass(frozen=True)

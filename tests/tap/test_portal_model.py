@@ -212,12 +212,11 @@ class Runs(RuleBasedStateMachine):
         started = self.portal.now
         state = {"bookmarks": {"contacts": json.loads(json.dumps(self.saved))}} if self.saved else {}
         tap = self.tap(config={**SETTINGS, "workers": self.workers}, state=state)
-        stream: Any = tap.streams["contacts"]
         self.portal.requests, self.portal.dead_from = 0, dead_from
         threads = set(threading.enumerate())
-        stream.begin()
+        reading = tap.streams["contacts"].begin()
         try:
-            for number, event in enumerate(stream.events()):
+            for number, event in enumerate(reading.events()):
                 if kept is None or number < kept:
                     self._write(event, started)
         except RunStoppedError:
@@ -226,8 +225,8 @@ class Runs(RuleBasedStateMachine):
             for thread in set(threading.enumerate()) - threads:
                 thread.join()
             self.portal.dead_from = None
-        assert stream.done.error is None or dead_from is not None or may_fail, stream.done.error
-        assert "in the tap itself" not in (stream.done.error or ""), stream.done.error
+        assert reading.done.error is None or dead_from is not None or may_fail, reading.done.error
+        assert "in the tap itself" not in (reading.done.error or ""), reading.done.error
 
     def _machine_time(self) -> datetime:
         return parse_timestamp(str(self.portal.now + self.skew))

@@ -145,15 +145,14 @@ def test_a_record_restored_during_a_full_pass_is_read_again_if_its_range_is_fini
     clean_portal.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
     table.run()
     table.state["bookmarks"]["contacts"]["full_pass_at"] = "2026-01-01T00:00:00.000Z"
-    stream = TapHubSpotDW(config=table.settings | {"workers": 1}, state=table.state).streams["contacts"]
-    stream.begin()
+    reading = TapHubSpotDW(config=table.settings | {"workers": 1}, state=table.state).streams["contacts"].begin()
     read = []
-    for event in stream.events():
+    for event in reading.events():
         if isinstance(event, Block):
             read += [json.loads(line)["record"]["id"] for line in b"".join(event.lines).splitlines()]
         elif isinstance(event, Checkpoint) and event.state.get("full_pass", {}).get("ranges"):
             clean_portal.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
-    assert stream.done.is_complete
+    assert reading.done.is_complete
     assert set(read) == set(ids(clean_portal))
 
 

@@ -12,12 +12,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tap_hubspot_dw.errors import RunStoppedError
 from tap_hubspot_dw.reading.parallel import in_parallel
 from tap_hubspot_dw.run.progress import progress_line
 from tap_hubspot_dw.run.run import Run
+from tap_hubspot_dw.singer.activations import Activations
 from tap_hubspot_dw.singer.events import Block, Checkpoint, Event
 from tap_hubspot_dw.singer.output import write_all
 from tap_hubspot_dw.timestamps import now
@@ -27,12 +29,23 @@ if TYPE_CHECKING:
     from singer_sdk.metrics import Counter
 
     from tap_hubspot_dw.singer.streams.base import HubSpotStream
+    from tap_hubspot_dw.singer.streams.stream_reading import StreamReading
 
 
 _SWITCH_SECONDS = 0.05  # enough for a page: switching threads within a page costs a tenth more CPU time
 _COLLECT_EVERY = 50_000  # a few pages; records have no reference cycles, so there is little garbage to find
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
 _REPLY_BYTES = 1_000_000  # a reply with all properties of a wide portal is larger
+
+
+@dataclass(frozen=True, eq=False)
+class _Output:
+    """A stream that is being written: its reading, and what its messages need."""
+
+    stream: HubSpotStream
+    reading: StreamReading
+    activations: Activations
+    counter: Counter
 
 
 class Emitter:
@@ -43,7 +56,24 @@ class Emitter:
         self._run = run
         self._wrote_since_state = False
 
-    def sync(self, streams: Sequence[HubSpotStream]) -> None:
+    def write(self, streams: Sequence[HubSpotStream], history: Sequence[HubSpotStream]) -> None:
+        """Read the streams concurrently, and write the history after them even if they fail.
+
+        Raises:
+            RunStoppedError: no stream can be read any more.
+            SystemExit: a signal arrived.
+        """
+        try:
+            self._sync(streams)
+        except BrokenPipeError:  # the reader of the output is gone
+            raise
+        except BaseException as error:
+            self._run.ended_by = error
+            self.finish(history)
+            raise
+        self.finish(history)
+
+    def _sync(self, streams: Sequence[HubSpotStream]) -> None:
         """Write all events of the streams; a STATE follows every checkpoint that covers something new.
 
         A stream that fails does not stop the others.
@@ -55,17 +85,17 @@ class Emitter:
         stop = self._run.stop
         _tune_interpreter()
         with ExitStack() as contexts:
-            contexts.enter_context(self._progress_logged(streams))
-            counters = {stream: contexts.enter_context(self._open(stream)) for stream in streams}
+            outputs = [contexts.enter_context(self._opened(stream)) for stream in streams]
+            contexts.enter_context(self._progress_logged([output.reading for output in outputs]))
             try:
                 stop.is_reading = True
                 stop.check()
-                for stream, event in in_parallel(streams, _events, workers=len(streams)):
+                for output, event in in_parallel(outputs, _events, workers=len(outputs)):
                     stop.is_reading = False
                     if event is None:
-                        stream.log_outcome()
+                        output.reading.log_outcome()
                     else:
-                        self._write(stream, event, counters[stream])
+                        self._write(output, event)
                     stop.is_reading = True
                     stop.check()
             except RunStoppedError:
@@ -77,33 +107,35 @@ class Emitter:
     def finish(self, streams: Sequence[HubSpotStream]) -> None:
         """Write streams that make no requests, and the last state; also after a signal."""
         for stream in streams:
-            with self._open(stream) as counter:
-                for event in stream.events():
-                    self._write(stream, event, counter)
-            stream.log_outcome()
+            with self._opened(stream) as output:
+                for event in output.reading.events():
+                    self._write(output, event)
+            output.reading.log_outcome()
         self._write_state()
 
-    def _open(self, stream: HubSpotStream) -> Counter:
-        """Begin a stream, write its SCHEMA, and return the SDK's counter of its records."""
-        stream.begin()
+    @contextmanager
+    def _opened(self, stream: HubSpotStream) -> Iterator[_Output]:
+        """Begin a reading of a stream, and write its SCHEMA."""
+        reading = stream.begin()
         stream._write_schema_message()  # noqa: SLF001  the SDK's own writer of it
-        return stream.get_record_counter()
+        with stream.get_record_counter() as counter:
+            yield _Output(stream, reading, Activations(stream), counter)
 
-    def _write(self, stream: HubSpotStream, event: Event, counter: Counter) -> None:
+    def _write(self, output: _Output, event: Event) -> None:
         if isinstance(event, Block):
             if event.lines:
                 write_all(event.lines)
             else:
-                stream.write(event)
-            stream.count(event)
-            counter.increment(event.total)
+                output.stream.write(event)
+            output.reading.count(event)
+            output.counter.increment(event.total)
             self._wrote_since_state |= event.total > 0
         elif isinstance(event, Checkpoint):
-            stream.keep(event)
+            output.reading.keep(event)
             if self._wrote_since_state:
                 self._write_state()
         elif self._run.settings.activate_versions:
-            for message in stream.activations(event):
+            for message in output.activations.messages(event):
                 self._tap.write_message(message)
 
     def _write_state(self) -> None:
@@ -112,18 +144,18 @@ class Emitter:
         self._wrote_since_state = False
 
     @contextmanager
-    def _progress_logged(self, streams: Sequence[HubSpotStream]) -> Iterator[None]:
+    def _progress_logged(self, readings: Sequence[StreamReading]) -> Iterator[None]:
         """Log, every few seconds, the progress of the streams that made requests since the last time."""
         over = threading.Event()
 
         def log_progress() -> None:
             requests: dict[str, int] = {}
             while not over.wait(self._run.settings.progress_seconds):
-                for stream in streams:
-                    done = stream.done
-                    if done.finished_at is None and done.traffic.requests > requests.get(stream.name, 0):
-                        requests[stream.name] = done.traffic.requests
-                        stream.logger.info("%s: %s.", stream.name, progress_line(done, now()))
+                for reading in readings:
+                    done = reading.done
+                    if done.finished_at is None and done.traffic.requests > requests.get(reading.name, 0):
+                        requests[reading.name] = done.traffic.requests
+                        reading.logger.info("%s: %s.", reading.name, progress_line(done, now()))
 
         if self._run.settings.progress_seconds:
             threading.Thread(target=log_progress, daemon=True).start()
@@ -133,8 +165,8 @@ class Emitter:
             over.set()
 
 
-def _events(stream: HubSpotStream) -> Iterator[Event]:
-    return stream.events()
+def _events(output: _Output) -> Iterator[Event]:
+    return output.reading.events()
 
 
 def _tune_interpreter() -> None:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import io
-import json
-import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Stream, Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
-from singer_sdk.exceptions import ConfigValidationError
 
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, SettingsError
 from tap_hubspot_dw.http.auth import token_for
@@ -23,16 +19,12 @@ from tap_hubspot_dw.http.client import Client
 from tap_hubspot_dw.hubspot.api import Api
 from tap_hubspot_dw.hubspot.limits import Limits
 from tap_hubspot_dw.hubspot.portal import Portal
-from tap_hubspot_dw.object_types import ObjectType, needs_schemas, resolve
-from tap_hubspot_dw.reading.parallel import in_parallel
-from tap_hubspot_dw.reading.stream_state import bookmarks_of
-from tap_hubspot_dw.records.schemas import json_schema_of_all, object_schema
-from tap_hubspot_dw.run.failed_starts import leave
 from tap_hubspot_dw.run.progress import summary
 from tap_hubspot_dw.run.redaction import configuration_of, reported_configuration
 from tap_hubspot_dw.run.run import Run, StreamRun
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
 from tap_hubspot_dw.singer.deletions import DeletionsMapper
+from tap_hubspot_dw.singer.discovery import ObjectDiscovery
 from tap_hubspot_dw.singer.emitter import Emitter
 from tap_hubspot_dw.singer.filter_check import names_of_no_stream
 from tap_hubspot_dw.singer.output import end_when_unread
@@ -40,6 +32,8 @@ from tap_hubspot_dw.singer.streams.associations import AssociationStream
 from tap_hubspot_dw.singer.streams.history import HistoryStream
 from tap_hubspot_dw.singer.streams.objects import ObjectStream
 from tap_hubspot_dw.singer.streams.reference import REFERENCES, ReferenceStream
+from tap_hubspot_dw.singer.streams.saved_state import check_state, checked_state, checked_text
+from tap_hubspot_dw.singer.user_errors import StreamsFailedError, user_errors
 from tap_hubspot_dw.timestamps import now
 
 if TYPE_CHECKING:
@@ -48,10 +42,6 @@ if TYPE_CHECKING:
     import click
 
     from tap_hubspot_dw.singer.streams.base import HubSpotStream
-
-
-class StreamsFailedError(HubSpotError):
-    """The run has ended, and some streams could not be read."""
 
 
 class TapHubSpotDW(Tap):
@@ -90,7 +80,8 @@ class TapHubSpotDW(Tap):
         """Return the streams of objects; a signal ends a wait for HubSpot at once."""
         run.stop.is_reading = True
         try:
-            objects = list(self._object_streams(run))
+            described = ObjectDiscovery(run, self.input_catalog, self.logger).described()
+            objects = [ObjectStream(self, run, *each) for each in described]
             run.object_types = [stream.object_type for stream in objects]
             for warning in run.pattern_warnings():
                 self.logger.warning("%s", warning)
@@ -137,12 +128,14 @@ class TapHubSpotDW(Tap):
             )
         if run.settings.only_ids is None:
             for stream in streams:
-                stream.check_state()
+                check_state(stream)
         try:
             if any(stream.in_batches for stream in streams):  # the SDK makes the files
                 super().sync_all()
             else:
-                self._sync_together(streams)
+                readers = [stream for stream in streams if not isinstance(stream, HistoryStream)]
+                history = [stream for stream in streams if isinstance(stream, HistoryStream)]
+                Emitter(self, run).write(readers, history)
         except HubSpotError as error:
             error.is_in_history = True
             raise
@@ -160,21 +153,6 @@ class TapHubSpotDW(Tap):
                 f"{len(run.failures)} stream(s) could not be read: {names}. The reasons are above; "
                 "all other streams are complete."
             )
-
-    def _sync_together(self, streams: Sequence[HubSpotStream]) -> None:
-        """Read the streams concurrently, and write the history after them even if they fail."""
-        emitter = Emitter(self, self._run)
-        readers = [stream for stream in streams if not isinstance(stream, HistoryStream)]
-        history = [stream for stream in streams if isinstance(stream, HistoryStream)]
-        try:
-            emitter.sync(readers)
-        except BrokenPipeError:  # the reader of the output is gone
-            raise
-        except BaseException as error:
-            self._run.ended_by = error
-            emitter.finish(history)
-            raise
-        emitter.finish(history)
 
     def _write_history_only(self, error: RunStoppedError) -> None:
         """Write the history of a run that stopped before it read any stream."""
@@ -203,7 +181,7 @@ class TapHubSpotDW(Tap):
         Raises:
             SettingsError: the value is not a state, so the run would read everything again or lose data.
         """
-        super().load_state(_checked_state(state))
+        super().load_state(checked_state(state))
 
     def _start_run(self) -> Run:
         settings = Settings.from_config(self.config)
@@ -220,50 +198,6 @@ class TapHubSpotDW(Tap):
         api = Api(client, settings.api_version, self.logger)
         portal = Portal(api, replace(self.limits, page_size=settings.page_size))
         return Run(settings, portal, self.machine_time(), reported_configuration(self.config))
-
-    def _object_streams(self, run: Run) -> Iterator[ObjectStream]:
-        """Yield a stream for each object: described by the catalog where there is one, else by HubSpot."""
-        names = run.settings.objects
-        described = {
-            name: outcome
-            for name, outcome in in_parallel(names, lambda name: self._described(run, name), max(len(names), 1))
-            if outcome is not None
-        }
-        for name in names:
-            outcome = described[name]
-            if isinstance(outcome, HubSpotError):
-                run.failures[name] = str(outcome)
-                run.history.append(StreamRun(name, now(), finished_at=now(), error=str(outcome)))
-                self.logger.error("%s: left out: %s", name, outcome)
-            else:
-                yield ObjectStream(self, run, *outcome)
-
-    def _described(self, run: Run, name: str) -> Iterator[tuple[ObjectType, dict[str, Any]] | HubSpotError]:
-        """Yield an object's type and schema, or the error that prevents it.
-
-        Raises:
-            RunStoppedError: no other object can be described either.
-        """
-        try:
-            object_type = self._resolve(run, name)
-            entry = self.input_catalog.get_stream(object_type.name) if self.input_catalog else None
-            if self.input_catalog and entry is None:
-                raise HubSpotError("the catalog lacks it: run discovery again, or remove it from the setting objects.")
-            yield object_type, entry.schema.to_dict() if entry else self._schema(run, object_type)
-        except RunStoppedError:
-            raise
-        except HubSpotError as error:
-            yield error
-
-    def _schema(self, run: Run, object_type: ObjectType) -> dict[str, Any]:
-        """Return the schema of an object type's stream, with the properties that the settings choose."""
-        chosen = run.chosen_properties(object_type)
-        schema = json_schema_of_all() if run.settings.properties_as_json else object_schema(chosen)
-        return schema | {"description": f"HubSpot's {object_type.name} ({object_type.type_id}): a row for each record."}
-
-    def _resolve(self, run: Run, name: str) -> ObjectType:
-        type_ids = run.settings.object_type_ids
-        return resolve(name, type_ids, run.portal.descriptions.schemas() if needs_schemas(name, type_ids) else [])
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """End soon with the signal's exit code (the SDK's own handler ends with 0: a success)."""
@@ -283,15 +217,15 @@ class TapHubSpotDW(Tap):
     @classmethod
     def invoke(cls, **options: Any) -> None:
         """Run the command line's main action."""
-        with _user_errors(cls.logger):
+        with user_errors(cls.logger):
             if (state := options.get("state")) is not None:
-                options["state"] = io.StringIO(_checked_text(state))
+                options["state"] = io.StringIO(checked_text(state))
             super().invoke(**options)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the configuration files."""
-        with _user_errors(cls.logger):
+        with user_errors(cls.logger):
             options = super().cb_config(ctx, param, tuple(source for source in value if source == "ENV"))
             for file in value:
                 if file != "ENV":
@@ -301,62 +235,11 @@ class TapHubSpotDW(Tap):
     @classmethod
     def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
         """Run `--discover`."""
-        with _user_errors(cls.logger):
+        with user_errors(cls.logger):
             super().cb_discover(ctx, param, value)
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         """Run `--test`."""
-        with _user_errors(cls.logger, is_run=False):
+        with user_errors(cls.logger, is_run=False):
             super().cb_test(ctx, param, value)
-
-
-def _checked_state(state: Any) -> dict[str, Any]:
-    try:
-        return {"bookmarks": bookmarks_of(state)}
-    except ValueError as error:
-        raise SettingsError(
-            f'The state cannot be read: {error}. It must look like {{"bookmarks": {{"contacts": '
-            '{"replication_key_value": "2026-01-31T08:00:00Z"}}}; without a state everything is read.'
-        ) from error
-
-
-def _checked_text(file: IO[str]) -> str:
-    """Return the state in a file, in the form that the SDK reads.
-
-    Raises:
-        SettingsError: the file is not JSON, or not a state.
-    """
-    try:
-        state = json.loads(file.read().removeprefix("\ufeff"), parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise SettingsError("The file of the option --state is not JSON: check its path and contents.") from error
-    return json.dumps(_checked_state(state))
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(text)  # NaN and Infinity are not JSON
-
-
-@contextmanager
-def _user_errors(logger: logging.Logger, *, is_run: bool = True) -> Iterator[None]:
-    """Log the tap's own errors as one sentence and exit; note the failure of a run that could not start."""
-    began_at = now()
-    try:
-        yield
-    except HubSpotError as error:
-        logger.error("%s", error)
-        if is_run and not error.is_in_history and not isinstance(error, StreamsFailedError):
-            _note(logger, str(error), began_at)
-        sys.exit(error.exit_code)
-    except ConfigValidationError:
-        if is_run:
-            _note(logger, "The configuration is not valid: the log of that run says which settings.", began_at)
-        raise
-
-
-def _note(logger: logging.Logger, sentence: str, began_at: datetime) -> None:
-    try:
-        leave(os.environ, sentence, began_at)
-    except OSError as error:
-        logger.warning("No note of this failure could be left for the next run: %s.", error.strerror)

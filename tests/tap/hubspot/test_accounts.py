@@ -227,11 +227,9 @@ def test_a_deletion_during_a_first_pass_is_marked_by_it_with_hubspots_time(porta
     rows: dict[str, dict[str, Any]] = {}
     done: list[dict[str, Any]] = []
     for is_last in [False, True] if continued else [True]:
-        stream: Any = TapHubSpotDW(config=table.settings | {"workers": 1, "page_size": 10}, state=state).streams[
-            "contacts"
-        ]
-        stream.begin()
-        for event in stream.events():
+        tap = TapHubSpotDW(config=table.settings | {"workers": 1, "page_size": 10}, state=state)
+        reading = tap.streams["contacts"].begin()
+        for event in reading.events():
             if isinstance(event, Block):
                 for line in b"".join(event.lines).splitlines():
                     record = json.loads(line)["record"]
@@ -243,7 +241,7 @@ def test_a_deletion_during_a_first_pass_is_marked_by_it_with_hubspots_time(porta
                         break
             elif isinstance(event, Checkpoint):
                 state = {"bookmarks": {"contacts": event.state}}
-    assert stream.done.is_complete
+    assert reading.done.is_complete
     live = {key for key, row in rows.items() if not row.get("_sdc_deleted_at")}
     assert live == set(ids(portal))
     if mutation == "archive":

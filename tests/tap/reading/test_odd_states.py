@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tap_hubspot_dw.errors import SettingsError
 from tap_hubspot_dw.reading.stream_state import StreamState, bookmarks_of
-from tap_hubspot_dw.singer.tap import _checked_text
+from tap_hubspot_dw.singer.streams.saved_state import checked_text
 from tests.tap.running import GOOD, run_tap
 
 TIMESTAMP = "2026-11-23T20:00:00.000Z"
@@ -81,7 +81,7 @@ UNREADABLE: list[tuple[dict[str, object], str]] = [
 @pytest.mark.parametrize(("text", "said"), NOT_A_STATE.items(), ids=[text[:40] for text in NOT_A_STATE])
 def test_an_invalid_state_is_refused(text, said):
     with pytest.raises(SettingsError, match=said):
-        _checked_text(io.StringIO(text))
+        checked_text(io.StringIO(text))
 
 
 @pytest.mark.parametrize("text", ["contacts", "[]", '{"bookmarks": {"contacts": null}}'])

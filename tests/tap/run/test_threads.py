@@ -10,9 +10,8 @@ from tap_hubspot_dw.singer.tap import TapHubSpotDW
 def test_a_stream_that_is_being_read_adds_nothing_to_the_state_that_the_main_thread_writes(config):
     """Meltano's state has no entry of a stream that was not read before."""
     tap = TapHubSpotDW(config=config, state={})
-    for stream in tap.streams.values():
-        stream.begin()
+    readings = [stream.begin() for stream in tap.streams.values()]
     before = copy.deepcopy(tap.state)
-    for stream in tap.streams.values():
-        stream.load_state()
+    for reading in readings:
+        reading.load_state()
     assert tap.state == before

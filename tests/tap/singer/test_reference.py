@@ -156,7 +156,6 @@ def test_a_version_comes_from_hubspots_clock_if_ours_is_ahead(reference):
         run = Run(
             Settings.from_config(tap.config), Portal(Api(client, "2026-09", logger)), began_at, object_types=[DEALS]
         )
-        stream = ReferenceStream(tap, run, reference)
-        stream.begin()
-        (version,) = (event.version for event in stream.events() if isinstance(event, Activation))
+        reading = ReferenceStream(tap, run, reference).begin()
+        (version,) = (event.version for event in reading.events() if isinstance(event, Activation))
     assert abs(version - epoch_ms(began_at - timedelta(hours=2))) < 5_000

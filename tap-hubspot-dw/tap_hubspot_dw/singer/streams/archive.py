@@ -7,19 +7,17 @@ before.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from tap_hubspot_dw.errors import HubSpotError, ReplyError, RequestError
-from tap_hubspot_dw.hubspot.portal import Portal
-from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.stream_state import StreamState
 from tap_hubspot_dw.records.delete_records import archived_records
 from tap_hubspot_dw.records.object_page import ObjectPage
-from tap_hubspot_dw.records.page_decoder import IDS_ONLY, PageDecoder
+from tap_hubspot_dw.records.page_decoder import IDS_ONLY
 from tap_hubspot_dw.records.record_forms import Record
 from tap_hubspot_dw.singer.events import Block
+from tap_hubspot_dw.singer.streams.object_source import ObjectSource
 from tap_hubspot_dw.timestamps import parse_timestamp
 
 # Meetings, communications, deal splits, carts: HubSpot answers 400 to a list of archived objects (observed).
@@ -28,23 +26,11 @@ MOST_ARCHIVED = 10_000  # ids in the state, two or three bytes each; the ids of 
 
 
 class ArchiveSweep:
-    """The sweep of one object type; `to_block` converts a page of live objects, `to_deletes` delete records."""
+    """The sweep of one object type."""
 
-    def __init__(
-        self,
-        portal: Portal,
-        object_type: ObjectType,
-        decoder: PageDecoder,
-        to_block: Callable[[ObjectPage], Block],
-        to_deletes: Callable[[Sequence[Record]], Block],
-        logger: logging.Logger,
-    ) -> None:
-        self._portal = portal
-        self._object_type = object_type
-        self._decoder = decoder
-        self._to_block = to_block
-        self._to_deletes = to_deletes
-        self._logger = logger
+    def __init__(self, source: ObjectSource) -> None:
+        self._source = source
+        self._portal, self._object_type = source.portal, source.object_type
 
     def since(self, state: StreamState, since: datetime) -> Iterator[Block]:
         """Yield a delete record for each object archived since a timestamp, and the objects restored meanwhile.
@@ -62,8 +48,8 @@ class ArchiveSweep:
         for seconds in (*self._portal.limits.archived_list_waits, None):
             yield from self._archived_since(state, since, archived)
             lost = state.archived - archived
-            for page in self._portal.batch_reads.live(self._object_type, sorted(lost), self._decoder):
-                yield self._to_block(page)
+            for page in self._portal.batch_reads.live(self._object_type, sorted(lost), self._source.decoder):
+                yield self._source.to_block(page)
                 lost.difference_update(page.ids)
             if not lost or not self._are_archived(lost):
                 break
@@ -86,9 +72,9 @@ class ArchiveSweep:
                 if parse_timestamp(archived_at) >= since:
                     records += archived_records(id_, archived_at, merged_ids)
                 if len(records) >= self._portal.limits.archived_block:
-                    yield self._to_deletes(records)
+                    yield self._source.deletes(records)
                     records = []
-        yield self._to_deletes(records)
+        yield self._source.deletes(records)
 
     def _pages(self, state: StreamState) -> Iterator[ObjectPage]:
         """Yield pages of the archived objects; none, with a warning, if HubSpot refuses the list and never gave it.
@@ -120,7 +106,7 @@ class ArchiveSweep:
                         f"({error}), so the bookmark stays: run again later; if HubSpot still refuses it, run once "
                         "with --full-refresh."
                     ) from error
-                self._logger.warning(
+                self._source.logger.warning(
                     "%s: HubSpot gives no list of archived records here (%s): a full pass shows deletions.",
                     self._object_type.name,
                     error,

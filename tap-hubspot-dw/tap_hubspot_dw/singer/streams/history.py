@@ -12,6 +12,7 @@ from tap_hubspot_dw.run.failed_starts import take
 from tap_hubspot_dw.run.run import FAILED, Run
 from tap_hubspot_dw.singer.events import Event
 from tap_hubspot_dw.singer.streams.base import HubSpotStream, described
+from tap_hubspot_dw.singer.streams.stream_reading import StreamReading
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -56,13 +57,23 @@ class HistoryStream(HubSpotStream):
     def __init__(self, tap: Tap, run: Run) -> None:
         super().__init__(tap, run, "sync_history", SCHEMA)
 
+    def new_reading(self) -> StreamReading:
+        """Return a reading of the history."""
+        return HistoryReading(self)
+
+
+class HistoryReading(StreamReading):
+    """Reads nothing from HubSpot."""
+
     def read(self) -> Iterator[Event]:
         """Yield a record for every other stream of this run."""
         self.done.mode = "append"
         history = [self.run.record_of(done) for done in self.run.history if done is not self.done]
         history += self._failed_starts()
-        known = self.stream_maps[0].raw_schema["properties"]  # a catalog of an older release has fewer columns
-        yield self.block([{name: value for name, value in record.items() if name in known} for record in history])
+        known = self.stream.stream_maps[0].raw_schema["properties"]  # a catalog of an older release has fewer columns
+        yield self.blocks.block(
+            [{name: value for name, value in record.items() if name in known} for record in history]
+        )
 
     def _failed_starts(self) -> list[Record]:
         """Return records of earlier runs that could not start: one for each object in this run's settings."""

@@ -15,6 +15,7 @@ from tap_hubspot_dw.records.schemas import ARRAY, BOOLEAN, DATE_TIME, INTEGER, K
 from tap_hubspot_dw.run.run import Run
 from tap_hubspot_dw.singer.events import Activation, Event, Scope
 from tap_hubspot_dw.singer.streams.base import HubSpotStream, described
+from tap_hubspot_dw.singer.streams.stream_reading import StreamReading
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
 
 if TYPE_CHECKING:
@@ -142,11 +143,7 @@ REFERENCES = (
 
 
 class ReferenceStream(HubSpotStream):
-    """One of `REFERENCES`: a list of the account or a list for each object, read in full by every run.
-
-    Deletions are activated list by list. A list that is shorter than before is requested until HubSpot has given the
-    same list twice: only then may it delete.
-    """
+    """One of `REFERENCES`: a list of the account or a list for each object."""
 
     def __init__(self, tap: Tap, run: Run, reference: Reference) -> None:
         columns = {name: schema for name, (schema, _) in reference.columns.items()}
@@ -154,6 +151,23 @@ class ReferenceStream(HubSpotStream):
         super().__init__(tap, run, reference.name, schema)
         self.primary_keys = reference.key
         self.reference = reference
+
+    def new_reading(self) -> StreamReading:
+        """Return a reading of the lists."""
+        return ReferenceReading(self)
+
+
+class ReferenceReading(StreamReading):
+    """Reads all lists in full.
+
+    Deletions are activated list by list. A list that is shorter than before is requested until HubSpot has given the
+    same list twice: only then may it delete.
+    """
+
+    def __init__(self, stream: ReferenceStream) -> None:
+        super().__init__(stream)
+        self._reference = stream.reference
+        self._version: int | None = None  # of the records; None until a list was read
 
     def read(self) -> Iterator[Event]:
         """Yield all records, and an activation for the lists that were read.
@@ -165,7 +179,7 @@ class ReferenceStream(HubSpotStream):
         state = self.load_state()
         is_first = not state.lists
         for object_type in self.run.object_types:
-            if not self.reference.may_have(object_type):
+            if not self._reference.may_have(object_type):
                 state.lists.pop(object_type.name, None)  # an older release saved it
         known = dict(state.lists)
         failed: dict[str, HubSpotError] = {}
@@ -185,8 +199,8 @@ class ReferenceStream(HubSpotStream):
             except HubSpotError as error:
                 failed[name] = error
             else:
-                self.version = epoch_ms(self.run.started_at)
-                yield self.block(records)
+                self._version = epoch_ms(self.run.started_at)
+                yield self.blocks.block(records, self._version)
                 state.lists[name] = len(records)
                 read.append(name)
         yield from self._activations(read, known)
@@ -197,12 +211,12 @@ class ReferenceStream(HubSpotStream):
 
     def _lists(self) -> Iterator[tuple[str, Ask]]:
         """Yield the name of each list and the function that reads it, from the cache or anew."""
-        of_account, of_type = self.reference.of_account, self.reference.of_type
+        of_account, of_type = self._reference.of_account, self._reference.of_type
         if of_account is not None:
             yield self.name, lambda _: [self._record(source) for source in of_account(self.portal.descriptions)]
         if of_type is not None:
             for object_type in self.run.object_types:
-                if self.reference.may_have(object_type):
+                if self._reference.may_have(object_type):
                     yield object_type.name, partial(self._records_of, of_type, object_type)
 
     def _records_of(self, of_type: OfType, object_type: ObjectType, anew: bool) -> list[Record]:
@@ -219,7 +233,7 @@ class ReferenceStream(HubSpotStream):
             ReplyError: HubSpot gave another list each time.
         """
         records = ask(False)
-        if before is None and records and self.reference.of_account is None:
+        if before is None and records and self._reference.of_account is None:
             return records
         for seconds in _WAITS:
             if before is not None and len(records) >= before:
@@ -235,21 +249,21 @@ class ReferenceStream(HubSpotStream):
         )
 
     def _keys(self, records: Iterable[Record]) -> set[tuple[Any, ...]]:
-        return {tuple(record[name] for name in self.reference.key) for record in records}
+        return {tuple(record[name] for name in self._reference.key) for record in records}
 
     def _activations(self, read: Sequence[str], known: Mapping[str, int | None]) -> Iterator[Activation]:
         """Yield the activations of the lists that were read, which mark deleted rows."""
-        if self.version is None or not read:
+        if self._version is None or not read:
             return
-        if self.reference.of_account is not None:
-            yield Activation(self.version)
+        if self._reference.of_account is not None:
+            yield Activation(self._version)
         elif self.run.settings.scoped_versions:
-            yield Activation(self.version, Scope(("object_type",), tuple((name,) for name in read)))
+            yield Activation(self._version, Scope(("object_type",), tuple((name,) for name in read)))
         elif known and {name for name, count in known.items() if count != 0} <= set(read):
-            yield Activation(self.version)
+            yield Activation(self._version)
 
     def _record(self, source: Mapping[str, Any]) -> Record:
-        return {name: _value(source.get(key), schema) for name, (schema, key) in self.reference.columns.items()}
+        return {name: _value(source.get(key), schema) for name, (schema, key) in self._reference.columns.items()}
 
 
 def _value(value: Any, schema: dict[str, Any]) -> Any:
