@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tap_hubspot_dw.settings import OWN_STREAMS
+from tap_hubspot_dw.setting_types import OWN_STREAMS
 from tap_hubspot_dw.singer.streams.reference import REFERENCES
 from tests.tap.running import GOOD, SECRET, UNREACHABLE, command, run_tap
 
