@@ -11,7 +11,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +38,7 @@ from tap_hubspot_dw.http.replies import (
     retry_after_seconds,
     throttle_seconds,
 )
+from tap_hubspot_dw.http.traffic import Traffic
 from tap_hubspot_dw.http.transport import NoAnswerError, Transport
 from tap_hubspot_dw.shown import shown
 from tap_hubspot_dw.timestamps import clock_ahead, now
@@ -59,25 +59,6 @@ _LONGEST_RETRY_AFTER_SECONDS = 300.0  # 477 (portal migration) may ask for a day
 
 
 Decode = Callable[[bytes], Reply]
-
-
-@dataclass
-class Traffic:
-    """Counters of the requests made for one stream; they only grow."""
-
-    requests: int = 0
-    retries: int = 0
-    throttled_seconds: float = 0.0
-    bytes_received: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def add(self, *, requests: int = 0, retries: int = 0, throttled: float = 0.0, received: int = 0) -> None:
-        """Add to the counters. Thread-safe."""
-        with self._lock:
-            self.requests += requests
-            self.retries += retries
-            self.throttled_seconds += throttled
-            self.bytes_received += received
 
 
 class Client:

@@ -9,9 +9,10 @@ from typing import Any
 
 from tap_hubspot_dw.errors import ReplyError
 from tap_hubspot_dw.http import shapes
-from tap_hubspot_dw.http.client import Client, Decode, Traffic
+from tap_hubspot_dw.http.client import Client, Decode
 from tap_hubspot_dw.http.rate_limits import OBJECTS
 from tap_hubspot_dw.http.replies import Reply
+from tap_hubspot_dw.http.traffic import Traffic
 from tap_hubspot_dw.routes import path
 
 

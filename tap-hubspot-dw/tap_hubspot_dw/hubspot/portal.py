@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from tap_hubspot_dw.http.client import Traffic
+from tap_hubspot_dw.http.traffic import Traffic
 from tap_hubspot_dw.hubspot.api import Api
 from tap_hubspot_dw.hubspot.batch_reads import BatchReads
 from tap_hubspot_dw.hubspot.descriptions import Descriptions, Kept

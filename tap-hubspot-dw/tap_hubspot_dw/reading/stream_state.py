@@ -26,22 +26,15 @@ is read again.
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tap_hubspot_dw.reading.id_ranges import Range
 from tap_hubspot_dw.reading.id_sets import pack, unpack
-from tap_hubspot_dw.timestamps import EPOCH, epoch_ms, format_timestamp, parse_timestamp
-
-_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # HubSpot has nothing older; the look-back must stay within datetime
-_MOST_SECONDS = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
-_NUMBER = re.compile(r"-?\d{1,19}(\.\d{1,9})?", re.ASCII)
-_MOST = 2**62  # versions and ids are 64-bit numbers in databases
-_NAMED_KEYS = 5
+from tap_hubspot_dw.reading.saved_values import object_at, some_names, texts_at, timestamp_at, type_name, whole_at
+from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp
 
 
 @dataclass(frozen=True)
@@ -88,25 +81,25 @@ class StreamState:
         Raises:
             ValueError: the bookmark is not from this tap or a similar one; the message says what is wrong.
         """
-        version = 0 if saved.get("version") is None else _whole("version", saved["version"])
-        full_pass = _full_pass(_object("full_pass", saved.get("full_pass")))
+        version = 0 if saved.get("version") is None else whole_at("version", saved["version"])
+        full_pass = _full_pass(object_at("full_pass", saved.get("full_pass")))
         if full_pass and full_pass.version <= version:
             full_pass = None
-        pairs = _object("pairs", saved.get("pairs"))
-        lists: dict[str, int | None] = dict.fromkeys(_texts("objects", saved.get("objects")))  # an older release's
-        lists |= {name: _whole("lists", length) for name, length in _object("lists", saved.get("lists")).items()}
+        pairs = object_at("pairs", saved.get("pairs"))
+        lists: dict[str, int | None] = dict.fromkeys(texts_at("objects", saved.get("objects")))  # an older release's
+        lists |= {name: whole_at("lists", length) for name, length in object_at("lists", saved.get("lists")).items()}
         return cls(
-            bookmark=_timestamp("replication_key_value", saved.get("replication_key_value")),
+            bookmark=timestamp_at("replication_key_value", saved.get("replication_key_value")),
             version=version,
-            full_pass_at=_timestamp("full_pass_at", saved.get("full_pass_at")),
+            full_pass_at=timestamp_at("full_pass_at", saved.get("full_pass_at")),
             full_pass=full_pass,
-            pairs={pair: timestamp for pair, value in pairs.items() if (timestamp := _timestamp("pairs", value))},
-            pair_passes=_pair_passes(_object("pair_passes", saved.get("pair_passes"))),
+            pairs={pair: timestamp for pair, value in pairs.items() if (timestamp := timestamp_at("pairs", value))},
+            pair_passes=_pair_passes(object_at("pair_passes", saved.get("pair_passes"))),
             lists=lists,
             archived=_ids("archived", saved.get("archived")),
             properties=_ids("properties", saved.get("properties")),
             lists_archived=bool(saved.get("archived_list") or saved.get("archived")),
-            records=0 if saved.get("records") is None else _whole("records", saved["records"]),
+            records=0 if saved.get("records") is None else whole_at("records", saved["records"]),
         )
 
     def to_json(self, replication_key: str | None) -> dict[str, Any]:
@@ -193,94 +186,42 @@ def bookmarks_of(state: Any) -> dict[str, dict[str, Any]]:
         else:
             break
     if not isinstance(state, dict):
-        raise ValueError(f"it is {_type_name(state)}, not an object with bookmarks")
+        raise ValueError(f"it is {type_name(state)}, not an object with bookmarks")
     if not state:
         return {}
     if "bookmarks" not in state:
-        raise ValueError(f"it has no bookmarks, but {_names(state)}")
+        raise ValueError(f"it has no bookmarks, but {some_names(state)}")
     bookmarks = state["bookmarks"]
     if not isinstance(bookmarks, dict):
-        raise ValueError(f"its bookmarks are {_type_name(bookmarks)}, not an object")
+        raise ValueError(f"its bookmarks are {type_name(bookmarks)}, not an object")
     for stream, bookmark in bookmarks.items():
         if not isinstance(bookmark, dict):
-            raise ValueError(f"the bookmark of {stream} is {_type_name(bookmark)}, not an object")
+            raise ValueError(f"the bookmark of {stream} is {type_name(bookmark)}, not an object")
     return bookmarks
 
 
 def names_of(saved: Mapping[str, Any]) -> str:
     """Return the names of a bookmark's non-empty values as text; empty if there are none."""
-    return _names([name for name, value in saved.items() if value not in (None, "", [], {})])
-
-
-def _names(keys: Iterable[str]) -> str:
-    names = list(keys)
-    return ", ".join(names[:_NAMED_KEYS]) + (", …" if len(names) > _NAMED_KEYS else "")
-
-
-def _type_name(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _timestamp(key: str, value: Any) -> datetime | None:
-    """Return a timestamp written as ISO 8601, or as seconds or milliseconds since 1970; not before 1970."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = float(value) if "." in value else int(value)
-    try:
-        if isinstance(value, str):
-            timestamp = parse_timestamp(value.strip())
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            timestamp = EPOCH + timedelta(seconds=value if abs(value) < _MOST_SECONDS else value / 1000)
-        else:
-            raise ValueError
-    except (ValueError, OverflowError):
-        raise ValueError(f"{key} is {_type_name(value)} that is not a timestamp") from None
-    return max(timestamp, _EARLIEST)
-
-
-def _whole(key: str, value: Any) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
-    if isinstance(value, float) and math.isfinite(value) and value == math.floor(value):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _MOST:
-        raise ValueError(f"{key} has {_type_name(value)} where a whole number belongs")
-    return value
-
-
-def _object(key: str, value: Any) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ValueError(f"{key} is {_type_name(value)}, not an object")
-    return value
-
-
-def _texts(key: str, value: Any) -> list[str]:
-    if not isinstance(value, list | None) or not all(isinstance(text, str) for text in value or ()):
-        raise ValueError(f"{key} is {_type_name(value)}, not a list of texts")
-    return value or []
+    return some_names([name for name, value in saved.items() if value not in (None, "", [], {})])
 
 
 def _ids(key: str, value: Any) -> set[int]:
     if value is None:
         return set()
     if not isinstance(value, str):
-        raise ValueError(f"{key} is {_type_name(value)}, not a text")
+        raise ValueError(f"{key} is {type_name(value)}, not a text")
     return unpack(value)
 
 
 def _full_pass(saved: Mapping[str, Any]) -> FullPass | None:
     if not saved:
         return None
-    started_at = _timestamp("full_pass", saved.get("started_at"))
+    started_at = timestamp_at("full_pass", saved.get("started_at"))
     ranges = saved.get("ranges")
     if started_at is None or not isinstance(ranges, list | None):
         raise ValueError("full_pass is not one that this tap began")
     return FullPass(
-        _whole("full_pass", saved.get("version")),
+        whole_at("full_pass", saved.get("version")),
         started_at,
         tuple(_range(span) for span in ranges or () if not _is_uncounted(span)),
     )
@@ -296,9 +237,9 @@ def _range(saved: Any) -> Range:
         raise ValueError("full_pass has a range that is not a pair of ids")
     above, through, *records = saved
     span = Range(
-        _whole("full_pass", above),
-        None if through is None else _whole("full_pass", through),
-        *(_whole("full_pass", count) for count in records),
+        whole_at("full_pass", above),
+        None if through is None else whole_at("full_pass", through),
+        *(whole_at("full_pass", count) for count in records),
     )
     if span.through is not None and span.through < span.above:
         raise ValueError("full_pass has a range that ends before it begins")
@@ -308,9 +249,9 @@ def _range(saved: Any) -> Range:
 def _pair_passes(saved: Mapping[str, Any]) -> dict[str, PairPass]:
     passes = {}
     for pair, value in saved.items():
-        values = _object("pair_passes", value)
-        at = _timestamp("pair_passes", values.get("at"))
+        values = object_at("pair_passes", value)
+        at = timestamp_at("pair_passes", values.get("at"))
         if at and values.get("version") is not None:
-            version, rows = (_whole("pair_passes", values.get(key)) for key in ("version", "rows"))
+            version, rows = (whole_at("pair_passes", values.get(key)) for key in ("version", "rows"))
             passes[pair] = PairPass(at, version, rows)
     return passes

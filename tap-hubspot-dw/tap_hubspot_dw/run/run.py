@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tap_hubspot_dw.errors import DailyLimitError, HubSpotError, RunStoppedError
-from tap_hubspot_dw.http.client import Traffic
 from tap_hubspot_dw.http.rate_limits import BUDGETS
+from tap_hubspot_dw.http.traffic import Traffic
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import ObjectType
 from tap_hubspot_dw.reading.shared_ids import IdFeed

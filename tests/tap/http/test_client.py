@@ -20,8 +20,9 @@ from tap_hubspot_dw.errors import (
     UnreachableError,
 )
 from tap_hubspot_dw.http.auth import StaticToken
-from tap_hubspot_dw.http.client import Client, Traffic
+from tap_hubspot_dw.http.client import Client
 from tap_hubspot_dw.http.replies import decode
+from tap_hubspot_dw.http.traffic import Traffic
 from tap_hubspot_dw.hubspot.api import Api
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.run.run import Run

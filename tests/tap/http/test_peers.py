@@ -13,7 +13,8 @@ import pytest
 
 from tap_hubspot_dw.errors import AuthenticationError, HubSpotError, UnreachableError
 from tap_hubspot_dw.http.auth import OAuthToken, StaticToken
-from tap_hubspot_dw.http.client import Client, Traffic
+from tap_hubspot_dw.http.client import Client
+from tap_hubspot_dw.http.traffic import Traffic
 from tap_hubspot_dw.http.transport import MOST_BYTES
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
 from tests.tap.running import run_tap

@@ -11,8 +11,9 @@ import pytest
 
 from tap_hubspot_dw.errors import ForbiddenError, HubSpotError, MissingScopesError
 from tap_hubspot_dw.http.auth import StaticToken
-from tap_hubspot_dw.http.client import Client, Traffic
+from tap_hubspot_dw.http.client import Client
 from tap_hubspot_dw.http.replies import Answer, check_association_errors, check_batch_errors, refusal, throttle_seconds
+from tap_hubspot_dw.http.traffic import Traffic
 from tests.tap.running import run_tap
 
 LIST = "/crm/objects/2026-09/0-1"

@@ -12,7 +12,8 @@ import responses
 
 from tap_hubspot_dw.errors import ReplyError
 from tap_hubspot_dw.http.auth import StaticToken
-from tap_hubspot_dw.http.client import Client, Traffic
+from tap_hubspot_dw.http.client import Client
+from tap_hubspot_dw.http.traffic import Traffic
 from tap_hubspot_dw.hubspot.api import Api
 from tap_hubspot_dw.hubspot.portal import Portal
 from tap_hubspot_dw.object_types import STANDARD_TYPES

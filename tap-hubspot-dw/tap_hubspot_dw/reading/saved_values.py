@@ -1,0 +1,77 @@
+"""Reading the values of a saved state.
+
+A value of a key is of its type, or a ValueError says which key has what instead, without the value.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tap_hubspot_dw.timestamps import EPOCH, parse_timestamp
+
+_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # HubSpot has nothing older; the look-back must stay within datetime
+_MOST_SECONDS = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
+_NUMBER = re.compile(r"-?\d{1,19}(\.\d{1,9})?", re.ASCII)
+_MOST = 2**62  # versions and ids are 64-bit numbers in databases
+_NAMED_KEYS = 5
+
+
+def some_names(keys: Iterable[str]) -> str:
+    """Return the first of these names as text."""
+    names = list(keys)
+    return ", ".join(names[:_NAMED_KEYS]) + (", …" if len(names) > _NAMED_KEYS else "")
+
+
+def type_name(value: Any) -> str:
+    """Return what kind of JSON value this is, with its article."""
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def timestamp_at(key: str, value: Any) -> datetime | None:
+    """Return a timestamp written as ISO 8601, or as seconds or milliseconds since 1970; not before 1970."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value) if "." in value else int(value)
+    try:
+        if isinstance(value, str):
+            timestamp = parse_timestamp(value.strip())
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            timestamp = EPOCH + timedelta(seconds=value if abs(value) < _MOST_SECONDS else value / 1000)
+        else:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise ValueError(f"{key} is {type_name(value)} that is not a timestamp") from None
+    return max(timestamp, _EARLIEST)
+
+
+def whole_at(key: str, value: Any) -> int:
+    """Return a whole number, which may be written as a text; not negative, and of 62 bits at most."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and math.isfinite(value) and value == math.floor(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _MOST:
+        raise ValueError(f"{key} has {type_name(value)} where a whole number belongs")
+    return value
+
+
+def object_at(key: str, value: Any) -> dict[str, Any]:
+    """Return an object; an empty one for null."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{key} is {type_name(value)}, not an object")
+    return value
+
+
+def texts_at(key: str, value: Any) -> list[str]:
+    """Return a list of texts; an empty one for null."""
+    if not isinstance(value, list | None) or not all(isinstance(text, str) for text in value or ()):
+        raise ValueError(f"{key} is {type_name(value)}, not a list of texts")
+    return value or []
