@@ -1,7 +1,9 @@
 """Views for analysts: the live rows of every table, with names next to the ids. Pure: standard library only.
 
 A view has the name and the columns of its table, without the columns that the target adds. `LOOKUPS` and `NAMES` hold
-everything that is specific to HubSpot. A lookup column is added if the tables and columns that it needs exist.
+everything that is specific to HubSpot. A lookup column is added if the tables and columns that it needs exist. A lookup
+never repeats a row: if its table can have several rows for a value, one is chosen, a live one before a former one, then
+the newest.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from target_warehouse.tables.statements import identifier, literal
-from target_warehouse.tables.table import DELETED_AT, OVERFLOW, own_column
+from target_warehouse.tables.table import DELETED_AT, EXTRACTED_AT, OVERFLOW, own_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     Types = Mapping[str, str]
+    #: For each table, the groups of columns whose values together occur once.
+    Keys = Mapping[str, Collection[frozenset[str]]]
 
 MADE_BY = "made by target-warehouse"
 _TEXTS = ("text", "varchar", "character varying")
@@ -94,14 +98,14 @@ class View:
         return f"Live rows of {self.live_rows_of}, {MADE_BY}"
 
 
-def views_of(schema: str, tables: Mapping[str, Types]) -> Iterator[View]:
+def views_of(schema: str, tables: Mapping[str, Types], keys: Keys) -> Iterator[View]:
     """A view for each table that marks deleted rows; `tables` maps the tables of the schema to their columns' types."""
     for name, types in sorted(tables.items()):
         if own_column(DELETED_AT, types) and not name.startswith("_"):
-            yield _view(schema, name, tables)
+            yield _view(schema, name, tables, keys)
 
 
-def _view(schema: str, name: str, tables: Mapping[str, Types]) -> View:
+def _view(schema: str, name: str, tables: Mapping[str, Types], keys: Keys) -> View:
     types = tables[name]
     own = [column for column in types if not column.startswith("_sdc_") or column == OVERFLOW]
     columns = {column: f"t.{identifier(column)}" for column in own}
@@ -114,13 +118,7 @@ def _view(schema: str, name: str, tables: Mapping[str, Types]) -> View:
         if not other.keys() >= {*lookup.on, *(part for parts in lookup.adds.values() for part in parts)}:
             lacks += [f"{column}, because there is no HubSpot table {lookup.table}" for column in lookup.adds]
             continue
-        on = " AND ".join(
-            _equal(f"{alias}.{identifier(key)}", other[key], f"t.{identifier(column)}", types[column])
-            if column
-            else f"{alias}.{identifier(key)} = {literal(name)}"
-            for key, column in lookup.on.items()
-        )
-        joins.append(f"LEFT JOIN {identifier(schema, lookup.table)} AS {alias} ON {on}")
+        joins.append(_lookup_join(schema, name, types, lookup, alias, tables, keys))
         for column, parts in lookup.adds.items():
             added[column] = _joined(f"{alias}.{identifier(part)}" for part in parts)
     objects = {
@@ -133,7 +131,7 @@ def _view(schema: str, name: str, tables: Mapping[str, Types]) -> View:
         for end in ("from", "to"):
             key = _as_text(f"t.{end}_id", types[f"{end}_id"])
             on = f"{end}_end.object_type = t.{end}_object_type AND {end}_end.id = {key}"
-            joins.append(f"LEFT JOIN ({_ends(schema, objects)}) AS {end}_end ON {on}")
+            joins.append(f"LEFT JOIN ({_ends(schema, objects, keys)}) AS {end}_end ON {on}")
             conditions.append(f"({end}_end.id IS NOT NULL OR t.{end}_object_type NOT IN ({known}))")
             added[f"{end}_name"] = f"{end}_end.name"
     taken = {column.casefold() for column in columns}
@@ -143,13 +141,59 @@ def _view(schema: str, name: str, tables: Mapping[str, Types]) -> View:
     return View(name, columns, source, f"{schema}.{name}", tuple(lacks))
 
 
-def _ends(schema: str, objects: Mapping[str, Types]) -> str:
+def _lookup_join(
+    schema: str, name: str, types: Types, lookup: Lookup, alias: str, tables: Mapping[str, Types], keys: Keys
+) -> str:
+    """The join of a table with a lookup; it finds at most one row."""
+    other, joined = tables[lookup.table], identifier(schema, lookup.table)
+
+    def compared(alias: str) -> list[tuple[str, str]]:
+        """The expressions that must be equal, over the lookup and over the table."""
+        return [
+            _compared(f"{alias}.{identifier(key)}", other[key], f"t.{identifier(column)}", types[column])
+            if column
+            else (f"{alias}.{identifier(key)}", literal(name))
+            for key, column in lookup.on.items()
+        ]
+
+    if not _is_unique(lookup.on, keys.get(lookup.table, ())):
+        parts = [part for parts in lookup.adds.values() for part in parts]
+        chosen = ", ".join(f"o.{identifier(column)}" for column in (*lookup.on, *parts))
+        joined = f"({_one_each([one for one, _ in compared('o')], chosen, f'{joined} AS o', other, parts)})"
+    on = " AND ".join(f"{one} = {value}" for one, value in compared(alias))
+    return f"LEFT JOIN {joined} AS {alias} ON {on}"
+
+
+def _ends(schema: str, objects: Mapping[str, Types], keys: Keys) -> str:
     """A SELECT of the object type, id and name of every live record."""
-    return " UNION ALL ".join(
-        f"SELECT {literal(name)} AS object_type, {_as_text('o.id', types['id'])} AS id, "  # noqa: S608 - quoted
-        f"{_name(name, types)} AS name FROM {identifier(schema, name)} AS o WHERE {_is_live('o', types)}"
-        for name, types in objects.items()
-    )
+    ends = []
+    for name, types in objects.items():
+        key = _as_text("o.id", types["id"])
+        chosen = f"{literal(name)} AS object_type, {key} AS id, {_name(name, types)} AS name"
+        source = f"{identifier(schema, name)} AS o WHERE {_is_live('o', types)}"
+        is_unique = _is_unique(("id",), keys.get(name, ()))
+        plain = f"SELECT {chosen} FROM {source}"  # noqa: S608 - quoted
+        ends.append(plain if is_unique else f"({_one_each([key], chosen, source, types)})")
+    return " UNION ALL ".join(ends)
+
+
+def _is_unique(columns: Collection[str], keys: Collection[frozenset[str]]) -> bool:
+    """Whether the values of these columns occur once."""
+    return any(key <= set(columns) for key in keys)
+
+
+def _one_each(each: Sequence[str], chosen: str, source: str, types: Types, parts: Iterable[str] = ()) -> str:
+    """A SELECT of one row for each value of the expressions `each`: a live one before a former one, then the newest.
+
+    The columns `parts` decide between rows of the same time, so that the view is the same each time it is read.
+    """
+    order = [*each]
+    if mark := own_column(DELETED_AT, types):
+        order.append(f"o.{identifier(mark)} DESC NULLS FIRST")
+    if extracted := own_column(EXTRACTED_AT, types):
+        order.append(f"o.{identifier(extracted)} DESC NULLS LAST")
+    order += [_as_text(f"o.{identifier(part)}", types[part]) for part in parts]
+    return f"SELECT DISTINCT ON ({', '.join(each)}) {chosen} FROM {source} ORDER BY {', '.join(order)}"  # noqa: S608
 
 
 def _is_live(alias: str, types: Types) -> str:
@@ -180,10 +224,11 @@ def _joined(values: Iterable[str]) -> str:
     return f"nullif(concat_ws(' ', {texts}), '')"
 
 
-def _equal(one: str, one_type: str, other: str, other_type: str) -> str:
+def _compared(one: str, one_type: str, other: str, other_type: str) -> tuple[str, str]:
+    """The expressions by which two columns are compared: as texts, if their types differ."""
     if one_type == other_type:
-        return f"{one} = {other}"
-    return f"{_as_text(one, one_type)} = {_as_text(other, other_type)}"
+        return one, other
+    return _as_text(one, one_type), _as_text(other, other_type)
 
 
 def _as_text(value: str, kind: str) -> str:

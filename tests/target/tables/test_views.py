@@ -102,6 +102,75 @@ def test_the_views_show_live_rows_with_names_next_to_the_ids(warehouse: Warehous
     ]
 
 
+def _versions(name: str, columns: dict[str, Any], keys: tuple[str, ...], *versions: list[dict[str, Any]]) -> list[Any]:
+    """Several full refreshes of a stream, each a second later than the one before."""
+    lines = _stream(name, columns, keys)
+    for version, records in enumerate(versions, 1):
+        at = f"2026-01-01T00:00:0{version}Z"
+        record_lines = _stream(name, columns, keys, *records)[1:]
+        lines += [{**line, "version": version, "time_extracted": at} for line in record_lines]
+        lines.append({"type": "ACTIVATE_VERSION", "stream": name, "version": version})
+    return lines
+
+
+@pytest.mark.parametrize("more", [None, "team"])
+def test_a_view_has_the_rows_of_its_table_however_many_rows_its_lookups_have(
+    warehouse: Warehouse, more: str | None
+) -> None:
+    """Lookups without keys, or with one more column in the key; a live row counts first, then the newest former one."""
+    object_type, team = {"object_type": "deals"}, {"team": TEXT}
+
+    def key(*columns: str) -> tuple[str, ...]:
+        return (*columns, more) if more else ()
+
+    def owner(first: str, team: str, name: str) -> dict[str, Any]:
+        return {"id": first, "first_name": name, "last_name": "Lee", "email": f"{name}@x.test", "team": team}
+
+    owners = dict.fromkeys(("id", "first_name", "last_name", "email"), TEXT)
+    pipelines = dict.fromkeys(("object_type", "id", "label"), TEXT)
+    labels = [
+        [{**object_type, "pipeline_id": "p", "id": "p", "label": label, "team": team} for team in ("a", label)]
+        for label in ("old", "new")
+    ]
+    lines = [
+        *_stream("deals", {**OBJECT, "hubspot_owner_id": TEXT, "pipeline": TEXT, "dealstage": TEXT}, ("id",),
+                 {"id": "1", "hubspot_owner_id": "7", "pipeline": "p", "dealstage": "p"},
+                 {"id": "2", "hubspot_owner_id": "8", "pipeline": "p"}),
+        *_versions("owners", owners | team, key("id"),
+                   [owner("7", "a", "First"), owner("8", "a", "Former")],
+                   [owner("7", "b", "Second"), owner("8", "b", "Later")],
+                   [owner("7", "c", "Third"), owner("9", "c", "Other")]),
+        *_versions("pipelines", pipelines | team, key("object_type", "id"), *labels),
+        *_versions("pipeline_stages", pipelines | {"pipeline_id": TEXT} | team, key("object_type", "pipeline_id", "id"),
+                   *labels),
+        *_versions("contacts", {**OBJECT, "firstname": TEXT} | team, key("id"),
+                   [{"id": "5", "firstname": "Old", "team": "a"}],
+                   [{"id": "5", "firstname": "Ann", "team": team} for team in ("b", "c")]),
+        *_stream("associations", dict.fromkeys(ENDS, TEXT), ENDS,
+                 dict(zip(ENDS, ("deals", "1", "contacts", "5"), strict=True))),
+    ]  # fmt: skip
+    _run(warehouse, lines)
+    looked_up = ("id", "hubspot_owner_name", "hubspot_owner_email", "pipeline_name", "dealstage_name")
+    assert [tuple(row[name] for name in looked_up) for row in warehouse.rows("live.deals")] == [
+        ("1", "Third Lee", "Third@x.test", "new", "new"),
+        ("2", "Later Lee", "Later@x.test", "new", None),
+    ]
+    assert [(row["from_name"], row["to_name"]) for row in warehouse.rows("live.associations")] == [("1", "Ann")]
+
+
+def test_a_key_that_a_lookup_loses_changes_the_views(postgres_url: str) -> None:
+    """A unique index in PostgreSQL spares the search for duplicates; rows of inheriting tables are not in it."""
+    warehouse = PostgresWarehouse(postgres_url)
+    owners = dict.fromkeys(("id", "first_name", "last_name", "email"), TEXT)
+    deals = _stream("deals", {"id": TEXT, "hubspot_owner_id": TEXT}, ("id",), {"id": "1", "hubspot_owner_id": "7"})
+    _run(warehouse, [*deals, *_stream("owners", owners, ("id",), {"id": "7", "first_name": "Ann"})])
+    definition = "SELECT definition FROM pg_views WHERE schemaname = 'live' AND viewname = 'deals'"
+    assert "DISTINCT" not in warehouse.query(definition)[0]["definition"]
+    warehouse.execute("CREATE TABLE crm.more () INHERITS (crm.owners)", "INSERT INTO crm.more (id) VALUES ('7')")
+    _run(warehouse, deals)
+    assert [row["hubspot_owner_name"] for row in warehouse.rows("live.deals")] == ["Ann"]
+
+
 def test_a_view_whose_definition_stays_is_not_touched(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
     """A run with only some of the streams does not change other views; a view's missing columns are logged."""
     caplog.set_level("INFO")

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from target_warehouse.engines.changed_keys import is_of_a_target
 from target_warehouse.engines.prepared_table import is_to_make, report_made, report_not_made
 from target_warehouse.tables.statements import identifier, literal
 from target_warehouse.tables.table import changed_comments
 from target_warehouse.tables.views import views_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from target_warehouse.tables.table import Table
 
 #: By (schema, table): the comments of the columns by name, and the table's own comment under None.
@@ -41,7 +44,7 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
         ).fetchall()
     )
     made = []
-    for view in views_of(schema, tables):
+    for view in views_of(schema, tables, _keys(connection, catalog, schema, tables)):
         if not is_to_make(view, existing.get(view.name.lower()), views_schema):
             continue
         name = identifier(views_schema, view.name)
@@ -59,6 +62,23 @@ def make_views(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str,
             continue
         made.append(view)
     report_made(made, views_schema)
+
+
+def _keys(
+    connection: duckdb.DuckDBPyConnection, catalog: str, schema: str, tables: Mapping[str, Mapping[str, str]]
+) -> dict[str, list[frozenset[str]]]:
+    """The unique keys of the tables. The NOT NULL columns of a table that a target loaded are its key."""
+    keys: dict[str, list[frozenset[str]]] = {}
+    for name, constraint, columns in connection.execute(
+        "SELECT table_name, constraint_type, constraint_column_names FROM duckdb_constraints() "
+        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND constraint_type IN ('PRIMARY KEY', 'UNIQUE') "
+        "UNION ALL SELECT table_name, 'NOT NULL', list(column_name) FROM duckdb_columns() "
+        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND NOT is_nullable GROUP BY table_name",
+        [catalog, schema, catalog, schema],
+    ).fetchall():
+        if constraint != "NOT NULL" or is_of_a_target(tables.get(name, {})):
+            keys.setdefault(name, []).append(frozenset(columns))
+    return keys
 
 
 #: From this many comments on they are checkpointed: DuckDB replays each from its log when the file is attached again,

@@ -25,11 +25,15 @@ _CANNOT_REPLACE = "42P16"  # the new view lacks a column, or gives it another ty
 _RELATIONS = """
 SELECT n.nspname, c.relname, c.relkind, d.description,
   array_agg(CAST(a.attname AS text) ORDER BY a.attnum),
-  array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum)
+  array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum),
+  (SELECT json_agg((SELECT json_agg(CAST(k.attname AS text)) FROM pg_attribute k
+     WHERE k.attrelid = c.oid AND k.attnum = ANY (i.indkey)))
+   FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+     AND i.indexprs IS NULL AND NOT (c.relkind = 'r' AND c.relhassubclass))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
 LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = CAST('pg_class' AS regclass) AND d.objsubid = 0
 WHERE n.nspname IN (:schema, :views) AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-GROUP BY n.nspname, c.relname, c.relkind, d.description
+GROUP BY n.nspname, c.oid, c.relname, c.relkind, c.relhassubclass, d.description
 """
 _GRANTS = """
 SELECT string_agg(format('GRANT %s ON %I.%I TO %s%s', g.privilege_type, n.nspname, c.relname,
@@ -52,13 +56,17 @@ WHERE n.nspname = coalesce(CAST(:schema AS text), current_schema()) AND c.relnam
 
 
 class _Relations:
-    """The tables of a schema with their column types, and the existing relations in the schema of the views."""
+    """The tables of a schema with their column types and unique keys, and the relations in the schema of the views.
+
+    A table that others inherit from has no unique key, because an index does not cover the rows of the others.
+    """
 
     def __init__(self, connection: sqlalchemy.Connection, schema: str, views_schema: str) -> None:
         rows = connection.execute(sqlalchemy.text(_RELATIONS), {"schema": schema, "views": views_schema}).all()
         self.tables = {
             row[1]: dict(zip(row[4], row[5], strict=True)) for row in rows if row[0] == schema and row[2] in ("r", "p")
         }
+        self.keys = {row[1]: [frozenset(key) for key in row[6] or ()] for row in rows if row[0] == schema}
         self.in_views_schema: dict[str, tuple[str, list[str]]] = {
             row[1]: (row[3] or "", row[4]) for row in rows if row[0] == views_schema
         }
@@ -74,7 +82,7 @@ def make_views(
     with engine.connect() as reader:
         relations = _Relations(reader, schema, views_schema)
     made = []
-    for view in views_of(schema, relations.tables):
+    for view in views_of(schema, relations.tables, relations.keys):
         comment, columns = relations.in_views_schema.get(view.name, (None, []))
         if not is_to_make(view, comment, views_schema):
             continue
@@ -99,7 +107,7 @@ def out_of_the_way(connection: sqlalchemy.Connection, schema: str | None, table:
     yield
     for (tables_schema, views_schema, name), granted in zip(users, grants, strict=True):
         relations = _Relations(connection, tables_schema, views_schema)
-        for view in views_of(tables_schema, relations.tables):
+        for view in views_of(tables_schema, relations.tables, relations.keys):
             if view.name == name:
                 _make(connection, view, views_schema, [])
                 _run(connection, granted)
