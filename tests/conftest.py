@@ -151,10 +151,11 @@ def postgres_server() -> Iterator[str]:
     server = get_server(folder / "data", cleanup_mode="stop")
     port = _free_port()
     server.psql(
-        f"ALTER USER postgres PASSWORD '{PASSWORD}';\n"
+        f"SET scram_iterations = 1;\nALTER USER postgres PASSWORD '{PASSWORD}';\n"  # a login costs nothing then
         "ALTER SYSTEM SET listen_addresses = '127.0.0.1';\n"
         f"ALTER SYSTEM SET port = {port};\n"
         "ALTER SYSTEM SET fsync = off;\n"  # the data of a test server need not survive a crash
+        "ALTER SYSTEM SET autovacuum = off;\n"  # its launcher would visit each of the many databases every minute
     )
     (server.pgdata / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
     # A restart would keep the options of the wheel's own start, which listens on no address.
@@ -166,17 +167,75 @@ def postgres_server() -> Iterator[str]:
     subprocess.run(["rm", "-rf", str(folder)], check=False)  # hundreds of thousands of files: Python is slow
 
 
+#: What a test may leave behind besides schemas; a database with any of it is not used again.
+_IS_CHANGED = """
+SELECT d.datacl IS NOT NULL OR d.datdba <> 10 OR d.datconnlimit <> -1
+  OR EXISTS (SELECT 1 FROM pg_db_role_setting WHERE setdatabase = d.oid)
+  OR EXISTS (SELECT 1 FROM pg_default_acl) OR EXISTS (SELECT 1 FROM pg_publication)
+  OR EXISTS (SELECT 1 FROM pg_event_trigger) OR (SELECT count(*) FROM pg_extension) > 1
+FROM pg_database d WHERE d.datname = current_database()
+"""
+_EMPTY = """
+DO $$ DECLARE name text; BEGIN
+  FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+    EXECUTE format('DROP SCHEMA %I CASCADE', name);
+  END LOOP;
+  CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+  GRANT USAGE ON SCHEMA public TO PUBLIC;
+END $$
+"""
+
+
+@pytest.fixture(scope="session")
+def empty_databases(postgres_server: str) -> Iterator[list[str]]:
+    """The URLs of databases that tests have used and that are empty again.
+
+    A database is used again because the first connection to a new one takes ten times as long as any later one.
+    """
+    import psycopg
+
+    urls: list[str] = []
+    yield urls
+    if "WAREHOUSE_TEST_POSTGRES_URL" in os.environ:  # the embedded server is deleted as a whole
+        with psycopg.connect(postgres_server, autocommit=True) as connection:
+            for url in urls:
+                connection.execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
+
+
+def _is_empty_again(url: str) -> bool:
+    """Remove all schemas of a database; return False if a test changed something else or somebody holds a lock."""
+    import psycopg
+
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
+    try:
+        with psycopg.connect(url, autocommit=True, options="-c lock_timeout=5s") as connection:
+            connection.execute(others, [connection.info.backend_pid])
+            (is_changed,) = connection.execute(_IS_CHANGED).fetchone() or (True,)
+            if not is_changed:
+                connection.execute(_EMPTY)
+            return not is_changed
+    except psycopg.Error:
+        return False
+
+
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
+def postgres_url(postgres_server: str, empty_databases: list[str]) -> Iterator[str]:
     """The URL of an empty database for this test."""
     import psycopg
 
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-        yield postgres_server.rsplit("/", 1)[0] + f"/{name}"
-        if "WAREHOUSE_TEST_POSTGRES_URL" in os.environ:  # the embedded server is deleted as a whole
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    if empty_databases:
+        url = empty_databases.pop()
+    else:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(postgres_server, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        url = postgres_server.rsplit("/", 1)[0] + f"/{name}"
+    yield url
+    if _is_empty_again(url):
+        empty_databases.append(url)
+    elif "WAREHOUSE_TEST_POSTGRES_URL" in os.environ:
+        with psycopg.connect(postgres_server, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}" WITH (FORCE)')
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
