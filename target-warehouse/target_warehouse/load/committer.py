@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import uuid
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.engines import open_engine
-from target_warehouse.errors import ConnectionFailedError, RetryTransactionError, WarehouseError
+from target_warehouse.errors import (
+    ConnectionFailedError,
+    LoadError,
+    RefusedDataError,
+    RetryTransactionError,
+    WarehouseError,
+)
 from target_warehouse.load import failed_starts
 from target_warehouse.load.claims import Claims
 from target_warehouse.load.load_history import RUNNING, LoadHistory, StreamLoad
@@ -131,15 +136,23 @@ class Committer:
         self._unfinished = None
         self.gate.committed(load.stream)
 
-    def commit(self, load: StreamLoad, work: Callable[[Transaction], Counts], *, is_last: bool = True) -> None:
+    def commit(
+        self, load: StreamLoad, work: Callable[[Transaction], Counts], *, has_rows: bool, is_last: bool = True
+    ) -> None:
         """Do the work and write the stream's history in one transaction; signals wait for its end.
 
-        The last commit of a batch also writes the rejected records; after it, no record of the stream is pending.
+        The first work that `has_rows` replaces the rows of earlier runs, if the load method is `overwrite`: a stream
+        whose records are all rejected keeps them, like one without records. The last commit of a batch also writes the
+        rejected records; after it, no record of the stream is pending.
+
+        Raises:
+            LoadError: the database refused; if it is a `RefusedDataError`, because of a record.
         """
         rejected = self._rejected_rows(load) if is_last and load.unwritten else None
+        clears = has_rows and not load.is_cleared and self._config.get("load_method") == "overwrite"
         with self._unbroken():
-            load.counts = self._committed(load, work, rejected)
-            load.is_cleared = load.is_cleared or load.rows_read > 0
+            load.counts = self._committed(load, work, rejected, clears=clears)
+            load.is_cleared = load.is_cleared or clears
             if is_last:
                 load.unwritten.clear()
                 self._settle(load)
@@ -151,19 +164,33 @@ class Committer:
         load.pending_bytes = 0
 
     def _committed(
-        self, load: StreamLoad, work: Callable[[Transaction], Counts], rejected: tuple[Table, pa.Table] | None
+        self,
+        load: StreamLoad,
+        work: Callable[[Transaction], Counts],
+        rejected: tuple[Table, pa.Table] | None,
+        *,
+        clears: bool,
     ) -> Counts:
         """Commit the work, as often as the engine asks for it; return the load's counts after it."""
         while True:
-            with suppress(RetryTransactionError), self.engine.transaction() as transaction:
-                counts = load.counts
-                if self._config.get("load_method") == "overwrite" and load.rows_read and not load.is_cleared:
-                    counts += transaction.clear(load.table)
-                counts += work(transaction)
-                if rejected:
-                    transaction.append(*rejected)
-                self._history.write(transaction, [(load, RUNNING, None)], counts)
-                return counts
+            is_clearing = clears
+            try:
+                with self.engine.transaction() as transaction:
+                    counts = load.counts
+                    if clears:
+                        counts += transaction.clear(load.table)
+                    is_clearing = False
+                    counts += work(transaction)
+                    if rejected:
+                        transaction.append(*rejected)
+                    self._history.write(transaction, [(load, RUNNING, None)], counts, keeps_rejected=bool(rejected))
+                    return counts
+            except RetryTransactionError:
+                continue
+            except RefusedDataError as refused:
+                if is_clearing:  # no record is to blame
+                    raise _cannot_clear(load) from refused
+                raise
 
     def _rejected_rows(self, load: StreamLoad) -> tuple[Table, pa.Table]:
         """The table of rejected records, created if it is missing, and the rows for it."""
@@ -210,3 +237,11 @@ class Committer:
                 self._engine.compact()
             self._engine.close()
             self._engine = None
+
+
+def _cannot_clear(load: StreamLoad) -> LoadError:
+    return LoadError(
+        f"The load method overwrite cannot delete the rows of the table {load.table.name}, because a foreign key, a "
+        "constraint or a trigger of the database keeps them. Drop it, or set load_method to upsert. The table is "
+        "unchanged."
+    )

@@ -120,8 +120,12 @@ class StreamLoad:
         *,
         error: str | None = None,
         configuration: str | None = None,
+        keeps_rejected: bool = False,
     ) -> dict[str, Any]:
-        """The stream's row as a record of `SCHEMA`; `counts` may include rows that are not committed yet."""
+        """The stream's row as a record of `SCHEMA`; `counts` may include rows that are not committed yet.
+
+        A rejected record counts when it is in the table of rejected records; `keeps_rejected`: all of them are.
+        """
         now = dt.datetime.now(dt.UTC)
         seconds = round((now - self.started_at).total_seconds(), 3)
         return {
@@ -136,7 +140,7 @@ class StreamLoad:
             "updated": counts.updated,
             "changed": counts.changed,
             "deleted": counts.deleted,
-            "rejected": self.rejected,
+            "rejected": self.rejected - (0 if keeps_rejected else len(self.unwritten)),
             "seconds": seconds,
             "rows_per_second": round(self.rows_read / seconds, 1) if seconds else None,
             "bytes": self.size,
@@ -173,12 +177,24 @@ class LoadHistory:
         transaction: Transaction,
         rows: Sequence[tuple[StreamLoad, str, str | None]],
         counts: Counts | None = None,
+        *,
+        keeps_rejected: bool = False,
     ) -> None:
-        """Write the rows of streams with their status and error; `counts` may include uncommitted rows."""
+        """Write the rows of streams with their status and error; `counts` may include uncommitted rows.
+
+        `keeps_rejected`: the transaction also writes the rejected records.
+        """
         from target_warehouse.decode.arrow_columns import Losses, to_table
 
         for load, status, error in rows:
-            row = load.row(self.run_id, status, counts or load.counts, error=error, configuration=self.configuration)
+            row = load.row(
+                self.run_id,
+                status,
+                counts or load.counts,
+                error=error,
+                configuration=self.configuration,
+                keeps_rejected=keeps_rejected,
+            )
             row = {name: self.escaped(value) if isinstance(value, str) else value for name, value in row.items()}
             transaction.put(self.table, to_table([row], self.table.columns, Losses()))
 

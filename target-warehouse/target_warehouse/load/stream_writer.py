@@ -103,7 +103,7 @@ class StreamWriter:
         def work(transaction: Transaction) -> Counts:
             return transaction.activate_version(table, version, hard_delete=hard_delete, scope=rows)
 
-        self._committer.commit(self.load, work)
+        self._committer.commit(self.load, work, has_rows=False)
 
     def report(self) -> None:
         """Log the number of values of each property that were not stored exactly."""
@@ -198,7 +198,8 @@ class StreamWriter:
         def work(transaction: Transaction) -> Counts:
             return sum((write.apply(transaction, self.load.table) for write in writes), Counts())
 
-        self._committer.commit(self.load, work, is_last=is_last)
+        has_rows = any(write.rows.num_rows for write in writes)
+        self._committer.commit(self.load, work, has_rows=has_rows, is_last=is_last)
 
     def _arrow(self, records: Sequence[Record], columns: Sequence[Column]) -> pa.Table:
         losses = Losses(replaces_nul=self._losses.replaces_nul)

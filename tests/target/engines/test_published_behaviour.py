@@ -9,10 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_warehouse.errors import LoadError, RejectedRecordsError
 from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
@@ -147,6 +149,51 @@ def test_an_overwrite_keeps_the_rows_of_a_stream_without_records(warehouse: Ware
     assert warehouse.rows("t") == [{"id": 1}]
     _run(warehouse, _lines() + activate + _lines({"id": 2}), load_method="overwrite")
     assert warehouse.rows("t") == [{"id": 2}]
+
+
+#: Ids of an overwrite in batches of one, "bad" for a record that is rejected, -1 for one that the database refuses; and
+#: the ids in a table that had 1 and 2.
+REJECTED = {
+    "all": (["bad"], [1, 2]),
+    "all, by the database": ([-1, -1], [1, 2]),
+    "the first": (["bad", -1, 3], [3]),
+    "the last": ([3, "bad", -1], [3]),
+}
+
+
+@pytest.mark.parametrize(("ids", "left"), list(REJECTED.values()), ids=REJECTED)
+@pytest.mark.parametrize("batch_size_rows", [1, 100])
+def test_an_overwrite_begins_with_the_first_record_that_is_not_rejected(
+    ids: list[Any], left: list[int], batch_size_rows: int, warehouse: Warehouse
+) -> None:
+    """A stream whose records are all rejected keeps its rows, like one without records."""
+    warehouse.execute(
+        "CREATE SCHEMA melty",
+        "CREATE TABLE melty.t (id bigint PRIMARY KEY CHECK (id > 0))",
+        "INSERT INTO melty.t VALUES (1), (2)",
+    )
+    config = {"load_method": "overwrite", "batch_size_rows": batch_size_rows, "max_rejected": 0 if left[0] == 1 else 2}
+    with pytest.raises(RejectedRecordsError) if left[0] == 1 else nullcontext():
+        _run(warehouse, _lines(*({"id": key} for key in ids)), **config)
+    assert [row["id"] for row in warehouse.rows("t")] == left
+    (history,) = warehouse.rows("_load_history")
+    assert (history["deleted"], history["rejected"]) == (0 if left[0] == 1 else 2, len([i for i in ids if i != 3]))
+    assert len(warehouse.rows("_rejected_records")) == history["rejected"]
+
+
+def test_an_overwrite_of_a_table_that_a_foreign_key_refers_to_ends_with_the_reason(warehouse: Warehouse) -> None:
+    """No record is to blame, so none is rejected."""
+    warehouse.execute(
+        "CREATE SCHEMA melty",
+        "CREATE TABLE melty.t (id bigint PRIMARY KEY)",
+        "CREATE TABLE melty.child (id bigint REFERENCES melty.t (id))",
+        "INSERT INTO melty.t VALUES (1), (2)",
+        "INSERT INTO melty.child VALUES (1)",
+    )
+    with pytest.raises(LoadError, match="overwrite cannot delete the rows of the table t, because a foreign key"):
+        _run(warehouse, _lines({"id": 1}, {"id": 3}), load_method="overwrite", max_rejected=9)
+    assert [row["id"] for row in warehouse.rows("t")] == [1, 2]
+    assert [row["rejected"] for row in warehouse.rows("_load_history")] == [0]
 
 
 @pytest.mark.parametrize("method", METHODS)

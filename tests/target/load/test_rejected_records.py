@@ -183,7 +183,10 @@ def test_records_that_only_the_database_refuses_are_found(warehouse: Warehouse) 
     assert {json.loads(row["record"])["whole"] for row in refused} == {13}
     assert all("refuses one of its values" in row["reason"] for row in refused)
     with pytest.raises(LoadError):  # all records are refused, so the fault is not in single records
-        _run(warehouse, _lines(*(json.dumps({"id": i, "whole": 13}) for i in range(300))), max_rejected=1000)
+        _run(warehouse, _lines('{"id": "a"}', *(f'{{"id": {i}, "whole": 13}}' for i in range(300))), max_rejected=1000)
+    failed = max(warehouse.rows("_load_history"), key=lambda row: row["started_at"])
+    assert (failed["status"], failed["rejected"]) == ("failed", 0)  # as many as are kept of this run
+    assert len(warehouse.rows("_rejected_records")) == 4
 
 
 def _constrain(warehouse: Warehouse) -> None:
