@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import gc
 import json
 import os
 import socket
@@ -31,6 +32,8 @@ settings.load_profile("suite")
 # The programs that the tests start keep their bytecode, as an installation does. Otherwise hundreds of processes would
 # spend most of their time compiling it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+gc.set_threshold(1_000_000)  # as in the target's process
 
 PASSWORD = "correct-horse"
 

@@ -43,7 +43,7 @@ class Committer:
 
     The input side is given as functions: `unbroken` is a block that no signal may interrupt, `opened` is called when
     the warehouse has been opened, `line_bytes` returns the length of the input line that is being read, and
-    `read_slowly` reads a group's lines by the slow path.
+    `read_slowly` reads a group's lines by the slow path. `owns_process`: see `open_engine`.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Committer:
         opened: Callable[[], None],
         line_bytes: Callable[[], int],
         read_slowly: Callable[[RecordGroup], None],
+        owns_process: bool = False,
     ) -> None:
         self.settings = settings
         self.loads: dict[str, StreamLoad] = {}
@@ -69,6 +70,7 @@ class Committer:
         self._opened = opened
         self._line_bytes = line_bytes
         self._read_slowly = read_slowly
+        self._owns_process = owns_process
         self._run_id = uuid.uuid4().hex
         self._engine: Engine | None = None
         self._history: LoadHistory
@@ -80,7 +82,7 @@ class Committer:
     def engine(self) -> Engine:
         """The warehouse, opened when first needed."""
         if self._engine is None:
-            self._engine = open_engine(self.settings)
+            self._engine = open_engine(self.settings, owns_process=self._owns_process)
             self._opened()
             configuration = redacted_configuration(self._config, self.settings)
             schema = self.settings.default_target_schema

@@ -22,6 +22,7 @@ from singer_sdk.plugin_base import PluginBase
 from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.target_base import Target
 
+from target_warehouse.decode.extension import IMPLEMENTATION
 from target_warehouse.errors import InputError, RejectedRecordsError, SettingsError
 from target_warehouse.load import failed_starts
 from target_warehouse.load.committer import Committer
@@ -35,7 +36,7 @@ from target_warehouse.singer.signals import Signals
 from target_warehouse.singer.understanding import UnderstandingTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
@@ -64,8 +65,9 @@ class TargetWarehouse(UnderstandingTarget):
     #: Whether record groups may be loaded as a whole; without it, the rows are the same, only slower.
     has_fast_path = True
 
-    def __init__(self, **kwargs: Any) -> None:
-        self._signals = Signals()
+    def __init__(self, *, owns_process: bool = False, **kwargs: Any) -> None:
+        """A target of this configuration; with `owns_process`, it handles signals and tunes the process for itself."""
+        self._signals, self._owns_process = Signals(), owns_process
         super().__init__(**kwargs)
         self.max_parallelism = 1  # one connection: batches are committed one after the other
         self.committer = Committer(
@@ -76,7 +78,10 @@ class TargetWarehouse(UnderstandingTarget):
             opened=self._setup_signal_handlers,  # target-postgres' SSH tunnel installs handlers of its own
             line_bytes=lambda: self.message_reader.line_bytes,
             read_slowly=self.message_reader.process_by_slow_path,
+            owns_process=owns_process,
         )
+        #: Called with each STATE whose records are committed.
+        self.write_state: Callable[[dict[str, Any]], None] = self._write_state_message
         self._printed_state: Any = None
         self._interval = self.committer.settings.commit_interval_seconds
         self._next_commit = time.monotonic() + self._interval
@@ -100,7 +105,8 @@ class TargetWarehouse(UnderstandingTarget):
         PluginBase.invoke.__func__(cls, about=about, about_format=about_format)  # type: ignore[attr-defined]
         with failed_starts.note_failure(os.environ, cls.logger) as start:
             check_types(config.config if config else {})
-            target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
+            parse_env = bool(config and config.parse_env)
+            target = cls(config=config.config if config else {}, parse_env_config=parse_env, owns_process=True)
             start.is_recorded, target.committer.start = target.committer.settings.dry_run, start
             target.run(file_input)
 
@@ -120,6 +126,7 @@ class TargetWarehouse(UnderstandingTarget):
     def run(self, file_input: IO[str] | None = None) -> None:
         """Read to the end of the input; however the run ends, print the STATE of what is committed, and close."""
         try:
+            self.logger.debug("RECORD lines are decoded by the implementation in %s.", IMPLEMENTATION)
             with self._signals.immediate():
                 _ = self.committer.engine  # open it before the first line is read, so that a failure is early
             with self._signals.deferred():
@@ -276,7 +283,7 @@ class TargetWarehouse(UnderstandingTarget):
     def _print_state(self) -> None:
         state = self.committer.gate.release()
         if state is not None and state != self._printed_state and not self.committer.settings.dry_run:
-            self._write_state_message(state)
+            self.write_state(state)
             self._printed_state = state
 
     def _write_state_message(self, state: dict[str, Any]) -> None:
@@ -290,6 +297,10 @@ class TargetWarehouse(UnderstandingTarget):
     def finish(self, error: BaseException | None = None) -> None:
         """Write the outcome to the history and close the warehouse; a user who stops the run does not want to wait."""
         self.committer.finish(error, compact=not self._signals.has_come)
+
+    def _setup_signal_handlers(self) -> None:
+        if self._owns_process:
+            super()._setup_signal_handlers()
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's hook
         self._signals.handle(signum)

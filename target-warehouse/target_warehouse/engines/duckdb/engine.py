@@ -84,10 +84,6 @@ class DuckDBEngine:
     alive_condition = "false"  # a file has at most one writer: while this process has it open, no other run is alive
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool = False) -> None:
-        if not read_only:
-            import pyarrow as pa
-
-            pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own pool keeps some 25 MB that it does not use
         self._path = path
         self._lock_timeout_seconds = lock_timeout_seconds
         self._connection = open_file(path, lock_timeout_seconds, read_only=read_only)

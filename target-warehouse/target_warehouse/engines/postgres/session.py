@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-warehouse")
 
-# During a call ADBC handles SIGINT itself: it cancels the statement, or, if that has just ended, the signal is lost.
-# Called directly, its functions leave signals to the target.
-adbc_driver_manager.dbapi._blocking_call = (  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
-    lambda call, args, kwargs, _cancel: call(*args, **kwargs)  # type: ignore[assignment]
-)
-
 #: Text, names and literals must not depend on the settings of a server, a database or a role.
 _SETTINGS = {
     "TimeZone": "UTC",
@@ -41,6 +35,17 @@ _SETTINGS = {
 }
 #: SQLSTATEs of a session that the server ended because it was idle.
 _TIMED_OUT = ("57P05", "25P03")
+
+
+def leave_signals_to_the_target() -> None:
+    """Make ADBC ignore SIGINT, in this whole process.
+
+    During a call it would handle the signal itself: it cancels the statement, or, if that has just ended, the signal is
+    lost. Called directly, its functions leave signals to the target.
+    """
+    adbc_driver_manager.dbapi._blocking_call = (  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
+        lambda call, args, kwargs, _cancel: call(*args, **kwargs)  # type: ignore[assignment]
+    )
 
 
 def settings_of_transaction(lock_timeout: int) -> str:
