@@ -21,7 +21,7 @@ from tap_hubspot_dw.run.progress import progress_line
 from tap_hubspot_dw.run.run import Run
 from tap_hubspot_dw.singer.activations import Activations
 from tap_hubspot_dw.singer.events import Block, Checkpoint, Event
-from tap_hubspot_dw.singer.output import write_all
+from tap_hubspot_dw.singer.output import MessageWriter
 from tap_hubspot_dw.timestamps import now
 
 if TYPE_CHECKING:
@@ -51,9 +51,11 @@ class _Output:
 class Emitter:
     """Writes the events of concurrently read streams; used by the main thread only."""
 
-    def __init__(self, tap: Tap, run: Run) -> None:
+    def __init__(self, tap: Tap, run: Run, writer: MessageWriter, *, owns_process: bool) -> None:
         self._tap = tap
         self._run = run
+        self._writer = writer
+        self._owns_process = owns_process
         self._wrote_since_state = False
 
     def write(self, streams: Sequence[HubSpotStream], history: Sequence[HubSpotStream]) -> None:
@@ -83,7 +85,8 @@ class Emitter:
             SystemExit: a signal arrived.
         """
         stop = self._run.stop
-        _tune_interpreter()
+        if self._owns_process:
+            _tune_interpreter()
         with ExitStack() as contexts:
             outputs = [contexts.enter_context(self._opened(stream)) for stream in streams]
             contexts.enter_context(self._progress_logged([output.reading for output in outputs]))
@@ -124,7 +127,7 @@ class Emitter:
     def _write(self, output: _Output, event: Event) -> None:
         if isinstance(event, Block):
             if event.lines:
-                write_all(event.lines)
+                self._writer.write_lines(event.lines)
             else:
                 output.stream.write(event)
             output.reading.count(event)

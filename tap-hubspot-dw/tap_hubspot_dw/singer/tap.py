@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Stream, Tap
-from singer_sdk.contrib.msgspec import MsgSpecWriter
 
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, SettingsError
 from tap_hubspot_dw.http.auth import token_for
@@ -19,6 +18,7 @@ from tap_hubspot_dw.http.client import Client
 from tap_hubspot_dw.hubspot.api import Api
 from tap_hubspot_dw.hubspot.limits import Limits
 from tap_hubspot_dw.hubspot.portal import Portal
+from tap_hubspot_dw.records.extension import IMPLEMENTATION
 from tap_hubspot_dw.run.progress import summary
 from tap_hubspot_dw.run.redaction import configuration_of, reported_configuration
 from tap_hubspot_dw.run.run import Run, StreamRun
@@ -27,7 +27,7 @@ from tap_hubspot_dw.singer.deletions import DeletionsMapper
 from tap_hubspot_dw.singer.discovery import ObjectDiscovery
 from tap_hubspot_dw.singer.emitter import Emitter
 from tap_hubspot_dw.singer.filter_check import names_of_no_stream
-from tap_hubspot_dw.singer.output import end_when_unread
+from tap_hubspot_dw.singer.output import MessageWriter
 from tap_hubspot_dw.singer.streams.associations import AssociationStream
 from tap_hubspot_dw.singer.streams.history import HistoryStream
 from tap_hubspot_dw.singer.streams.objects import ObjectStream
@@ -49,7 +49,10 @@ class TapHubSpotDW(Tap):
 
     name = "tap-hubspot-dw"
     config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
-    message_writer_class = MsgSpecWriter
+    message_writer_class = MessageWriter
+    message_writer: MessageWriter
+    #: Whether the tap handles signals and tunes the interpreter for itself.
+    owns_process: ClassVar[bool] = True
     limits: ClassVar[Limits] = Limits()
     dynamic_catalog = True  # the streams depend on the portal, so discovery needs a valid configuration
 
@@ -120,6 +123,7 @@ class TapHubSpotDW(Tap):
                 self._write_history_only(error)
             raise
         run = self._run
+        self.logger.debug("HubSpot's replies are decoded by the implementation in %s.", IMPLEMENTATION)
         self._warn_of_wrong_names(run)
         if not streams and not run.failures:
             raise SettingsError(
@@ -135,7 +139,7 @@ class TapHubSpotDW(Tap):
             else:
                 readers = [stream for stream in streams if not isinstance(stream, HistoryStream)]
                 history = [stream for stream in streams if isinstance(stream, HistoryStream)]
-                Emitter(self, run).write(readers, history)
+                self._emitter().write(readers, history)
         except HubSpotError as error:
             error.is_in_history = True
             raise
@@ -154,6 +158,9 @@ class TapHubSpotDW(Tap):
                 "all other streams are complete."
             )
 
+    def _emitter(self) -> Emitter:
+        return Emitter(self, self._run, self.message_writer, owns_process=self.owns_process)
+
     def _write_history_only(self, error: RunStoppedError) -> None:
         """Write the history of a run that stopped before it read any stream."""
         run = self._run
@@ -162,7 +169,7 @@ class TapHubSpotDW(Tap):
         if self.input_catalog:
             history.apply_catalog(self.input_catalog)
         if history.selected and not history.in_batches:
-            Emitter(self, run).finish([history])
+            self._emitter().finish([history])
             error.is_in_history = True
 
     def _warn_of_wrong_names(self, run: Run) -> None:
@@ -199,6 +206,10 @@ class TapHubSpotDW(Tap):
         portal = Portal(api, replace(self.limits, page_size=settings.page_size))
         return Run(settings, portal, self.machine_time(), reported_configuration(self.config))
 
+    def _setup_signal_handlers(self) -> None:
+        if self.owns_process:
+            super()._setup_signal_handlers()
+
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """End soon with the signal's exit code (the SDK's own handler ends with 0: a success)."""
         run = getattr(self, "_run", None)
@@ -207,7 +218,7 @@ class TapHubSpotDW(Tap):
         if run.stop.signal is not None:
             return  # Meltano sends a second signal while the first is being handled
         run.stop.signal = signum
-        end_when_unread(128 + signum)
+        self.message_writer.end_when_unread(128 + signum)
         run.portal.api.client.stop()
         if run.stop.is_reading:
             run.stop.check()
