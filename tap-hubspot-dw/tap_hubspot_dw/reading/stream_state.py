@@ -59,7 +59,8 @@ class PairPass:
 class StreamState:
     """The state of a stream after earlier runs; every field is empty before the first run.
 
-    `lists` has the lengths of HubSpot's lists at the last run; None if the length is unknown.
+    `lists` has the lengths of HubSpot's lists at the last run; None if the length is unknown. `archived` is None if no
+    run has read the list of archived objects, or if it was too long.
     """
 
     bookmark: datetime | None = None
@@ -68,7 +69,7 @@ class StreamState:
     full_pass: FullPass | None = None
     pairs: dict[str, datetime] = field(default_factory=dict)
     pair_passes: dict[str, PairPass] = field(default_factory=dict)
-    archived: set[int] = field(default_factory=set)
+    archived: set[int] | None = None
     lists: dict[str, int | None] = field(default_factory=dict)
     properties: set[int] = field(default_factory=set)
     lists_archived: bool = False
@@ -97,7 +98,7 @@ class StreamState:
             pair_passes=_pair_passes(object_at("pair_passes", saved.get("pair_passes"))),
             lists=lists,
             archived=_ids("archived", saved.get("archived")),
-            properties=_ids("properties", saved.get("properties")),
+            properties=_ids("properties", saved.get("properties")) or set(),
             lists_archived=bool(saved.get("archived_list") or saved.get("archived")),
             records=0 if saved.get("records") is None else whole_at("records", saved["records"]),
         )
@@ -123,7 +124,7 @@ class StreamState:
             saved["lists"] = {name: count for name, count in self.lists.items() if count is not None}
             if unknown := [name for name, count in self.lists.items() if count is None]:
                 saved["objects"] = unknown
-        if self.archived:
+        if self.archived is not None:
             saved["archived"] = pack(self.archived)
         if self.properties:
             saved["properties"] = pack(self.properties)
@@ -205,9 +206,9 @@ def names_of(saved: Mapping[str, Any]) -> str:
     return some_names([name for name, value in saved.items() if value not in (None, "", [], {})])
 
 
-def _ids(key: str, value: Any) -> set[int]:
+def _ids(key: str, value: Any) -> set[int] | None:
     if value is None:
-        return set()
+        return None
     if not isinstance(value, str):
         raise ValueError(f"{key} is {type_name(value)}, not a text")
     return unpack(value)

@@ -80,6 +80,7 @@ def _written(reader: Any, content: bytes) -> Reply | None:
             for id_, created_at, updated_at, invalid, _, json, _, _ in objects
         ],
         [each[4] for each in objects],
-        [archived_at or raw_updated_at for *_, raw_updated_at, archived_at in objects],
+        [each[-1] for each in objects],
+        [each[-2] for each in objects],
     )
     return reply

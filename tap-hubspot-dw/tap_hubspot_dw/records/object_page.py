@@ -25,8 +25,10 @@ class ObjectPage:
     records: Sequence[FullRecord | WrittenRecord] = ()
     #: The texts of `hs_merged_object_ids`.
     merged: Sequence[str | None] = ()
-    #: When they were archived, else when they were last changed, as HubSpot writes it.
+    #: When they were archived, as HubSpot writes it.
     archived_at: Sequence[str | None] = ()
+    #: When they were last changed, as HubSpot writes it.
+    updated_at: Sequence[str | None] = ()
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -44,13 +46,20 @@ class ObjectPage:
     def archivals(self) -> Iterator[tuple[int, str, list[str]]]:
         """Yield the id of each object, when it was archived, and the distinct ids of those merged into it before.
 
+        Where HubSpot does not say when (`archivedAt` is optional), it is the time of the last change.
+
         Raises:
-            MisshapenReplyError: an object has no time.
+            MisshapenReplyError: an object has neither time.
         """
-        for id_, archived_at, text in zip(self.ids, self.archived_at, self.merged, strict=True):
-            if archived_at is None:
+        for place, (id_, text) in enumerate(zip(self.ids, self.merged, strict=True)):
+            at = self.archived_at[place] or self.updated_at[place]
+            if at is None:
                 raise MisshapenReplyError("HubSpot sent an archived record without a time: run again later.")
-            yield id_, archived_at, _ids_in(text or "")
+            yield id_, at, _ids_in(text or "")
+
+    def undated(self) -> set[int]:
+        """Return the ids of the objects of which HubSpot does not say when they were archived."""
+        return {id_ for id_, archived_at in zip(self.ids, self.archived_at, strict=True) if not archived_at}
 
     def between(self, above: int, through: int | None = None) -> ObjectPage:
         """Return the objects with ids above one id, up to another if given."""
@@ -74,6 +83,7 @@ class ObjectPage:
             [*self.records, *other.records],
             [*self.merged, *other.merged],
             [*self.archived_at, *other.archived_at],
+            [*self.updated_at, *other.updated_at],
         )
 
     def _picked(self, places: Sequence[int]) -> ObjectPage:
@@ -84,6 +94,7 @@ class ObjectPage:
             [self.records[place] for place in places] if self.records else (),
             [self.merged[place] for place in places],
             [self.archived_at[place] for place in places],
+            [self.updated_at[place] for place in places],
         )
 
 

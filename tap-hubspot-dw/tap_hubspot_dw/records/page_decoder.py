@@ -76,7 +76,8 @@ class PageDecoder:
             [int(each["id"]) for each in objects],
             self._records(objects, texts) if self._records else (),
             [values[self._merged] for values in texts],
-            [each.get("archivedAt") or each.get("updatedAt") for each in objects],
+            [each.get("archivedAt") for each in objects],
+            [each.get("updatedAt") for each in objects],
         )
 
     def _texts(self, properties: Mapping[str, Any]) -> Texts:

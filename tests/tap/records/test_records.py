@@ -109,7 +109,7 @@ def test_one_unusual_value_in_a_page_does_not_affect_the_others():
     records = [each.as_dict() for each in page_of([hubspot_object(score=score) for score in scores], decoder).records]
     assert [each["score"] for each in records] == [1, None, None, None, Decimal("2.5")]
     assert [each["invalid_properties"] for each in records] == [None, {"score": "N/A"}, None, None, None]
-    assert page_of([], decoder) == ObjectPage([], [], [], [])
+    assert page_of([], decoder) == ObjectPage([], [], [], [], [])
 
 
 def test_the_taps_own_columns_come_first_in_the_schemas_order():
