@@ -1,13 +1,12 @@
 """From records to rows: one batch of a stream's records becomes one Arrow table.
 
 `to_table` works column by column. The common case takes one pass over the types of the values and one call into Arrow.
-Other values are converted one by one, by the converter of the column's form (`converters`), with the same rules. If a
+Other values are converted one by one, by the converter of the column's form (`forms`), with the same rules. If a
 column cannot take its values, `sift` finds the records to blame.
 """
 
 from __future__ import annotations
 
-import decimal
 import operator
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,66 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from target_warehouse.decode.converters import (
-    CONVERTERS,
-    DECIMAL_DIGITS,
-    DECIMAL_PLACES,
-    OF_A_KEY,
-    TOO_DEEP,
-    NarrowError,
-    UnfitError,
-    form_of,
-    is_cut,
-    of_a_union,
-    without_nul,
-)
+from target_warehouse.decode.converters import TOO_DEEP, NarrowError, UnfitError, is_cut, without_nul
+from target_warehouse.decode.forms import FORMS, form_of
 from target_warehouse.tables.table import DELETED_AT, is_loose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from target_warehouse.decode.forms import ColumnForm
     from target_warehouse.load.last_per_key import Record
     from target_warehouse.tables.table import Column
-
-# 0001-01-01 and 9999-12-31 in days since 1970. Arrow also reads the year 0, and an offset may lead to the year 10000.
-_FIRST_DAY, _LAST_DAY, _MICROSECONDS = -719_162, 2_932_896, 86_400_000_000
-_BOUNDS = {
-    "date": (_FIRST_DAY, _LAST_DAY),
-    "date-time": (_FIRST_DAY * _MICROSECONDS, (_LAST_DAY + 1) * _MICROSECONDS - 1),
-}
-_DECIMAL = pa.decimal128(DECIMAL_DIGITS, DECIMAL_PLACES)
-_TYPES = {
-    "integer": pa.int64(),
-    "double": pa.float64(),
-    "whole double": pa.float64(),
-    "integer of 32 bits": pa.int32(),
-    "integer of 16 bits": pa.int16(),
-    "decimal": _DECIMAL,
-    "whole decimal": _DECIMAL,
-    "numeric": _DECIMAL,  # if the values fit; otherwise text, which holds every number
-    "whole numeric": _DECIMAL,
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "time": pa.time64("us"),
-    "date-time": pa.timestamp("us"),
-}
-_TEXT = ("text", "varchar", "character")  # the databases' names for it
-#: Forms whose plain values Arrow accepts directly; it rejects values of other types.
-_AS_THEY_ARE = ("boolean", "string", "text", OF_A_KEY["text"])
-#: Python types that Arrow converts to the form's numbers exactly.
-_NUMBERS_OF: dict[str, set[type]] = {
-    "integer": {int},
-    "integer of 32 bits": {int},
-    "integer of 16 bits": {int},
-    "decimal": {int, decimal.Decimal},
-    "numeric": {int, decimal.Decimal},
-    "whole decimal": {int},
-    "whole numeric": {int},
-}
-#: Forms whose values are equal in the database if and only if the Python values are equal.
-_EQUAL_AS_THEY_ARE = (
-    *("integer", "integer of 32 bits", "integer of 16 bits", "numeric", "plain", "decimal", "string", "boolean"),
-)
 
 
 class MisfitError(Exception):
@@ -107,19 +56,6 @@ class Losses:
         """Add the numbers of other losses."""
         self.nul.update(other.nul)
         self.cut.update(other.cut)
-
-
-def form_of_column(column: Column) -> str:
-    """The form of a column's values; values with a format keep one spelling if the column has become a text column."""
-    if is_loose(column) and column.stored.startswith(_TEXT) and column.kind in ("date-time", "date", "time", "uuid"):
-        return f"text or {column.kind}"
-    form = form_of(column.kind, column.stored)
-    return OF_A_KEY.get(form, form) if column.is_key else form
-
-
-def arrow_type(column: Column) -> pa.DataType:
-    """The Arrow type of a column's values; numbers that it cannot hold exactly are passed as text."""
-    return _TYPES.get(form_of_column(column), pa.string())
 
 
 def to_table(records: Sequence[Record], columns: Iterable[Column], losses: Losses) -> pa.Table:
@@ -176,8 +112,8 @@ def key_reader(columns: Sequence[Column], *, replace_nul: bool) -> Callable[[Rec
 
     The function raises `UnfitError` for a value that does not fit its column.
     """
-    forms = [form_of_column(column) for column in columns]
-    if all(is_equal_as_it_is(column) for column in columns) and not (replace_nul and "string" in forms):
+    forms = [form_of(column) for column in columns]
+    if all(form.is_equal_as_it_is for form in forms) and not (replace_nul and FORMS["string"] in forms):
         return None
 
     def key(record: Record) -> tuple[Any, ...]:
@@ -191,27 +127,23 @@ def key_reader(columns: Sequence[Column], *, replace_nul: bool) -> Callable[[Rec
     return key
 
 
-def is_equal_as_it_is(column: Column) -> bool:
-    """Whether two values of this column are equal in the database if and only if the Python values are equal."""
-    return form_of_column(column) in _EQUAL_AS_THEY_ARE
-
-
-def _whole_key(column: Column, form: str, value: Any) -> Any:
-    if is_cut(form, value):
+def _whole_key(column: Column, form: ColumnForm, value: Any) -> Any:
+    if is_cut(form.name, value):
         raise UnfitError("has more digits than microseconds, or a UTC offset, which a key must not lose")
     return _equal(column, form, value)
 
 
-def _equal(column: Column, form: str, value: Any) -> Any:
-    form = form.replace("numeric", "plain")  # 1.0 and 1 are one key
+def _equal(column: Column, form: ColumnForm, value: Any) -> Any:
+    """The value such that values which the database compares as equal are equal."""
+    form = FORMS[form.compared_as] if form.compared_as else form
     try:
-        return of_a_union(form)(value) if is_loose(column) else CONVERTERS[form](value)
+        return (form.converter_in_a_union if is_loose(column) else form.convert)(value)
     except NarrowError:
-        return CONVERTERS["plain" if column.kind in ("integer", "number") else OF_A_KEY["text"]](value)
+        return FORMS["plain" if column.kind in ("integer", "number") else "text of a key"].convert(value)
     except UnfitError:
         if not is_loose(column):
             raise
-        return CONVERTERS[f"text or {form}" if f"text or {form}" in CONVERTERS else "text"](value)
+        return FORMS.get(f"text or {form.name}", FORMS["text"]).convert(value)
 
 
 def _check(column: Column, record: Record, *, is_key: bool) -> None:
@@ -222,7 +154,7 @@ def _check(column: Column, record: Record, *, is_key: bool) -> None:
         if record.get(DELETED_AT) is None or column.property in record:
             _check_presence(column, value, record)
         return
-    (_whole_key if is_key else _equal)(column, form_of_column(column), value)
+    (_whole_key if is_key else _equal)(column, form_of(column), value)
 
 
 def _by_column(records: Sequence[Record], columns: Sequence[Column]) -> Iterable[Sequence[Any]]:
@@ -271,12 +203,12 @@ def to_arrays(columns: Sequence[Column], values: Sequence[Sequence[Any]], losses
     """
     groups: dict[str, list[int]] = {}
     for i, column in enumerate(columns):
-        groups.setdefault(form_of_column(column), []).append(i)
+        groups.setdefault(form_of(column).name, []).append(i)
     arrays: list[pa.Array] = [None] * len(columns)
     for form, members in groups.items():
-        count, target = len(values[members[0]]), arrow_type(columns[members[0]])
+        count = len(values[members[0]])
         joined = list(chain.from_iterable(values[i] for i in members))
-        joined_array = _fast(form, joined, target)
+        joined_array = _fast(FORMS[form], joined)
         if joined_array is None or (losses.replaces_nul and _may_have_nul(joined_array)):
             for i in members:
                 arrays[i] = to_array(columns[i], values[i], losses)
@@ -293,27 +225,27 @@ def to_array(column: Column, values: Sequence[Any], losses: Losses) -> pa.Array:
         UnfitError: a value fits no column of this kind.
         NarrowError: the column must become wider for a value.
     """
-    form, target = form_of_column(column), arrow_type(column)
-    fast = _fast(form, values, target)
+    form = form_of(column)
+    fast = _fast(form, values)
     if fast is None:
-        return _one_by_one(column, form, values, target, losses)
+        return _one_by_one(column, form, values, losses)
     return _without_nul(column, fast, losses.nul) if losses.replaces_nul else fast
 
 
-def _fast(form: str, values: Sequence[Any], target: pa.DataType) -> pa.Array | None:
+def _fast(form: ColumnForm, values: Sequence[Any]) -> pa.Array | None:
     """All values converted at once; None if any of them needs the converter."""
     try:
-        if form in _AS_THEY_ARE:
-            return pa.array(values, target)  # Arrow rejects values of another type
-        if form in _BOUNDS:
+        if form.is_taken_as_it_is:
+            return pa.array(values, form.arrow)  # Arrow rejects values of another type
+        if form.bounds:
             if all(value is None for value in values):
-                return pa.nulls(len(values), target)  # a cast would import Arrow's functions, which is slow (`_within`)
+                return pa.nulls(len(values), form.arrow)  # a cast would import Arrow's functions, which is slow
             texts = pa.array(values, pa.string())
-            read = texts.cast(pa.timestamp("us", "UTC")) if form == "date-time" else texts
-            return _within(_BOUNDS[form], read.cast(target))
+            read = texts.cast(pa.timestamp("us", "UTC")) if form.name == "date-time" else texts
+            return _within(form.bounds, read.cast(form.arrow))
         types = set(map(type, values)) - {type(None)}
-        if types <= _NUMBERS_OF.get(form, set()):
-            return pa.array(values, target)  # Arrow rejects values that it would have to round
+        if types <= form.numbers:
+            return pa.array(values, form.arrow)  # Arrow rejects values that it would have to round
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         return None
     return None
@@ -345,9 +277,9 @@ def _without_nul(column: Column, array: pa.Array, replaced: Counter[str]) -> pa.
     return pc.replace_substring(array, "\0", "\ufffd")
 
 
-def _one_by_one(column: Column, form: str, values: Sequence[Any], target: pa.DataType, losses: Losses) -> pa.Array:
-    convert = of_a_union(form) if is_loose(column) else CONVERTERS[form]
-    can_be_cut = form in ("date-time", "time")
+def _one_by_one(column: Column, form: ColumnForm, values: Sequence[Any], losses: Losses) -> pa.Array:
+    convert = form.converter_in_a_union if is_loose(column) else form.convert
+    can_be_cut = form.name in ("date-time", "time")
     converted: list[Any] = []
     narrow: NarrowError | None = None
     for value in values:
@@ -358,7 +290,7 @@ def _one_by_one(column: Column, form: str, values: Sequence[Any], target: pa.Dat
                 if clean != value:
                     losses.nul[column.property] += 1
                     result = convert(clean)
-            if can_be_cut and is_cut(form, value):
+            if can_be_cut and is_cut(form.name, value):
                 losses.cut[column.property] += 1
         except RecursionError:
             raise UnfitError(TOO_DEEP) from None
@@ -373,4 +305,4 @@ def _one_by_one(column: Column, form: str, values: Sequence[Any], target: pa.Dat
         converted.append(result)
     if narrow:
         raise narrow
-    return pa.array(converted, pa.string() if form in ("numeric", "whole numeric") else target)
+    return pa.array(converted, form.converted or form.arrow)

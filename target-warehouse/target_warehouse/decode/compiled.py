@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
-from target_warehouse.decode.arrow_columns import arrow_type, form_of_column, to_array
-from target_warehouse.decode.converters import OF_A_KEY, NarrowError
+from target_warehouse.decode.arrow_columns import to_array
+from target_warehouse.decode.converters import NarrowError
 from target_warehouse.decode.extension import extension
+from target_warehouse.decode.forms import form_of
 from target_warehouse.tables.table import DELETED_AT, EXTRACTED_AT, TABLE_VERSION
 
 if TYPE_CHECKING:
@@ -25,22 +26,6 @@ if TYPE_CHECKING:
     from target_warehouse.decode.record_groups import RecordGroup
     from target_warehouse.tables.table import Column
 
-#: The forms that `_decode` converts, by its names for them; values of all other forms are returned as JSON.
-_FORMS = {
-    "string": "TEXT",
-    "text": "TEXT",
-    OF_A_KEY["text"]: "TEXT",
-    "integer": "INTEGER",
-    "integer of 32 bits": "INTEGER",
-    "integer of 16 bits": "INTEGER",
-    "decimal": "DECIMAL",
-    "numeric": "DECIMAL",
-    "whole decimal": "WHOLE",
-    "whole numeric": "WHOLE",
-    "boolean": "BOOLEAN",
-    "date": "DAY",
-    "date-time": "TIMESTAMP",
-}
 _TYPES_FROM_C = {"INTEGER": pa.int64(), "RAW": pa.string()}
 _json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -76,10 +61,10 @@ class CompiledDecoder:
         a record may have; properties without a column are skipped.
         """
         self._columns = [*columns, *(column for column in (extracted_at, version) if column)]
-        forms = [_FORMS.get(form_of_column(column), "RAW") for column in self._columns]
+        forms = [form_of(column).in_c for column in self._columns]
         self._is_json = [form == "RAW" for form in forms]
         self._schema = pa.schema(
-            (str(place), _TYPES_FROM_C.get(form) or arrow_type(column))
+            (str(place), _TYPES_FROM_C.get(form) or form_of(column).arrow)
             for place, (column, form) in enumerate(zip(self._columns, forms, strict=True))
         )
         places = {column.property: place for place, column in enumerate(columns)} | {DELETED_AT: extension.ABSENT}
@@ -123,10 +108,10 @@ def _refused(column: Column, is_key: bool) -> int:
 
 def _as_narrow(column: Column, values: pa.Array) -> pa.Array:
     """The values in the Arrow type of their column, which may be an integer of fewer bits."""
-    if values.type == arrow_type(column):
+    if values.type == form_of(column).arrow:
         return values
     try:
-        return values.cast(arrow_type(column))
+        return values.cast(form_of(column).arrow)
     except pa.ArrowInvalid:
         raise NarrowError("integer") from None
 
@@ -134,6 +119,6 @@ def _as_narrow(column: Column, values: pa.Array) -> pa.Array:
 def _converted(column: Column, texts: pa.Array, losses: Losses) -> pa.Array:
     """The column of values that are given as JSON."""
     if texts.null_count == len(texts):
-        return pa.nulls(len(texts), arrow_type(column))
+        return pa.nulls(len(texts), form_of(column).arrow)
     values: list[Any] = [None if text is None else _json_decoder.decode(text) for text in texts.to_pylist()]
     return to_array(column, values, losses)

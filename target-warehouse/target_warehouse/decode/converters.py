@@ -1,9 +1,7 @@
-"""Converters from a JSON value to the value of a column.
+"""Converters from a JSON value to the value of a column, and texts that every database can store.
 
-The *form* of a column is what its values are converted to. `form_of` derives it from the kind in the stream's schema
-and the type of the column in the database, because a column can be wider than its stream (an integer column that became
-text). No conversion rounds a number. A value that does not fit exactly raises `NarrowError` (the column must become
-wider first) or `UnfitError` (the value is not valid for its kind).
+No conversion rounds a number. A value that does not fit exactly raises `NarrowError` (the column must become wider
+first) or `UnfitError` (the value is not valid for its kind). `forms` says which column has which converter.
 """
 
 from __future__ import annotations
@@ -34,23 +32,6 @@ _CUT_FRACTION = re.compile(r"[.,]\d{6}\d*[1-9]")
 _OFFSET = re.compile(r"[+-](?=[\d:.]*[1-9])[\d:.]+$")
 _HEX = re.compile(r"(?:0x|\\x)?([0-9a-fA-F]*)")
 TOO_DEEP = "nests lists and objects deeper than can be stored"
-_INTEGERS = ("smallint", "integer", "bigint", "hugeint")
-#: Forms of the integers that are narrower than 64 bits.
-_NARROW_INTEGERS = {"smallint": "integer of 16 bits", "integer": "integer of 32 bits"}
-#: Columns that hold any value as a text.
-_TEXTS = ("text", "varchar", "character")
-#: Forms of PostgreSQL's arrays by the type of their items; all other arrays hold texts.
-_ARRAYS = {
-    "json": "list",
-    "jsonb": "list",
-    "smallint": "integers of 16 bits",
-    "integer": "integers of 32 bits",
-    "bigint": "integers",
-    "numeric": "numbers",
-    "real": "numbers",
-    "double precision": "numbers",
-    "boolean": "booleans",
-}
 
 
 class UnfitError(ValueError):
@@ -83,34 +64,6 @@ class Binary:
 
     def __str__(self) -> str:
         return self.value.hex()
-
-
-def form_of(kind: str, stored: str) -> str:
-    """The form of values of this kind for a column with the database type `stored`, in lower case.
-
-    Usually the name of the kind. For numbers it is `integer` (64 bits), `decimal` (38 digits, 18 after the point),
-    `numeric` (any digits, as text) or `plain` (text without exponent and trailing zeros, so that equal numbers are
-    equal texts). Narrow integers and arrays have the forms of `_NARROW_INTEGERS` and `_ARRAYS`. A UUID column accepts
-    texts that are UUIDs.
-    """
-    if kind == "json" and stored.endswith("[]"):
-        return _ARRAYS.get(stored.removesuffix("[]"), "texts")
-    if kind == "json" and stored.startswith(_TEXTS):
-        return "text"
-    if kind in ("integer", "number"):
-        if stored in _NARROW_INTEGERS:
-            return _NARROW_INTEGERS[stored]
-        if stored.startswith(_INTEGERS):
-            return "integer"
-        if stored == "double":
-            return "whole double" if kind == "integer" else "double"
-        if stored.startswith("decimal"):
-            return "whole decimal" if kind == "integer" else "decimal"
-        plain = "numeric" if stored.startswith("numeric") else "plain"
-        return f"whole {plain}" if kind == "integer" else plain
-    if stored == "uuid":
-        return f"uuid or {kind}" if kind in ("string", "text") else kind
-    return "string" if kind == "uuid" else kind
 
 
 def is_cut(form: str, value: Any) -> bool:
@@ -160,8 +113,9 @@ def without_nul(value: Any) -> Any:
     return [without_nul(item) for item in value] if isinstance(value, list) else value
 
 
-def _integer(value: Any, bits: int = 64) -> int:
-    whole = _whole(value)
+def to_integer(value: Any, bits: int = 64) -> int:
+    """An integer of this many bits; a larger one needs a wider column."""
+    whole = to_whole(value)
     if not -(2**63) <= whole < 2**63:
         raise NarrowError("number")
     if not -(2 ** (bits - 1)) <= whole < 2 ** (bits - 1):
@@ -169,7 +123,7 @@ def _integer(value: Any, bits: int = 64) -> int:
     return whole
 
 
-def _list_of(item_of: Callable[[Any], Any]) -> Callable[[Any], str]:
+def list_of(item_of: Callable[[Any], Any]) -> Callable[[Any], str]:
     """The converter of an array whose items are converted by `item_of`; for any other value the column becomes JSON.
 
     JSON keeps a value as it was sent; as an item of an array of texts, a list would become a text.
@@ -181,23 +135,25 @@ def _list_of(item_of: Callable[[Any], Any]) -> Callable[[Any], str]:
         except ValueError:
             items = None
         if items is None:
-            _json_text(value)  # raises UnfitError if JSON cannot hold the value either
+            to_json(value)  # raises UnfitError if JSON cannot hold the value either
             raise NarrowError("json")
-        return _json_text(items)
+        return to_json(items)
 
     return convert
 
 
-def _whole(value: Any) -> int:
+def to_whole(value: Any) -> int:
+    """An integer of any size; 5.0 is one."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    number = _decimal(value, "an integer")
+    number = to_decimal(value, "an integer")
     if number != number.to_integral_value():
         raise UnfitError("is a number with a fraction where the schema says integer")
     return int(number)
 
 
-def _decimal(value: Any, what: str = "a number") -> decimal.Decimal:
+def to_decimal(value: Any, what: str = "a number") -> decimal.Decimal:
+    """A finite number, with its digits as they were written."""
     if isinstance(value, UnreadableNumber):
         raise UnfitError(f"is not {what}, but NaN, Infinity or a number with an exponent that is too large")
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
@@ -211,8 +167,9 @@ def _decimal(value: Any, what: str = "a number") -> decimal.Decimal:
     return number
 
 
-def _duckdb_decimal(value: Any) -> decimal.Decimal:
-    number = _decimal(value)
+def to_duckdb_decimal(value: Any) -> decimal.Decimal:
+    """A number with the places of DuckDB's decimal column; any other number needs a text column."""
+    number = to_decimal(value)
     if number and number.adjusted() >= DECIMAL_DIGITS - DECIMAL_PLACES:
         raise NarrowError("text")
     try:
@@ -221,9 +178,9 @@ def _duckdb_decimal(value: Any) -> decimal.Decimal:
         raise NarrowError("text") from None
 
 
-def _double(value: Any) -> float:
+def to_double(value: Any) -> float:
     """The double whose shortest decimal text equals the number; any other number needs a text column."""
-    number = _decimal(value)
+    number = to_decimal(value)
     try:
         double = float(number)
     except OverflowError:
@@ -233,23 +190,27 @@ def _double(value: Any) -> float:
     return double
 
 
-def _numeric(value: Any) -> str:
-    return str(_decimal(value))
+def to_numeric(value: Any) -> str:
+    """A number of any digits as text."""
+    return str(to_decimal(value))
 
 
-def _plain(value: Any) -> str:
-    text = format(_decimal(value), "f")
+def to_plain(value: Any) -> str:
+    """A number as text without exponent and trailing zeros."""
+    text = format(to_decimal(value), "f")
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text
 
 
-def _boolean(value: Any) -> bool:
+def to_boolean(value: Any) -> bool:
+    """True or False."""
     if not isinstance(value, bool):
         raise UnfitError("is not a boolean")
     return value
 
 
-def _string(value: Any) -> str:
+def to_string(value: Any) -> str:
+    """A text that is valid Unicode."""
     if not isinstance(value, str):
         raise UnfitError("is not a string")
     try:
@@ -259,32 +220,16 @@ def _string(value: Any) -> str:
     return value
 
 
-def _text(value: Any) -> str:
+def to_text(value: Any) -> str:
+    """Any value as text; a value that is not text as JSON."""
     if isinstance(value, str):
-        return _string(value)
+        return to_string(value)
     is_number = isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool)
-    return _plain(value) if is_number else _json_text(value)
+    return to_plain(value) if is_number else to_json(value)
 
 
-def of_a_union(form: str) -> Callable[[Any], Any]:
-    """The converter of values of this form where the schema allows any text: digits alone are not a date, but text."""
-    return _OF_A_UNION.get(form) or CONVERTERS[form]
-
-
-def _text_or(form: str) -> Callable[[Any], str]:
-    """The converter of a text column that also gets values of this form; it writes them as the database would."""
-
-    def convert(value: Any) -> str:
-        try:
-            text = str(_string(value) if is_cut(form, value) else of_a_union(form)(value))
-        except UnfitError:
-            return _text(value)
-        return text.rstrip("0") if "." in text and not is_cut(form, value) else text
-
-    return convert
-
-
-def _json_text(value: Any) -> str:
+def to_json(value: Any) -> str:
+    """Any value as JSON text."""
     try:
         return _json.encode(value).decode()
     except UnfitError:
@@ -302,19 +247,7 @@ def canonical(value: Any) -> Any:
     if isinstance(value, list):
         return [canonical(item) for item in value]
     is_number = isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool)
-    return decimal.Decimal(_plain(value)) if is_number else value
-
-
-def _of_a_key(form: str) -> Callable[[Any], str]:
-    """The converter of key values to this form, such that equal values have equal texts."""
-
-    def convert(value: Any) -> str:
-        try:
-            return str(CONVERTERS[form](canonical(value)))
-        except RecursionError:
-            raise UnfitError(TOO_DEEP) from None
-
-    return convert
+    return decimal.Decimal(to_plain(value)) if is_number else value
 
 
 def _readable(value: Any) -> str:
@@ -325,7 +258,8 @@ def _readable(value: Any) -> str:
     return str(value)
 
 
-def _date_time(value: Any) -> dt.datetime:
+def to_date_time(value: Any) -> dt.datetime:
+    """A timestamp in UTC, without a time zone."""
     if isinstance(value, str):
         try:
             value = dt.datetime.fromisoformat(value)
@@ -339,7 +273,7 @@ def _date_time(value: Any) -> dt.datetime:
         raise UnfitError("is outside the years 1 to 9999 in UTC") from None
 
 
-def _with_hyphens(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def with_hyphens(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The converter of a date or timestamp that is written with hyphens: 2026-01-31."""
 
     def strictly(value: Any) -> Any:
@@ -350,7 +284,8 @@ def _with_hyphens(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return strictly
 
 
-def _date(value: Any) -> dt.date:
+def to_date(value: Any) -> dt.date:
+    """A date."""
     if isinstance(value, str):
         try:
             value = dt.date.fromisoformat(value)
@@ -361,7 +296,8 @@ def _date(value: Any) -> dt.date:
     return value
 
 
-def _time(value: Any) -> dt.time:
+def to_time(value: Any) -> dt.time:
+    """A time of day, without its UTC offset."""
     if isinstance(value, str):
         if value[2:3] != ":":  # digits alone may be a date or a number
             raise UnfitError("is not a time of day")
@@ -374,7 +310,8 @@ def _time(value: Any) -> dt.time:
     return value.replace(tzinfo=None)
 
 
-def _bytes(value: Any) -> str:
+def to_bytes(value: Any) -> str:
+    """Hexadecimal text: two lower-case digits a byte."""
     match = _HEX.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise UnfitError("is not hexadecimal text")
@@ -382,65 +319,13 @@ def _bytes(value: Any) -> str:
     return f"0{digits}" if len(digits) % 2 else digits
 
 
-def _uuid(value: Any) -> str:
+def to_uuid(value: Any) -> str:
+    """A UUID in its canonical spelling."""
     try:
         return str(uuid.UUID(value))
     except (ValueError, AttributeError, TypeError):
         raise UnfitError("is not a UUID") from None
 
 
-def _uuid_or(form: str) -> Callable[[Any], str]:
-    """The converter of a UUID column for values of this form; a value that is not a UUID needs a text column."""
-
-    def convert(value: Any) -> str:
-        CONVERTERS[form](value)
-        try:
-            return _uuid(value)
-        except UnfitError:
-            raise NarrowError("text") from None
-
-    return convert
-
-
 _json = msgspec.json.Encoder(decimal_format="number", enc_hook=_readable)
 _lossless = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
-
-CONVERTERS: dict[str, Callable[[Any], Any]] = {
-    "integer": _integer,
-    "integer of 32 bits": lambda value: _integer(value, 32),
-    "integer of 16 bits": lambda value: _integer(value, 16),
-    "integers": _list_of(_integer),
-    "integers of 32 bits": _list_of(lambda value: _integer(value, 32)),
-    "integers of 16 bits": _list_of(lambda value: _integer(value, 16)),
-    "numbers": _list_of(_decimal),
-    "booleans": _list_of(_boolean),
-    "texts": _list_of(_string),
-    "list": _list_of(lambda value: value),
-    "decimal": _duckdb_decimal,
-    "whole decimal": lambda value: _duckdb_decimal(_whole(value)),
-    "double": _double,
-    "whole double": lambda value: _double(_whole(value)),
-    "numeric": _numeric,
-    "whole numeric": lambda value: _numeric(_whole(value)),
-    "plain": _plain,
-    "whole plain": lambda value: _plain(_whole(value)),
-    "boolean": _boolean,
-    "string": _string,
-    "text": _text,
-    "json": _json_text,
-    "text or date-time": _text_or("date-time"),
-    "text or date": _text_or("date"),
-    "text or time": _text_or("time"),
-    "text or uuid": _text_or("uuid"),
-    "date-time": _date_time,
-    "date": _date,
-    "time": _time,
-    "bytes": _bytes,
-    "uuid": _uuid,
-    "uuid or string": _uuid_or("string"),
-    "uuid or text": _uuid_or("text"),
-}
-_OF_A_UNION = {"date": _with_hyphens(_date), "date-time": _with_hyphens(_date_time)}
-#: The forms of values that may be objects or lists, and their forms in a key.
-OF_A_KEY = {form: f"{form} of a key" for form in ("json", "text", "texts", *_ARRAYS.values())}
-CONVERTERS |= {of_a_key: _of_a_key(form) for form, of_a_key in OF_A_KEY.items()}

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import pyarrow as pa
 
-from target_warehouse.decode.arrow_columns import Losses, arrow_type, to_array, to_arrays
+from target_warehouse.decode.arrow_columns import Losses, to_array, to_arrays
 from target_warehouse.decode.compiled import CompiledDecoder
 from target_warehouse.decode.converters import NarrowError, UnfitError
 from target_warehouse.decode.extension import extension
+from target_warehouse.decode.forms import form_of
 from target_warehouse.tables.table import (
     BATCHED_AT,
     DELETED_AT,
@@ -119,7 +120,7 @@ class GroupDecoder:
     def _decoded(self, arrays: dict[str, pa.Array], count: int, losses: Losses) -> Decoded:
         for column in self.table.columns:
             if column.property == DELETED_AT:
-                arrays[DELETED_AT] = pa.nulls(count, arrow_type(column))
+                arrays[DELETED_AT] = pa.nulls(count, form_of(column).arrow)
             elif column.property in METADATA and column.property not in arrays:
                 arrays[column.property] = self._constant(column, count)
         rows = pa.RecordBatch.from_arrays(
@@ -143,7 +144,7 @@ class GroupDecoder:
         if any(mark is not None for mark in columns[DELETED_AT]):
             return None
         made = to_arrays(self._own, [self._values(column, columns) for column in self._own], losses)
-        if any(array.type != arrow_type(column) for column, array in zip(self._own, made, strict=True)):
+        if any(array.type != form_of(column).arrow for column, array in zip(self._own, made, strict=True)):
             return None  # numbers with more digits than Arrow's decimals, which are passed as text
         arrays = {column.property: array for column, array in zip(self._own, made, strict=True)}
         for name, values in (

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.helpers._flattening import flatten_key
 from singer_sdk.mapper import RemoveRecordTransform, StreamMap
 
-from target_warehouse.decode.converters import CONVERTERS, TOO_DEEP, UnfitError
+from target_warehouse.decode.converters import TOO_DEEP, UnfitError, to_json
 from target_warehouse.singer.deletions import DeletionsMapper
 from target_warehouse.singer.schemas import SchemaError
 
@@ -191,7 +191,7 @@ def _column(prop: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_text(name: str, value: Any) -> str:
     try:
-        return str(CONVERTERS["json"](value))
+        return str(to_json(value))
     except UnfitError as reason:
         msg = f"its property {name} {reason}"
         raise FlatteningError(msg) from None

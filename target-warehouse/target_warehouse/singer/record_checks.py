@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_warehouse.decode.converters import CONVERTERS, UnfitError, without_nul
+from target_warehouse.decode.converters import UnfitError, to_date_time, without_nul
 from target_warehouse.tables.table import DELETED_AT
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class RecordChecks:
                 return f"its key property {key} has the character NUL, which the database does not store"
         if record.get(DELETED_AT) is not None:
             try:
-                CONVERTERS["date-time"](record[DELETED_AT])
+                to_date_time(record[DELETED_AT])
             except UnfitError as reason:
                 return f"its property {DELETED_AT} {reason}"
             self._warn_of_deletes()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from target_warehouse.decode.converters import CONVERTERS
+from target_warehouse.decode.forms import FORMS
 from target_warehouse.engines.changed_keys import check_as_texts
 from target_warehouse.engines.prepared_table import report_wider
 from target_warehouse.engines.type_widening import is_nested, widened
@@ -204,7 +204,7 @@ def _is_respelled(text: str) -> bool:
         value = json.loads(text, parse_float=Decimal, parse_int=Decimal)
     except ValueError:
         return False  # text that is not JSON is not an object
-    return bool(CONVERTERS["json of a key"](value) != text)
+    return bool(FORMS["json of a key"].convert(value) != text)
 
 
 def is_invalid_json(value: str) -> str:
