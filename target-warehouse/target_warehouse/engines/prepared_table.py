@@ -39,7 +39,7 @@ def named(
     The target's own columns keep their names; a property with such a name, in any case, gets another one.
     """
     limits: dict[str, Any] = {"most_bytes": most_bytes, "ignores_case": ignores_case}
-    where = fitted_names.fit([table.name], tables, unusable=unusable, **limits)[table.name]
+    where = fitted_names.fit_table(table.name, tables, unusable=unusable, **limits)
     if where != table.name:
         logger.warning("The database does not accept the table name %s: the table is %s.", table.name, where)
     existing, unusable = columns(table.schema, where), {*unusable, *reserved}

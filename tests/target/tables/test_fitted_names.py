@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_warehouse.errors import LoadError
+from target_warehouse.errors import InputError, LoadError
 from target_warehouse.singer.target import TargetWarehouse
-from target_warehouse.tables.fitted_names import fit
+from target_warehouse.tables.fitted_names import fit, hashed
 
 if TYPE_CHECKING:
+    from random import Random
+
     from conftest import Warehouse
 
 TEXT = {"type": ["string", "null"]}
@@ -29,10 +31,13 @@ def _run(warehouse: Warehouse, *records: dict[str, Any], stream: str = "t", **pr
     TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO(text))
 
 
+LONG_NAME = st.sampled_from(["n" * 70, "n" * 71, "N" * 70, "é" * 40, "m" * 38, "q" * 33])
+
+
 @given(
-    st.lists(st.text(alphabet="aAbBß\0é", max_size=20), unique=True, max_size=12),
+    st.lists(st.text(alphabet="aAbBß\0é", max_size=20) | LONG_NAME, unique=True, max_size=12),
     st.lists(st.text(alphabet="aAbBß", min_size=1, max_size=8), unique=True, max_size=6),
-    st.sampled_from([None, 12]),
+    st.sampled_from([None, 40]),
     st.booleans(),
 )
 def test_every_name_is_usable_and_its_own(
@@ -41,9 +46,7 @@ def test_every_name_is_usable_and_its_own(
     """Existing columns keep their names, for any order of the properties."""
     fitted = fit(names, existing, most_bytes=most_bytes, ignores_case=ignores_case)
     assert list(fitted) == names
-    compared = [name.casefold() if ignores_case else name for name in fitted.values()]
-    if not any(name in existing for name in names):
-        assert len(set(compared)) == len(names)
+    assert len(set(fitted.values())) == len(names)
     for name, column in fitted.items():
         assert column
         assert "\0" not in column
@@ -54,6 +57,105 @@ def test_every_name_is_usable_and_its_own(
     # The next run finds its columns, and any order of the properties gives the same.
     there = [*existing, *fitted.values()]
     assert fit(reversed(names), there, most_bytes=most_bytes, ignores_case=ignores_case) == fitted
+
+
+@given(
+    st.lists(
+        st.sampled_from(["", "X1", "x1", "ctid", "a\0b", "\ud800", "n" * 70, "N" * 70, "m" * 38, "ß"]), max_size=4
+    ),
+    st.sampled_from([(None, True), (40, False), (40, True)]),
+    st.randoms(use_true_random=False),
+)
+def test_a_column_belongs_to_one_property_for_good(
+    names: list[str], limits: tuple[int | None, bool], random: Random
+) -> None:
+    """For names, the short names of these, and the short names of those, in any case, order and run."""
+    most_bytes, ignores_case = limits
+    properties = list(names)
+    for _ in range(2 * len(names)):
+        name = random.choice(properties)
+        (short,) = fit([name], (), most_bytes=most_bytes, ignores_case=ignores_case, unusable=[name]).values()
+        properties.append(random.choice([hashed(name)[-40:], short, short, short.upper(), short.lower()]))
+    properties = list(dict.fromkeys(properties))
+    owners: dict[str, str] = {}
+    for _ in range(3):
+        sent = random.sample(properties, random.randint(0, len(properties)))
+        fitted = fit(sent, owners, most_bytes=most_bytes, ignores_case=ignores_case, unusable=["ctid"])
+        assert len({column.casefold() if ignores_case else column for column in fitted.values()}) == len(sent)
+        for name, column in fitted.items():
+            assert owners.setdefault(column, name) == name
+    assert len(set(owners.values())) == len(owners), "a property has two columns"
+
+
+SHORT = {name: fit([name], (), most_bytes=63, ignores_case=False, unusable=[name])[name] for name in ("ctid", "n" * 70)}
+#: The properties of each run.
+PLACES: dict[str, list[list[str]]] = {
+    "a short name before its name": [["X1", "x1_ec31682f", "x1"]],
+    "a short name in a later run": [["X1", "x1"], ["X1", "x1_ec31682f", "x1"]],
+    "a short name in an earlier run": [["x1_ec31682f"], ["X1", "x1"], ["x1", "x1_ec31682f", "X1"]],
+    "both in a later run": [["a"], ["X1", "x1_ec31682f", "x1", "n" * 70, SHORT["n" * 70]]],
+    "a short name in another case": [["X1", "x1"], ["X1_EC31682F"], ["x1", "X1_EC31682F", "X1"]],
+    "the short name of a short name": [["X1", "x1", "x1_ec31682f", hashed("x1_ec31682f")]],
+    "a long name first": [["n" * 70], [SHORT["n" * 70]]],
+    "a long name last": [[SHORT["n" * 70], "n" * 70]],
+    "a long name as earlier releases shortened it": [["n" * 54 + "_85069ddf"], ["n" * 70]],
+    "a name of the database's own": [[SHORT["ctid"], "ctid"], ["ctid"]],
+    "names of the target's own": [
+        [hashed("_sdc_overflow"), "_sdc_overflow", hashed("_sdc_deleted_at"), "_SDC_DELETED_AT"],
+        ["_sdc_overflow", hashed("_SDC_DELETED_AT"), "_SDC_DELETED_AT"],
+    ],
+}
+
+
+@pytest.mark.parametrize("runs", PLACES.values(), ids=PLACES)
+def test_a_property_named_like_a_short_name_has_a_column_of_its_own(
+    runs: list[list[str]], warehouse: Warehouse
+) -> None:
+    for number, names in enumerate(runs):
+        _run(warehouse, {"id": number, **{name: f"{name} {number}" for name in names}}, **dict.fromkeys(names, TEXT))
+    owners: dict[str, set[str]] = {}
+    for number, names in enumerate(runs):
+        (row,) = (row for row in warehouse.rows("t", metadata=True) if row.pop("id") == number)
+        values = {column: value for column, value in row.items() if str(value).endswith(f" {number}")}
+        assert sorted(values.values()) == sorted(f"{name} {number}" for name in names)
+        for column, value in values.items():
+            owners.setdefault(column, set()).add(value.rpartition(" ")[0])
+    assert all(len(names) == 1 for names in owners.values()), "a column holds two properties"
+
+
+def test_a_key_and_a_property_named_like_its_short_name_are_two_columns(warehouse: Warehouse) -> None:
+    for number in range(2):
+        names = ["X1", "x1_ec31682f", "ctid", "x1", SHORT["ctid"]][:: 1 - 2 * number]
+        schema = {"properties": dict.fromkeys(names, TEXT)}
+        lines: list[dict[str, Any]] = [
+            {"type": "SCHEMA", "stream": "t", "key_properties": ["X1", "x1", "ctid"], "schema": schema},
+            {"type": "RECORD", "stream": "t", "record": {name: name for name in names}},
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO(text))
+    (row,) = warehouse.rows("t")
+    assert sorted(row.values()) == sorted(["x1_ec31682f", "ctid", "x1", SHORT["ctid"], "X1"])
+
+
+def test_a_name_that_only_ends_like_a_short_name_is_kept(warehouse: Warehouse) -> None:
+    """HubSpot has a property with such a name for each stage of a pipeline."""
+    names = ["hs_date_entered_12345678", "report_20261130", "id_" + "0123456789" * 2]
+    _run(warehouse, {"id": 1}, **dict.fromkeys(names, TEXT))
+    assert set(warehouse.rows("t")[0]) == {"id", *names}
+
+
+def test_columns_that_an_earlier_release_made_are_kept(warehouse: Warehouse) -> None:
+    """It gave a name that it had to cut a shorter hash; and a name of this length may look like one."""
+    shortened, other = "n" * 54 + "_85069ddf", "o" * 54 + "_20261130"
+    columns = {"X1": "X1", "x1_ec31682f": "x1", other: other}
+    columns |= {shortened: "n" * 70} if warehouse.engine == "postgres" else {"n" * 70: "n" * 70}
+    definition = ", ".join(f'"{column}" VARCHAR' for column in columns)
+    warehouse.execute("CREATE SCHEMA melty", f"CREATE TABLE melty.t (id BIGINT, {definition})")
+    names = [*columns.values(), SHORT["n" * 70]]
+    _run(warehouse, {"id": 1, **{name: name for name in names}}, **dict.fromkeys(names, TEXT))
+    (row,) = warehouse.rows("t")
+    assert {column: row[column] for column in columns} == columns
+    assert len(row) == 1 + len(names)
 
 
 def test_names_that_differ_late_are_columns_of_their_own_in_every_run(
@@ -107,6 +209,14 @@ def test_streams_that_differ_in_case_are_tables_of_their_own(warehouse: Warehous
     names = "SELECT table_name AS n FROM information_schema.tables WHERE table_name ILIKE 'people%'"
     tables = sorted(row["n"] for row in warehouse.query(names))
     assert [warehouse.rows(table) for table in tables] == [[{"id": 1}], [{"id": 2}]]
+
+
+def test_a_stream_named_like_the_short_name_of_another_is_refused(warehouse: Warehouse) -> None:
+    for stream in ("X1", "x1", "n" * 70):
+        _run(warehouse, {"id": 1}, stream=stream)
+    short = {"duckdb": "x1_ec31682f", "postgres": "n" * 54 + "_85069ddf"}[warehouse.engine]
+    with pytest.raises(InputError, match="each would overwrite the other"):
+        _run(warehouse, {"id": 2}, stream=short)
 
 
 def test_names_that_no_database_accepts_have_columns(warehouse: Warehouse) -> None:

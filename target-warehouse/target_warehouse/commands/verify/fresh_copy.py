@@ -154,13 +154,15 @@ def _renamed(fresh: Engine, tables: Mapping[str, str], engine: Engine) -> Iterat
         full_name = next((table for stream, table in tables.items() if stream.rpartition("-")[2] == name), name)
         schema, _, table = full_name.rpartition(".")
         columns = [column for column in fresh.column_types(SCHEMA, name) if column not in (DELETED_AT, *METADATA)]
+        there = engine.column_types(schema or None, table)
         fitted = fit(
             columns,
-            engine.column_types(schema or None, table),
+            there,
             most_bytes=engine.most_name_bytes,
             ignores_case=engine.ignores_case,
             unusable=engine.unusable_columns(columns),
             respelled=columns if engine.ignores_case else (),
+            given={column: column for column in columns if column in there},  # it may have a short name already
         )
         where = identifier(SCHEMA, name)
         statements += [

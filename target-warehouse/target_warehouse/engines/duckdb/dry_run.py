@@ -14,7 +14,7 @@ from target_warehouse.engines.duckdb.engine import DuckDBEngine
 from target_warehouse.engines.duckdb.file import CATALOG, attach, columns_of, constraints_of, tables_of
 from target_warehouse.engines.prepared_table import column_names
 from target_warehouse.engines.protocol import HISTORY, TableChange, shadow_columns
-from target_warehouse.tables.fitted_names import fit
+from target_warehouse.tables.fitted_names import fit_table
 from target_warehouse.tables.statements import identifier
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class DuckDBShadow(DuckDBEngine):
 
     def prepare(self, table: Table) -> Table:
         """Copy the table, if it exists, and prepare the copy."""
-        name = fit([table.name], self.table_names(table.schema), most_bytes=None, ignores_case=True)[table.name]
+        name = fit_table(table.name, self.table_names(table.schema), most_bytes=None, ignores_case=True)
         if (table.schema, name) not in self._copied:
             with self._errors(f"the table {name} cannot be copied"):
                 self._copied[table.schema, name] = self._copy(table, name)

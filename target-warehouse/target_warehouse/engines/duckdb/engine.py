@@ -38,7 +38,7 @@ from target_warehouse.engines.duckdb.views import Comments, comment_on, make_vie
 from target_warehouse.engines.prepared_table import check_schema, named, stored_as
 from target_warehouse.engines.protocol import TableChange
 from target_warehouse.errors import LoadError, RefusedDataError, RetryTransactionError, WarehouseError
-from target_warehouse.tables.fitted_names import fit
+from target_warehouse.tables.fitted_names import fit_table
 from target_warehouse.tables.statements import chosen_rows, column_list, identifier
 from target_warehouse.tables.table import DELETED_AT, own_column
 
@@ -111,7 +111,7 @@ class DuckDBEngine:
 
     def place(self, schema: str | None, name: str) -> tuple[str, str]:
         """Schema and table in lower case; see the protocol."""
-        where = fit([name], self.table_names(schema), most_bytes=None, ignores_case=True)[name]
+        where = fit_table(name, self.table_names(schema), most_bytes=None, ignores_case=True)
         return (schema or "main").lower(), where.lower()
 
     def prepare(self, table: Table) -> Table:

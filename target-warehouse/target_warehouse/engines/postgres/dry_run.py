@@ -24,7 +24,7 @@ from target_warehouse.engines.postgres.values import staged_type
 from target_warehouse.engines.prepared_table import column_names
 from target_warehouse.engines.protocol import TableChange, shadow_columns
 from target_warehouse.errors import ConnectionFailedError
-from target_warehouse.tables.fitted_names import fit
+from target_warehouse.tables.fitted_names import fit_table
 from target_warehouse.tables.statements import column_list, identifier
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class PostgresShadow(PostgresEngine):
     def prepare(self, table: Table) -> Table:
         """Copy the table, if it exists, and prepare the copy."""
         unusable = self.unusable_columns([table.name]) - self._encoding.system_columns
-        name = fit([table.name], (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)[table.name]
+        name = fit_table(table.name, (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)
         if (table.schema, name) not in self._copied:
             with self._definition(f"the table {name} cannot be copied") as session:
                 self._copied[table.schema, name] = self._copy(session, table, name)

@@ -28,7 +28,7 @@ from target_warehouse.engines.postgres.types import plain
 from target_warehouse.engines.postgres.views import make_views
 from target_warehouse.engines.prepared_table import stored_as
 from target_warehouse.errors import ConnectionFailedError
-from target_warehouse.tables.fitted_names import fit
+from target_warehouse.tables.fitted_names import fit_table
 from target_warehouse.tables.statements import chosen_rows, identifier
 from target_warehouse.tables.table import DELETED_AT, own_column
 
@@ -145,7 +145,7 @@ class PostgresEngine:
             with self._engine.connect() as connection:
                 schema = str(connection.exec_driver_sql("SELECT current_schema()").scalar_one())
         unusable = self.unusable_columns([name]) - self._encoding.system_columns
-        return schema, fit([name], (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)[name]
+        return schema, fit_table(name, (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)
 
     def prepare(self, table: Table) -> Table:
         """Create the table as target-postgres does, or extend and widen it; see the protocol."""

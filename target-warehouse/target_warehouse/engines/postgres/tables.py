@@ -16,7 +16,7 @@ from target_warehouse.engines.changed_keys import check_as_texts, check_spelling
 from target_warehouse.engines.postgres.types import LOOSE, is_ours, is_text, plain, wider, without_places
 from target_warehouse.engines.postgres.views import out_of_the_way
 from target_warehouse.engines.prepared_table import check_schema, named, report_wider
-from target_warehouse.tables.fitted_names import fit
+from target_warehouse.tables.fitted_names import fit_table
 from target_warehouse.tables.statements import column_list, identifier
 from target_warehouse.tables.table import OVERFLOW, Column
 
@@ -104,7 +104,7 @@ def prepare(
     unusable = encoding.unusable_names(connection, _names(table))
     check_schema(table, NAME_BYTES, unusable)
     limits: dict[str, Any] = {"most_bytes": NAME_BYTES, "ignores_case": False, "unusable": unusable}
-    existing = existing_table(connection, table.schema, fit([table.name], (), **limits)[table.name])
+    existing = existing_table(connection, table.schema, fit_table(table.name, (), **limits))
     reserved = encoding.system_columns | _not_written(existing, table.keys)
     writable = {name: column_type for name, column_type in existing.types.items() if name not in reserved}
     table = named(table, (), lambda *_: writable, reserved=reserved, **limits)
