@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.engines.protocol import Counts
+from target_warehouse.engines.suppressed_writes import Merge
 from target_warehouse.tables import statements
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from target_warehouse.engines.suppressed_writes import SuppressedWrites
     from target_warehouse.tables.table import Table
 
 
@@ -55,7 +57,10 @@ class SqlTransaction(ABC):
             self.examine(table, stage, rows)
             values = self.values(table, rows.schema)
             sql = statements.insert_all(self.table_name(table), stage, values, self.overriding)
-            return Counts(inserted=self.execute(sql))
+            inserted = self.execute(sql)
+            if not table.keys and (suppressed := self.suppressed(table)):
+                suppressed.check_appended(inserted, rows.num_rows)
+            return Counts(inserted=inserted)
 
     def upsert(self, table: Table, rows: pa.Table) -> Counts:
         """Insert or overwrite by key; see the protocol."""
@@ -70,14 +75,33 @@ class SqlTransaction(ABC):
                 deleted = self.count(statements.count_newly_deleted(target, stage, keys, values, table.mark))
             if self.can_replace(table, rows.schema.names):
                 with self.by_key(table):
-                    matched = self.execute(statements.delete_matching(target, stage, keys, values))
+                    matched = self.delete_batch(table, stage, values)
                 self.execute(statements.insert_all(target, stage, values, self.overriding))
                 inserted = max(rows.num_rows - matched, 0)
             else:
                 with self.by_key(table):
-                    matched = self.execute(statements.update_matching(target, stage, keys, values))
-                    inserted = self.execute(statements.insert_missing(target, stage, keys, values, self.overriding))
+                    matched, inserted = self._overlay(table, stage, values, rows)
         return Counts(inserted, (overwritten := max(matched - deleted, 0)), deleted, differing(overwritten, same))
+
+    def _overlay(self, table: Table, stage: str, values: Mapping[str, str], rows: pa.Table) -> tuple[int, int]:
+        """Update the rows whose keys are in the batch and insert the others; returns the numbers of both."""
+        target, keys = self.table_name(table), table.key_names
+        update = statements.update_matching(target, stage, keys, values)
+        insert = statements.insert_missing(target, stage, keys, values, self.overriding)
+        suppressed = self.suppressed(table)
+        if suppressed is None:
+            return self.execute(update), self.execute(insert)
+        compared = [self.compared(table, name, values[name]) for name in values if name not in keys]
+        merge = Merge(target, stage, keys, values, compared, rows.num_rows)
+        updated = self.execute(update)
+        missing = suppressed.check_updated(merge, updated)
+        inserted = self.execute(insert)
+        suppressed.check_inserted(merge, inserted, missing)
+        return updated, inserted
+
+    def suppressed(self, table: Table) -> SuppressedWrites | None:  # noqa: ARG002 - an engine looks at the table
+        """The checks for writes that are left out without an error; None if the table cannot do that."""
+        return None
 
     def compares(self, table: Table, rows: pa.Table) -> bool:  # noqa: ARG002 - an engine may look at the table
         """Whether comparing the batch with the rows that it overwrites is cheap."""
@@ -116,27 +140,45 @@ class SqlTransaction(ABC):
         values = self.values(table, rows.schema)
         with self.staged(rows) as stage, self.by_key(table):
             self.examine(table, stage, rows)
-            sql = statements.delete_matching(self.table_name(table), stage, table.key_names, values)
-            return Counts(deleted=self.execute(sql))
+            return Counts(deleted=self.delete_batch(table, stage, values))
+
+    def delete_batch(self, table: Table, stage: str, values: Mapping[str, str]) -> int:
+        """Delete the rows whose keys are in the batch; returns their number."""
+        target, keys = self.table_name(table), table.key_names
+        deleted = self.execute(statements.delete_matching(target, stage, keys, values))
+        if suppressed := self.suppressed(table):
+            suppressed.check_deleted(target, statements.in_batch(stage, keys, values), deleted)
+        return deleted
 
     def clear(self, table: Table) -> Counts:
         """Delete every row."""
         self.lock(table)
-        return Counts(deleted=self.execute(statements.delete_all(self.table_name(table))))
+        deleted = self.execute(statements.delete_all(self.table_name(table)))
+        if suppressed := self.suppressed(table):
+            suppressed.check_deleted(self.table_name(table), "true", deleted)
+        return Counts(deleted=deleted)
 
     def activate_version(
         self, table: Table, version: int, *, hard_delete: bool, scope: pa.Table | None = None
     ) -> Counts:
         """Delete or mark older versions; see the protocol."""
         self.lock(table)
-        statement = partial(
-            statements.activate_version, self.table_name(table), version, table.version_columns, hard_delete=hard_delete
+        outdated = partial(
+            statements.outdated, self.table_name(table), version, table.version_columns, hard_delete=hard_delete
         )
         if scope is None:
-            return Counts(deleted=self.execute(statement()))
+            return self._delete_outdated(table, outdated(), hard_delete=hard_delete)
         with self.staged(scope) as stage:
-            values = self.values(table, scope.schema)
-            return Counts(deleted=self.execute(statement(stage=stage, scope=values)))
+            where = outdated(stage=stage, scope=self.values(table, scope.schema))
+            return self._delete_outdated(table, where, hard_delete=hard_delete)
+
+    def _delete_outdated(self, table: Table, where: str, *, hard_delete: bool) -> Counts:
+        target, (_, mark) = self.table_name(table), table.version_columns
+        sql = statements.delete_where(target, where) if hard_delete else statements.mark_where(target, mark, where)
+        deleted = self.execute(sql)
+        if suppressed := self.suppressed(table):
+            suppressed.check_deleted(target, where, deleted)
+        return Counts(deleted=deleted)
 
     def mark_interrupted(self, history: Table, alive_condition: str, error: str) -> None:
         """Mark the rows of runs that died; see the protocol."""

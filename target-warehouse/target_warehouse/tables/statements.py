@@ -122,6 +122,16 @@ def count_same(
     return f"SELECT count(*) FROM {stage} AS s WHERE EXISTS ({there})"  # noqa: S608 - quoted
 
 
+def count_where(table: str, where: str) -> str:
+    """Count the rows of the table that meet a condition."""
+    return f"SELECT count(*) FROM {table} AS t WHERE {where}"  # noqa: S608 - quoted
+
+
+def in_batch(stage: str, keys: Iterable[str], values: Mapping[str, str]) -> str:
+    """The condition that the key of a row of `t` is in the batch."""
+    return f"EXISTS (SELECT 1 FROM {stage} AS s WHERE {matches(keys, values)})"  # noqa: S608 - quoted
+
+
 def delete_all(table: str) -> str:
     """Delete every row."""
     return f"DELETE FROM {table}"  # noqa: S608 - quoted
@@ -135,7 +145,7 @@ def mark_interrupted(history: str, alive_condition: str, error: str) -> str:
     )
 
 
-def activate_version(
+def outdated(
     table: str,
     version: int,
     columns: tuple[str, str],
@@ -144,13 +154,13 @@ def activate_version(
     stage: str = "",
     scope: Mapping[str, str] | None = None,
 ) -> str:
-    """Delete the rows of older versions and without a version, unless the table has a newer version.
+    """The condition for rows of older versions and without a version, unless the table has a newer version.
 
-    `columns` are the table's columns for the version and for the mark of deleted rows.
+    `columns` are the table's columns for the version and for the mark of deleted rows. Without `hard_delete`, only rows
+    that are not marked count.
 
-    With a `scope` (columns, and their expressions over the stage), delete only rows with the values in the stage; a
-    newer version then matters only for the same values. Without `hard_delete`, mark live rows with the time of the
-    transaction in UTC instead.
+    With a `scope` (columns, and their expressions over the stage), only rows with the values in the stage count, and a
+    newer version matters only for the same values.
     """
     column, mark = map(identifier, columns)
     scope = scope or {}
@@ -160,9 +170,18 @@ def activate_version(
         f"NOT EXISTS (SELECT 1 FROM {table} AS newer WHERE {' AND '.join(newer)})",  # noqa: S608 - quoted
     ]
     if scope:
-        conditions.append(f"EXISTS (SELECT 1 FROM {stage} AS s WHERE {matches(scope, scope)})")  # noqa: S608 - quoted
-    where = " AND ".join(conditions)
-    if hard_delete:
-        return f"DELETE FROM {table} AS t WHERE {where}"  # noqa: S608 - quoted
+        conditions.append(in_batch(stage, scope, scope))
+    if not hard_delete:
+        conditions.append(f"t.{mark} IS NULL")
+    return " AND ".join(conditions)
+
+
+def delete_where(table: str, where: str) -> str:
+    """Delete the rows that meet a condition."""
+    return f"DELETE FROM {table} AS t WHERE {where}"  # noqa: S608 - quoted
+
+
+def mark_where(table: str, mark: str, where: str) -> str:
+    """Mark the rows that meet a condition with the time of the transaction in UTC."""
     now = "CAST(now() AT TIME ZONE 'UTC' AS timestamp)"
-    return f"UPDATE {table} AS t SET {mark} = {now} WHERE {where} AND t.{mark} IS NULL"  # noqa: S608 - quoted
+    return f"UPDATE {table} AS t SET {identifier(mark)} = {now} WHERE {where}"  # noqa: S608 - quoted

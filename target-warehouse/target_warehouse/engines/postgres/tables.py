@@ -45,13 +45,28 @@ _OVERFLOW_SCHEMA = {"type": ["object", "null"]}
 
 
 _COLUMNS = sqlalchemy.text("""
+WITH RECURSIVE c AS MATERIALIZED (
+  SELECT oid, relnatts, relkind, relhassubclass, row_security_active(oid) AS has_row_security FROM pg_class
+  WHERE relname = :name AND relkind IN ('r', 'p')
+  AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = coalesce(CAST(:schema AS text), current_schema()))
+), tree AS (
+  SELECT oid FROM c UNION SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid
+), facts AS MATERIALIZED (
+  SELECT
+    EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid IN (SELECT oid FROM tree) AND NOT g.tgisinternal)
+      OR EXISTS (SELECT 1 FROM pg_constraint f WHERE f.confrelid IN (SELECT oid FROM c))
+      OR EXISTS (SELECT 1 FROM c WHERE has_row_security) AS has_dependents,
+    EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid IN (SELECT oid FROM tree) AND g.tgtype & 3 = 3)
+      OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class IN (SELECT oid FROM c))
+      OR EXISTS (SELECT 1 FROM c WHERE has_row_security) AS may_suppress
+)
 SELECT CAST(a.attname AS text) AS name, format_type(a.atttypid, a.atttypmod) AS type,
   EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AS is_key,
-  EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)
-    OR EXISTS (SELECT 1 FROM pg_constraint f WHERE f.confrelid = c.oid) AS has_dependents,
+  facts.has_dependents, facts.may_suppress, c.has_row_security,
+  c.relkind = 'r' AND c.relhassubclass AS has_children,
   c.relnatts AS used, format_type(b.type, b.modifier) AS base, format_type(b.type, -1) AS input,
   a.attgenerated <> '' AS is_computed, a.attidentity = 'a' AS is_numbered
-FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN LATERAL (
+FROM c CROSS JOIN facts JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN LATERAL (
   WITH RECURSIVE step AS (
     SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod AS modifier FROM pg_type t WHERE t.oid = a.atttypid
     UNION ALL
@@ -59,14 +74,15 @@ FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN LATERAL (
     FROM step JOIN pg_type t ON t.oid = step.typbasetype WHERE step.typtype = 'd'
   ) SELECT oid AS type, modifier FROM step WHERE typtype <> 'd'
 ) b
-WHERE c.relname = :name AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')
-  AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = coalesce(CAST(:schema AS text), current_schema()))
+WHERE a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """)
 
 
 class Existing:
-    """A table as the database has it: column types, primary key, and whether triggers or foreign keys depend on it.
+    """A table as the database has it: column types, primary key, and whether triggers, policies or foreign keys exist.
+
+    `may_suppress`: a trigger, a rule or row level security can leave out writes without an error.
 
     `used` counts all columns that the table ever had, because PostgreSQL counts dropped ones too. `has_only_new_keys`
     says that no batch of this run has had an existing key so far; it is None until the first batch. `bases` are the
@@ -74,15 +90,19 @@ class Existing:
     generated columns, `numbered` identity columns that are GENERATED ALWAYS.
     """
 
-    def __init__(self, rows: Sequence[Any], *, used: int, has_dependents: bool) -> None:
+    def __init__(self, rows: Sequence[Any]) -> None:
         self.types: dict[str, str] = {row.name: row.type for row in rows}
         self.key = frozenset(row.name for row in rows if row.is_key)
         self.bases: dict[str, str] = {row.name: row.base for row in rows}
         self.inputs: dict[str, str] = {row.name: row.input for row in rows}
         self.computed = frozenset(row.name for row in rows if row.is_computed)
         self.numbered = frozenset(row.name for row in rows if row.is_numbered)
-        self.used = used
-        self.has_dependents = has_dependents
+        first = rows[0] if rows else None
+        self.used: int = first.used if first else 0
+        self.has_dependents = bool(first and first.has_dependents)
+        self.may_suppress = bool(first and first.may_suppress)
+        self.has_children = bool(first and first.has_children)
+        self.has_row_security = bool(first and first.has_row_security)
         self.has_only_new_keys: bool | None = None
 
     def taken_as(self, column: str) -> str:
@@ -93,8 +113,7 @@ class Existing:
 
 def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: str) -> Existing:
     """The table as the database has it; without types if there is no such table."""
-    rows = connection.execute(_COLUMNS, {"name": name, "schema": schema}).all()
-    return Existing(rows, used=rows[0].used if rows else 0, has_dependents=any(row.has_dependents for row in rows))
+    return Existing(connection.execute(_COLUMNS, {"name": name, "schema": schema}).all())
 
 
 def prepare(
@@ -137,6 +156,12 @@ def prepare(
     if is_rekeyed and table.keys:
         _alter(table, connection, f"ADD PRIMARY KEY ({column_list(table.key_names)})")
     _report_loose_keys(table, existing)
+    if existing.has_row_security:
+        logger.warning(
+            "Table %s: row level security applies to the role of the target, so rows that it hides are neither updated "
+            "nor deleted. Let the policies show the role every row, or give it BYPASSRLS.",
+            table.name,
+        )
     return table, existing_table(connection, table.schema, table.name)
 
 

@@ -18,6 +18,7 @@ from target_warehouse.engines.postgres.errors import refusal
 from target_warehouse.engines.postgres.values import changed, may_change, value
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.engines.sql_transaction import SqlTransaction, differing, marks_deleted
+from target_warehouse.engines.suppressed_writes import SuppressedWrites
 from target_warehouse.errors import RefusedDataError, RetryTransactionError
 from target_warehouse.tables import statements
 from target_warehouse.tables.places import too_exact
@@ -54,7 +55,9 @@ class PostgresTransaction(SqlTransaction):
         """Insert every row; see the protocol."""
         _check_places(table, rows)
         self._cursor.execute(f"LOCK TABLE {self.table_name(table)} IN ROW EXCLUSIVE MODE")  # as an INSERT does
-        exact = self._as_stored(table, rows) if self._is_as_prepared(table) else None
+        existing = self._tables[table.schema, table.name]  # a COPY does not return the number of rows, and skips rules
+        may_copy = not (existing.may_suppress and existing.has_dependents) and self._is_as_prepared(table)
+        exact = self._as_stored(table, rows) if may_copy else None
         if exact is None:
             return super().append(table, rows)
         self._copy(table, exact)
@@ -85,10 +88,17 @@ class PostgresTransaction(SqlTransaction):
                 same = self.same(table, rows, stage)
             values = {key: f"CAST(s.{identifier(key)} AS {existing.types[key]})" for key in keys}  # JSON is no JSONB
             with self.by_key(table):
-                matched = self.execute(statements.delete_matching(target, stage, keys, values))
+                matched = self.delete_batch(table, stage, values)
         existing.has_only_new_keys &= matched == 0
         self._copy(table, exact)
         return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, same))
+
+    def suppressed(self, table: Table) -> SuppressedWrites | None:
+        """The checks for a table with a trigger, a rule or row level security; see the base class."""
+        existing = self._tables[table.schema, table.name]
+        if not existing.may_suppress:
+            return None
+        return SuppressedWrites(table.name, self.count, may_redirect=existing.has_children)
 
     def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:
         """Compare as text where the column's type has no equality."""
