@@ -113,6 +113,15 @@ def _uuid_or(form: ColumnForm) -> ColumnForm:
     return ColumnForm(f"uuid or {form.name}", convert)
 
 
+def _uuid_or_string(value: Any) -> str:
+    """A UUID in its canonical spelling, which is one key however it was spelled, or another text as it is."""
+    text = to_string(value)
+    try:
+        return to_uuid(text)
+    except UnfitError:
+        return text
+
+
 def _of_a_key(form: ColumnForm) -> ColumnForm:
     """The form of key values that may be objects or lists, such that equal values have equal texts."""
 
@@ -152,6 +161,7 @@ _STRINGS = ColumnForm("string", to_string, in_c="TEXT", is_taken_as_it_is=True, 
 _TEXTS = ColumnForm("text", to_text, in_c="TEXT", is_taken_as_it_is=True)
 _JSON = ColumnForm("json", to_json)
 _UUID = ColumnForm("uuid", to_uuid)
+_UUID_AS_TEXT = ColumnForm("uuid as text", _uuid_or_string)
 _DATE = ColumnForm(
     "date", to_date, pa.date32(), "DAY", of_a_union=with_hyphens(to_date), bounds=(_FIRST_DAY, _LAST_DAY)
 )
@@ -203,7 +213,7 @@ FORMS = {
         *_OF_NUMBERS,
         *map(_whole, _OF_NUMBERS),
         ColumnForm("boolean", to_boolean, pa.bool_(), "BOOLEAN", is_taken_as_it_is=True, is_equal_as_it_is=True),
-        *(_STRINGS, _DATE_TIME, _DATE, _TIME, _UUID),
+        *(_STRINGS, _DATE_TIME, _DATE, _TIME, _UUID, _UUID_AS_TEXT),
         *map(_text_or, (_DATE_TIME, _DATE, _TIME, _UUID)),
         *map(_uuid_or, (_STRINGS, _TEXTS)),
         ColumnForm("bytes", to_bytes),
@@ -220,11 +230,13 @@ _NARROW_INTEGERS = {"smallint": FORMS["integer of 16 bits"], "integer": FORMS["i
 def form_of(column: Column) -> ColumnForm:
     """The form of a column's values; `column.stored` is the database's type, in lower case.
 
-    Values with a format keep one spelling if the column has become a text column.
+    Values with a format keep one spelling if the column has become a text column, and so do keys that are UUIDs.
     """
     kind, stored = column.kind, column.stored
     if is_loose(column) and stored.startswith(_TEXT_TYPES) and kind in ("date-time", "date", "time", "uuid"):
         return FORMS[f"text or {kind}"]
+    if kind == "uuid" and column.is_key and stored.startswith(_TEXT_TYPES):
+        return _UUID_AS_TEXT
     form = _form(kind, stored)
     return FORMS.get(f"{form.name} of a key", form) if column.is_key else form
 

@@ -39,6 +39,10 @@ _SPELLINGS = {
         r"^\s*[0-9]{4}-?[0-9]{2}-?[0-9]{2}",
         r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{0,5}[1-9])?$",
     ),
+    "uuid": (
+        r"^\s*(urn:)?(uuid:)?[{]?([0-9a-fA-F]-?){32}[}]?\s*$",
+        r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+    ),
 }
 
 
@@ -121,8 +125,9 @@ def check_spellings(
             msg = (
                 f"The key {column.name} of the table {table.name} is text there and a {column.kind} in the stream, "
                 "and a row does not spell it as the target does (1.5 for a number, true for a boolean, 2026-01-31 "
-                "08:00:00 in UTC for a timestamp): rows would be duplicated. Change the type of the column, change "
-                "the spelling of its values, or rename or empty the table and load everything again."
+                "08:00:00 in UTC for a timestamp, a UUID in lower case with hyphens): rows would be duplicated. Change "
+                "the type of the column, change the spelling of its values, or rename or empty the table and load "
+                "everything again."
             )
             raise LoadError(msg)
 

@@ -144,6 +144,9 @@ SPELLED: list[tuple[dict[str, Any], str, Any]] = [
     (DATE_TIME, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
     (DATE_TIME, "2026-01-02 03:04:05.500000", "2026-01-02T03:04:05.5Z"),
     (DATE_TIME, "2026-01-02", "2026-01-02"),
+    (UUID, AN_ID.upper(), AN_ID),
+    (UUID, AN_ID.replace("-", ""), AN_ID),
+    (UUID, f"{{{AN_ID}}}", AN_ID),
 ]
 OWN: list[tuple[dict[str, Any], str, Any]] = [
     (INTEGER, "7", 7),
@@ -156,6 +159,7 @@ OWN: list[tuple[dict[str, Any], str, Any]] = [
     (TIME, "03:04:05.5", "03:04:05.500"),
     (DATE_TIME, "2026-01-02 03:04:05", "2026-01-02T05:04:05+02:00"),
     (DATE_TIME, "2026-01-02 03:04:05.5", "2026-01-02T03:04:05.5Z"),
+    (UUID, AN_ID, AN_ID.upper()),
 ]
 
 
@@ -181,6 +185,18 @@ def test_a_text_key_with_the_targets_spelling_matches_a_key_of_another_type(ware
     _run(warehouse, streams, "new")
     stored = {name: sorted(row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")) for name in streams}
     assert stored == {name: ["new", "other"] for name in streams}
+
+
+@pytest.mark.parametrize("column_type", ["text", "bigint"])
+@pytest.mark.parametrize("batch_size_rows", [1_000, 1])
+def test_two_spellings_of_a_uuid_are_one_key_in_a_column_of_text(
+    column_type: str, batch_size_rows: int, warehouse: Warehouse
+) -> None:
+    """Also in a column that becomes text. A text that is no UUID is a key as it is, which such a column allows."""
+    warehouse.execute("CREATE SCHEMA melty", f"CREATE TABLE melty.t (k {column_type}, v text)")
+    for value, keys in {"first": [AN_ID.upper(), AN_ID, "None"], "second": [f"{{{AN_ID}}}"]}.items():
+        _run(warehouse, {"t": (UUID, keys)}, value, batch_size_rows=batch_size_rows)
+    assert [(row["k"], row["v"]) for row in warehouse.rows("t")] == [("None", "first"), (AN_ID, "second")]
 
 
 def test_a_key_that_was_a_date_and_a_timestamp_in_one_input_does_not_become_text(warehouse: Warehouse) -> None:
