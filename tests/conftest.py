@@ -17,6 +17,7 @@ import tempfile
 import uuid
 import warnings
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,10 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    import duckdb
+    import psycopg
 
 settings.register_profile("suite", deadline=None)  # the time of an example depends on the machine
 settings.load_profile("suite")
@@ -47,6 +52,10 @@ class Warehouse(ABC):
 
     engine: str
     url: str
+
+    @abstractmethod
+    def opened(self) -> AbstractContextManager[None]:
+        """A block whose queries share one connection; nothing may write in it. Opening takes longer than a query."""
 
     @abstractmethod
     def query(self, sql: str) -> list[dict[str, Any]]:
@@ -75,21 +84,31 @@ class DuckDBWarehouse(Warehouse):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.url = f"duckdb:///{path}"
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Keep one connection to the file."""
+        import duckdb
+
+        with duckdb.connect(str(self.path), read_only=True) as self._connection:
+            yield
+        self._connection = None
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Return the rows of a SELECT; JSON columns are parsed."""
-        import duckdb
-
-        with duckdb.connect(str(self.path), read_only=True) as connection:
-            answer = connection.execute(sql)
-            columns = [(column[0], str(column[1])) for column in answer.description]
-            return [
-                {
-                    name: json.loads(value) if type_ == "JSON" and value is not None else value
-                    for (name, type_), value in zip(columns, row, strict=True)
-                }
-                for row in answer.fetchall()
-            ]
+        if self._connection is None:
+            with self.opened():
+                return self.query(sql)
+        answer = self._connection.execute(sql)
+        columns = [(column[0], str(column[1])) for column in answer.description]
+        return [
+            {
+                name: json.loads(value) if type_ == "JSON" and value is not None else value
+                for (name, type_), value in zip(columns, row, strict=True)
+            }
+            for row in answer.fetchall()
+        ]
 
     def execute(self, *statements: str) -> None:
         """Run statements, each in its own transaction."""
@@ -107,14 +126,24 @@ class PostgresWarehouse(Warehouse):
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._connection: psycopg.Connection[dict[str, Any]] | None = None
 
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        """Return the rows of a SELECT."""
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Keep one session."""
         import psycopg
         from psycopg.rows import dict_row
 
-        with psycopg.connect(self.url, row_factory=dict_row) as connection:
-            return connection.execute(sql).fetchall()
+        with psycopg.connect(self.url, row_factory=dict_row) as self._connection:
+            yield
+        self._connection = None
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Return the rows of a SELECT."""
+        if self._connection is None:
+            with self.opened():
+                return self.query(sql)
+        return self._connection.execute(sql).fetchall()
 
     def execute(self, *statements: str) -> None:
         """Run statements, each in its own transaction."""

@@ -86,7 +86,8 @@ def _activated(row: dict[str, Any]) -> dict[str, Any]:
 def assert_same(warehouse: Warehouse, text: str, **config: Any) -> dict[str, list[dict[str, Any]]]:
     load(TargetWarehouse, text, warehouse.url, "fast", **config)
     load(SlowTarget, text, warehouse.url, "slow", **config)
-    fast, slow = contents(warehouse, "fast"), contents(warehouse, "slow")
+    with warehouse.opened():
+        fast, slow = contents(warehouse, "fast"), contents(warehouse, "slow")
     assert fast == slow
     return fast
 

@@ -106,7 +106,8 @@ def test_a_key_with_one_spelling_matches_its_row_after_its_column_becomes_text(w
     }
     for value in ("first", "second"):
         _run(warehouse, streams, value, batch_size_rows=1)
-        stored = {name: [row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")] for name in streams}
+        with warehouse.opened():
+            stored = {name: [row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")] for name in streams}
         assert stored == {name: [value, value] for name in streams}
 
 
@@ -183,7 +184,8 @@ def test_a_text_key_with_the_targets_spelling_matches_a_key_of_another_type(ware
         warehouse.execute(f"INSERT INTO melty.t{number} VALUES ('soon', 'other')")
         streams[f"t{number}"] = (schema, [key])
     _run(warehouse, streams, "new")
-    stored = {name: sorted(row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")) for name in streams}
+    with warehouse.opened():
+        stored = {name: sorted(row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")) for name in streams}
     assert stored == {name: ["new", "other"] for name in streams}
 
 
@@ -279,7 +281,8 @@ def test_two_spellings_of_an_object_are_one_key(batch_size_rows: int, warehouse:
             ]
         text = "".join(json.dumps(line) + "\n" for line in lines)
         TargetWarehouse(config={"warehouse": warehouse.url, "batch_size_rows": batch_size_rows}).run(io.StringIO(text))
-        stored = {name: [row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")] for name in streams}
+        with warehouse.opened():
+            stored = {name: [row["v"] for row in warehouse.query(f"SELECT v FROM melty.{name}")] for name in streams}
         assert stored == {name: [turn * 10 + 2] for name in streams}
 
 

@@ -90,9 +90,11 @@ def test_the_report_matches_the_real_run(
         with ends_as(expected):
             load(warehouse, run, **config)
         schema = config.get("default_target_schema", "melty")
-        done = stream_lines(warehouse, schema) if (schema, "_load_history") in columns(warehouse) else []
+        with warehouse.opened():
+            made = columns(warehouse)
+            done = stream_lines(warehouse, schema) if (schema, "_load_history") in made else []
         assert [line for line in announced_lines if line.endswith("records rejected.")] == done
-        for (where, name), after in columns(warehouse).items():
+        for (where, name), after in made.items():
             then = tables.get((where, name), {})
             line = next((each for each in announced_lines if each.startswith(f"The table {where}.{name} would")), "")
             if name not in _OURS:

@@ -34,16 +34,17 @@ def test_a_stream_makes_its_rows(stream: Path, warehouse: Warehouse, capsys: pyt
         target = TargetWarehouse(config={"warehouse": warehouse.url, **expected.get("config", {})})
         with ends_as(expected):
             target.run(io.StringIO(run, newline=""))
-    if "rejected" in expected:
-        rejected = [[row["stream"], row["reason"]] for row in warehouse.rows("_rejected_records")]
-        assert sorted(rejected) == expected["rejected"]
-    for table, rows in expected["tables"].items():
-        named = {column for row in rows for column in row}
-        actual = [
-            {column: value for column, value in row.items() if column in named or not column.startswith("_sdc_")}
-            for row in warehouse.rows(table, metadata=True)
-        ]
-        assert _comparable(actual, rows) == _comparable(rows, rows)
+    with warehouse.opened():
+        if "rejected" in expected:
+            rejected = [[row["stream"], row["reason"]] for row in warehouse.rows("_rejected_records")]
+            assert sorted(rejected) == expected["rejected"]
+        for table, rows in expected["tables"].items():
+            named = {column for row in rows for column in row}
+            actual = [
+                {column: value for column, value in row.items() if column in named or not column.startswith("_sdc_")}
+                for row in warehouse.rows(table, metadata=True)
+            ]
+            assert _comparable(actual, rows) == _comparable(rows, rows)
     if "state" in expected:
         assert json.loads(capsys.readouterr().out.splitlines()[-1]) == expected["state"]
 
