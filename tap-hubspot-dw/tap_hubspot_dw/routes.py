@@ -26,6 +26,7 @@ _ROUTES: dict[str, tuple[str, str]] = {
     "owners": ("/crm/owners/{v}", "/crm/v3/owners"),
     "pipelines": ("/crm/pipelines/{v}/{type}", "/crm/v3/pipelines/{type}"),
     "limits": ("/crm/limits/{v}/records", "/crm/v3/limits/records"),
+    "account": ("/account-info/{v}/details", "/account-info/v3/details"),
     "token": ("/oauth/{v}/token", "/oauth/v1/token"),
 }
 

@@ -116,6 +116,15 @@ class Descriptions:
         rows = [row for listed in lists if isinstance(listed, list) for row in listed if isinstance(row, dict)]
         return {str(row.get("objectTypeId")): row["usage"] for row in rows if isinstance(row.get("usage"), int)}
 
+    def portal_id(self) -> int | None:
+        """Return the account's id; None if HubSpot does not say it to this token."""
+        try:
+            portal_id = self._api.get(self._api.path("account"), decoded=decode).get("portalId")
+        except HubSpotError as error:  # also one that stops the run: then the streams cannot be read either
+            self._api.logger.debug("HubSpot does not say which account this is: %s", error)
+            return None
+        return portal_id if isinstance(portal_id, int) and portal_id > 0 else None
+
     def clock_ahead(self, object_type: ObjectType) -> timedelta | None:
         """Return how far this machine's clock is ahead of HubSpot's, from the body of a reply; None if it has no time.
 

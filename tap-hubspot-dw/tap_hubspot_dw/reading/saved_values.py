@@ -70,6 +70,13 @@ def object_at(key: str, value: Any) -> dict[str, Any]:
     return value
 
 
+def text_at(key: str, value: Any) -> str | None:
+    """Return a text; None for null."""
+    if not isinstance(value, str | None):
+        raise ValueError(f"{key} is {type_name(value)}, not a text")
+    return value
+
+
 def texts_at(key: str, value: Any) -> list[str]:
     """Return a list of texts; an empty one for null."""
     if not isinstance(value, list | None) or not all(isinstance(text, str) for text in value or ()):

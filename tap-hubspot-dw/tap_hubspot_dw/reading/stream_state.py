@@ -9,6 +9,7 @@
         "properties": "eJwBrwX…",                              checksums of the names of the properties read so far
         "archived_list": true,                                 HubSpot has given a list of archived objects
         "records": 5964,                                       how many records the last full pass read
+        "portal": 62515, "object_type": "0-1",                 the account and the object type that all this is about
         "full_pass": {"version": …, "started_at": …,           a pass under way: the finished ranges of ids, with
                       "ranges": [[0, 20000, 180]]}             the number of records in each
     }, "associations": {…
@@ -33,7 +34,15 @@ from typing import Any
 
 from tap_hubspot_dw.reading.id_ranges import Range
 from tap_hubspot_dw.reading.id_sets import pack, unpack
-from tap_hubspot_dw.reading.saved_values import object_at, some_names, texts_at, timestamp_at, type_name, whole_at
+from tap_hubspot_dw.reading.saved_values import (
+    object_at,
+    some_names,
+    text_at,
+    texts_at,
+    timestamp_at,
+    type_name,
+    whole_at,
+)
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp
 
 
@@ -74,6 +83,8 @@ class StreamState:
     properties: set[int] = field(default_factory=set)
     lists_archived: bool = False
     records: int = 0
+    portal: int | None = None
+    object_type: str | None = None
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> StreamState:
@@ -101,6 +112,8 @@ class StreamState:
             properties=_ids("properties", saved.get("properties")) or set(),
             lists_archived=bool(saved.get("archived_list") or saved.get("archived")),
             records=0 if saved.get("records") is None else whole_at("records", saved["records"]),
+            portal=None if saved.get("portal") is None else whole_at("portal", saved["portal"]),
+            object_type=text_at("object_type", saved.get("object_type")),
         )
 
     def to_json(self, replication_key: str | None) -> dict[str, Any]:
@@ -132,6 +145,10 @@ class StreamState:
             saved["archived_list"] = True
         if self.records:
             saved["records"] = self.records
+        if self.portal:
+            saved["portal"] = self.portal
+        if self.object_type:
+            saved["object_type"] = self.object_type
         if self.full_pass:
             saved["full_pass"] = {
                 "version": self.full_pass.version,

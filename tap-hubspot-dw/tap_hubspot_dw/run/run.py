@@ -125,6 +125,7 @@ class Run:
     portal: Portal
     began_at: datetime
     configuration: str = "{}"
+    portal_id: int | None = None  # if HubSpot says it
     object_types: list[ObjectType] = field(default_factory=list)
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     id_feeds: dict[str, IdFeed] = field(default_factory=dict)

@@ -131,6 +131,8 @@ class TapHubSpotDW(Tap):
                 "TAP_HUBSPOT_DW__SELECT_FILTER."
             )
         if run.settings.only_ids is None:
+            run.portal_id = run.portal.descriptions.portal_id()
+            run.stop.check()
             for stream in streams:
                 check_state(stream)
         try:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 class HubSpotStream(Stream):
     """A stream whose readings yield events with finished records."""
 
+    type_id: str | None = None  # HubSpot's id of the object type, in streams of objects
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # records are converted once, in `records`
 
     def __init__(self, tap: Tap, run: Run, name: str, schema: dict[str, Any]) -> None:

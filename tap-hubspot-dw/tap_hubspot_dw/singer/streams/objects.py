@@ -35,7 +35,7 @@ class ObjectStream(HubSpotStream):
 
     def __init__(self, tap: Tap, run: Run, object_type: ObjectType, schema: dict[str, Any]) -> None:
         super().__init__(tap, run, object_type.name, schema)
-        self.object_type = object_type
+        self.object_type, self.type_id = object_type, object_type.type_id
 
     def new_reading(self) -> StreamReading:
         """Return a reading of the objects."""

@@ -32,14 +32,32 @@ def check_state(stream: HubSpotStream) -> None:
     """Check a stream's state before anything is written; warn if it has nothing that this tap can use.
 
     Raises:
-        SettingsError: the state is not one that this tap can read.
+        SettingsError: the state is not one that this tap can read, or belongs to another account or object type.
     """
     saved = dict(stream.stream_state)
-    if state_of(stream.name, saved) == StreamState() and (names := names_of(saved)):
+    state = state_of(stream.name, saved)
+    _check_source(stream, state)
+    if state == StreamState() and (names := names_of(saved)):
         stream.logger.warning(
             "%s: its state has %s, but nothing that this tap can use, so it is read as if it had no state.",
             stream.name,
             names,
+        )
+
+
+def _check_source(stream: HubSpotStream, state: StreamState) -> None:
+    """Check that a state belongs to this account and type; an older release's does not say to which it belongs."""
+    portal_id, type_id = stream.run.portal_id, stream.type_id
+    if state.portal and portal_id and state.portal != portal_id:
+        raise SettingsError(
+            f"The state belongs to HubSpot's account {state.portal}, and the token to account {portal_id}, so only "
+            "later changes would be read: give each account a state and a schema of its own (`--state-id-suffix`, "
+            "`default_target_schema`), or clear the state with `meltano state clear`."
+        )
+    if state.object_type and type_id and state.object_type != type_id:
+        raise SettingsError(
+            f"The state of {stream.name} belongs to HubSpot's object type {state.object_type}, and {stream.name} is "
+            f"now {type_id}, so only later changes would be read: correct object_type_ids, or run with --full-refresh."
         )
 
 

@@ -77,6 +77,7 @@ class StreamReading(abc.ABC):
 
     def checkpoint(self, state: StreamState) -> Checkpoint:
         """Return the current state; all records that it covers have been yielded."""
+        state.portal, state.object_type = self.run.portal_id or state.portal, self.stream.type_id
         return Checkpoint(state.to_json(self.stream.replication_key))
 
     def count(self, block: Block) -> None:
