@@ -45,6 +45,8 @@ from tap_hubspot_dw.reading.saved_values import (
 )
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp
 
+_FAR = timedelta(days=366)
+
 
 @dataclass(frozen=True)
 class FullPass:
@@ -163,6 +165,31 @@ class StreamState:
         if self.full_pass is None:
             self.full_pass = FullPass(self.next_version(started_at), started_at)
         return self.full_pass
+
+    def forget_future(self, started_at: datetime) -> list[str]:
+        """Forget a full pass begun in the future and versions far in it; return all times in the future.
+
+        A run of a year ahead is possible with a wrong clock, and its rows have its version. Beyond that the state was
+        edited, and rows with such a version would keep a target from ever marking deletions.
+        """
+        most, found = epoch_ms(started_at + _FAR), []
+        if self.full_pass and self.full_pass.started_at > started_at:
+            self.version, self.full_pass = max(self.version, self.full_pass.version), None
+        if self.full_pass and self.full_pass.version > most:
+            found.append(f"full_pass version {self.full_pass.version}")
+            self.full_pass = None
+        if self.version > most:
+            found.append(f"version {self.version}")
+            self.version = 0
+        if self.full_pass_at and self.full_pass_at > started_at:
+            found.append(f"full_pass_at {format_timestamp(self.full_pass_at)}")
+        for name, last in list(self.pair_passes.items()):
+            if last.version > most:
+                found.append(f"{name} version {last.version}")
+                del self.pair_passes[name]
+            elif last.started_at > started_at:
+                found.append(f"{name} at {format_timestamp(last.started_at)}")
+        return found
 
     def next_version(self, started_at: datetime) -> int:
         """Return a version above all earlier ones."""

@@ -93,6 +93,9 @@ class Transaction(Protocol):
         is handled by itself.
         """
 
+    def has_newer(self, table: Table, version: int, *, scope: pa.Table | None = None) -> bool:
+        """Whether the table has rows with a newer version; with a scope, in its groups of rows."""
+
     def mark_interrupted(self, history: Table, alive_condition: str, error: str) -> None:
         """Mark the `running` rows of load history as interrupted, with this error, where the run is not alive."""
 

@@ -180,6 +180,15 @@ class SqlTransaction(ABC):
             suppressed.check_deleted(target, where, deleted)
         return Counts(deleted=deleted)
 
+    def has_newer(self, table: Table, version: int, *, scope: pa.Table | None = None) -> bool:
+        """Whether there are rows of newer versions; see the protocol."""
+        name, column = self.table_name(table), table.version_columns[0]
+        if scope is None:
+            return self.count(statements.count_newer(name, version, column)) > 0
+        with self.staged(scope) as stage:
+            values = self.values(table, scope.schema)
+            return self.count(statements.count_newer(name, version, column, stage=stage, scope=values)) > 0
+
     def mark_interrupted(self, history: Table, alive_condition: str, error: str) -> None:
         """Mark the rows of runs that died; see the protocol."""
         self.lock(history)

@@ -16,6 +16,7 @@ from target_warehouse.errors import InputError, LoadError, RefusedDataError
 from target_warehouse.load.last_per_key import outcomes_by_key
 from target_warehouse.load.writes import Write, write_in_parts
 from target_warehouse.tables.places import too_exact
+from target_warehouse.tables.table import TABLE_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
 _NUL = "NUL replaced by U+FFFD"
 _CUT = "digits beyond microseconds, or the UTC offset, cut off"
+_OUTDATED = (
+    "Stream %s: the table has rows of a newer version than the %d of the ACTIVATE_VERSION message, so no rows count as "
+    "deleted. If another state writes this table, give it a schema of its own; otherwise a clock or a state was "
+    "wrong: set %s to NULL where it is above %d, and run with --full-refresh."
+)
 
 
 class StreamWriter:
@@ -83,6 +89,8 @@ class StreamWriter:
     def activate_version(self, version: int, scope: Scope | None = None) -> None:
         """Delete or mark the rows of older versions; with a scope, only rows in it.
 
+        Rows of a newer version prevent that, which is a warning.
+
         Raises:
             InputError: the scope does not fit the table.
         """
@@ -99,11 +107,18 @@ class StreamWriter:
                 )
                 raise InputError(msg) from None
         hard_delete = self._committer.settings.hard_delete
+        is_outdated = False
 
         def work(transaction: Transaction) -> Counts:
-            return transaction.activate_version(table, version, hard_delete=hard_delete, scope=rows)
+            nonlocal is_outdated
+            counts = transaction.activate_version(table, version, hard_delete=hard_delete, scope=rows)
+            may_be_outdated = rows is not None or not counts.deleted  # a scope has several groups of rows
+            is_outdated = may_be_outdated and transaction.has_newer(table, version, scope=rows)
+            return counts
 
         self._committer.commit(self.load, work, has_rows=False)
+        if is_outdated:
+            self._logger.warning(_OUTDATED, self.load.stream, version, TABLE_VERSION, version)
 
     def report(self) -> None:
         """Log the number of values of each property that were not stored exactly."""

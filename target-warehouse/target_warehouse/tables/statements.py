@@ -137,6 +137,16 @@ def delete_all(table: str) -> str:
     return f"DELETE FROM {table}"  # noqa: S608 - quoted
 
 
+def count_newer(
+    table: str, version: int, column: str, *, stage: str = "", scope: Mapping[str, str] | None = None
+) -> str:
+    """Count the rows of newer versions, up to 1; with a `scope`, only rows with the values in the stage."""
+    condition = f"t.{identifier(column)} > {int(version)}"
+    if scope:
+        condition += f" AND EXISTS (SELECT 1 FROM {stage} AS s WHERE {matches(scope, scope)})"  # noqa: S608 - quoted
+    return f"SELECT count(*) FROM (SELECT 1 FROM {table} AS t WHERE {condition} LIMIT 1) AS newer"  # noqa: S608
+
+
 def mark_interrupted(history: str, alive_condition: str, error: str) -> str:
     """Close the rows of the history whose run is over without having said so; `error` is a text of our own."""
     return (

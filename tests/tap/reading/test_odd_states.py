@@ -172,6 +172,50 @@ def test_a_bookmark_far_in_the_future_is_reported_and_everything_is_read(config,
     assert run.state["bookmarks"]["divisions"]["replication_key_value"] < "2100"
 
 
+FUTURE = 9_999_999_999_999
+AHEAD = "2062-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("saved", "said"),
+    [
+        ({"version": FUTURE}, f"version {FUTURE}"),
+        ({"full_pass_at": AHEAD}, f"full_pass_at {AHEAD}"),
+        ({"full_pass": {"version": FUTURE, "started_at": TIMESTAMP, "ranges": []}}, f"full_pass version {FUTURE}"),
+        ({"full_pass": {"version": FUTURE, "started_at": AHEAD, "ranges": []}}, f"version {FUTURE}"),
+    ],
+)
+def test_a_version_or_a_full_pass_in_the_future_is_reported_and_no_record_gets_its_version(
+    config, tmp_path, saved, said
+):
+    """A table with rows of such a version would ignore the versions of all later full passes."""
+    text = json.dumps({"bookmarks": {"divisions": {"replication_key_value": TIMESTAMP, **saved}}})
+    run = _run(tmp_path, config | {"objects": ["divisions"], "reread_since": "2020-01-01"}, text)
+    assert run.returncode == 0, run.log
+    assert f"divisions: its state has times in the future ({said})" in run.log
+    versions = {each["version"] for each in run.messages if each.get("stream") == "divisions" and "version" in each}
+    assert len(versions) == 1
+    assert max(versions) < FUTURE // 2
+    assert run.state["bookmarks"]["divisions"]["version"] in versions
+    assert run.state["bookmarks"]["divisions"].get("full_pass_at", "") < "2060"
+
+
+def test_the_version_of_a_pair_in_the_future_is_reported_and_the_pair_is_read_in_full(config, tmp_path):
+    last = {"at": TIMESTAMP, "version": FUTURE, "rows": 1}
+    saved = {"replication_key_value": TIMESTAMP, "version": FUTURE, "pairs": {"deals:contacts": TIMESTAMP}}
+    text = json.dumps({"bookmarks": {"associations": saved | {"pair_passes": {"deals:contacts": last}}}})
+    run = _run(tmp_path, config | {"objects": ["deals", "contacts"]}, text)
+    assert run.returncode == 0, run.log
+    assert f"associations: its state has times in the future (version {FUTURE}, deals:contacts version" in run.log
+    assert {
+        each["version"] < FUTURE // 2
+        for each in run.messages
+        if each.get("stream") == "associations" and "record" in each
+    } == {True}
+    assert run.records("associations")
+    assert run.state["bookmarks"]["associations"]["pair_passes"]["deals:contacts"]["version"] < FUTURE // 2
+
+
 SCALARS = (
     st.none()
     | st.booleans()

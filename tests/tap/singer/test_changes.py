@@ -144,7 +144,7 @@ def test_a_start_date_reads_the_changes_since_then_and_never_everything(clean_po
 def test_an_interrupted_pass_continues_where_it_stopped(clean_portal, settings, tmp_path):
     everything = ids(clean_portal, "0-1")
     half = int(everything[len(everything) // 2])
-    version = 4_000_000_000_000
+    version = 1_800_000_000_000
     begun = {
         "version": version,
         "started_at": "2026-11-01T00:00:00.000Z",

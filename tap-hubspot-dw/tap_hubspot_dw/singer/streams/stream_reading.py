@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tap_hubspot_dw.errors import DailyLimitError, HubSpotError, RunStoppedError
+from tap_hubspot_dw.reading.saved_values import some_names
 from tap_hubspot_dw.reading.stream_state import StreamState
 from tap_hubspot_dw.run.progress import outcome
 from tap_hubspot_dw.run.run import StreamRun
@@ -65,14 +66,18 @@ class StreamReading(abc.ABC):
         self.done.finished_at = now()
 
     def load_state(self) -> StreamState:
-        """Return the stream's state from the last run, without a full pass that began in the future.
+        """Return the stream's state from the last run, without what cannot be true, with a warning.
 
         Raises:
             SettingsError: the state is not one that this tap can read.
         """
         state = state_of(self.name, self._saved)
-        if state.full_pass and state.full_pass.started_at > self.run.started_at:
-            state.version, state.full_pass = max(state.version, state.full_pass.version), None
+        if future := state.forget_future(self.run.started_at):
+            self.logger.warning(
+                "%s: its state has times in the future (%s), which count as too old: a clock was wrong.",
+                self.name,
+                shown(some_names(future)),
+            )
         return state
 
     def checkpoint(self, state: StreamState) -> Checkpoint:

@@ -1,0 +1,66 @@
+"""An ACTIVATE_VERSION that is older than the table's rows deletes nothing, and says so."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_warehouse.singer.target import TargetWarehouse
+
+if TYPE_CHECKING:
+    from conftest import Warehouse
+
+SCHEMA = {
+    "type": "SCHEMA",
+    "stream": "t",
+    "key_properties": ["kind", "id"],
+    "schema": {"properties": {"kind": {"type": "string"}, "id": {"type": "integer"}}},
+}
+NEW, OLD, FUTURE = 1_800_000_000_000, 1_700_000_000_000, 9_999_999_999_999
+
+
+def record(kind: str, id_: int, version: int) -> dict[str, Any]:
+    return {"type": "RECORD", "stream": "t", "record": {"kind": kind, "id": id_}, "version": version}
+
+
+def whole(version: int) -> dict[str, Any]:
+    return {"type": "ACTIVATE_VERSION", "stream": "t", "version": version}
+
+
+def scoped(version: int, *kinds: str) -> dict[str, Any]:
+    scope = {"version": version, "columns": ["kind"], "values": [[kind] for kind in kinds]}
+    return {"type": "ACTIVATE_VERSION", "stream": "t", "version": 0, "scope": scope}
+
+
+ROWS = [record("a", 1, OLD), record("a", 2, NEW), record("b", 1, OLD), record("b", 2, FUTURE)]
+#: The message, whether it is too old, and the rows that it marks.
+MESSAGES = {
+    "of the whole table": (whole(NEW), True, []),
+    "of its rows in the future": (scoped(NEW, "b"), True, []),
+    "of other rows": (scoped(NEW, "a"), False, [("a", 1)]),
+    "of both": (scoped(NEW, "a", "b"), True, [("a", 1)]),
+    "newer than all": (whole(FUTURE + 1), False, [("a", 1), ("a", 2), ("b", 1), ("b", 2)]),
+    "newer than all that is left": (scoped(NEW + 1, "a"), False, [("a", 1), ("a", 2)]),
+    "of nothing": (scoped(NEW, "c"), False, []),
+}
+
+
+@pytest.mark.parametrize("hard_delete", [False, True])
+@pytest.mark.parametrize(("message", "is_old", "marked"), MESSAGES.values(), ids=MESSAGES)
+def test_an_activate_version_older_than_the_table_marks_nothing_and_warns(
+    warehouse: Warehouse,
+    caplog: pytest.LogCaptureFixture,
+    message: dict[str, Any],
+    is_old: bool,
+    marked: list[tuple[str, int]],
+    hard_delete: bool,
+) -> None:
+    lines = "".join(json.dumps(each) + "\n" for each in [SCHEMA, *ROWS, message])
+    TargetWarehouse(config={"warehouse": warehouse.url, "hard_delete": hard_delete}).run(io.StringIO(lines))
+    rows = warehouse.rows("t", metadata=True)
+    live = {(row["kind"], row["id"]) for row in rows if row["_sdc_deleted_at"] is None}
+    assert {(each["record"]["kind"], each["record"]["id"]) for each in ROWS} - live == set(marked)
+    assert ("Stream t: the table has rows of a newer version than the 1800000000000" in caplog.text) == is_old
