@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from target_warehouse.decode.converters import storable
+from target_warehouse.decode.converters import UnfitError, storable, to_whole
 from target_warehouse.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,6 +73,19 @@ class Scope:
     def records(self) -> list[dict[str, Any]]:
         """One record for each tuple of values."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.values]
+
+
+def version_of(message: Mapping[str, Any]) -> int:
+    """The version of an ACTIVATE_VERSION message.
+
+    Raises:
+        InputError: it is not an integer.
+    """
+    try:
+        return to_whole(message["version"])
+    except UnfitError:
+        msg = f"The version of the ACTIVATE_VERSION message of the stream {message['stream']} is not an integer."
+        raise InputError(msg) from None
 
 
 def _misfit(message: Mapping[str, Any]) -> InputError:

@@ -21,7 +21,7 @@ from target_warehouse.singer.record_checks import RecordChecks
 from target_warehouse.singer.schemas import SchemaError
 from target_warehouse.singer.validation import RecordValidator
 from target_warehouse.tables.own_names import check_own_names
-from target_warehouse.tables.table import DELETED_AT, TABLE_VERSION, needs_validator, table_of
+from target_warehouse.tables.table import DELETED_AT, EXTRACTED_AT, TABLE_VERSION, needs_validator, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -236,6 +236,12 @@ class WarehouseSink(BatchSink):
     def get_validator(self) -> BaseJSONSchemaValidator | None:
         """None: a record that breaks its schema is rejected by `process_record`, and is not an error."""
         return None
+
+    def _add_sdc_metadata_to_record(self, record: Record, message: dict[str, Any], context: dict[str, Any]) -> None:
+        """Add the metadata of a record; an empty `time_extracted` is none."""
+        super()._add_sdc_metadata_to_record(record, message, context)
+        if record[EXTRACTED_AT] == "":
+            record[EXTRACTED_AT] = None
 
     def _parse_timestamps_in_record(self, *_: object, **__: object) -> None:
         """Do nothing: dates and times are parsed column by column when the batch is made."""

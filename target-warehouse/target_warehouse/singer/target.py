@@ -27,7 +27,7 @@ from target_warehouse.errors import InputError, RejectedRecordsError, SettingsEr
 from target_warehouse.load import failed_starts
 from target_warehouse.load.committer import Committer
 from target_warehouse.load.dry_run_text import announcement
-from target_warehouse.load.scope import Scope
+from target_warehouse.load.scope import Scope, version_of
 from target_warehouse.redaction import configuration_of
 from target_warehouse.settings import Settings, check_types, config_json_schema
 from target_warehouse.singer.flattening import UNMAPPABLE, why_unmappable
@@ -259,13 +259,13 @@ class TargetWarehouse(UnderstandingTarget):
         if self.is_refused(message_dict):
             return
         self.assert_known(message_dict["stream"], "ACTIVATE_VERSION")
-        scope = Scope.of_message(message_dict)
+        version, scope = version_of(message_dict), Scope.of_message(message_dict)
         for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
             if not isinstance(stream_map, RemoveRecordTransform):
                 sink = self.get_sink(stream_map.stream_alias)
                 if sink.process_activate_version_messages and sink.is_activated_by(scope):
                     self.drain_one(sink)
-                    sink.activate_version(message_dict["version"], scope)
+                    sink.activate_version(version, scope)
 
     def _commit_if_much_or_due(self) -> None:
         """If too much input is pending, commit the stream with most of it, so that the other batches can grow."""

@@ -175,6 +175,7 @@ NOT_PLAIN: dict[str, str] = {
     "no version": message(type="RECORD", stream="s", record=record(3)),
     "a version that is text": message(type="RECORD", stream="s", record=record(3), version="x"),
     "a time that is none": message(type="RECORD", stream="s", record=record(3), time_extracted="soon"),
+    "an empty time": message(type="RECORD", stream="s", record=record(3), time_extracted=""),
     "the stream first": message(stream="s", type="RECORD", record=record(3)),
     "the record first": message(record=record(3), stream="s", type="RECORD"),
     "spaces": " " + record_line(record(3)).replace('"type": "RECORD"', '"type" :  "RECORD"'),

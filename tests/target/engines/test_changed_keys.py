@@ -198,6 +198,27 @@ def test_a_key_that_postgres_generates_stays(warehouse: Warehouse) -> None:
     assert warehouse.query(constraint) == [{"n": 1}]
 
 
+@pytest.mark.parametrize("index", ["UNIQUE INDEX i ON melty.t (id)", "INDEX i ON melty.t (v)"])
+def test_a_table_with_an_index_takes_the_streams_key(index: str, warehouse: Warehouse) -> None:
+    """In every run, though DuckDB does not let the target mark the key's columns as NOT NULL there."""
+    warehouse.execute("CREATE SCHEMA melty", "CREATE TABLE melty.t (id bigint, v VARCHAR(9))", f"CREATE {index}")
+    for value in ("a", "b", "c"):
+        run(warehouse, ["id"], [{"id": 1, "v": value}, {"id": 2, "v": value}])
+        assert [(row["id"], row["v"]) for row in warehouse.rows("t")] == [(1, value), (2, value)]
+
+
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+def test_a_key_that_changes_in_a_duckdb_table_with_an_index_is_refused(warehouse: Warehouse) -> None:
+    run(warehouse, ["id"], [{"id": 1, "v": "a"}])
+    warehouse.execute("CREATE INDEX i ON melty.t (v)")
+    with pytest.raises(LoadError, match=r"The key of the table t changes, .* drop its indexes, run, and create them"):
+        run(warehouse, ["v"], [{"id": 1, "v": "b"}])
+    assert [(row["id"], row["v"]) for row in warehouse.rows("t")] == [(1, "a")]
+    warehouse.execute("DROP INDEX melty.i")
+    run(warehouse, ["v"], [{"id": 1, "v": "b"}])
+    assert [(row["id"], row["v"]) for row in warehouse.rows("t")] == [(1, "a"), (1, "b")]
+
+
 def test_columns_that_are_not_null_are_not_a_key(warehouse: Warehouse) -> None:
     """A table of events of another program: a stream without a key keeps adding rows to it."""
     warehouse.execute("CREATE SCHEMA melty", "CREATE TABLE melty.t (kind VARCHAR(9) NOT NULL, v VARCHAR(9))")

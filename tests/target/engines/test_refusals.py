@@ -52,7 +52,13 @@ ADVICE = {
     "0A000": "drop the view, run again, and create it again",
     "55000": "REPLICA IDENTITY FULL",
 }
-ABOUT_DATA = {"22001": "22001", "23505": "23505", "54000": "its row is longer than", "22P05": "encoding"}
+ABOUT_DATA = {
+    "22001": "22001",
+    "23505": "23505",
+    "54000": "its row is longer than",
+    "22P05": "encoding",
+    "P0001": "a trigger",
+}
 
 
 def _refuse(database: PostgresWarehouse, code: str) -> None:

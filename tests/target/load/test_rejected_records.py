@@ -106,6 +106,15 @@ def _key(record: str) -> str:
     return json.dumps({name: str(value[name]).lower() for name in PROPERTIES if name in value}).replace("e+", "e")
 
 
+def test_an_empty_time_of_extraction_is_none_and_no_reason_to_reject(warehouse: Warehouse) -> None:
+    lines = _lines('{"id": 1}', '{"id": 2}').replace('"record"', '"time_extracted": "", "record"', 1)
+    _run(warehouse, lines)
+    assert [(row["id"], row["_sdc_extracted_at"]) for row in warehouse.rows("t", metadata=True)] == [
+        (1, None),
+        (2, None),
+    ]
+
+
 def test_as_many_as_allowed_do_not_fail_the_run(warehouse: Warehouse) -> None:
     text = _lines('{"id": "a"}', '{"id": "b"}', '{"id": 1}')
     _run(warehouse, text, max_rejected=2)

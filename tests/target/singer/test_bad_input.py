@@ -56,6 +56,13 @@ INPUTS = {
         ["contacts", "before its SCHEMA"],
     ),
     **{
+        f"the version {version!r}": (
+            [_schema(), json.dumps({"type": "ACTIVATE_VERSION", "stream": "contacts", "version": version})],
+            ["version of the ACTIVATE_VERSION", "contacts", "not an integer"],
+        )
+        for version in ([], {}, "", "5", 5.5, True, None)
+    },
+    **{
         f"a scope that is {about}": (
             [_schema(), json.dumps({"type": "ACTIVATE_VERSION", "stream": "contacts", "version": 0, "scope": scope})],
             words,

@@ -167,11 +167,23 @@ class DuckDBEngine:
         return any(constraint == "PRIMARY KEY" for constraint, _ in constraints)
 
     def _change_key(self, table: Table, known: Sequence[str]) -> None:
+        """Make the columns of the key NOT NULL, and no others.
+
+        DuckDB cannot do that if the table has an index. A key that was not known before is then checked in each run.
+        """
         alter = f"ALTER TABLE {self._name(table)} ALTER COLUMN"
-        for column in may_be_null(table, known):
-            self._connection.execute(f"{alter} {identifier(column)} DROP NOT NULL")
-        for column in table.key_names:
-            self._connection.execute(f"{alter} {identifier(column)} SET NOT NULL")
+        try:
+            for column in may_be_null(table, known):
+                self._connection.execute(f"{alter} {identifier(column)} DROP NOT NULL")
+            for column in table.key_names:
+                self._connection.execute(f"{alter} {identifier(column)} SET NOT NULL")
+        except duckdb.DependencyException as error:
+            if known:
+                msg = (
+                    f"The key of the table {table.name} changes, and DuckDB cannot change the columns of a table that "
+                    "has an index: drop its indexes, run, and create them again."
+                )
+                raise LoadError(msg) from error
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
         """Change the columns' types in place; see the protocol."""

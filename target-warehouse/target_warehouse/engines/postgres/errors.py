@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 #: Classes of SQLSTATE whose messages are about the server, and so quote no values.
 _WITHOUT_VALUES = ("08", "0A", "25", "26", "28", "2B", "3D", "3F", "40", "42", "53", "55", "57", "58", "XX")
-#: Data exceptions, broken constraints, and rows or keys that are too large: a record is to blame.
-_ABOUT_DATA = ("22", "23", "54")
+#: RAISE EXCEPTION in a trigger, without an SQLSTATE of its own.
+RAISED = "P0001"
+#: Data exceptions, broken constraints, rows or keys that are too large, refusals by triggers: a record is to blame.
+_ABOUT_DATA = ("22", "23", "54", RAISED)
 TOO_LARGE, UNTRANSLATABLE = "54000", "22P05"
 #: Messages that replace the server's own.
 _MEANINGS: Mapping[str, str] = {
@@ -81,7 +83,8 @@ def refusal(what: str, error: BaseException | None) -> LoadError:
     sqlstate, message, detail = answer_of(error)
     code = sqlstate or "unknown"
     if code.startswith(_ABOUT_DATA):
-        sentence = f"{what}: a value does not fit its column or breaks a constraint (SQLSTATE {code})"
+        why = "a trigger refuses it" if code == RAISED else "a value does not fit its column or breaks a constraint"
+        sentence = f"{what}: {why} (SQLSTATE {code})"
         return RefusedDataError(f"{sentence}. Nothing of this batch was kept.", _reason(code))
     if code in _MEANINGS:
         message = _MEANINGS[code]
@@ -104,6 +107,8 @@ def _reason(code: str) -> str:
             "its row is longer than PostgreSQL's limit of 8,160 bytes, in which a text counts 18 bytes at most, or its "
             "key is too long for an index: deselect properties in the tap, or let it put them into one JSON column"
         )
+    if code == RAISED:
+        return f"a trigger of its table refuses it (SQLSTATE {code})"
     if code == UNTRANSLATABLE:
         return f"it has a character that the encoding of the database does not have (SQLSTATE {code})"
     return f"PostgreSQL refuses one of its values (SQLSTATE {code})"
