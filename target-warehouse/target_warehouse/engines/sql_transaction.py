@@ -69,29 +69,32 @@ class SqlTransaction(ABC):
         values = self.values(table, rows.schema)
         with self.staged(rows) as stage:
             self.examine(table, stage, rows)
-            same = self.same(table, rows, stage)
+            kept = self.kept(table, rows, stage, values)
+            same = self.same(table, rows, stage, kept)
             deleted = 0
             if table.mark and marks_deleted(table, rows):
                 deleted = self.count(statements.count_newly_deleted(target, stage, keys, values, table.mark))
-            if self.can_replace(table, rows.schema.names):
+            if not kept and self.can_replace(table, rows.schema.names):
                 with self.by_key(table):
                     matched = self.delete_batch(table, stage, values)
                 self.execute(statements.insert_all(target, stage, values, self.overriding))
                 inserted = max(rows.num_rows - matched, 0)
             else:
                 with self.by_key(table):
-                    matched, inserted = self._overlay(table, stage, values, rows)
+                    matched, inserted = self._overlay(table, stage, values, kept, rows)
         return Counts(inserted, (overwritten := max(matched - deleted, 0)), deleted, differing(overwritten, same))
 
-    def _overlay(self, table: Table, stage: str, values: Mapping[str, str], rows: pa.Table) -> tuple[int, int]:
+    def _overlay(
+        self, table: Table, stage: str, values: Mapping[str, str], kept: Mapping[str, str], rows: pa.Table
+    ) -> tuple[int, int]:
         """Update the rows whose keys are in the batch and insert the others; returns the numbers of both."""
-        target, keys = self.table_name(table), table.key_names
-        update = statements.update_matching(target, stage, keys, values)
+        target, keys, updated_values = self.table_name(table), table.key_names, {**values, **kept}
+        update = statements.update_matching(target, stage, keys, updated_values)
         insert = statements.insert_missing(target, stage, keys, values, self.overriding)
         suppressed = self.suppressed(table)
         if suppressed is None:
             return self.execute(update), self.execute(insert)
-        compared = [self.compared(table, name, values[name]) for name in values if name not in keys]
+        compared = [self.compared(table, name, new) for name, new in updated_values.items() if name not in keys]
         merge = Merge(target, stage, keys, values, compared, rows.num_rows)
         updated = self.execute(update)
         missing = suppressed.check_updated(merge, updated)
@@ -107,7 +110,14 @@ class SqlTransaction(ABC):
         """Whether comparing the batch with the rows that it overwrites is cheap."""
         return int(rows.num_rows) * len(rows.schema.names) <= MOST_COMPARED
 
-    def same(self, table: Table, rows: pa.Table, stage: str) -> int | None:
+    def kept(self, table: Table, rows: pa.Table, stage: str, values: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - see below
+        """The columns whose old value an update must keep a part of, with the expressions over `t` and `s` for it.
+
+        Most tables have none. `values` converts the staged rows to the columns' types.
+        """
+        return {}
+
+    def same(self, table: Table, rows: pa.Table, stage: str, kept: Mapping[str, str]) -> int | None:
         """How many rows of the table already have the values of the staged batch, metadata ignored.
 
         None if there are too many values to compare.
@@ -115,8 +125,10 @@ class SqlTransaction(ABC):
         if not self.compares(table, rows):
             return None
         values = self.values(table, rows.schema)
-        own = {column.name for column in table.columns if column.property.startswith(METADATA)} - {table.mark}
-        compared = [self.compared(table, name, values[name]) for name in values if name not in {*own, *table.key_names}]
+        metadata = (c.name for c in table.columns if c.property.startswith(METADATA) and not c.members)
+        own = {*metadata} - {table.mark}
+        new = {name: value for name, value in {**values, **kept}.items() if name not in {*own, *table.key_names}}
+        compared = [self.compared(table, name, value) for name, value in new.items()]
         sql = statements.count_same(
             self.table_name(table), stage, table.key_names, values, compared, joins_first=self.joins_first
         )

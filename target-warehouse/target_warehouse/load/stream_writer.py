@@ -83,7 +83,7 @@ class StreamWriter:
         rows = batch.rows()
         if rows.num_rows < len(batch.groups) * self._committer.engine.least_chunk:
             rows = rows.combine_chunks()
-        self._commit([Write("upsert" if self.load.table.keys else "append", rows)])
+        self._commit([Write("upsert" if self.load.table.keys else "append", rows, self.load.table)])
         self._report_losses(batch.losses)
 
     def activate_version(self, version: int, scope: Scope | None = None) -> None:
@@ -199,19 +199,20 @@ class StreamWriter:
             raise MisfitError(keys, {}) from None
         writes = []
         if outcomes.renewed:
-            writes.append(Write("remove", self._arrow(outcomes.renewed, keys)))
+            writes.append(Write("remove", self._arrow(outcomes.renewed, keys), table))
         if outcomes.rows:
-            writes.append(Write("upsert" if table.keys else "append", self._arrow(outcomes.rows, table.columns)))
+            rows = self._arrow(outcomes.rows, table.columns)
+            writes.append(Write("upsert" if table.keys else "append", rows, table))
         for carried, group in outcomes.partial.items():
-            columns = [table.by_property[name] for name in carried if name in table.by_property]
-            writes.append(Write("upsert", self._arrow(group, columns)))
+            part = table.of(frozenset(carried))
+            writes.append(Write("upsert", self._arrow(group, part.columns), part))
         if outcomes.removed:
-            writes.append(Write("remove", self._arrow(outcomes.removed, keys)))
+            writes.append(Write("remove", self._arrow(outcomes.removed, keys), table))
         return writes
 
     def _commit(self, writes: Sequence[Write], *, is_last: bool = True) -> None:
         def work(transaction: Transaction) -> Counts:
-            return sum((write.apply(transaction, self.load.table) for write in writes), Counts())
+            return sum((write.apply(transaction) for write in writes), Counts())
 
         has_rows = any(write.rows.num_rows for write in writes)
         self._committer.commit(self.load, work, has_rows=has_rows, is_last=is_last)

@@ -26,15 +26,16 @@ _MOST_REFUSALS = 100
 
 @dataclass(frozen=True)
 class Write:
-    """Rows to write in one way."""
+    """Rows to write in one way. `table` has the properties that the rows may change."""
 
     way: Literal["append", "upsert", "remove"]
     rows: pa.Table
+    table: Table
 
-    def apply(self, transaction: Transaction, table: Table) -> Counts:
+    def apply(self, transaction: Transaction) -> Counts:
         """Write the rows."""
         write = {"append": transaction.append, "upsert": transaction.upsert, "remove": transaction.remove}[self.way]
-        return write(table, self.rows)
+        return write(self.table, self.rows)
 
 
 def write_in_parts(

@@ -100,6 +100,12 @@ def count_newly_deleted(table: str, stage: str, keys: Iterable[str], values: Map
     )
 
 
+def count_having(table: str, stage: str, keys: Iterable[str], values: Mapping[str, str], value: str) -> str:
+    """Count the rows of the table, up to 1, whose key is in the batch, and for which `value` over `t` is not null."""
+    found = f"SELECT 1 FROM {table} AS t JOIN {stage} AS s ON {matches(keys, values)}"  # noqa: S608 - quoted
+    return f"SELECT count(*) FROM ({found} WHERE {value} IS NOT NULL LIMIT 1) AS f"  # noqa: S608 - quoted
+
+
 def count_same(
     table: str,
     stage: str,

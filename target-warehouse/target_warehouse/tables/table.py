@@ -7,7 +7,7 @@ follows meltanolabs-target-postgres 0.8.1 (`JSONSchemaToPostgres`), except for u
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +91,15 @@ class Table:
     def by_property(self) -> dict[str, Column]:
         """The columns by property, without columns that hold several properties."""
         return {column.property: column for column in self.columns if not column.members}
+
+    def of(self, properties: frozenset[str]) -> Table:
+        """The table with only these of its properties."""
+        columns = []
+        for column in self.columns:
+            members = tuple(name for name in column.members if name in properties)
+            if members or (not column.members and column.property in properties):
+                columns.append(replace(column, members=members))
+        return replace(self, columns=tuple(columns))
 
     @property
     def mark(self) -> str | None:

@@ -74,7 +74,7 @@ class DuckDBTransaction(SqlTransaction):
         same = None
         if self.compares(table, rows):
             with self.staged(rows) as stage:
-                same = self.same(table, rows, stage)
+                same = self.same(table, rows, stage, {})
         matched = self.remove(table, rows.select(table.key_names)).deleted
         self.append(table, rows)
         return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, same))

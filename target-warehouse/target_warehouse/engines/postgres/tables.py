@@ -1,27 +1,26 @@
 """Tables in PostgreSQL: created as target-postgres creates them, extended, widened, and read from the catalog.
 
-PostgreSQL allows 1,600 columns, and rows whose values, long texts aside, fit a page of 8 kB. Properties beyond either
-limit share one JSONB column, as members by name.
+Properties beyond PostgreSQL's limits share one JSONB column (`overflow`).
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 
 from target_warehouse.engines.changed_keys import check_as_texts, check_spellings, has_another_key, may_be_null
+from target_warehouse.engines.postgres.overflow import with_overflow
 from target_warehouse.engines.postgres.types import LOOSE, is_ours, is_text, plain, wider, without_places
 from target_warehouse.engines.postgres.views import out_of_the_way
 from target_warehouse.engines.prepared_table import check_schema, named, report_wider
 from target_warehouse.tables.fitted_names import fit_table
 from target_warehouse.tables.statements import column_list, identifier
-from target_warehouse.tables.table import OVERFLOW, Column
+from target_warehouse.tables.table import OVERFLOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from target_postgres.connector import PostgresConnector
 
@@ -31,17 +30,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-warehouse")
 
 NAME_BYTES = 63  # PostgreSQL's NAMEDATALEN - 1: it truncates a longer name silently
-_MOST_COLUMNS = 1_600
-#: A page of 8,192 bytes, less its header, the row's header and one bit for each of 1,600 columns.
-_ROW_BYTES = 7_900
-#: Bytes in a row; the target sends integers as 8 bytes, and numbers of 20 digits and UUIDs as text.
-_WIDTHS = {"smallint": 8, "integer": 8, "bigint": 8, "numeric": 22, "date": 4, "boolean": 1, "uuid": 37}
-_TIME_BYTES, _TEXT_BYTES = 8, 2  # a long text is stored outside the row, so every text counts as short
 #: From this many columns on, rows of up to a page are stored inline. By default PostgreSQL moves or compresses dozens
 #: of small values of every row above 2 kB, which made loading 250 columns three times slower.
 _WIDE_TABLE_COLUMNS = 50
 _WIDE_TABLE_TOAST = 8160
-_OVERFLOW_SCHEMA = {"type": ["object", "null"]}
 
 
 _COLUMNS = sqlalchemy.text("""
@@ -131,7 +123,7 @@ def prepare(
     wanted = {
         column.name: _full_name(connector.to_sql_type(dict(column.schema)).compile(dialect)) for column in table.columns
     }
-    table = _with_overflow(table, wanted, existing)
+    table = with_overflow(table, wanted, existing.types, existing.used)
     if not existing.types:
         _create(table, connector, connection)
         return table, existing_table(connection, table.schema, table.name)
@@ -292,54 +284,6 @@ def _as_text(name: str, base: str) -> str:
     if base == "time with time zone":
         return f"regexp_replace({text}, '[+]00$', '')"
     return f"encode({name}, 'hex')" if base == "bytea" else text
-
-
-def _with_overflow(table: Table, wanted: Mapping[str, str], existing: Existing) -> Table:
-    """The table with the columns that PostgreSQL allows; other properties become members of one JSON column."""
-    first = [column for column in table.columns if column.name in existing.types or column.property in table.keys]
-    names = {column.name for column in first}
-    rest = [column for column in table.columns if column.name not in names]
-    rest.sort(key=lambda column: not column.name.startswith("_sdc_"))  # our own columns must be columns
-    # One place is reserved for the overflow column; tables that are already full can have neither it nor new columns.
-    places = _MOST_COLUMNS - 1 - max(existing.used, len(first)) + (OVERFLOW in existing.types)
-    used = 0
-    for sql_type in existing.types.values() or (wanted[column.name] for column in first):
-        used = _end(used, sql_type)
-    kept, over = set(names), []
-    for column in rest:
-        end = _end(used, wanted[column.name])
-        if places < 1 or end > _ROW_BYTES:
-            over.append(column)
-        else:
-            kept.add(column.name)
-            places, used = places - 1, end
-    if not over:
-        return table
-    logger.warning(
-        "The table %s cannot have a column for each of its %d properties, because PostgreSQL allows 1,600 columns and "
-        "rows of 8 kB: %d of them, from %s to %s, are in its column %s, a JSON object.",
-        table.name,
-        len(table.columns),
-        len(over),
-        over[0].property,
-        over[-1].property,
-        OVERFLOW,
-    )
-    overflow = Column(
-        OVERFLOW,
-        "json",
-        is_nullable=True,
-        is_required=False,
-        schema=_OVERFLOW_SCHEMA,
-        members=tuple(column.property for column in over),
-    )
-    return replace(table, columns=(*(column for column in table.columns if column.name in kept), overflow))
-
-
-def _end(start: int, sql_type: str) -> int:
-    """The offset in the row at which a value ends that begins at or after `start`, aligned to its width of 4 or 8."""
-    width = _TIME_BYTES if sql_type.startswith("time") else _WIDTHS.get(sql_type, _TEXT_BYTES)
-    return (-(-start // width) * width if width in (4, 8) else start) + width
 
 
 def _create(table: Table, connector: PostgresConnector, connection: sqlalchemy.Connection) -> None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from target_warehouse.engines.postgres.copy import as_stored, in_order
 from target_warehouse.engines.postgres.errors import refusal
+from target_warehouse.engines.postgres.overflow import JSON_TYPES, merged, unsent
 from target_warehouse.engines.postgres.values import changed, may_change, value
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.engines.sql_transaction import SqlTransaction, differing, marks_deleted
@@ -23,6 +24,7 @@ from target_warehouse.errors import RefusedDataError, RetryTransactionError
 from target_warehouse.tables import statements
 from target_warehouse.tables.places import too_exact
 from target_warehouse.tables.statements import identifier
+from target_warehouse.tables.table import OVERFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -84,11 +86,14 @@ class PostgresTransaction(SqlTransaction):
             keyed = in_order(exact.select(keys), keys)
         same, compares = None, self.compares(table, rows)
         with self.staged(rows if compares else keyed) as stage:
-            if compares:
-                same = self.same(table, rows, stage)
             values = {key: f"CAST(s.{identifier(key)} AS {existing.types[key]})" for key in keys}  # JSON is no JSONB
+            is_merged = bool(self.kept(table, rows, stage, values))
+            if compares and not is_merged:
+                same = self.same(table, rows, stage, {})
             with self.by_key(table):
-                matched = self.delete_batch(table, stage, values)
+                matched = 0 if is_merged else self.delete_batch(table, stage, values)
+        if is_merged:
+            return super().upsert(table, rows)
         existing.has_only_new_keys &= matched == 0
         self._copy(table, exact)
         return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, same))
@@ -99,6 +104,17 @@ class PostgresTransaction(SqlTransaction):
         if not existing.may_suppress:
             return None
         return SuppressedWrites(table.name, self.count, may_redirect=existing.has_children)
+
+    def kept(self, table: Table, rows: pa.Table, stage: str, values: Mapping[str, str]) -> dict[str, str]:
+        """The overflow column, if a row of the batch has members there that the batch does not have."""
+        column_type = self.types(table).get(OVERFLOW)
+        if OVERFLOW not in rows.schema.names or column_type not in JSON_TYPES:
+            return {}
+        sql = statements.count_having(self.table_name(table), stage, table.key_names, values, unsent(table))
+        with self.by_key(table):
+            found = self.count(sql)
+        new = value(OVERFLOW, rows.schema.field(OVERFLOW).type, self._tables[table.schema, table.name])
+        return {OVERFLOW: merged(table, new, column_type)} if found else {}
 
     def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:
         """Compare as text where the column's type has no equality."""
