@@ -156,7 +156,7 @@ def test_a_record_restored_during_a_full_pass_is_read_again_if_its_range_is_fini
     assert set(read) == set(ids(clean_portal))
 
 
-def test_a_property_that_is_chosen_while_a_pass_is_interrupted_is_named(clean_portal, table):
+def test_a_full_pass_begins_again_if_a_property_is_chosen_while_it_is_interrupted(clean_portal, table):
     everything = ids(clean_portal)
     table.settings |= {"include_properties": {"*": ["email"]}}
     table.run(full_pass_at="2026-01-01T00:00:00.000Z")
@@ -169,8 +169,14 @@ def test_a_property_that_is_chosen_while_a_pass_is_interrupted_is_named(clean_po
         "ranges": [[0, half, len(everything)]],
     }
     run = table.run(full_pass=begun)
-    assert "contacts: these properties are read from now on, and are null in unchanged records" in run.log
-    assert "until the next full pass: firstname." in run.log
+    assert "because these properties were chosen since it began: firstname." in run.log
+    assert len(run.records("contacts")) == len(everything)
+    assert {
+        each["version"] > begun["version"]
+        for each in run.messages
+        if each.get("stream") == "contacts" and "record" in each
+    } == {True}
+    assert table.live() == set(everything)
 
 
 def test_properties_may_appear_vanish_and_change_type_between_runs(clean_portal, table):

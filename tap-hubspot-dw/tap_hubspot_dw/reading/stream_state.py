@@ -10,6 +10,7 @@
         "archived_list": true,                                 HubSpot has given a list of archived objects
         "records": 5964,                                       how many records the last full pass read
         "portal": 62515, "object_type": "0-1",                 the account and the object type that all this is about
+        "form": 0,                                             a checksum of the form of its records, see `record_form`
         "full_pass": {"version": …, "started_at": …,           a pass under way: the finished ranges of ids, with
                       "ranges": [[0, 20000, 180]]}             the number of records in each
     }, "associations": {…
@@ -87,6 +88,7 @@ class StreamState:
     records: int = 0
     portal: int | None = None
     object_type: str | None = None
+    form: int | None = None
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> StreamState:
@@ -115,6 +117,7 @@ class StreamState:
             lists_archived=bool(saved.get("archived_list") or saved.get("archived")),
             records=0 if saved.get("records") is None else whole_at("records", saved["records"]),
             portal=None if saved.get("portal") is None else whole_at("portal", saved["portal"]),
+            form=None if saved.get("form") is None else whole_at("form", saved["form"]),
             object_type=text_at("object_type", saved.get("object_type")),
         )
 
@@ -151,6 +154,8 @@ class StreamState:
             saved["portal"] = self.portal
         if self.object_type:
             saved["object_type"] = self.object_type
+        if self.form is not None:
+            saved["form"] = self.form
         if self.full_pass:
             saved["full_pass"] = {
                 "version": self.full_pass.version,
@@ -174,7 +179,7 @@ class StreamState:
         """
         most, found = epoch_ms(started_at + _FAR), []
         if self.full_pass and self.full_pass.started_at > started_at:
-            self.version, self.full_pass = max(self.version, self.full_pass.version), None
+            self.abandon_full_pass()
         if self.full_pass and self.full_pass.version > most:
             found.append(f"full_pass version {self.full_pass.version}")
             self.full_pass = None
@@ -190,6 +195,11 @@ class StreamState:
             elif last.started_at > started_at:
                 found.append(f"{name} at {format_timestamp(last.started_at)}")
         return found
+
+    def abandon_full_pass(self) -> None:
+        """Forget the pass under way, if any; the next one has a version above its rows'."""
+        if self.full_pass:
+            self.version, self.full_pass = max(self.version, self.full_pass.version), None
 
     def next_version(self, started_at: datetime) -> int:
         """Return a version above all earlier ones."""

@@ -94,9 +94,11 @@ class AssociationReading(StreamReading):
             yield from self._chosen(self.run.settings.only_ids)
             return
         state = self.load_state()
-        if state.full_pass:  # from an older release, over all pairs: its rows have that version
-            state.version, state.full_pass = max(state.version, state.full_pass.version), None
+        state.abandon_full_pass()  # of an older release, over all pairs
         self._before = dict(state.pair_passes)
+        if self.has_new_form(state):
+            self.logger.warning("%s: stream_maps changed since the last run: reading everything.", self.name)
+            state.pair_passes = {}
         known = {*state.pairs, *state.pair_passes}
         groups = self._groups(state)
         is_whole = any(group.window is None for group in groups)

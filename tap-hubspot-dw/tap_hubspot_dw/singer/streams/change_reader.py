@@ -76,21 +76,9 @@ class ChangeReader:
                 yield block
 
     def warn_of_late_properties(self, state: StreamState) -> None:
-        """Warn of properties that this run reads for the first time, and add them to the state.
-
-        A property that is new in HubSpot is not among them: it comes with the records that get a value. A property
-        that existed before but was not chosen does not.
-        """
+        """Warn of properties that this run reads for the first time, and add them to the state."""
         source = self._source
-        definitions = source.portal.descriptions.properties(source.object_type)
-        created = {str(definition["name"]): definition.get("createdAt") for definition in definitions}
-        since = format_timestamp(state.bookmark) if state.bookmark and state.properties else ""
-        late = [
-            name
-            for name in source.decoder.names
-            if (created.get(name) or "") < since and not checksums([name]) <= state.properties
-        ]
-        if late:
+        if state.bookmark and (late := self.late_properties(state, state.bookmark)):
             source.logger.warning(
                 "%s: these properties are read from now on, and are null in unchanged records until the next full "
                 "pass: %s. Run with --full-refresh to get all values now.",
@@ -98,6 +86,23 @@ class ChangeReader:
                 shown(", ".join(late)),
             )
         state.properties = checksums(source.decoder.names)
+
+    def late_properties(self, state: StreamState, since: datetime) -> list[str]:
+        """Return the properties that this run reads and earlier ones did not, if these began at `since`.
+
+        A property that is new in HubSpot is not among them: it comes with the records that get a value. A property
+        that existed before but was not chosen does not.
+        """
+        source, began = self._source, format_timestamp(since)
+        if not state.properties:
+            return []
+        definitions = source.portal.descriptions.properties(source.object_type)
+        created = {str(definition["name"]): definition.get("createdAt") for definition in definitions}
+        return [
+            name
+            for name in source.decoder.names
+            if (created.get(name) or "") < began and not checksums([name]) <= state.properties
+        ]
 
 
 def checksums(names: Iterable[str]) -> set[int]:

@@ -90,7 +90,7 @@ class FullPassReader:
         state.bookmark = full_pass.started_at
         window = Window(full_pass.started_at - 2 * CLOCK_TOLERANCE)
         if is_continued:
-            self._changes.warn_of_late_properties(state)
+            state.properties = checksums(source.decoder.names)
             yield from self._changes.checked(window)
             state.bookmark = source.run.started_at
         elif source.portal.descriptions.is_searchable(source.object_type):

@@ -13,6 +13,7 @@ from tap_hubspot_dw.reading.stream_state import StreamState
 from tap_hubspot_dw.records.page_decoder import PageDecoder
 from tap_hubspot_dw.records.schemas import ALL_PROPERTIES, OBJECT_COLUMNS, columns
 from tap_hubspot_dw.run.run import Run
+from tap_hubspot_dw.shown import shown
 from tap_hubspot_dw.singer.events import Block, Event
 from tap_hubspot_dw.singer.streams.archive import ArchiveSweep
 from tap_hubspot_dw.singer.streams.base import HubSpotStream
@@ -69,15 +70,41 @@ class ObjectReading(StreamReading):
             yield from self._chosen(source)
             return
         state, settings = self.load_state(), self.run.settings
+        is_anew = self._begins_anew(source, state)
         since = state.bookmark or settings.start_date
         is_due = state.is_full_pass_due(settings.full_refresh, self.run.started_at)
         is_ahead = state.bookmark is not None and state.bookmark - settings.lookback > self.run.started_at
         if is_ahead:
             self.logger.warning("%s: its bookmark %s is in the future: reading everything.", self.name, state.bookmark)
-        if since is None or is_due or is_ahead or self.stream.forced_replication_method == "FULL_TABLE":
+        if since is None or is_anew or is_due or is_ahead or self.stream.forced_replication_method == "FULL_TABLE":
             yield from FullPassReader(source, self.checkpoint).read(state)
         else:
             yield from self._changes(source, state, since)
+
+    def _begins_anew(self, source: ObjectSource, state: StreamState) -> bool:
+        """Return whether what earlier runs read does not fit what this run reads, so that a full pass begins now.
+
+        A stream that is never read in full as a whole, because it began with a start date, only gets a warning.
+        """
+        is_partial = state.full_pass is not None
+        if self.has_new_form(state):
+            is_anew = is_partial or state.full_pass_at is not None
+            self.logger.warning(
+                "%s: properties_as_json or stream_maps changed since the last run: %s.",
+                self.name,
+                "reading everything, so that all rows are alike" if is_anew else "unchanged records keep their rows",
+            )
+        elif state.full_pass and (late := ChangeReader(source).late_properties(state, state.full_pass.started_at)):
+            is_anew = True
+            self.logger.warning(
+                "%s: the full pass begins again, because these properties were chosen since it began: %s.",
+                self.name,
+                shown(", ".join(late)),
+            )
+        else:
+            return False
+        state.abandon_full_pass()
+        return is_anew
 
     def _decoder(self) -> PageDecoder:
         """Return the decoder of pages to records with the selected columns."""

@@ -17,6 +17,7 @@ from tap_hubspot_dw.run.progress import outcome
 from tap_hubspot_dw.run.run import StreamRun
 from tap_hubspot_dw.shown import shown
 from tap_hubspot_dw.singer.events import Block, Checkpoint, Event
+from tap_hubspot_dw.singer.record_form import form_of
 from tap_hubspot_dw.singer.streams.blocks import BlockMaker
 from tap_hubspot_dw.singer.streams.saved_state import state_of
 from tap_hubspot_dw.timestamps import now
@@ -34,6 +35,7 @@ class StreamReading(abc.ABC):
         self.done = StreamRun(self.name, now())
         self.portal = self.run.portal.counted_by(self.done.traffic)
         self.blocks = BlockMaker(stream, self.run.now)
+        self._form = form_of(self.name, stream.config, stream.stream_maps, as_json=self.run.settings.properties_as_json)
         self._saved = stream.stream_state  # the SDK's dictionary; getting it may add it to the whole state
 
     @abc.abstractmethod
@@ -80,8 +82,13 @@ class StreamReading(abc.ABC):
             )
         return state
 
+    def has_new_form(self, state: StreamState) -> bool:
+        """Return whether earlier runs made records of another form; a state of an older release does not say so."""
+        return state.form not in {None, self._form}
+
     def checkpoint(self, state: StreamState) -> Checkpoint:
         """Return the current state; all records that it covers have been yielded."""
+        state.form = self._form
         state.portal, state.object_type = self.run.portal_id or state.portal, self.stream.type_id
         return Checkpoint(state.to_json(self.stream.replication_key))
 
