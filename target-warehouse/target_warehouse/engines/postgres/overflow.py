@@ -11,7 +11,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from target_warehouse.decode.converters import without_nul
+from target_warehouse.decode.converters import storable, without_nul
 from target_warehouse.tables.statements import identifier, literal
 from target_warehouse.tables.table import DELETED_AT, METADATA, OVERFLOW, Column
 
@@ -65,8 +65,8 @@ def with_overflow(table: Table, wanted: Mapping[str, str], existing: Mapping[str
         table.name,
         len(over),
         len(table.columns),
-        over[0].property,
-        over[-1].property,
+        storable(over[0].property),
+        storable(over[-1].property),
         OVERFLOW,
     )
     overflow = Column(
