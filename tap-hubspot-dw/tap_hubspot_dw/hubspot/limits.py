@@ -1,4 +1,4 @@
-"""How much is read at once and how long is waited: numbers that a test of a small portal makes small, too."""
+"""How much the tap reads at once, and how long it waits; a test of a small portal has smaller numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Limits:
     range_records: int = RANGE_RECORDS
     least_to_split: int = LEAST_TO_SPLIT
     checkpoint_records: int = 5_000  # between two checkpoints: at most these are read again after a kill
-    archived_block: int = 1_000
+    archived_block: int = 1_000  # delete records in a block
     empty_page_waits: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
     short_page_waits: tuple[float, ...] = (0.0, 0.5)
     archived_list_waits: tuple[float, ...] = (1.0, 2.0)
