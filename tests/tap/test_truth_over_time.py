@@ -156,6 +156,15 @@ def test_a_record_restored_during_a_full_pass_is_read_again_if_its_range_is_fini
     assert set(read) == set(ids(clean_portal))
 
 
+def test_a_property_that_is_selected_again_is_called_out_of_date(clean_portal, table):
+    """A target keeps the values that it had; the record changed while the property was not selected."""
+    for chosen in (["email", "firstname"], ["email"], ["email", "firstname"]):
+        table.settings |= {"include_properties": {"*": chosen}}
+        run = table.run()
+    assert "until the next full pass they are null in unchanged records, or as an earlier run left them: " in run.log
+    assert "as an earlier run left them: firstname." in run.log
+
+
 def test_a_full_pass_begins_again_if_a_property_is_chosen_while_it_is_interrupted(clean_portal, table):
     everything = ids(clean_portal)
     table.settings |= {"include_properties": {"*": ["email"]}}

@@ -80,8 +80,8 @@ class ChangeReader:
         source = self._source
         if state.bookmark and (late := self.late_properties(state, state.bookmark)):
             source.logger.warning(
-                "%s: these properties are read from now on, and are null in unchanged records until the next full "
-                "pass: %s. Run with --full-refresh to get all values now.",
+                "%s: these properties are read from now on; until the next full pass they are null in unchanged "
+                "records, or as an earlier run left them: %s. Run with --full-refresh to get all values now.",
                 source.name,
                 shown(", ".join(late)),
             )
