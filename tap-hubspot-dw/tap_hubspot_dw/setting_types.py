@@ -6,6 +6,7 @@ A type that has something to check raises a `SettingsError` that names the setti
 from __future__ import annotations
 
 import json
+import math
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -158,3 +159,22 @@ PATTERNS = SettingType[Mapping[str, Sequence[str]]](_TEXTS_BY_NAME, _patterns)
 PAIRS = SettingType[tuple[tuple[str, str], ...] | None](_TEXTS, _pairs)
 IDS = SettingType[Mapping[str, Sequence[str]] | None](_TEXTS_BY_NAME, _ids)
 IDS_IN_FILE = SettingType[Mapping[str, Sequence[int]]](th.StringType, _ids_in_file)
+
+
+def with_numbers(config: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings from environment variables with their numbers, which the SDK leaves as texts.
+
+    A text that is not a finite number stays, and the check of the settings' types reports it.
+    """
+    return {
+        name: _number(value) if isinstance(value, str) and "number" in properties[name]["type"] else value
+        for name, value in config.items()
+    }
+
+
+def _number(text: str) -> float | str:
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import decimal
 import json
+import math
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -361,6 +362,25 @@ def config_from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         parent, _, child = setting.name.rpartition(".")
         (config.setdefault(parent, {}) if parent else config)[child] = value
     return config
+
+
+def with_numbers(config: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings from environment variables with their numbers, which the SDK leaves as texts.
+
+    A text that is not a finite number stays, and the check of the settings' types reports it.
+    """
+    return {
+        name: _number(value) if isinstance(value, str) and "number" in properties[name]["type"] else value
+        for name, value in config.items()
+    }
+
+
+def _number(text: str) -> float | str:
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
 
 
 def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:

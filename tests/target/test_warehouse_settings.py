@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from target_warehouse.errors import SettingsError
 from target_warehouse.settings import SETTINGS, Settings, config_from_environment, config_json_schema
+from target_warehouse.singer.target import TargetWarehouse
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BUILT_IN = {
     *("load_method", "batch_size_rows", "process_activate_version_messages", "validate_records"),
@@ -124,3 +128,13 @@ def test_a_value_of_the_wrong_type_is_not_repeated() -> None:
 def test_every_secret_is_marked() -> None:
     secrets = {setting.name for setting in SETTINGS if setting.secret}
     assert secrets >= {"warehouse", "password", "sqlalchemy_url", "ssh_tunnel.private_key"}
+
+
+def test_every_number_may_be_an_environment_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The SDK itself takes the text of one for a text."""
+    numbers = [each.name for each in SETTINGS if each.type == "number"]
+    assert len(numbers) > 1
+    for name in numbers:
+        monkeypatch.setenv(f"TARGET_WAREHOUSE_{name.upper()}", "7.5")
+    target = TargetWarehouse(config={"warehouse": f"duckdb:///{tmp_path}/w.duckdb"}, parse_env_config=True)
+    assert {name: target.config[name] for name in numbers} == dict.fromkeys(numbers, 7.5)

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Stream, Tap
+from singer_sdk.helpers._classproperty import classproperty
 
 from tap_hubspot_dw.errors import HubSpotError, RunStoppedError, SettingsError
 from tap_hubspot_dw.http.auth import token_for
@@ -22,6 +23,7 @@ from tap_hubspot_dw.records.extension import IMPLEMENTATION
 from tap_hubspot_dw.run.progress import summary
 from tap_hubspot_dw.run.redaction import configuration_of, reported_configuration
 from tap_hubspot_dw.run.run import Run, StreamRun
+from tap_hubspot_dw.setting_types import with_numbers
 from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA, Settings
 from tap_hubspot_dw.singer.deletions import DeletionsMapper
 from tap_hubspot_dw.singer.discovery import ObjectDiscovery
@@ -55,6 +57,10 @@ class TapHubSpotDW(Tap):
     owns_process: ClassVar[bool] = True
     limits: ClassVar[Limits] = Limits()
     dynamic_catalog = True  # the streams depend on the portal, so discovery needs a valid configuration
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805  the SDK's hook for `--config=ENV`
+        return with_numbers(super()._env_var_config, cls.config_jsonschema["properties"])
 
     def machine_time(self) -> datetime:
         """Return the time by this machine's clock."""

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
 import msgspec
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
@@ -29,7 +30,7 @@ from target_warehouse.load.committer import Committer
 from target_warehouse.load.dry_run_text import announcement
 from target_warehouse.load.scope import Scope, version_of
 from target_warehouse.redaction import configuration_of
-from target_warehouse.settings import Settings, check_types, config_json_schema
+from target_warehouse.settings import Settings, check_types, config_json_schema, with_numbers
 from target_warehouse.singer.flattening import UNMAPPABLE, why_unmappable
 from target_warehouse.singer.message_reader import LineReader
 from target_warehouse.singer.signals import Signals
@@ -64,6 +65,10 @@ class TargetWarehouse(UnderstandingTarget):
     message_reader: LineReader
     #: Whether record groups may be loaded as a whole; without it, the rows are the same, only slower.
     has_fast_path = True
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805  the SDK's hook for `--config=ENV`
+        return with_numbers(super()._env_var_config, cls.config_jsonschema["properties"])
 
     def __init__(self, *, owns_process: bool = False, **kwargs: Any) -> None:
         """A target of this configuration; with `owns_process`, it handles signals and tunes the process for itself."""

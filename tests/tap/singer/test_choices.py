@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
+from tap_hubspot_dw.settings import CONFIG_JSONSCHEMA
 from tests.tap.running import discover, run_tap
 
 
@@ -204,3 +206,28 @@ def test_a_column_that_is_chosen_later_is_read_for_every_record_or_reported(cont
     run = run_tap(tmp_path, contacts | {"include_properties": {"contacts": ["email", "phone"]}}, state=first.state)
     assert run.returncode == 0, run.log
     assert len(run.records("contacts")) == 450 or "phone" in run.log
+
+
+def test_every_number_may_be_an_environment_variable(contacts, tmp_path):
+    """The SDK itself takes the text of one for a text."""
+    numbers = [name for name, each in CONFIG_JSONSCHEMA["properties"].items() if "number" in each["type"]]
+    assert len(numbers) > 4
+    texts = {f"TAP_HUBSPOT_DW_{name.upper()}": "7.5" for name in numbers}
+    run = run_tap(tmp_path, contacts, "--config", "ENV", env=texts)
+    assert run.returncode == 0, run.log
+    (row,) = [each for each in run.records("sync_history") if each["stream"] == "contacts"]
+    assert {name: json.loads(row["configuration"])[name] for name in numbers} == dict.fromkeys(numbers, 7.5)
+
+
+@pytest.mark.parametrize("text", ["many", "nan", "1e999"])
+def test_a_variable_that_is_no_number_is_an_error_that_names_the_setting(contacts, tmp_path, text):
+    run = run_tap(tmp_path, contacts, "--config", "ENV", env={"TAP_HUBSPOT_DW_PROGRESS_SECONDS": text})
+    assert run.returncode == 1
+    assert "config['progress_seconds']" in run.log
+
+
+def test_a_start_date_in_the_future_is_reported(contacts, tmp_path):
+    run = run_tap(tmp_path, contacts | {"start_date": "2062-01-01"})
+    assert run.returncode == 0, run.log
+    assert "contacts: the setting start_date 2062-01-01T00:00:00.000Z is in the future" in run.log
+    assert run.records("contacts") == []

@@ -22,7 +22,7 @@ from tap_hubspot_dw.singer.streams.chosen_reader import ChosenReader
 from tap_hubspot_dw.singer.streams.full_pass import FullPassReader
 from tap_hubspot_dw.singer.streams.object_source import ObjectSource
 from tap_hubspot_dw.singer.streams.stream_reading import StreamReading
-from tap_hubspot_dw.timestamps import epoch_ms
+from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -76,6 +76,12 @@ class ObjectReading(StreamReading):
         is_ahead = state.bookmark is not None and state.bookmark - settings.lookback > self.run.started_at
         if is_ahead:
             self.logger.warning("%s: its bookmark %s is in the future: reading everything.", self.name, state.bookmark)
+        if state.bookmark is None and since and since > self.run.started_at:
+            self.logger.warning(
+                "%s: the setting start_date %s is in the future: this run reads no changes.",
+                self.name,
+                format_timestamp(since),
+            )
         if since is None or is_anew or is_due or is_ahead or self.stream.forced_replication_method == "FULL_TABLE":
             yield from FullPassReader(source, self.checkpoint).read(state)
         else:
