@@ -24,7 +24,8 @@ from tap_hubspot_dw.timestamps import parse_timestamp
 T = TypeVar("T")
 Config = Mapping[str, Any]
 
-OWN_STREAMS = {"owners", "pipelines", "pipeline_stages", "properties", "associations", "sync_history"}
+REFERENCE_STREAMS = {"owners", "pipelines", "pipeline_stages", "properties"}
+OWN_STREAMS = {*REFERENCE_STREAMS, "associations", "sync_history"}
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,10 @@ def _patterns(name: str, patterns: dict[str, list[str]], config: Config) -> Mapp
 
 def _ids(name: str, ids: dict[str, list[str]] | None, config: Config) -> Mapping[str, Sequence[str]] | None:
     for of, texts in (ids or {}).items():
+        if of in REFERENCE_STREAMS:
+            if texts != ["*"]:
+                raise SettingsError(f'The setting {name} has ids of "{of}"; write ["*"], which reads all of them.')
+            continue
         if of not in config["objects"]:
             raise SettingsError(f'The setting {name} has ids of "{of}", which is not one of the setting objects.')
         if not all(text.isascii() and text.isdigit() for text in texts):

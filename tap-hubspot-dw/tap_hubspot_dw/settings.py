@@ -148,7 +148,8 @@ class Settings:
         IDS,
         "Only these ids",
         "Read only these records and their associations, as HubSpot has them now: "
-        '`{"contacts": ["1", "2"]}`; with `reread_since` also the records that changed since then. State is '
+        '`{"contacts": ["1", "2"]}`; with `reread_since` also the records that changed since then, and with '
+        '`"owners": ["*"]` all owners (likewise `pipelines`, `pipeline_stages` and `properties`). State is '
         "neither read nor written; `sync_history` has HubSpot's totals. Set it for one run, in its environment.",
     )
     known_ids: Mapping[str, Sequence[int]] = setting(

@@ -80,9 +80,12 @@ class TapHubSpotDW(Tap):
         run = self._run = self._start_run()
         objects = self._discovered(run)
         associations = [AssociationStream(self, run)] if run.settings.associations else []
-        if run.settings.only_ids is not None:
-            return [*objects, *associations, HistoryStream(self, run)]
-        references = [ReferenceStream(self, run, reference) for reference in REFERENCES]
+        chosen = run.settings.only_ids
+        references = [
+            ReferenceStream(self, run, reference)
+            for reference in REFERENCES
+            if chosen is None or reference.name in chosen
+        ]
         return [*references, *objects, *associations, HistoryStream(self, run)]
 
     def _discovered(self, run: Run) -> list[ObjectStream]:

@@ -163,11 +163,11 @@ def verify(
     shows_values: bool,
     as_json: bool,
 ) -> None:
-    """Check that the copy matches HubSpot: totals, ages, a sample of records, associations.
+    """Check that the copy matches HubSpot: tables, keys, totals, ages, the small tables, samples of the others.
 
-    The tap, in a process of its own, reads HubSpot. Nothing is changed.
+    The tap, in a process of its own, reads HubSpot. Nothing is changed. The last lines say what was compared.
 
-    Exit code 0: the copy matches; 1: something differs; 2: the check is not possible.
+    Exit code 0: nothing that was compared differs; 1: something differs; 2: the check is not possible.
     """
     from target_warehouse.commands.verify import check as verifying
     from target_warehouse.commands.verify import text

@@ -291,7 +291,7 @@ class _Table:
             f"FROM {self._as('a')} JOIN {self._as('b')} ON {self._on()} WHERE {_differs(name)}"
         )
         if {self._types["a"][name], self._types["b"][name]} & _JSON_TYPES:
-            differing = [row for row in self._first(rows, count) if not _is_same_json(row[1], row[2])]
+            differing = [row for row in self._first(rows, count) if not is_same_json(row[1], row[2])]
             count, first = len(differing), differing[: self._samples]
         else:
             first = self._first(rows, self._samples)
@@ -311,7 +311,8 @@ def _key_text(letter: str, keys: Sequence[str]) -> str:
     return " || ', ' || ".join(parts)
 
 
-def _is_same_json(left: object, right: object) -> bool:
+def is_same_json(left: object, right: object) -> bool:
+    """Whether two values are the same JSON; texts that are not JSON are compared as they are."""
     try:
         return bool(_parsed(left) == _parsed(right))
     except ValueError:

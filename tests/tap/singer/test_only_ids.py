@@ -181,3 +181,17 @@ def test_an_invalid_file_of_known_ids_ends_in_one_sentence(chosen, tmp_path, tex
     assert run.returncode == 1
     assert "known_ids" in run.log
     assert "Traceback" not in run.log
+
+
+def test_the_small_streams_are_read_completely_and_nothing_is_marked(sandbox, chosen, tmp_path):
+    """Only the named ones are read; without state no list is known to be whole, so no deletions are activated."""
+    whole = run_tap(tmp_path, chosen)
+    run = run_tap(tmp_path, chosen | {"only_ids": {"owners": ["*"], "pipeline_stages": ["*"]}})
+    assert run.returncode == 0, run.log
+    assert {each["type"] for each in run.messages} == {"SCHEMA", "RECORD"}
+    for stream in ("owners", "pipeline_stages"):
+        assert run.records(stream) == whole.records(stream) != []
+    assert {each["stream"] for each in run.messages} == {
+        *("owners", "pipeline_stages", "contacts", "deals", "associations", "sync_history")
+    }
+    assert {each["mode"] for each in run.records("sync_history")} == {"chosen"}

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_hubspot_dw.errors import HubSpotError, NoPipelinesError, ReplyError, RunStoppedError
 from tap_hubspot_dw.hubspot.descriptions import Descriptions
 from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.reading.stream_state import StreamState
 from tap_hubspot_dw.records.record_forms import Record
 from tap_hubspot_dw.records.schemas import ARRAY, BOOLEAN, DATE_TIME, INTEGER, KEY, OBJECT, TEXT
 from tap_hubspot_dw.run.run import Run
-from tap_hubspot_dw.singer.events import Activation, Event, Scope
+from tap_hubspot_dw.singer.events import Activation, Block, Event, Scope
 from tap_hubspot_dw.singer.streams.base import HubSpotStream, described
 from tap_hubspot_dw.singer.streams.stream_reading import StreamReading
 from tap_hubspot_dw.timestamps import epoch_ms, format_timestamp, parse_timestamp
@@ -172,11 +173,19 @@ class ReferenceReading(StreamReading):
     def read(self) -> Iterator[Event]:
         """Yield all records, and an activation for the lists that were read.
 
+        With the setting `only_ids`, yield only the records: without state, no list is known to be whole.
+
         Raises:
             HubSpotError: some lists could not be read; the others are complete.
         """
-        self.done.mode = "full"
-        state = self.load_state()
+        if self.run.settings.only_ids is not None:
+            self.done.mode = "chosen"
+            yield from (event for event in self._all(StreamState()) if isinstance(event, Block))
+        else:
+            self.done.mode = "full"
+            yield from self._all(self.load_state())
+
+    def _all(self, state: StreamState) -> Iterator[Event]:
         is_first = not state.lists
         for object_type in self.run.object_types:
             if not self._reference.may_have(object_type):

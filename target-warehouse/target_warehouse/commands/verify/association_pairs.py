@@ -35,7 +35,7 @@ _Pair = tuple[str, str]
 def checks(engine: Engine, schema: str | None, load: Load) -> dict[_Pair, PairCheck]:
     """For each pair of object types: its rows, when it was last read, and when last in full, if known."""
     mark = identifier(load.mark)
-    column = own_column(TABLE_VERSION, engine.column_types(load.schema, load.table))
+    column = own_column(TABLE_VERSION, load.types)
     version = f"max(CASE WHEN {mark} IS NULL THEN {identifier(column)} END)" if column else "NULL"
     counts = engine.query(
         f"SELECT from_object_type, to_object_type, count(*), count({mark}), {version} FROM {load.name} "  # noqa: S608

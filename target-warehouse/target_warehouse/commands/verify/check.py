@@ -12,11 +12,13 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from target_warehouse.commands.verify import association_pairs
+from target_warehouse.commands.verify import association_pairs, reference_tables
 from target_warehouse.commands.verify import warehouse_facts as rows
 from target_warehouse.commands.verify.findings import Choices, Finding, StreamCheck, Verification, finding
 from target_warehouse.commands.verify.fresh_copy import SCHEMA, fresh_copy, of_sample
 from target_warehouse.commands.verify.sample import compared, wrongly_marked
+from target_warehouse.commands.verify.stream_tables import lacking_columns, of_keys, of_lacking, of_missing
+from target_warehouse.commands.verify.streams import ASSOCIATIONS, REFERENCES, is_of_objects
 from target_warehouse.commands.verify.totals import located, of_total
 from target_warehouse.errors import VerifyError
 
@@ -37,47 +39,77 @@ def verify(engine: Engine, schema: str | None, choices: Choices) -> Verification
     Raises:
         VerifyError: the check is not possible; the message says why.
     """
-    loads = rows.loads(engine, schema)
-    if unknown := choices.max_ages.keys() - loads.keys() - {""}:
-        known = ", ".join(sorted(loads))
-        msg = f"The option --max-age names no stream of the warehouse: {', '.join(sorted(unknown))}; use {known}."
+    history = rows.history(engine, schema)
+    known = dict(sorted({**history.loads, **history.missing}.items()))
+    if unknown := choices.max_ages.keys() - known.keys() - {""}:
+        streams = ", ".join(known)
+        msg = f"The option --max-age names no stream of the warehouse: {', '.join(sorted(unknown))}; use {streams}."
         raise VerifyError(msg)
-    objects = {stream: load for stream, load in loads.items() if rows.is_of_objects(engine, load)}
-    if not objects:
+    if not any(map(is_of_objects, known)):
         msg = "There is no table of HubSpot objects: run the pipeline first, or correct default_target_schema."
         raise VerifyError(msg)
+    lacking = {stream: names for stream, load in history.loads.items() if (names := lacking_columns(load))}
+    loads = {stream: load for stream, load in history.loads.items() if stream not in lacking}
+    objects = {stream: load for stream, load in loads.items() if is_of_objects(stream)}
     asked = _asked(engine, schema, loads, objects, choices.sample)
     since = min([*(load.until for load in objects.values() if load.until), rows.now()])
-    tables = {stream: load.full_name for stream, load in {**objects, **asked.links}.items()}
-    with fresh_copy(choices.tap, of_sample(asked.ids, since), tables, engine) as fresh:
-        totals = rows.totals(fresh, SCHEMA)
-        asked_at = max((timestamp for _, timestamp in totals.values()), default=rows.now())
-        result = Verification(asked_at)
-        news = {stream: rows.news(fresh, SCHEMA, load) for stream, load in objects.items()}
-        for stream, load in loads.items():
-            age = (asked_at - load.until).total_seconds() if load.until else None
-            check = StreamCheck(stream, load.until, max(age, 0.0) if age is not None else None)
-            result.streams.append(check)
-            result.findings += _of_age(check, choices.max_ages)
-            if stream in objects:
-                check.hubspot_total = totals.get(stream, (None,))[0]
-                result.findings += of_total(engine, load, check, news[stream], asked_at)
-                result.findings += compared(engine, fresh, load, check, asked.live[stream], news[stream], choices)
-                result.findings += wrongly_marked(load, check, asked.marked[stream], news[stream])
-            if stream in asked.links:
-                pairs = asked.pairs[stream]
-                most = choices.max_ages.get(stream, choices.max_ages[""])
-                result.pairs += pairs.values()
-                result.findings += association_pairs.compared(engine, fresh, load, pairs, asked.ids, news, objects)
-                result.findings += association_pairs.of_passes(most, load, pairs, asked_at)
-    streams = {finding.stream for finding in result.findings if finding.check == "total"} & objects.keys()
-    differing = {stream: objects[stream] for stream in streams if totals.get(stream, (None,))[0] is not None}
-    result.findings += located(engine, choices.tap, differing)
-    result.findings += _of_unfinished(engine, schema, loads)
+    chosen = of_sample(asked.ids, known.keys() & REFERENCES.keys(), since)
+    with fresh_copy(choices.tap, chosen, {stream: load.full_name for stream, load in known.items()}, engine) as fresh:
+        result = _compared(engine, fresh, known, loads, asked, choices)
+        result.findings += of_missing(fresh, history.missing)
+        result.findings += (of_lacking(fresh, known[stream], names) for stream, names in lacking.items())
+    totals = {check.stream: check for check in result.streams if check.hubspot_total is not None}
+    differing = {finding.stream for finding in result.findings if finding.check == "total"} & totals.keys()
+    result.findings += located(engine, choices.tap, {stream: objects[stream] for stream in differing})
+    tables = [*history.loads.values(), rows.load_of_history(engine, schema)]
+    result.findings += (found for load in tables for found in of_keys(engine, load))
+    result.findings += _of_unfinished(engine, schema, known)
+    result.findings += _of_values(engine, objects.values())
+    result.findings += _of_rejected(engine, schema, known)
+    return result
+
+
+def _compared(
+    engine: Engine,
+    fresh: Engine,
+    known: Mapping[str, Load],
+    loads: Mapping[str, Load],
+    asked: _Asked,
+    choices: Choices,
+) -> Verification:
+    """Compare every table of `loads` that the tap has read again; the streams `known` include those without a table."""
+    read = rows.totals(fresh, SCHEMA)
+    asked_at = max((timestamp for _, timestamp in read.values()), default=rows.now())
+    result = Verification(asked_at, read=set(read))
+    objects = {stream: load for stream, load in loads.items() if is_of_objects(stream)}
+    news = {stream: rows.news(fresh, SCHEMA, load) for stream, load in objects.items()}
+    for stream, load in known.items():
+        age = (asked_at - load.until).total_seconds() if load.until else None
+        check = StreamCheck(stream, load.until, max(age, 0.0) if age is not None else None)
+        result.streams.append(check)
+        result.findings += _of_age(check, choices.max_ages)
+        if stream not in loads:
+            continue
+        check.is_compared = stream in read and fresh.table_exists(SCHEMA, load.table)
+        if not check.is_compared:
+            text = "not compared: the tap does not read it with its settings here."
+            result.findings.append(Finding("tables", stream, text, is_drift=False))
+        elif stream in objects:
+            check.hubspot_total = read[stream][0]
+            result.findings += of_total(engine, load, check, news[stream], asked_at)
+            result.findings += compared(engine, fresh, load, check, asked.live[stream], news[stream], choices)
+            result.findings += wrongly_marked(load, check, asked.marked[stream], news[stream])
+        elif stream in REFERENCES:
+            of_types = set(filter(is_of_objects, read))
+            result.findings += reference_tables.compared(engine, fresh, load, check, of_types, choices)
+        else:
+            pairs = asked.pairs[stream]
+            most = choices.max_ages.get(stream, choices.max_ages[""])
+            result.pairs += pairs.values()
+            result.findings += association_pairs.compared(engine, fresh, load, pairs, asked.ids, news, objects)
+            result.findings += association_pairs.of_passes(most, load, pairs, asked_at)
     changed = {stream: rows.changed_since(load, news[stream]) for stream, load in objects.items()}
     result.findings += _of_orphans(engine, loads, objects, changed)
-    result.findings += _of_values(engine, objects.values())
-    result.findings += _of_rejected(engine, schema, loads)
     return result
 
 
@@ -88,17 +120,16 @@ class _Asked:
     live: Mapping[str, Sequence[str]]
     marked: Mapping[str, Sequence[str]]
     ids: Mapping[str, set[str]]
-    links: Mapping[str, Load]
     pairs: Mapping[str, dict[tuple[str, str], PairCheck]]
 
 
 def _asked(
     engine: Engine, schema: str | None, loads: Mapping[str, Load], objects: Mapping[str, Load], count: int
 ) -> _Asked:
-    most_live, most_marked = (min(count, max(most // len(objects), 1)) for most in (_MOST_LIVE, _MOST_MARKED))
+    most_live, most_marked = (min(count, max(most // max(len(objects), 1), 1)) for most in (_MOST_LIVE, _MOST_MARKED))
     live = {stream: rows.sample(engine, load, most_live) for stream, load in objects.items()}
     marked = {stream: rows.sample(engine, load, most_marked, is_live=False) for stream, load in objects.items()}
-    links = {stream: load for stream, load in loads.items() if rows.is_of_associations(engine, load)}
+    links = {stream: load for stream, load in loads.items() if stream == ASSOCIATIONS}
     pairs = {stream: association_pairs.checks(engine, schema, load) for stream, load in links.items()}
     ends = [
         end
@@ -107,7 +138,7 @@ def _asked(
     ]
     of_ends = association_pairs.ids_of(ends, objects)
     ids = {stream: {*live[stream], *marked[stream], *of_ends.get(stream, ())} for stream in objects}
-    return _Asked(live, marked, ids, links, pairs)
+    return _Asked(live, marked, ids, pairs)
 
 
 def _of_age(check: StreamCheck, max_ages: Mapping[str, dt.timedelta | None]) -> list[Finding]:
@@ -137,7 +168,7 @@ def _of_orphans(
 ) -> list[Finding]:
     findings = []
     for load in loads.values():
-        if not rows.is_of_associations(engine, load):
+        if load.stream != ASSOCIATIONS:
             continue
         for stream, objects_load in objects.items():
             missing, marked = rows.orphans(engine, load, objects_load)

@@ -45,10 +45,15 @@ class StreamCheck:
     loaded_until: dt.datetime | None
     age_seconds: float | None
     live_rows: int | None = None
+    deleted_rows: int | None = None
     hubspot_total: int | None = None
     sampled: int = 0
     sampled_deleted: int = 0
     changed_since: int = 0
+    #: Live rows of objects that the tap does not read with its settings.
+    unread_rows: int = 0
+    #: Whether the stream was compared; if not, a finding says why.
+    is_compared: bool = False
 
 
 @dataclass
@@ -71,6 +76,8 @@ class Verification:
     asked_at: dt.datetime
     streams: list[StreamCheck] = field(default_factory=list)
     pairs: list[PairCheck] = field(default_factory=list)
+    #: The streams that the tap has read again.
+    read: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
 
     @property

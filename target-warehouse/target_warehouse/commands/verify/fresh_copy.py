@@ -90,9 +90,13 @@ def _quiet() -> Iterator[None]:
         log.setLevel(before)
 
 
-def of_sample(ids: Mapping[str, Iterable[str]], since: dt.datetime) -> dict[str, str]:
-    """The settings to read the records with these ids, by stream, their associations, and changes since a timestamp."""
+def of_sample(ids: Mapping[str, Iterable[str]], whole: Iterable[str], since: dt.datetime) -> dict[str, str]:
+    """The settings to read some records with their associations, changes since a timestamp, and small streams.
+
+    `ids` are by stream; the streams `whole` (owners, pipelines and so on) are read completely.
+    """
     chosen = {stream: sorted(stream_ids) for stream, stream_ids in ids.items()}
+    chosen |= {stream: ["*"] for stream in whole}
     return {"ONLY_IDS": json.dumps(chosen, separators=(",", ":")), "REREAD_SINCE": f"{since.isoformat()}Z"}
 
 

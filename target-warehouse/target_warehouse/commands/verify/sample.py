@@ -60,6 +60,8 @@ def compared(
     ):
         if keys:
             yield finding("sample", load.stream, f"{len(keys):,} {of} {what}.", keys)
+    doubled = warehouse_facts.doubled(engine, load, kept)  # another check reports them
+    kept = [id_ for id_ in kept if id_ not in doubled]
     if kept:
         side = Side("the warehouse", engine, load.schema, tuple(kept)), Side("HubSpot", fresh, SCHEMA, tuple(kept))
         comparison = compare(*side, tables=[load.table], excluded=(), keys=["id"], samples=10)
@@ -107,7 +109,7 @@ def _of_missing_columns(
     """Yield the properties without a column of their own that differ from the members of the overflow column."""
     where = chosen_rows(mark=None, ids=ids)
     members: dict[str, dict[str, Any]] = {}
-    if OVERFLOW in engine.column_types(load.schema, load.table):
+    if OVERFLOW in load.types:
         sql = f"SELECT id, CAST({identifier(OVERFLOW)} AS VARCHAR) FROM {load.name}{where}"  # noqa: S608 - quoted
         members = {id_: json.loads(text or "{}", parse_float=Decimal) for id_, text in engine.query(sql)}
     sql = f"SELECT id, {column_list(columns)} FROM {identifier(SCHEMA, load.table)}{where} ORDER BY id"  # noqa: S608

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from target_warehouse.commands.verify import scope
 from target_warehouse.shown import shown
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ def render(result: Verification) -> str:
         if findings:
             text += ["", head, *(f"  {finding.stream}: {finding.text}{_keys(finding)}" for finding in findings)]
     count = sum(finding.is_drift for finding in result.findings)
-    verdict = f"does not match HubSpot: {count} difference{'s' * (count != 1)}." if count else "matches HubSpot."
-    text += ["", f"The copy {verdict}"]
+    verdict = "matches HubSpot in everything that was compared."
+    if count:
+        verdict = f"does not match HubSpot: {count} difference{'s' * (count != 1)}."
+    text += ["", scope.compared(result), scope.not_compared(result), f"The copy {verdict}"]
     return "\n".join(shown(line, 10_000) for line in text)
 
 
@@ -36,6 +39,8 @@ def as_json(result: Verification) -> dict[str, Any]:
     """The verification as one JSON object."""
     return {
         "is_true": result.is_true,
+        "compared": scope.compared(result),
+        "not_compared": scope.not_compared(result),
         "asked_at": result.asked_at.isoformat() + "Z",
         "streams": [vars(check) for check in result.streams],
         "pairs": [vars(check) for check in result.pairs],

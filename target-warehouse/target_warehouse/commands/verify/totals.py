@@ -26,7 +26,7 @@ def of_total(
     engine: Engine, load: Load, check: StreamCheck, news: Mapping[str, News], asked_at: dt.datetime
 ) -> list[Finding]:
     """Compare HubSpot's total with the live rows, corrected by records created and deleted since the last load."""
-    check.live_rows = live = rows.count_live(engine, load)
+    check.live_rows, check.deleted_rows = live, _ = rows.count_live(engine, load), rows.count_marked(engine, load)
     if check.hubspot_total is None:
         return [Finding("total", load.stream, "HubSpot gives no total.", is_drift=False)]
     current = rows.rows_of(engine, load, list(news))

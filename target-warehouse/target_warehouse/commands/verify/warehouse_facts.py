@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from target_warehouse.commands.verify.findings import LATE
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from target_warehouse.engines.protocol import Engine
 
 _SYNC_HISTORY = "sync_history"
-_OF_OBJECTS = frozenset({"id", "created_at", "updated_at", "merged_into_id"})
-_OF_ASSOCIATIONS = frozenset({"from_object_type", "from_id", "to_object_type", "to_id"})
 _IDS_AT_ONCE = 1_000  # ids per statement
 _RUNS = 1_000  # the most runs whose pairs are read
-_MOST_DIGITS = 20  # a number with fewer digits fits 64 bits
+#: The condition that the column `id` is an id of HubSpot: a number of at most 64 bits without leading zeros.
+HAS_HUBSPOT_ID = "CAST(id AS VARCHAR) SIMILAR TO '[1-9][0-9]{0,18}'"
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,9 @@ class Load:
     table: str
     until: dt.datetime | None
     mark: str = DELETED_AT  # the column that marks deleted rows
+    read_at: dt.datetime | None = None  # the start of the last run that read the stream, perhaps in part
+    types: Mapping[str, str] = field(default_factory=dict)  # the table's columns
+    is_mapped: bool = False  # whether the target's stream maps may have given the stream another name
 
     @property
     def name(self) -> str:
@@ -45,6 +47,14 @@ class Load:
     def full_name(self) -> str:
         """Schema and table, joined by a dot."""
         return f"{self.schema or ''}.{self.table}"
+
+
+@dataclass(frozen=True)
+class History:
+    """The streams of the tap's history: those that have a table, and those that were read but have none."""
+
+    loads: dict[str, Load]
+    missing: dict[str, Load]
 
 
 @dataclass(frozen=True)
@@ -78,66 +88,93 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC).replace(tzinfo=None)
 
 
-def loads(engine: Engine, schema: str | None) -> dict[str, Load]:
-    """The streams of the tap's history that have a table.
+def history(engine: Engine, schema: str | None) -> History:
+    """The streams of the tap's history.
 
     Raises:
         VerifyError: there is no such history.
     """
     where = schema or "of the database"
-    for table in (load_history.TABLE_NAME, _SYNC_HISTORY):
-        if not engine.table_exists(schema, table):
+    for name in (load_history.TABLE_NAME, _SYNC_HISTORY):
+        if not engine.table_exists(schema, name):
             msg = (
-                f"There is no table {table} in the schema {where}: load it with tap-hubspot-dw first, or correct the "
+                f"There is no table {name} in the schema {where}: load it with tap-hubspot-dw first, or correct the "
                 "settings warehouse and default_target_schema."
             )
             raise VerifyError(msg)
-    untils = dict(
-        engine.query(
-            "SELECT stream, max(CASE WHEN status = 'success' AND coalesce(mode, '') <> 'chosen' "  # noqa: S608
-            "THEN coalesce(window_until, started_at) END) "
-            f"FROM {identifier(schema, _SYNC_HISTORY)} GROUP BY stream ORDER BY stream"
-        )
-    )
-    tables = {
-        stream: (where, table)
-        for stream, where, table in engine.query(
-            "SELECT stream, table_schema, table_name "  # noqa: S608 - quoted
-            f"FROM {identifier(schema, load_history.TABLE_NAME)} ORDER BY started_at"
-        )
-    }
-    loaded: dict[str, Load] = {}
-    for stream, until in untils.items():
-        where, table = tables.get(stream, (None, ""))
-        types = engine.column_types(where, table) if table else {}
+    tables = _tables(engine, schema)
+    has_maps = _has_stream_maps(engine, schema)
+    found, names = History({}, {}), dict[str | None, list[str]]()
+    for stream, until, read_at in _streams(engine, schema):
+        place, table = tables.get(stream) or (schema, stream)
+        if place not in names:
+            names[place] = engine.table_names(place)
+        types = engine.column_types(place, table) if table in names[place] else {}
+        mark = own_column(DELETED_AT, types) or DELETED_AT
+        load = Load(stream, place, table, until, mark, read_at, types, stream not in tables and has_maps)
         if types:
-            loaded[stream] = Load(stream, where, table, until, own_column(DELETED_AT, types) or DELETED_AT)
-    return loaded
+            found.loads[stream] = load
+        elif read_at:
+            found.missing[stream] = load
+    return found
 
 
-def is_of_objects(engine: Engine, load: Load) -> bool:
-    """Whether the table contains HubSpot objects."""
-    return set(engine.column_types(load.schema, load.table)) >= _OF_OBJECTS
+def load_of_history(engine: Engine, schema: str | None) -> Load:
+    """The table of the history itself."""
+    return Load(_SYNC_HISTORY, schema, _SYNC_HISTORY, None, types=engine.column_types(schema, _SYNC_HISTORY))
 
 
-def is_of_associations(engine: Engine, load: Load) -> bool:
-    """Whether the table contains associations."""
-    return set(engine.column_types(load.schema, load.table)) >= _OF_ASSOCIATIONS
+def _streams(engine: Engine, schema: str | None) -> list[tuple[str, dt.datetime | None, dt.datetime | None]]:
+    """The streams of the history: up to when each was read completely, and when the last run began that read it."""
+    return engine.query(
+        "SELECT stream, max(CASE WHEN status = 'success' AND coalesce(mode, '') <> 'chosen' "  # noqa: S608
+        "THEN coalesce(window_until, started_at) END), "
+        "max(CASE WHEN status IN ('success', 'partial') AND coalesce(mode, '') <> 'chosen' THEN started_at END) "
+        f"FROM {identifier(schema, _SYNC_HISTORY)} GROUP BY stream ORDER BY stream"
+    )
+
+
+def _tables(engine: Engine, schema: str | None) -> dict[str, tuple[str | None, str]]:
+    """The schema and the name of the table into which each stream was loaded last."""
+    table = identifier(schema, load_history.TABLE_NAME)
+    sql = f"SELECT stream, table_schema, table_name FROM {table} ORDER BY started_at"  # noqa: S608 - quoted
+    return {stream: (where, name) for stream, where, name in engine.query(sql)}
+
+
+def _has_stream_maps(engine: Engine, schema: str | None) -> bool:
+    """Whether the target's last run had stream maps, which may give a stream another name, or drop it."""
+    if "configuration" not in engine.column_types(schema, load_history.TABLE_NAME):
+        return False
+    last = engine.query(
+        f"SELECT configuration FROM {identifier(schema, load_history.TABLE_NAME)} "  # noqa: S608 - quoted
+        "WHERE configuration IS NOT NULL ORDER BY started_at DESC LIMIT 1"
+    )
+    return bool(last and json.loads(last[0][0]).get("stream_maps"))
 
 
 def sample(engine: Engine, load: Load, count: int, *, is_live: bool = True) -> list[str]:
-    """The ids of `count` random live rows, or of random rows marked as deleted."""
+    """The ids of `count` random live rows, or of random rows marked as deleted; only ids of HubSpot."""
     if not count:
         return []
-    where = f" WHERE {identifier(load.mark)} IS {'' if is_live else 'NOT '}NULL"
-    rows = engine.query(f"SELECT id FROM {load.name}{where} ORDER BY random() LIMIT {int(count)}")  # noqa: S608
-    return [str(row[0]) for row in rows]
+    where = f"WHERE {identifier(load.mark)} IS {'' if is_live else 'NOT '}NULL AND {HAS_HUBSPOT_ID}"
+    rows = engine.query(f"SELECT id FROM {load.name} {where} ORDER BY random() LIMIT {int(count)}")  # noqa: S608
+    return list(dict.fromkeys(str(row[0]) for row in rows))
 
 
 def live_ids(engine: Engine, load: Load) -> list[str]:
-    """The ids of all live rows, without those that are not HubSpot ids."""
-    rows = engine.query(f"SELECT id FROM {load.name}{chosen_rows(mark=load.mark)}")  # noqa: S608 - quoted
-    return [id_ for row in rows if (id_ := str(row[0])).isascii() and id_.isdigit() and len(id_) < _MOST_DIGITS]
+    """The ids of all live rows, without those that are not HubSpot's."""
+    rows = engine.query(f"SELECT id FROM {load.name}{chosen_rows(mark=load.mark)} AND {HAS_HUBSPOT_ID}")  # noqa: S608
+    return list(dict.fromkeys(str(row[0]) for row in rows))
+
+
+def doubled(engine: Engine, load: Load, ids: Sequence[str]) -> set[str]:
+    """The ids among these that several rows have."""
+    found: set[str] = set()
+    for at in range(0, len(ids), _IDS_AT_ONCE):
+        where = chosen_rows(mark=None, ids=ids[at : at + _IDS_AT_ONCE])
+        sql = f"SELECT id FROM {load.name}{where} GROUP BY id HAVING count(*) > 1"  # noqa: S608 - quoted
+        found |= {str(row[0]) for row in engine.query(sql)}
+    return found
 
 
 def pairs_read(engine: Engine, schema: str | None, stream: str) -> list[tuple[dt.datetime, list[str]]]:
@@ -179,6 +216,11 @@ def count_live(engine: Engine, load: Load) -> int:
     return _number(engine, f"SELECT count(*) FROM {load.name}{chosen_rows(mark=load.mark)}")  # noqa: S608
 
 
+def count_marked(engine: Engine, load: Load) -> int:
+    """The number of rows that are marked as deleted."""
+    return _number(engine, f"SELECT count({identifier(load.mark)}) FROM {load.name}")  # noqa: S608 - quoted
+
+
 def count_recent(engine: Engine, load: Load, since: dt.datetime) -> int:
     """The number of rows whose records were created or deleted in HubSpot since this time."""
     timestamp = f"CAST('{since.isoformat(sep=' ')}' AS timestamp)"
@@ -191,7 +233,7 @@ def count_invalid(engine: Engine, load: Load) -> int:
 
     In rows without such values the column is null; target-postgres writes a JSON null.
     """
-    if "invalid_properties" not in engine.column_types(load.schema, load.table):
+    if "invalid_properties" not in load.types:
         return 0
     where = f"{chosen_rows(mark=load.mark)} AND CAST(invalid_properties AS text) <> 'null'"
     return _number(engine, f"SELECT count(*) FROM {load.name}{where}")  # noqa: S608
