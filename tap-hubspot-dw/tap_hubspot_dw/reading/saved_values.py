@@ -1,4 +1,4 @@
-"""Reading the values of a saved state.
+"""Reading a saved state: its bookmarks, and the values in them.
 
 A value of a key is of its type, or a ValueError says which key has what instead, without the value.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,39 @@ _MOST_SECONDS = 100_000_000_000  # as seconds the year 5138, as milliseconds 197
 _NUMBER = re.compile(r"-?\d{1,19}(\.\d{1,9})?", re.ASCII)
 _MOST = 2**62  # versions and ids are 64-bit numbers in databases
 _NAMED_KEYS = 5
+
+
+def bookmarks_of(state: Any) -> dict[str, dict[str, Any]]:
+    """Return the bookmarks in a state, by stream; the state may be wrapped as Meltano or a tap prints it.
+
+    Raises:
+        ValueError: the value is not a state, so the run would start without one; the message says what is wrong.
+    """
+    while isinstance(state, dict) and "bookmarks" not in state:
+        if "singer_state" in state:  # as `meltano state get` prints it
+            state = state["singer_state"]
+        elif state.get("type") == "STATE" and "value" in state:  # a line of a tap's output
+            state = state["value"]
+        else:
+            break
+    if not isinstance(state, dict):
+        raise ValueError(f"it is {type_name(state)}, not an object with bookmarks")
+    if not state:
+        return {}
+    if "bookmarks" not in state:
+        raise ValueError(f"it has no bookmarks, but {some_names(state)}")
+    bookmarks = state["bookmarks"]
+    if not isinstance(bookmarks, dict):
+        raise ValueError(f"its bookmarks are {type_name(bookmarks)}, not an object")
+    for stream, bookmark in bookmarks.items():
+        if not isinstance(bookmark, dict):
+            raise ValueError(f"the bookmark of {stream} is {type_name(bookmark)}, not an object")
+    return bookmarks
+
+
+def names_of(saved: Mapping[str, Any]) -> str:
+    """Return the names of a bookmark's non-empty values as text; empty if there are none."""
+    return some_names([name for name, value in saved.items() if value not in (None, "", [], {})])
 
 
 def some_names(keys: Iterable[str]) -> str:

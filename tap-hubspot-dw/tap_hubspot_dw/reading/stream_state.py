@@ -37,7 +37,6 @@ from tap_hubspot_dw.reading.id_ranges import Range
 from tap_hubspot_dw.reading.id_sets import pack, unpack
 from tap_hubspot_dw.reading.saved_values import (
     object_at,
-    some_names,
     text_at,
     texts_at,
     timestamp_at,
@@ -225,39 +224,6 @@ def is_too_old(timestamp: datetime | None, refresh: timedelta | None, started_at
     if not refresh or not timestamp:
         return False
     return timestamp > started_at or started_at - timestamp >= refresh
-
-
-def bookmarks_of(state: Any) -> dict[str, dict[str, Any]]:
-    """Return the bookmarks in a state, by stream; the state may be wrapped as Meltano or a tap prints it.
-
-    Raises:
-        ValueError: the value is not a state, so the run would start without one; the message says what is wrong.
-    """
-    while isinstance(state, dict) and "bookmarks" not in state:
-        if "singer_state" in state:  # as `meltano state get` prints it
-            state = state["singer_state"]
-        elif state.get("type") == "STATE" and "value" in state:  # a line of a tap's output
-            state = state["value"]
-        else:
-            break
-    if not isinstance(state, dict):
-        raise ValueError(f"it is {type_name(state)}, not an object with bookmarks")
-    if not state:
-        return {}
-    if "bookmarks" not in state:
-        raise ValueError(f"it has no bookmarks, but {some_names(state)}")
-    bookmarks = state["bookmarks"]
-    if not isinstance(bookmarks, dict):
-        raise ValueError(f"its bookmarks are {type_name(bookmarks)}, not an object")
-    for stream, bookmark in bookmarks.items():
-        if not isinstance(bookmark, dict):
-            raise ValueError(f"the bookmark of {stream} is {type_name(bookmark)}, not an object")
-    return bookmarks
-
-
-def names_of(saved: Mapping[str, Any]) -> str:
-    """Return the names of a bookmark's non-empty values as text; empty if there are none."""
-    return some_names([name for name, value in saved.items() if value not in (None, "", [], {})])
 
 
 def _ids(key: str, value: Any) -> set[int] | None:

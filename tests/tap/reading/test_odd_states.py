@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_hubspot_dw.errors import SettingsError
-from tap_hubspot_dw.reading.stream_state import StreamState, bookmarks_of
+from tap_hubspot_dw.reading.saved_values import bookmarks_of
+from tap_hubspot_dw.reading.stream_state import StreamState
 from tap_hubspot_dw.singer.streams.saved_state import checked_text
 from tests.tap.running import GOOD, run_tap
 

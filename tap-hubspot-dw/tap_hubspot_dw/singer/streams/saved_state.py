@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from tap_hubspot_dw.errors import SettingsError
-from tap_hubspot_dw.reading.stream_state import StreamState, bookmarks_of, names_of
+from tap_hubspot_dw.reading.saved_values import bookmarks_of, names_of
+from tap_hubspot_dw.reading.stream_state import StreamState
 
 if TYPE_CHECKING:
     from tap_hubspot_dw.singer.streams.base import HubSpotStream
