@@ -109,7 +109,11 @@ def test_changes_since_a_date_come_too(sandbox, chosen, tmp_path):
 
 @pytest.mark.parametrize(
     ("only", "sentence"),
-    [({"tickets": ["1"]}, "which is not one of the setting objects"), ({"deals": ["one"]}, "that are not numbers")],
+    [
+        ({"tickets": ["1"]}, "which is not one of the setting objects"),
+        ({"deals": ["one"]}, "that are not numbers"),
+        ({"owners": ["1"]}, 'has ids of "owners"; write ["*"], which reads all of them.'),
+    ],
 )
 def test_ids_that_cannot_be_requested_are_refused(chosen, tmp_path, only, sentence):
     run = run_tap(tmp_path, chosen | {"only_ids": only})
