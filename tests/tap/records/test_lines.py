@@ -42,8 +42,8 @@ def test_both_paths_write_the_same_bytes(sandbox, tmp_path, deselected):
         for each in entry["metadata"]:
             if each["breadcrumb"] and each["breadcrumb"][-1] in deselected:
                 each["metadata"]["selected"] = False
-    fast, state = lines(tmp_path, settings, {}, catalog)
-    slow, _ = lines(tmp_path, settings | THROUGH_THE_SDK, {}, catalog)
+    fast, fast_state = lines(tmp_path, settings, {}, catalog)
+    slow, slow_state = lines(tmp_path, settings | THROUGH_THE_SDK, {}, catalog)
     assert len(fast) > 1_500
     assert fast == slow
     sandbox.mutate(
@@ -53,7 +53,7 @@ def test_both_paths_write_the_same_bytes(sandbox, tmp_path, deselected):
             {"kind": "bulk-touch", "type": "0-3", "count": 50},
         ]
     )
-    fast, _ = lines(tmp_path, settings, state, catalog)
-    slow, _ = lines(tmp_path, settings | THROUGH_THE_SDK, state, catalog)
+    fast, _ = lines(tmp_path, settings, fast_state, catalog)
+    slow, _ = lines(tmp_path, settings | THROUGH_THE_SDK, slow_state, catalog)
     assert sum(b'"_sdc_deleted_at":"' in line for line in fast) >= 2
     assert fast == slow
