@@ -7,6 +7,8 @@ import re
 import pytest
 import yaml
 
+from tap_hubspot_dw.singer.streams import reference as tap_streams
+from target_warehouse.commands.verify import streams as verify_streams
 from tests.pipeline.declared_settings import about, settings, with_tables
 from tests.pipeline.project import ROOT
 
@@ -54,3 +56,8 @@ def test_the_project_has_no_secret_except_the_sandboxs():
             for plugin in plugins:
                 token = plugin["config"].get("access_token", "$")
                 assert token.startswith("$") or token == "pat-sandbox-not-a-secret"
+
+
+def test_tap_and_target_know_the_same_reference_streams():
+    """`warehouse verify` compares their tables by key; the two packages do not import one another."""
+    assert {reference.name: reference.key for reference in tap_streams.REFERENCES} == verify_streams.REFERENCES

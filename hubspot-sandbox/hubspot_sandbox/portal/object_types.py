@@ -31,12 +31,12 @@ class ObjectType:
 
     @property
     def read_scope(self) -> str:
-        """The granular scope that HubSpot requires to read records of this type."""
+        """The scope that HubSpot requires to read records of this type."""
         return "crm.objects.custom.read" if self.custom else f"crm.objects.{self.plural}.read"
 
     @property
     def schema_scope(self) -> str:
-        """The granular scope that HubSpot requires to read the properties of this type."""
+        """The scope that HubSpot requires to read the properties of this type."""
         return "crm.schemas.custom.read" if self.custom else f"crm.schemas.{self.plural}.read"
 
     @property
@@ -72,7 +72,7 @@ _TICKET = (
 )
 
 OBJECT_TYPES: tuple[ObjectType, ...] = (
-    # Contact ids start with two digits, so that a comparison of ids as text is wrong visibly.
+    # Contact ids start with two digits, so that a comparison of ids as text gives a visibly wrong order.
     ObjectType(
         "0-1",
         "contacts",

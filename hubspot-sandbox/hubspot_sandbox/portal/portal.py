@@ -41,13 +41,13 @@ class PortalOptions:
 
     @property
     def fingerprint(self) -> str:
-        """A text that is equal for options that give the same portal; the index lag is not part of it."""
+        """A hash of the options; options that give the same portal have the same one, whatever the index lag."""
         plain = dataclasses.asdict(self) | {"index_lag_seconds": 0, "counts": sorted(self.counts.items())}
         return hashlib.sha256(repr(plain).encode()).hexdigest()[:16]
 
 
 class Portal:
-    """Seeded records plus all changes since; the keys of `records` are object type ids."""
+    """The records made from the seed, with all later changes; `records` maps object type ids to records."""
 
     def __init__(self, options: PortalOptions, clock: Clock) -> None:
         self.options = options

@@ -47,7 +47,7 @@ class _Rows(_Envelope):
 
 
 class _Counted(TypedDict):
-    """The reply to a search of which only the count matters."""
+    """The reply to a search that is made only for its count."""
 
     total: Annotated[int, msgspec.Meta(ge=0)]
 
@@ -106,7 +106,7 @@ class _Schema(TypedDict):
 
 
 def _of(shape: Any) -> Decode:
-    """Return a decoder of replies of a shape; it drops the fields that the shape does not name."""
+    """Return a decoder for replies of this shape; fields that the shape does not name are dropped."""
     decoder = msgspec.json.Decoder(shape)
 
     def decoded(content: bytes) -> Reply:
@@ -120,7 +120,7 @@ def _of(shape: Any) -> Decode:
 
 
 def _rows_of(row: Any) -> Decode:
-    """Return a decoder of replies whose results have at least the shape `row`; it keeps all their fields."""
+    """Return a decoder for replies whose results have at least the fields of `row`; other fields are kept."""
     decoder = _of(_Rows)
 
     def decoded(content: bytes) -> Reply:

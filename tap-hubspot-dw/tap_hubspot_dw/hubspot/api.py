@@ -1,4 +1,4 @@
-"""Requests to HubSpot's API in one version, counted for the stream that makes them."""
+"""Requests to one version of HubSpot's API, counted for the stream that makes them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Api:
         return self.client.post(where, body, budget, traffic=self.traffic, decoded=decoded)
 
     def pages(self, where: str, params: dict[str, str], decoded: Decode) -> Iterator[Reply]:
-        """Yield replies until one has no cursor; pages before that may be short or empty (observed).
+        """Yield the replies of all pages; the last one has no cursor, earlier ones may be short or empty (observed).
 
         Raises:
             ReplyError: the cursors repeat.

@@ -31,7 +31,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def writer(names: Sequence[str], columns: Sequence[Column], merged: int) -> Callable[[bytes], Reply | None] | None:
-    """Return a function that decodes a reply to written records, or None if there is no compiled code for it.
+    """Return a function that turns a reply into records encoded as JSON, or None if there is no C code for these names.
 
     It returns a reply with an `ObjectPage`, or None for a reply that is not plain. `names` are the properties to read,
     `merged` the index of the property that names merged objects.

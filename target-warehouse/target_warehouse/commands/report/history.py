@@ -45,7 +45,7 @@ _NEEDED = {"stream", "run_id", "status", "started_at", "finished_at"}
 
 @dataclass(frozen=True)
 class ReportedRun:
-    """One run of one stream, as target and tap recorded it. Times are UTC without a zone; None is not recorded.
+    """One run of one stream, as target and tap recorded it. Times are in UTC without a zone; None was not recorded.
 
     `seconds` and `records` are the tap's if it recorded them, else the target's.
     """
@@ -104,7 +104,7 @@ class StreamReport:
 
     @property
     def hubspot_total(self) -> int | None:
-        """HubSpot's own count, when the tap last asked for it."""
+        """HubSpot's own count, as of the tap's latest request for it."""
         return next((run.hubspot_total for run in reversed(self.runs) if run.hubspot_total is not None), None)
 
     @property
