@@ -15,6 +15,7 @@ import requests
 _VERSION, _TYPE = r"[\w-]+", r"[\w-]+"
 READS: tuple[tuple[str, str], ...] = (
     ("GET", r"/crm(-object-schemas)?/[\w/-]+"),
+    ("GET", rf"/account-info/{_VERSION}/details"),
     ("POST", rf"/crm/(objects/{_VERSION}|v3/objects)/{_TYPE}/(search|batch/read)"),
     ("POST", rf"/crm/(associations/{_VERSION}|v4/associations)/{_TYPE}/{_TYPE}/batch/read"),
 )
