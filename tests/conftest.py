@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    import duckdb
-    import psycopg
-
 settings.register_profile("suite", deadline=None)  # the time of an example depends on the machine
 settings.load_profile("suite")
 
@@ -53,13 +50,31 @@ class Warehouse(ABC):
     engine: str
     url: str
 
-    @abstractmethod
-    def opened(self) -> AbstractContextManager[None]:
-        """A block whose queries share one connection; nothing may write in it. Opening takes longer than a query."""
+    _connection: Any = None
 
     @abstractmethod
+    def _connected(self) -> AbstractContextManager[Any]:
+        """A connection of the driver for reading."""
+
+    @abstractmethod
+    def _select(self, sql: str) -> list[dict[str, Any]]:
+        """Return the rows of a SELECT on the open connection, as the driver returns them."""
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """A block whose queries share one connection; nothing may write in it. Opening takes longer than a query."""
+        try:
+            with self._connected() as self._connection:
+                yield
+        finally:
+            self._connection = None
+
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """Return the rows of a SELECT, as the driver returns them."""
+        """Return the rows of a SELECT, as the driver returns them; JSON columns of DuckDB are parsed."""
+        if self._connection is None:
+            with self.opened():
+                return self._select(sql)
+        return self._select(sql)
 
     @abstractmethod
     def execute(self, *statements: str) -> None:
@@ -84,22 +99,13 @@ class DuckDBWarehouse(Warehouse):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.url = f"duckdb:///{path}"
-        self._connection: duckdb.DuckDBPyConnection | None = None
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Keep one connection to the file."""
+    def _connected(self) -> AbstractContextManager[Any]:
         import duckdb
 
-        with duckdb.connect(str(self.path), read_only=True) as self._connection:
-            yield
-        self._connection = None
+        return duckdb.connect(str(self.path), read_only=True)
 
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        """Return the rows of a SELECT; JSON columns are parsed."""
-        if self._connection is None:
-            with self.opened():
-                return self.query(sql)
+    def _select(self, sql: str) -> list[dict[str, Any]]:
         answer = self._connection.execute(sql)
         columns = [(column[0], str(column[1])) for column in answer.description]
         return [
@@ -126,24 +132,16 @@ class PostgresWarehouse(Warehouse):
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._connection: psycopg.Connection[dict[str, Any]] | None = None
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Keep one session."""
+    def _connected(self) -> AbstractContextManager[Any]:
         import psycopg
         from psycopg.rows import dict_row
 
-        with psycopg.connect(self.url, row_factory=dict_row) as self._connection:
-            yield
-        self._connection = None
+        return psycopg.connect(self.url, row_factory=dict_row)
 
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        """Return the rows of a SELECT."""
-        if self._connection is None:
-            with self.opened():
-                return self.query(sql)
-        return self._connection.execute(sql).fetchall()
+    def _select(self, sql: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._connection.execute(sql).fetchall()
+        return rows
 
     def execute(self, *statements: str) -> None:
         """Run statements, each in its own transaction."""
