@@ -29,6 +29,7 @@ from target_warehouse.engines.duckdb.file import (
     columns_of,
     constraints_of,
     generated_of,
+    lacks_memory,
     open_file,
     reason_without_value,
     tables_of,
@@ -66,8 +67,6 @@ _BYTES_OF_A_MARK = 11
 #: in memory.
 _MEMORY_BESIDE_MARKS = 18
 
-#: The error of a commit that has no room to checkpoint the log into the file; nothing of it is kept (observed).
-_CHECKPOINT_FAILED = "Checkpoint failed"
 
 _ABOUT_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ConversionException)
 _ABOUT_FILE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
@@ -226,7 +225,7 @@ class DuckDBEngine:
         try:
             yield
         except (duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
-            if not _lacks_memory(error):
+            if not lacks_memory(error):
                 raise
             self._connection.execute("RESET memory_limit")  # attaching the file replays its log
             self._attach_again()  # even without a retry: load history must still be written
@@ -345,7 +344,7 @@ class DuckDBEngine:
         try:
             self._connection.execute(checkpoint)
         except duckdb.Error as error:
-            if not _lacks_memory(error):
+            if not lacks_memory(error):
                 raise
             self._connection.execute("RESET memory_limit")
             self._attach_again()
@@ -393,9 +392,3 @@ class DuckDBEngine:
                 self._is_faulty = True
                 msg = f"{msg} {REMEDY}"
             raise LoadError(msg) from error
-
-
-def _lacks_memory(error: duckdb.Error) -> bool:
-    text = str(error)
-    is_named = "increasing the memory limit" in text.lower() or _CHECKPOINT_FAILED in text
-    return is_named or isinstance(error, duckdb.OutOfMemoryException)

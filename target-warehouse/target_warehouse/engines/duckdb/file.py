@@ -43,6 +43,8 @@ REMEDY = (
     "Make room if the disk is full; if the file is damaged, restore a backup or name another file in the setting "
     "warehouse."
 )
+#: The error of a commit that has no room to checkpoint the log into the file; nothing of it is kept (observed).
+_CHECKPOINT_FAILED = "Checkpoint failed"
 
 
 def open_file(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -154,6 +156,13 @@ def check_no_view(connection: duckdb.DuckDBPyConnection, catalog: str, schema: s
             "the stream another name in the setting stream_maps."
         )
         raise LoadError(msg)
+
+
+def lacks_memory(error: duckdb.Error) -> bool:
+    """Whether DuckDB needs more memory than its limit; a checkpoint that lacks it only says that it failed."""
+    text = str(error)
+    is_named = "increasing the memory limit" in text.lower() or _CHECKPOINT_FAILED in text
+    return is_named or isinstance(error, duckdb.OutOfMemoryException)
 
 
 def reason_without_value(error: duckdb.Error) -> str:
