@@ -241,7 +241,7 @@ class _Table:
         """The live rows in place; a column whose types differ between the sides becomes text."""
         side, types = self._sides[letter], self._types[letter]
         compared = {
-            name: side.engine.comparable(identifier(name), types[name], as_text=self._is_mixed(name))
+            name: side.engine.dialect.comparable(identifier(name), types[name], as_text=self._is_mixed(name))
             for name in self._common
         }
         columns = ", ".join(f"{expression} AS {identifier(name)}" for name, expression in compared.items())

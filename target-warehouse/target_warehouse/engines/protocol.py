@@ -100,25 +100,13 @@ class Transaction(Protocol):
         """Mark the `running` rows of load history as interrupted, with this error, where the run is not alive."""
 
 
-class Engine(Protocol):
-    """An open warehouse."""
+class Dialect(Protocol):
+    """What a database accepts as names and text, and how it compares values."""
 
     #: Whether text may contain the character NUL.
     stores_nul: bool
     #: Whether text may contain every other character; if not, `lacking` finds the characters that it may not.
     stores_unicode: bool
-    #: The average number of rows per chunk of a batch below which merging the chunks is faster than writing them.
-    least_chunk: int
-    #: A SQL condition on the column `run_id` of load history: the process of that run has the database open.
-    alive_condition: str
-
-    def announce_run(self, run_id: str) -> None:
-        """Make `alive_condition` true for this run until the engine is closed, or its process or connection ends.
-
-        Raises:
-            LoadError: the database refused.
-        """
-
     #: The longest name that the database accepts, in bytes; None if there is no limit.
     most_name_bytes: int | None
     #: Whether the database treats names that differ in case only as the same name.
@@ -132,6 +120,33 @@ class Engine(Protocol):
 
     def unusable_columns(self, names: Iterable[str]) -> frozenset[str]:
         """The names among these that no column can have; long names and names that differ in case are not checked."""
+
+    def comparable(self, column: str, column_type: str, *, as_text: bool) -> str:
+        """The expression by which a quoted column of this type is compared.
+
+        With `as_text` it is a text that is the same for equal values of different types: `1.5`, `true`,
+        `2026-01-31 08:00:00.000000`.
+        """
+
+
+class Engine(Protocol):
+    """An open warehouse."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """What the database accepts as names and text."""
+
+    #: The average number of rows per chunk of a batch below which merging the chunks is faster than writing them.
+    least_chunk: int
+    #: A SQL condition on the column `run_id` of load history: the process of that run has the database open.
+    alive_condition: str
+
+    def announce_run(self, run_id: str) -> None:
+        """Make `alive_condition` true for this run until the engine is closed, or its process or connection ends.
+
+        Raises:
+            LoadError: the database refused.
+        """
 
     def place(self, schema: str | None, name: str) -> tuple[str, str]:
         """Where a table of this schema and name is, or would be; two names with the same place are one table."""
@@ -176,13 +191,6 @@ class Engine(Protocol):
 
     def key_names(self, schema: str | None, name: str) -> list[str]:
         """The columns of a table's key; none if the database does not know it."""
-
-    def comparable(self, column: str, column_type: str, *, as_text: bool) -> str:
-        """The expression by which a quoted column of this type is compared.
-
-        With `as_text` it is a text that is the same for equal values of different types: `1.5`, `true`,
-        `2026-01-31 08:00:00.000000`.
-        """
 
     def read(
         self,

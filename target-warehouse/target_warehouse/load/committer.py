@@ -200,7 +200,7 @@ class Committer:
 
         if self._rejects is None:
             self._rejects = self.engine.prepare(rejected_records_table(self.settings.default_target_schema))
-        escaped = self.engine.escaped
+        escaped = self.engine.dialect.escaped
         rows = [
             {name: escaped(value) if isinstance(value, str) else value for name, value in row.items()}
             for row in (rejected_row(self._run_id, load.stream, record, reason) for record, reason in load.unwritten)

@@ -170,7 +170,7 @@ class LoadHistory:
         engine.announce_run(run_id)
         with engine.transaction() as transaction:
             transaction.mark_interrupted(table, engine.alive_condition, KILLED)
-        return cls(table, run_id, configuration, engine.escaped, _loaded(engine, table))
+        return cls(table, run_id, configuration, engine.dialect.escaped, _loaded(engine, table))
 
     def write(
         self,

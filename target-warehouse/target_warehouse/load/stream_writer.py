@@ -136,7 +136,7 @@ class StreamWriter:
         Columns that are too narrow become wider, and the other records are rejected. A rejected record must not hide an
         earlier record of its key, so the outcomes are computed again without it.
         """
-        if not self._committer.engine.stores_unicode:
+        if not self._committer.engine.dialect.stores_unicode:
             records = self._storable(records)
         while True:
             try:
@@ -171,7 +171,7 @@ class StreamWriter:
     def _storable(self, records: list[Record]) -> list[Record]:
         """The records without characters that the database's encoding lacks; the others are rejected."""
         names = self._names
-        lacking = self._committer.engine.lacking(
+        lacking = self._committer.engine.dialect.lacking(
             json_line(value) for record in records for name, value in record.items() if name in names
         )
         kept = []

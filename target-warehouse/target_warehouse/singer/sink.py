@@ -62,7 +62,7 @@ class WarehouseSink(BatchSink):
         self._schema_validator: RecordValidator | None = None
         if self.validate_schema and needs_validator(self.schema):
             self._schema_validator = RecordValidator(self.schema)
-        self._replaces_nul = settings.sanitize_null_text_characters or not target.committer.engine.stores_nul
+        self._replaces_nul = settings.sanitize_null_text_characters or not target.committer.engine.dialect.stores_nul
         self._decoder: GroupDecoder | None = None
         self._fast_batch: FastBatch | None = None
 

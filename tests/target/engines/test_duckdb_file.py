@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from target_warehouse.engines.duckdb import engine as duckdb_engine
+from target_warehouse.engines.duckdb import attach as duckdb_attach
 from target_warehouse.engines.duckdb import file as duckdb_file
 from target_warehouse.engines.duckdb.engine import DuckDBEngine
 from target_warehouse.errors import ConnectionFailedError, LoadError
@@ -146,15 +146,15 @@ def test_two_targets_on_one_file_both_load(file: DuckDBWarehouse, start_target: 
 def attached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that were attached; the file is attached again after every few commits that leave no log."""
     paths: list[str] = []
-    attach = duckdb_file.attach
+    attach = duckdb_attach.attach
 
     def noted(connection: duckdb.DuckDBPyConnection, path: str, *more: Any, **options: Any) -> None:
         paths.append(path)
         attach(connection, path, *more, **options)
 
-    monkeypatch.setattr(duckdb_engine, "attach", noted)
-    monkeypatch.setattr(duckdb_engine, "_MOST_COLUMNS_COMMITTED", 60)
-    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "checkpoint_threshold", "'100kB'")
+    monkeypatch.setattr(duckdb_file, "attach", noted)
+    monkeypatch.setattr(duckdb_file, "_MOST_COLUMNS_COMMITTED", 60)
+    monkeypatch.setitem(duckdb_attach.WHILE_LOADING, "checkpoint_threshold", "'100kB'")
     return paths
 
 
@@ -178,7 +178,7 @@ def test_a_file_that_another_process_opens_while_it_is_attached_again_is_a_clear
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    attach = duckdb_engine.attach
+    attach = duckdb_file.attach
     held = f"import duckdb\nheld = duckdb.connect({str(file.path)!r})\nprint('held', flush=True)\ninput()"
     others: list[subprocess.Popen[str]] = []
 
@@ -189,7 +189,7 @@ def test_a_file_that_another_process_opens_while_it_is_attached_again_is_a_clear
         assert other.stdout.readline() == "held\n"
         attach(*arguments, **options)
 
-    monkeypatch.setattr(duckdb_engine, "attach", taken_before)
+    monkeypatch.setattr(duckdb_file, "attach", taken_before)
     with pytest.raises(ConnectionFailedError, match="is locked by another process"):
         load(file, numbers(10_000, filler=FILLER), batch_size_rows=500, lock_timeout_seconds=0.3)
     assert not [record.message for record in caplog.records if record.levelname == "WARNING"]
@@ -197,7 +197,7 @@ def test_a_file_that_another_process_opens_while_it_is_attached_again_is_a_clear
         other.communicate("\n", timeout=20)
     state = last_state(capsys.readouterr().out)
     assert 0 < assert_consistent(file, state, filler=FILLER) < 10_000
-    monkeypatch.setattr(duckdb_engine, "attach", attach)
+    monkeypatch.setattr(duckdb_file, "attach", attach)
     load(file, numbers(10_000, filler=FILLER))
     assert assert_consistent(file, 10_000, filler=FILLER) == 10_000
 
@@ -209,12 +209,12 @@ def test_a_file_is_attached_again_before_a_transaction_and_not_after_it(
     engine = DuckDBEngine(str(file.path), 0.1)
     engine.prepare(table_of("t", {"properties": {"id": {}}}, (), default_schema="s", interpret_encoding=False))
     with engine.transaction():  # the table is in the file, not in the log
-        engine.query(f"CHECKPOINT {duckdb_file.CATALOG}")
+        engine.query(f"CHECKPOINT {duckdb_attach.CATALOG}")
 
     def fails(*_: Any, **__: Any) -> None:
         raise ConnectionFailedError(str(len(attached)))
 
-    monkeypatch.setattr(duckdb_engine, "attach", fails)
+    monkeypatch.setattr(duckdb_file, "attach", fails)
     begun = done = 0
 
     def work() -> None:
@@ -234,17 +234,17 @@ def test_a_file_that_another_process_changed_while_it_was_attached_again_stops_t
     file: DuckDBWarehouse, attached: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows written in the table's old form would lose the values of its new columns."""
-    attach = duckdb_engine.attach
+    attach = duckdb_file.attach
     change = f"import duckdb; duckdb.connect({str(file.path)!r}).execute('ALTER TABLE melty.numbers ADD COLUMN n INT')"
 
     def changed_before(*arguments: Any, **options: Any) -> None:
         subprocess.run([sys.executable, "-c", change], check=True)
         attach(*arguments, **options)
 
-    monkeypatch.setattr(duckdb_engine, "attach", changed_before)
+    monkeypatch.setattr(duckdb_file, "attach", changed_before)
     with pytest.raises(LoadError, match=r"another process changed its tables during the load\. Run again"):
         load(file, numbers(10_000, filler=FILLER), batch_size_rows=500)
-    monkeypatch.setattr(duckdb_engine, "attach", attach)
+    monkeypatch.setattr(duckdb_file, "attach", attach)
     load(file, numbers(10_000, filler=FILLER))
     assert assert_consistent(file, 10_000, filler=FILLER) == 10_000
     assert attached

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from target_warehouse.engines.duckdb import engine as duckdb_engine
+from target_warehouse.engines.duckdb import attach as duckdb_attach
 from target_warehouse.engines.duckdb import file as duckdb_file
 from target_warehouse.engines.duckdb.engine import DuckDBEngine
 from tests.target.feeding import load, numbers
@@ -30,8 +30,8 @@ def test_a_batch_that_lacks_memory_is_retried_and_no_value_gets_into_another_row
     limit: int, file: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also after a column was widened, which takes more memory than any batch."""
-    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", f"'{limit}MB'")
-    monkeypatch.setattr(duckdb_engine, "MEMORY_MB", limit)
+    monkeypatch.setitem(duckdb_attach.WHILE_LOADING, "memory_limit", f"'{limit}MB'")
+    monkeypatch.setattr(duckdb_file, "MEMORY_MB", limit)
     total, names, dice = 4_000, [f"p{number}" for number in range(250)], random.Random(1)
     columns = {"id": {"type": "integer"}, **{name: {"type": ["string", "null"]} for name in names}}
     lines = []
@@ -51,8 +51,8 @@ def test_a_batch_that_lacks_memory_is_retried_and_no_value_gets_into_another_row
 
 def _limits_at_the_end(monkeypatch: pytest.MonkeyPatch, megabytes: int) -> list[str]:
     """Collect DuckDB's memory limit at the end of each run; each begins with this limit."""
-    monkeypatch.setitem(duckdb_file.WHILE_LOADING, "memory_limit", f"'{megabytes}MB'")
-    monkeypatch.setattr(duckdb_engine, "MEMORY_MB", megabytes)
+    monkeypatch.setitem(duckdb_attach.WHILE_LOADING, "memory_limit", f"'{megabytes}MB'")
+    monkeypatch.setattr(duckdb_file, "MEMORY_MB", megabytes)
     limits: list[str] = []
     close = DuckDBEngine.close
 

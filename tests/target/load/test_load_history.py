@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from target_warehouse.commands.cli import main
-from target_warehouse.engines.sql_transaction import MOST_COMPARED
+from target_warehouse.engines.sql_access import MOST_COMPARED
 from target_warehouse.errors import RejectedRecordsError
 from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import PostgresWarehouse

@@ -162,10 +162,10 @@ def _renamed(fresh: Engine, tables: Mapping[str, str], engine: Engine) -> Iterat
         fitted = fit(
             columns,
             there,
-            most_bytes=engine.most_name_bytes,
-            ignores_case=engine.ignores_case,
-            unusable=engine.unusable_columns(columns),
-            respelled=columns if engine.ignores_case else (),
+            most_bytes=engine.dialect.most_name_bytes,
+            ignores_case=engine.dialect.ignores_case,
+            unusable=engine.dialect.unusable_columns(columns),
+            respelled=columns if engine.dialect.ignores_case else (),
             given={column: column for column in columns if column in there},  # it may have a short name already
         )
         where = identifier(SCHEMA, name)

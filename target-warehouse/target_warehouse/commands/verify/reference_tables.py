@@ -99,7 +99,7 @@ def _rows(engine: Engine, load: Load, key: Sequence[str], columns: Sequence[str]
     """All rows by key; the values of columns that the table lacks are None."""
     types = load.types
     texts = [
-        engine.comparable(identifier(name), types[name], as_text=True) if name in types else "NULL"
+        engine.dialect.comparable(identifier(name), types[name], as_text=True) if name in types else "NULL"
         for name in (*key, *columns)
     ]
     sql = f"SELECT {identifier(load.mark)} IS NULL, {', '.join(texts)} FROM {load.name}"  # noqa: S608 - quoted

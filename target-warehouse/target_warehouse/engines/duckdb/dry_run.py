@@ -10,8 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from target_warehouse.engines.duckdb.attach import CATALOG, attach
+from target_warehouse.engines.duckdb.catalog import columns_of, constraints_of, tables_of
 from target_warehouse.engines.duckdb.engine import DuckDBEngine
-from target_warehouse.engines.duckdb.file import CATALOG, attach, columns_of, constraints_of, tables_of
 from target_warehouse.engines.prepared_table import column_names
 from target_warehouse.engines.protocol import HISTORY, TableChange, shadow_columns
 from target_warehouse.tables.fitted_names import fit_table
@@ -32,7 +33,7 @@ class DuckDBShadow(DuckDBEngine):
             super().__init__(str(Path(self._folder.name) / "shadow.duckdb"), lock_timeout_seconds)
             self._has_file = Path(path).exists()
             if self._has_file:
-                attach(self._connection, path, _REAL, lock_timeout_seconds, read_only=True)
+                attach(self._file.connection, path, _REAL, lock_timeout_seconds, read_only=True)
         except BaseException:
             self._folder.cleanup()
             raise
@@ -42,14 +43,14 @@ class DuckDBShadow(DuckDBEngine):
         """Copy the table, if it exists, and prepare the copy."""
         name = fit_table(table.name, self.table_names(table.schema), most_bytes=None, ignores_case=True)
         if (table.schema, name) not in self._copied:
-            with self._errors(f"the table {name} cannot be copied"):
+            with self._file.errors(f"the table {name} cannot be copied"):
                 self._copied[table.schema, name] = self._copy(table, name)
         return super().prepare(table)
 
     def table_names(self, schema: str | None) -> list[str]:
         """The tables of a schema, including those that this run would create."""
         own = super().table_names(schema)
-        real = tables_of(self._connection, _REAL, schema) if self._has_file else []
+        real = tables_of(self._file.connection, _REAL, schema) if self._has_file else []
         return [*own, *(name for name in real if name not in own)]
 
     def planned_changes(self) -> list[TableChange]:
@@ -57,7 +58,7 @@ class DuckDBShadow(DuckDBEngine):
         schemas = {
             schema
             for (schema, _) in self._copied
-            if not (self._has_file and tables_of(self._connection, _REAL, schema))
+            if not (self._has_file and tables_of(self._file.connection, _REAL, schema))
         }
         return [
             TableChange(schema, name, before, self.column_types(schema, name), is_new_schema=schema in schemas)
@@ -74,11 +75,11 @@ class DuckDBShadow(DuckDBEngine):
 
     def _copy(self, table: Table, name: str) -> dict[str, str]:
         schema = table.schema
-        types = columns_of(self._connection, _REAL, schema, name) if self._has_file else {}
+        types = columns_of(self._file.connection, _REAL, schema, name) if self._has_file else {}
         if types:
             needed = {
                 column
-                for constraint, column in constraints_of(self._connection, _REAL, schema, name)
+                for constraint, column in constraints_of(self._file.connection, _REAL, schema, name)
                 if constraint in ("NOT NULL", "PRIMARY KEY")
             }
             fitted = column_names(table, types, most_bytes=None, ignores_case=True)
@@ -91,12 +92,12 @@ class DuckDBShadow(DuckDBEngine):
             )
             where = identifier(schema or "main", name)
             if schema:
-                self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(CATALOG, schema)}")
-            self._connection.execute(
+                self._file.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(CATALOG, schema)}")
+            self._file.connection.execute(
                 f"CREATE TABLE {CATALOG}.{where} AS SELECT {columns} FROM {_REAL}.{where}"  # noqa: S608
             )
             for column in needed:
-                self._connection.execute(
+                self._file.connection.execute(
                     f"ALTER TABLE {CATALOG}.{where} ALTER COLUMN {identifier(column)} SET NOT NULL"
                 )
         return types

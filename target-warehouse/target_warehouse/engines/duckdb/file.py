@@ -1,188 +1,215 @@
-"""Open DuckDB files, with a clear error when that fails, and read their catalogs."""
+"""One open DuckDB file: its transactions, its memory and its errors.
+
+While loading, DuckDB gets little memory. What it keeps beyond that is given back by detaching the file and attaching
+it again; a batch that needs more is rolled back and retried with more.
+"""
 
 from __future__ import annotations
 
-import re
-import time
+import logging
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
-from target_warehouse.errors import ConnectionFailedError, LoadError
+from target_warehouse.engines.duckdb.access import STAGE, DuckDBAccess
+from target_warehouse.engines.duckdb.attach import (
+    CATALOG,
+    MEMORY_MB,
+    NO_WAL,
+    REMEDY,
+    WAL_LIMIT,
+    attach,
+    lacks_memory,
+    open_file,
+    reason_without_value,
+)
+from target_warehouse.engines.duckdb.catalog import columns_of
+from target_warehouse.engines.duckdb.compaction import is_due, stored_rows
+from target_warehouse.engines.duckdb.transaction import DuckDBTransaction
+from target_warehouse.errors import LoadError, RefusedDataError, RetryTransactionError, WarehouseError
 from target_warehouse.tables.statements import identifier
 
-STORAGE_VERSION = "v1.5.0"
-#: The name under which the file is attached; users never see it. A schema of the same name would be ambiguous.
-CATALOG = "target_warehouse_file"
-_RETRY_SECONDS = 0.2
-#: DuckDB's memory limit in megabytes; by default it takes most of the machine's memory. A batch that fails for lack of
-#: memory is retried with a higher limit.
-MEMORY_MB = 96
-#: The size at which DuckDB checkpoints the write-ahead log (WAL) into the file. Data that is only in the log is also in
-#: memory, uncompressed, or in temporary files. A smaller limit makes row groups too small to compress well. The batch
-#: that exceeds the limit goes straight into the file.
-WAL_LIMIT = "48MB"
-#: A limit that every batch exceeds.
-NO_WAL = "1KB"
-#: The most rows in a row group, half of DuckDB's default. A batch of a full row group is written to the file as it is
-#: inserted, and not again when it is committed (observed, 2.0.0). A batch of 28 MB of narrow rows is larger than that.
-ROW_GROUP = 61_440
-WHILE_LOADING = {
-    "memory_limit": f"'{MEMORY_MB}MB'",
-    "checkpoint_threshold": f"'{WAL_LIMIT}'",
-    # Every thread costs memory, and one thread inserts batches of our size in half the time.
-    "threads": "1",
-    # A checkpoint would also merge row groups, rewriting each, which takes 300 MB more at 250 columns.
-    "max_vacuum_tasks": "0",
-}
-_WHILE_READING = {"memory_limit": "'1GB'"}  # for reports and comparisons; DuckDB spills the rest to temporary files
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-_CONSTRAINT = re.compile(r"NOT NULL constraint failed: \S+|CHECK constraint failed on table .*")
-#: Advice for a file that cannot be read or written.
-REMEDY = (
-    "Make room if the disk is full; if the file is damaged, restore a backup or name another file in the setting "
-    "warehouse."
-)
-#: The error of a commit that has no room to checkpoint the log into the file; nothing of it is kept (observed).
-_CHECKPOINT_FAILED = "Checkpoint failed"
+    from target_warehouse.engines.duckdb.views import Comments
+
+logger = logging.getLogger("target-warehouse")
+#: A batch of this many rows, or of this many bytes in Arrow, is written straight into the file, not through the log.
+#: This many rows compress as well as a row group of DuckDB's default size. A higher limit in bytes would compress
+#: better, but load a quarter slower.
+_DIRECT_WRITE_ROWS = 20_000
+_DIRECT_WRITE_BYTES = 12_000_000
+#: For every column of every row group that it has written, DuckDB keeps a kilobyte or more in memory, beyond its limit,
+#: until the file is detached. So the file is detached and attached again after commits of this many columns, which is
+#: some ten megabytes.
+_MOST_COLUMNS_COMMITTED = 20_000
+#: The memory that DuckDB needs until a commit, for each row of a table in which some of every 2,048 rows are deleted.
+_BYTES_OF_A_MARK = 11
+#: The memory for the rest, in megabytes. With less, such a batch of narrow rows fails; with more, DuckDB keeps the file
+#: in memory.
+_MEMORY_BESIDE_MARKS = 18
+
+_ABOUT_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ConversionException)
+_ABOUT_FILE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
 
 
-def open_file(path: str, lock_timeout_seconds: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    """Return a connection with the file attached as `CATALOG`, and DuckDB set up for loading or for reading.
+class DuckDBFile:
+    """An open file, and what this process knows of the tables that it has prepared.
 
-    Raises:
-        ConnectionFailedError: it cannot be opened.
+    `types` are their columns' types and `comments` their comments; both are read again when the file was detached.
     """
-    file = Path(path)
-    if read_only and not file.exists():
-        msg = f"There is no DuckDB file {path}: run the pipeline first, or correct the setting warehouse."
-        raise ConnectionFailedError(msg)
-    if not read_only:
+
+    def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool) -> None:
+        self.connection = open_file(path, lock_timeout_seconds, read_only=read_only)
+        self.types: dict[tuple[str | None, str], dict[str, str]] = {}
+        self.comments: Comments = {}
+        self._path = path
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._memory_mb: int | None = MEMORY_MB  # None: no limit of ours
+        self._is_faulty = False
+        self._columns_committed = 0  # since the file was attached
+        self._wal_limit = WAL_LIMIT
+
+    @contextmanager
+    def transaction(self) -> Iterator[DuckDBTransaction]:
+        """A transaction; see the protocol of an engine."""
+        if self._columns_committed >= _MOST_COLUMNS_COMMITTED and not self._has_log():
+            with self.errors("it cannot be attached again"):
+                self._attach_again()
+        with self.errors("a batch cannot be written"), self._enough_memory():
+            self.connection.execute("BEGIN")
+            try:
+                transaction = DuckDBTransaction(DuckDBAccess(self.connection, self.types))
+                yield transaction
+                self._choose_wal_limit(transaction.rows_appended, transaction.bytes_appended)
+                self.connection.execute("COMMIT")
+            except BaseException:
+                with suppress(duckdb.TransactionException):  # DuckDB has already ended one whose COMMIT failed
+                    self.connection.execute("ROLLBACK")
+                self.connection.unregister(STAGE)  # only now: a failed transaction accepts no statement
+                raise
+        # Counts the columns of the widest table, because the table that was written is not known here.
+        self._columns_committed += max(map(len, self.types.values()), default=0)
+
+    def has_row(self, sql: str) -> bool:
+        """Whether a SELECT returns a row."""
+        return self.connection.execute(sql).fetchone() is not None
+
+    @contextmanager
+    def all_memory(self) -> Iterator[None]:
+        """Let DuckDB use the memory that it wants for the length of the block, if the block does not raise."""
+        self.connection.execute("RESET memory_limit")
+        yield
+        self._limit_memory()
+
+    @contextmanager
+    def errors(self, what: str) -> Iterator[None]:
+        """Turn DuckDB's errors into this target's; `what` says what failed.
+
+        Raises:
+            RefusedDataError: a record is to blame.
+            LoadError: anything else; after an error of the file or the machine the file is closed as it is.
+        """
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            msg = f"The folder of the DuckDB file {path} cannot be created: {error.strerror}."
-            raise ConnectionFailedError(msg) from error
-    connection = duckdb.connect()
-    attach(connection, str(file), CATALOG, lock_timeout_seconds, read_only=read_only)
-    connection.execute("SET TimeZone = 'UTC'")
-    for setting, value in (_WHILE_READING if read_only else WHILE_LOADING).items():
-        connection.execute(f"SET {setting} = {value}")
-    return connection
-
-
-def attach(
-    connection: duckdb.DuckDBPyConnection, path: str, catalog: str, lock_timeout_seconds: float, *, read_only: bool
-) -> None:
-    """Attach a file under this name; wait while another process has it open.
-
-    Raises:
-        ConnectionFailedError: it cannot be opened; the connection is closed.
-    """
-    options = "READ_ONLY"
-    if not read_only:
-        options = f"ROW_GROUP_SIZE {ROW_GROUP}"
-        if not Path(path).exists():  # an existing file keeps its storage version, which may be newer
-            options += f", STORAGE_VERSION '{STORAGE_VERSION}'"
-    literal = path.replace("'", "''")
-    deadline = time.monotonic() + lock_timeout_seconds
-    while True:
-        try:
-            connection.execute(f"ATTACH '{literal}' AS {identifier(catalog)} ({options})")
+            yield
         except duckdb.Error as error:
-            is_locked = "lock" in str(error).lower() and "conflicting" in str(error).lower()
-            if is_locked and time.monotonic() < deadline:
-                time.sleep(_RETRY_SECONDS)
-                continue
-            connection.close()
-            raise ConnectionFailedError(_why_not(path, error, is_locked=is_locked)) from error
-        return
+            # Conversion and constraint errors quote values; only errors about the file or the machine are passed on.
+            is_about_data = isinstance(error, _ABOUT_DATA)
+            reason = reason_without_value(error) if is_about_data else str(error).splitlines()[0].rstrip(".")
+            msg = f"DuckDB file {self._path}: {what}: {reason}. Nothing of this batch was kept."
+            if is_about_data:
+                raise RefusedDataError(msg, f"DuckDB refuses one of its values ({reason})") from error
+            if isinstance(error, _ABOUT_FILE):
+                self._is_faulty = True
+                msg = f"{msg} {REMEDY}"
+            raise LoadError(msg) from error
 
+    def compact(self) -> None:
+        """Compact the file if most of its rows are dead, or if its row groups are small."""
+        if self._is_faulty or not self.types:
+            return
+        try:
+            if is_due(self.connection, CATALOG, self.types):
+                self.connection.execute("RESET max_vacuum_tasks")
+                self._checkpoint()
+        except (duckdb.Error, WarehouseError) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            logger.warning("DuckDB file %s: it cannot be compacted: %s. Nothing is lost.", self._path, reason)
 
-def tables_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None) -> list[str]:
-    """The tables of a schema of an attached file."""
-    rows = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND lower(schema_name) = lower(?)",
-        [catalog, schema or "main"],
-    ).fetchall()
-    return [row[0] for row in rows]
+    def close(self) -> None:
+        """Close the file; after a read or write error it is left as it is."""
+        with suppress(duckdb.Error):
+            if self._is_faulty:
+                self.connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+        self.connection.close()
 
+    def _choose_wal_limit(self, rows: int, size: int) -> None:
+        """Write a commit that is large enough for its own row group straight into the file."""
+        limit = NO_WAL if rows >= _DIRECT_WRITE_ROWS or size >= _DIRECT_WRITE_BYTES else WAL_LIMIT
+        if limit != self._wal_limit:
+            self.connection.execute(f"SET checkpoint_threshold = '{limit}'")
+            self._wal_limit = limit
 
-def columns_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str) -> dict[str, str]:
-    """The columns of a table of an attached file, in order, and their types."""
-    rows = connection.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() "
-        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND table_name = ? ORDER BY column_index",
-        [catalog, schema or "main", name],
-    ).fetchall()
-    return dict(rows)
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
+            if not lacks_memory(error):
+                raise
+            self.connection.execute("RESET memory_limit")  # attaching the file replays its log
+            self._attach_again()  # even without a retry: load history must still be written
+            if self._memory_mb is None:
+                raise
+            msg = f"DuckDB file {self._path}: a batch needs more memory than {self._memory_mb} MB."
+            marked = max((stored_rows(self.connection, CATALOG, *place) for place in self.types), default=0)
+            needed = _MEMORY_BESIDE_MARKS + marked * _BYTES_OF_A_MARK // 1_000_000
+            self._memory_mb = needed if needed > self._memory_mb else None
+            self._limit_memory()
+            raise RetryTransactionError(msg) from error
 
+    def _limit_memory(self) -> None:
+        if self._memory_mb is not None:
+            self.connection.execute(f"SET memory_limit = '{self._memory_mb}MB'")
 
-def constraints_of(
-    connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str
-) -> list[tuple[str, str]]:
-    """The constraints of a table of an attached file, each as (type, column)."""
-    return connection.execute(
-        "SELECT constraint_type, unnest(constraint_column_names) FROM duckdb_constraints() "
-        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND table_name = ?",
-        [catalog, schema or "main", name],
-    ).fetchall()
+    def _attach_again(self) -> None:
+        """Detach and attach the file, so that DuckDB has it in memory as the last commit left it.
 
+        After an append that ran out of memory the first columns are longer than the others, even after a rollback:
+        later rows would get values of other rows (observed, 2.0.0). Nothing may be uncommitted.
 
-def generated_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str) -> list[str]:
-    """The generated columns of a table."""
-    rows = connection.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND lower(schema_name) = lower(?) "
-        "AND table_name = ? AND is_generated",
-        [catalog, schema or "main", name],
-    ).fetchall()
-    return [row[0] for row in rows]
+        Raises:
+            ConnectionFailedError: another process opened the file in between, and still has it open.
+            LoadError: another process opened the file and changed our tables.
+        """
+        self.connection.execute("USE memory")
+        self.connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+        self.connection.execute(f"DETACH {identifier(CATALOG)}")
+        self.connection.execute("PRAGMA enable_checkpoint_on_shutdown")
+        self._is_faulty = True  # until the file is attached there is nothing to write to or compact
+        attach(self.connection, self._path, CATALOG, self._lock_timeout_seconds, read_only=False)
+        self._is_faulty = False
+        self._columns_committed = 0
+        self.comments.clear()
+        if any(columns_of(self.connection, CATALOG, *place) != types for place, types in self.types.items()):
+            msg = f"DuckDB file {self._path}: another process changed its tables during the load. Run again."
+            raise LoadError(msg)
 
+    def _has_log(self) -> bool:
+        """Whether the log holds commits that are not yet in the file; attaching the file would replay them."""
+        log = Path(f"{self._path}.wal")
+        return log.exists() and log.stat().st_size > 0
 
-def check_no_view(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str) -> None:
-    """Check that no view has this name.
-
-    Raises:
-        LoadError: a view has it.
-    """
-    view = connection.execute(
-        "SELECT 1 FROM duckdb_views() WHERE database_name = ? AND lower(schema_name) = lower(?) "
-        "AND lower(view_name) = lower(?)",
-        [catalog, schema or "main", name],
-    ).fetchone()
-    if view:
-        msg = (
-            f"The table {name} of the DuckDB file cannot be created because {name} is a view: rename the view, or give "
-            "the stream another name in the setting stream_maps."
-        )
-        raise LoadError(msg)
-
-
-def lacks_memory(error: duckdb.Error) -> bool:
-    """Whether DuckDB needs more memory than its limit; a checkpoint that lacks it only says that it failed."""
-    text = str(error)
-    is_named = "increasing the memory limit" in text.lower() or _CHECKPOINT_FAILED in text
-    return is_named or isinstance(error, duckdb.OutOfMemoryException)
-
-
-def reason_without_value(error: duckdb.Error) -> str:
-    """The reason for an error about a value, without the value: the constraint, or the class of the error."""
-    text = str(error).splitlines()[0]
-    constraint = _CONSTRAINT.search(text)
-    return constraint[0] if constraint else type(error).__name__
-
-
-def _why_not(path: str, error: duckdb.Error, *, is_locked: bool) -> str:
-    if is_locked:
-        return (
-            f"The DuckDB file {path} is locked by another process: while one process has it open for writing, no "
-            "other can read or write it. Close that process (a database browser, another run) and run again."
-        )
-    if "not a valid DuckDB" in str(error):
-        return f"The file {path} is not a DuckDB database: set another file in the setting warehouse."
-    if "Permission denied" in str(error):
-        return (
-            f"The DuckDB file {path} may not be opened by this user: grant the user read and write access to the file "
-            "and its folder, or set another file in the setting warehouse."
-        )
-    return f"The DuckDB file {path} cannot be opened: {str(error).splitlines()[0].rstrip('.')}. {REMEDY}"
+    def _checkpoint(self) -> None:
+        checkpoint = f"CHECKPOINT {identifier(CATALOG)}"
+        try:
+            self.connection.execute(checkpoint)
+        except duckdb.Error as error:
+            if not lacks_memory(error):
+                raise
+            self.connection.execute("RESET memory_limit")
+            self._attach_again()
+            self.connection.execute(checkpoint)

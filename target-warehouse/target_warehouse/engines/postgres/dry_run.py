@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import sqlalchemy
 
+from target_warehouse.engines.postgres.access import STAGE, PostgresAccess
 from target_warehouse.engines.postgres.engine import PostgresEngine
-from target_warehouse.engines.postgres.errors import refusal
 from target_warehouse.engines.postgres.rights import check_rights
 from target_warehouse.engines.postgres.tables import NAME_BYTES, Existing, existing_table
 from target_warehouse.engines.postgres.transaction import PostgresTransaction
@@ -24,7 +24,6 @@ from target_warehouse.engines.postgres.values import staged_type
 from target_warehouse.engines.prepared_table import column_names
 from target_warehouse.engines.protocol import TableChange, shadow_columns
 from target_warehouse.errors import ConnectionFailedError
-from target_warehouse.tables.fitted_names import fit_table
 from target_warehouse.tables.statements import column_list, identifier
 
 if TYPE_CHECKING:
@@ -34,22 +33,20 @@ if TYPE_CHECKING:
 
     from target_warehouse.tables.table import Table
 
-_STAGE = "target_warehouse_stage"
-
 
 class PostgresShadow(PostgresEngine):
     """The engine on temporary tables of its own session."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
-        if self._is_pooled:
+        if self._server.is_pooled:
             super().close()
             msg = (
-                f"A dry run needs a session of its own, but PostgreSQL at {self._where} is behind a connection pool: "
+                f"A dry run needs a session of its own, but {self._server.where} is behind a connection pool: "
                 "set the URL of the server itself in the setting warehouse, or run without dry_run."
             )
             raise ConnectionFailedError(msg)
-        self._copies = self._engine.connect()
+        self._copies = self._server.engine.connect()
         with self._definition("a session cannot be prepared") as session:
             session.exec_driver_sql("CREATE TEMPORARY TABLE target_warehouse_first ()")
             temporary_schema = "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
@@ -59,8 +56,7 @@ class PostgresShadow(PostgresEngine):
 
     def prepare(self, table: Table) -> Table:
         """Copy the table, if it exists, and prepare the copy."""
-        unusable = self.unusable_columns([table.name]) - self._encoding.system_columns
-        name = fit_table(table.name, (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)
+        name = self._fitted(table.name)
         if (table.schema, name) not in self._copied:
             with self._definition(f"the table {name} cannot be copied") as session:
                 self._copied[table.schema, name] = self._copy(session, table, name)
@@ -80,10 +76,9 @@ class PostgresShadow(PostgresEngine):
                 names = {key: (self._schema, copy) for key, (copy, _) in self._copied.items()}
                 driver: Any = self._copies.connection.driver_connection
                 with psycopg.RawCursor(driver) as cursor:  # parameters are $1, $2, as they are to ADBC
-                    yield ShadowTransaction(cursor, self._tables, names)
+                    yield PostgresTransaction(ShadowAccess(cursor, self._tables, names))
         except psycopg.Error as error:
-            msg = f"PostgreSQL at {self._where}: a batch cannot be written"
-            raise refusal(msg, error) from error
+            raise self._server.refusal("a batch cannot be written", error) from error
 
     def planned_changes(self) -> list[TableChange]:
         """What the run would do to the tables that it prepared."""
@@ -114,7 +109,7 @@ class PostgresShadow(PostgresEngine):
             with self._copies.begin():
                 yield self._copies
         except sqlalchemy.exc.DBAPIError as error:
-            raise refusal(f"PostgreSQL at {self._where}: {what}", error.orig) from error
+            raise self._server.refusal(what, error.orig) from error
 
     def _copy(self, session: sqlalchemy.Connection, table: Table, name: str) -> tuple[str, dict[str, str]]:
         schema = table.schema
@@ -125,7 +120,7 @@ class PostgresShadow(PostgresEngine):
             real, temporary = identifier(schema, name), identifier(self._schema, copy)
             like = f"CREATE TABLE {temporary} (LIKE {real} INCLUDING ALL)"
             session.exec_driver_sql(like.replace("%", "%%"), ())
-            unusable = self.unusable_columns(table.by_property)
+            unusable = self.dialect.unusable_columns(table.by_property)
             fitted = column_names(table, existing.types, most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)
             needed = {*(fitted[key] for key in table.keys), *existing.key, *_never_null(session, real)}
             kept = column_list(shadow_columns(existing.types, needed))
@@ -149,8 +144,8 @@ class PostgresShadow(PostgresEngine):
         return replace(table, schema=schema, name=name)
 
 
-class ShadowTransaction(PostgresTransaction):
-    """Writes to the copies: every batch is staged by a COPY of text, and merged."""
+class ShadowAccess(PostgresAccess):
+    """Access to the copies: every batch is staged by a COPY of text, and merged."""
 
     def __init__(
         self,
@@ -168,17 +163,18 @@ class ShadowTransaction(PostgresTransaction):
     @contextmanager
     def staged(self, rows: pa.Table) -> Iterator[str]:
         """A temporary table, filled by COPY."""
-        stage = identifier("pg_temp", _STAGE)
+        stage = identifier("pg_temp", STAGE)
         columns = ", ".join(f"{identifier(field.name)} {staged_type(field.type)}" for field in rows.schema)
-        self._cursor.execute(f"CREATE TEMPORARY TABLE {identifier(_STAGE)} ({columns})")
-        with self._cursor.copy(f"COPY {stage} FROM STDIN") as copy:
+        self.cursor.execute(f"CREATE TEMPORARY TABLE {identifier(STAGE)} ({columns})")
+        with self.cursor.copy(f"COPY {stage} FROM STDIN") as copy:
             for chunk in rows.to_batches(max_chunksize=1_000):
                 for row in zip(*(column.to_pylist() for column in chunk.columns), strict=True):
                     copy.write_row(row)
         yield stage
-        self._cursor.execute(f"DROP TABLE {stage}")
+        self.cursor.execute(f"DROP TABLE {stage}")
 
-    def _as_stored(self, table: Table, rows: pa.Table) -> None:  # noqa: ARG002 - binary COPY is ADBC's
+    def in_exact_types(self, table: Table, rows: pa.Table) -> pa.Table | None:  # noqa: ARG002 - binary COPY is ADBC's
+        """Return None: there is no binary COPY."""
         return None
 
 

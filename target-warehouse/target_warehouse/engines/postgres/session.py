@@ -122,11 +122,11 @@ class Session:
             cursor = self._first()
         except adbc_driver_manager.Error as error:
             msg = (
-                f"PostgreSQL at {self._where} closed the connection between two batches, and it cannot be reopened. "
+                f"{self._where} closed the connection between two batches, and it cannot be reopened. "
                 "Committed batches are kept; run again."
             )
             raise ConnectionFailedError(msg) from error
-        logger.info("PostgreSQL at %s had closed the idle connection; it was reopened.", self._where)
+        logger.info("%s had closed the idle connection; it was reopened.", self._where)
         return cursor
 
     def _first(self) -> adbc_driver_postgresql.dbapi.Cursor:

@@ -1,0 +1,78 @@
+"""The names of tables in a DuckDB file, and what the catalog of an attached file says of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from target_warehouse.engines.duckdb.attach import CATALOG
+from target_warehouse.errors import LoadError
+from target_warehouse.tables.statements import identifier
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from target_warehouse.tables.table import Table
+
+
+def table_name(table: Table) -> str:
+    """The table's full, quoted name."""
+    return identifier(CATALOG, table.schema or "main", table.name)
+
+
+def tables_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None) -> list[str]:
+    """The tables of a schema of an attached file."""
+    rows = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND lower(schema_name) = lower(?)",
+        [catalog, schema or "main"],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str) -> dict[str, str]:
+    """The columns of a table of an attached file, in order, and their types."""
+    rows = connection.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() "
+        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND table_name = ? ORDER BY column_index",
+        [catalog, schema or "main", name],
+    ).fetchall()
+    return dict(rows)
+
+
+def constraints_of(
+    connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str
+) -> list[tuple[str, str]]:
+    """The constraints of a table of an attached file, each as (type, column)."""
+    return connection.execute(
+        "SELECT constraint_type, unnest(constraint_column_names) FROM duckdb_constraints() "
+        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND table_name = ?",
+        [catalog, schema or "main", name],
+    ).fetchall()
+
+
+def generated_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str) -> list[str]:
+    """The generated columns of a table."""
+    rows = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND lower(schema_name) = lower(?) "
+        "AND table_name = ? AND is_generated",
+        [catalog, schema or "main", name],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def check_no_view(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str | None, name: str) -> None:
+    """Check that no view has this name.
+
+    Raises:
+        LoadError: a view has it.
+    """
+    view = connection.execute(
+        "SELECT 1 FROM duckdb_views() WHERE database_name = ? AND lower(schema_name) = lower(?) "
+        "AND lower(view_name) = lower(?)",
+        [catalog, schema or "main", name],
+    ).fetchone()
+    if view:
+        msg = (
+            f"The table {name} of the DuckDB file cannot be created because {name} is a view: rename the view, or give "
+            "the stream another name in the setting stream_maps."
+        )
+        raise LoadError(msg)
