@@ -11,7 +11,7 @@ from hubspot_sandbox.errors import not_found, unknown_type, validation
 from hubspot_sandbox.portal.association_types import LABELS
 from hubspot_sandbox.portal.object_types import ObjectType
 from hubspot_sandbox.portal.property_plan import encode
-from hubspot_sandbox.portal.records import LIVE
+from hubspot_sandbox.portal.record_states import LIVE
 from hubspot_sandbox.search_request import text_of
 from hubspot_sandbox.timestamps import iso
 from hubspot_sandbox.whole_number import whole_number

@@ -13,7 +13,8 @@ from typing import Any
 from hubspot_sandbox.api.call import Call, Reply, json_reply
 from hubspot_sandbox.api.objects import limit_of
 from hubspot_sandbox.errors import not_found, validation
-from hubspot_sandbox.portal.records import LIVE, Records
+from hubspot_sandbox.portal.record_states import LIVE
+from hubspot_sandbox.portal.records import Records
 from hubspot_sandbox.portal.reference import PIPELINES
 from hubspot_sandbox.timestamps import parse_timestamp
 from hubspot_sandbox.whole_number import whole_number

@@ -9,7 +9,8 @@ from hubspot_sandbox.api.associations import inline_associations
 from hubspot_sandbox.api.call import Call, Reply
 from hubspot_sandbox.errors import HubSpotError, not_found, validation
 from hubspot_sandbox.portal.property_plan import encode
-from hubspot_sandbox.portal.records import ARCHIVED, DELETED, LIVE, MERGED, Records
+from hubspot_sandbox.portal.record_states import ARCHIVED, DELETED, LIVE, MERGED
+from hubspot_sandbox.portal.records import Records
 from hubspot_sandbox.search_request import MAX_LIMIT, TooFar, list_in, parse_search, text_of
 from hubspot_sandbox.timestamps import iso
 from hubspot_sandbox.whole_number import whole_number
@@ -80,14 +81,14 @@ def list_objects(call: Call) -> Reply:
             more = True
             break
         page.append(number)
-    plan = records.plan(_asked(records, call.names("properties")))
+    plan = records.json.plan(_asked(records, call.names("properties")))
     wanted = call.names("associations")
     parts = []
     for number in page:
         extra = _history(records, number, history) if history else b""
         if wanted:
             extra += inline_associations(call, records.type, number, wanted)
-        parts.append(records.record_json(number, plan, extra))
+        parts.append(records.json.record(number, plan, extra))
     paging = b""
     if more:
         after = call.sandbox.quirks.write_cursor(records.id_of(page[-1]) + 1)
@@ -138,7 +139,7 @@ def read_object(call: Call) -> Reply:
     wanted = call.names("associations")
     if wanted:
         extra += inline_associations(call, records.type, number, wanted)
-    return Reply(200, records.record_json(number, records.plan(_asked(records, call.names("properties"))), extra))
+    return Reply(200, records.json.record(number, records.json.plan(_asked(records, call.names("properties"))), extra))
 
 
 def batch_read(call: Call) -> Reply:
@@ -149,7 +150,7 @@ def batch_read(call: Call) -> Reply:
     history = tuple(map(text_of, list_in(body, "propertiesWithHistory")))
     maximum = LIST_MAX_WITH_HISTORY if history else BATCH_MAX
     inputs = call.inputs(maximum, f"Maximum inputs for this batch request is {maximum}")
-    plan = records.plan(_asked(records, [text_of(n) for n in list_in(body, "properties")]))
+    plan = records.json.plan(_asked(records, [text_of(n) for n in list_in(body, "properties")]))
     id_property = text_of(body.get("idProperty"))
     numbers: dict[int, None] = {}  # an ordered set
     missing: list[str] = []
@@ -160,7 +161,7 @@ def batch_read(call: Call) -> Reply:
         else:
             numbers[number] = None
     parts = [
-        records.record_json(n, plan, _history(records, n, history) if history else b"")
+        records.json.record(n, plan, _history(records, n, history) if history else b"")
         for n in call.sandbox.quirks.batch_order(list(numbers))
     ]
     tail: dict[str, Any] = {}
@@ -204,8 +205,8 @@ def search(call: Call) -> Reply:
     reached = request.offset + request.limit
     if reached < total:
         page = call.sandbox.quirks.short_search_page(page)
-    plan = records.plan(_asked(records, request.properties or ()))
-    parts = [records.record_json(n, plan) for n in page]
+    plan = records.json.plan(_asked(records, request.properties or ()))
+    parts = [records.json.record(n, plan) for n in page]
     paging = b',"paging":' + encode({"next": {"after": str(reached)}}) if reached < total else b""
     call.sandbox.page_served(records, page)
     return Reply(200, _joined(b'{"total":%d,"results":[' % total, parts, b"]" + paging + b"}"))

@@ -11,7 +11,7 @@ from hubspot_sandbox.portal.association_types import PAIRS
 from hubspot_sandbox.portal.definition import NON_SENSITIVE
 from hubspot_sandbox.portal.object_types import OBJECT_TYPES, ObjectType
 from hubspot_sandbox.portal.property_plan import encode
-from hubspot_sandbox.portal.records import LIVE
+from hubspot_sandbox.portal.record_states import LIVE
 from hubspot_sandbox.portal.reference import ARCHIVED_OWNERS, CUSTOM_PIPELINE, OWNERS, PIPELINES
 from hubspot_sandbox.timestamps import iso
 from hubspot_sandbox.whole_number import whole_number

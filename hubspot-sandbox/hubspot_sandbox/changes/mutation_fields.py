@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hubspot_sandbox.portal.portal import Portal
-from hubspot_sandbox.portal.records import LIVE, Records
+from hubspot_sandbox.portal.record_states import LIVE
+from hubspot_sandbox.portal.records import Records
 from hubspot_sandbox.search_request import text_of
 
 Mutation = dict[str, Any]

@@ -14,7 +14,7 @@ from hubspot_sandbox.portal.association_types import LABELS
 from hubspot_sandbox.portal.definition import Definition, choices
 from hubspot_sandbox.portal.portal import Portal
 from hubspot_sandbox.portal.property_definitions import group_of
-from hubspot_sandbox.portal.records import ARCHIVED, DELETED, LIVE, MERGED
+from hubspot_sandbox.portal.record_states import ARCHIVED, DELETED, LIVE, MERGED
 from hubspot_sandbox.portal.standing_changes import CHURN, EDIT, EDIT_SEARCHED, StandingChange
 from hubspot_sandbox.search_request import text_of
 from hubspot_sandbox.timestamps import DAY_MS, iso

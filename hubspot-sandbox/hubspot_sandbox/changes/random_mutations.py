@@ -9,7 +9,8 @@ from hubspot_sandbox.changes.mutation_fields import Mutation
 from hubspot_sandbox.portal import values
 from hubspot_sandbox.portal.association_types import LABELS
 from hubspot_sandbox.portal.portal import Portal
-from hubspot_sandbox.portal.records import ARCHIVED, LIVE, Records
+from hubspot_sandbox.portal.record_states import ARCHIVED, LIVE
+from hubspot_sandbox.portal.records import Records
 
 #: kind → weight; most changes are edits, as in real portals
 WEIGHTS = {
@@ -46,7 +47,7 @@ def _some_values(
         if d.generator not in values.COMPUTED and d.generator != "nothing" and d.calculated == calculated
     ]
     chosen = rng.sample(names, min(count, len(names)))
-    return {name: rng.choice(records.pool(name)) for name in chosen}
+    return {name: rng.choice(records.seeded_values.pool(name)) for name in chosen}
 
 
 def _on_record(kind: str, portal: Portal, rng: random.Random) -> Mutation | None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from math import gcd
 
 from hubspot_sandbox.portal.association_types import LABELS, PAIRS, Label, Pair
-from hubspot_sandbox.portal.records import LIVE, Records, mix
+from hubspot_sandbox.portal.record_states import LIVE
+from hubspot_sandbox.portal.records import Records, mix
 
 #: The most edges of a hub: enough for two pages of 500.
 HUB_LIMIT = 650

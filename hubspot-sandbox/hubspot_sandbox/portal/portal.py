@@ -66,7 +66,7 @@ class Portal:
         }
         # Drawing the values of 300 properties takes time; doing it now keeps the first reply fast.
         contacts = self.records["0-1"]
-        contacts.plan(contacts.definitions)
+        contacts.json.plan(contacts.definitions)
         self.associations = Associations(self.records, options.associations)
         #: changes that happen when pages are served
         self.standing_changes: list[StandingChange] = []

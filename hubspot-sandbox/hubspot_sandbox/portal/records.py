@@ -8,27 +8,23 @@ before you change a record.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from array import array
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from operator import getitem, itemgetter
 
 from hubspot_sandbox.portal import values
 from hubspot_sandbox.portal.definition import Definition
 from hubspot_sandbox.portal.index_lag import IndexLag, Snapshot
 from hubspot_sandbox.portal.object_types import ObjectType
 from hubspot_sandbox.portal.property_definitions import definitions_of
-from hubspot_sandbox.portal.property_plan import Plan, encode, fragments
-from hubspot_sandbox.timestamps import DAY_MS, SEED_END_MS, SEED_START_MS, Clock, iso
+from hubspot_sandbox.portal.record_json import RecordJson
+from hubspot_sandbox.portal.record_states import DELETED, LIVE
+from hubspot_sandbox.portal.seeded_values import SeededValues
+from hubspot_sandbox.timestamps import DAY_MS, SEED_END_MS, SEED_START_MS, Clock
 
-LIVE, ARCHIVED, MERGED, DELETED = range(4)
-STATE_NAMES = {"live": LIVE, "archived": ARCHIVED, "merged": MERGED, "deleted": DELETED}
 #: HubSpot keeps archived records for 90 days (documented).
 ARCHIVE_DAYS = 90
-_MAX_PLANS = 64
 _CHUNK = 65_536
 _MASK = 0xFFFFFFFF
 
@@ -59,20 +55,15 @@ class Records:
         self.clock = clock
         self.seeded = count
         self.portal_id = portal_id
-        self.oddities = oddities
         self.lag = IndexLag(clock)
         self.definitions = definitions_of(object_type, property_count or object_type.property_count)
-        self._seeded_names = {name: place for place, name in enumerate(self.definitions)}
-        self._key = f"{seed}/{object_type.type_id}"
+        key = f"{seed}/{object_type.type_id}"
+        self.seeded_values = SeededValues(key, self.definitions, oddities=oddities)
+        self.json = RecordJson(self)
         self._salt = mix(seed, sum(object_type.type_id.encode()))
         self._span = (SEED_END_MS - SEED_START_MS - 60 * DAY_MS) // max(1, count)
-        self._hash = hashlib.shake_128(self._key.encode())
-        self._digest_length = values.DIGEST_HEAD + len(self.definitions)
-        self._pools: dict[str, tuple[str | None, ...]] = {}
-        self._fragments: dict[str, tuple[bytes, ...]] = {}
-        self._plans: OrderedDict[tuple[str, ...], Plan] = OrderedDict()
         self.created_later: array[int] = array("q")
-        self._jitter, self.modified = self._seeded_times(random.Random(self._key))  # noqa: S311 - reproducible
+        self._jitter, self.modified = _seeded_times(count, self._span, random.Random(key))  # noqa: S311 - reproducible
         self.state = bytearray(count)
         self.overrides: dict[int, dict[str, str | None]] = {}
         self.archived_at: dict[int, int] = {}
@@ -109,34 +100,6 @@ class Records:
             return self.created_later[number - self.seeded]
         return SEED_START_MS + number * self._span + self._jitter[number] % (30 * DAY_MS)
 
-    def _seeded_times(self, rng: random.Random) -> tuple[array[int], array[int]]:
-        """The creation jitter and the modified time of every seeded record; takes half a second for a million."""
-        count, span, jitter_ms = self.seeded, self._span, 30 * DAY_MS
-        jitter, fractions = array("I", rng.randbytes(4 * count)), array("I", rng.randbytes(4 * count))
-        modified = array("q")
-        for start in range(0, count, _CHUNK):
-            created = [
-                SEED_START_MS + number * span + offset % jitter_ms
-                for number, offset in enumerate(jitter[start : start + _CHUNK], start)
-            ]
-            chunk = fractions[start : start + _CHUNK]
-            modified.extend([c + ((SEED_END_MS - c) * part >> 32) for c, part in zip(created, chunk, strict=True)])
-        return jitter, modified
-
-    def digest(self, number: int) -> bytes:
-        """The bytes that pick the values of a seeded record."""
-        hasher = self._hash.copy()
-        hasher.update(b"%d" % number)
-        return hasher.digest(self._digest_length)
-
-    def pool(self, name: str) -> tuple[str | None, ...]:
-        """The 256 values of a property that is not computed; seeded records pick from them."""
-        pool = self._pools.get(name)
-        if pool is None:
-            pool = values.pool(f"{self._key}/{name}", self.definitions[name], oddities=self.oddities)
-            self._pools[name] = pool
-        return pool
-
     def facts(self, number: int, digest: bytes) -> values.Facts:
         """The input of the computed generators."""
         return values.Facts(
@@ -158,83 +121,9 @@ class Records:
         if number >= self.seeded and generator not in values.SYSTEM_GENERATORS:
             return None
         if generator in values.COMPUTED:
-            return values.COMPUTED[generator](self.facts(number, self.digest(number)))
-        place = self._seeded_names.get(name)
-        return None if place is None else self.pool(name)[self.digest(number)[values.DIGEST_HEAD + place]]
-
-    # --- writing JSON --------------------------------------------------------------------------------------------
-
-    def plan(self, asked: Iterable[str]) -> Plan:
-        """The plan for the known names among `asked` plus the system properties, in alphabetical order."""
-        names = tuple(sorted({n for n in asked if n in self.definitions}.union(self.type.system_properties)))
-        plan = self._plans.get(names)
-        if plan is None:
-            plan = self._plans[names] = self._make_plan(names)
-            if len(self._plans) > _MAX_PLANS:
-                self._plans.popitem(last=False)
-        return plan
-
-    def _make_plan(self, names: tuple[str, ...]) -> Plan:
-        keys = tuple(encode(name) + b":" for name in names)
-        computed = tuple(
-            (place, self.definitions[name].generator)
-            for place, name in enumerate(names)
-            if self.definitions[name].generator in values.COMPUTED
-        )
-        computed_places = {place for place, _ in computed}
-        pools = tuple(
-            (b"",) * values.POOL_SIZE if place in computed_places else self._fragment_pool(name, key)
-            for place, (name, key) in enumerate(zip(names, keys, strict=True))
-        )
-        # There are never fewer than three names, so itemgetter always returns a tuple.
-        pick = itemgetter(*(values.DIGEST_HEAD + self._seeded_names.get(name, 0) for name in names))
-        return Plan(
-            {name: place for place, name in enumerate(names)},
-            pick,
-            pools,
-            keys,
-            computed,
-            tuple(key + b"null" for key in keys),
-        )
-
-    def _fragment_pool(self, name: str, key: bytes) -> tuple[bytes, ...]:
-        if name not in self._seeded_names:
-            return (key + b"null",) * values.POOL_SIZE
-        pool = self._fragments.get(name)
-        if pool is None:
-            pool = self._fragments[name] = fragments(key, self.pool(name))
-        return pool
-
-    def properties_json(self, number: int, plan: Plan) -> bytes:
-        """`"email":"a@b.c","hs_object_id":"51",…` in the plan's order."""
-        digest = self.digest(number)
-        seeded = number < self.seeded
-        parts = list(map(getitem, plan.pools, plan.pick(digest))) if seeded else list(plan.nulls)
-        facts = self.facts(number, digest)
-        for place, generator in plan.computed:
-            if seeded or generator in values.SYSTEM_GENERATORS:
-                parts[place] = plan.keys[place] + encode(values.COMPUTED[generator](facts))
-        changed = self.overrides.get(number)
-        if changed:
-            for name, value in changed.items():
-                if name in plan.place:
-                    parts[plan.place[name]] = plan.keys[plan.place[name]] + encode(value)
-        return b",".join(parts)
-
-    def record_json(self, number: int, plan: Plan, more: bytes = b"") -> bytes:
-        """One record as the object endpoints write it; `more` (`,"key":…`) is appended inside the object."""
-        record_id = self.id_of(number)
-        archived = self.state[number] == ARCHIVED
-        tail = b'true,"archivedAt":"%s"' % iso(self.archived_at[number]).encode() if archived else b"false"
-        return b'{"id":"%d","properties":{%s},"createdAt":"%s","updatedAt":"%s","archived":%s,"url":"%s"%s}' % (
-            record_id,
-            self.properties_json(number, plan),
-            iso(self.created_ms(number)).encode(),
-            iso(self.modified[number]).encode(),
-            tail,
-            f"https://app.hubspot.com/contacts/{self.portal_id}/record/{self.type.type_id}/{record_id}".encode(),
-            more,
-        )
+            return values.COMPUTED[generator](self.facts(number, self.seeded_values.digest(number)))
+        place = self.seeded_values.place(name)
+        return None if place is None else self.seeded_values.pool(name)[self.seeded_values.digest(number)[place]]
 
     # --- state ---------------------------------------------------------------------------------------------------
 
@@ -295,18 +184,24 @@ class Records:
         """Add a property, without values in seeded records, or replace the definition of one; its values stay."""
         old = self.definitions.get(definition.name)
         self.definitions[definition.name] = replace(definition, generator=old.generator) if old else definition
-        self._plans.clear()
+        self.json.forget_plans()
 
     def undefine(self, name: str) -> None:
         """Remove a property definition; its values stay in memory, but replies no longer have them."""
         self.definitions.pop(name, None)
-        self._plans.clear()
+        self.json.forget_plans()
 
-    def truth_json(self, number: int) -> bytes:
-        """A record with its id, timestamps and every defined property, unformatted, as one JSON object."""
-        return b'{"id":"%d","createdAt":"%s","updatedAt":"%s","properties":{%s}}' % (
-            self.id_of(number),
-            iso(self.created_ms(number)).encode(),
-            iso(self.modified[number]).encode(),
-            self.properties_json(number, self.plan(self.definitions)),
-        )
+
+def _seeded_times(count: int, span: int, rng: random.Random) -> tuple[array[int], array[int]]:
+    """The creation jitter and the modified time of every seeded record; takes half a second for a million."""
+    jitter_ms = 30 * DAY_MS
+    jitter, fractions = array("I", rng.randbytes(4 * count)), array("I", rng.randbytes(4 * count))
+    modified = array("q")
+    for start in range(0, count, _CHUNK):
+        created = [
+            SEED_START_MS + number * span + offset % jitter_ms
+            for number, offset in enumerate(jitter[start : start + _CHUNK], start)
+        ]
+        chunk = fractions[start : start + _CHUNK]
+        modified.extend([c + ((SEED_END_MS - c) * part >> 32) for c, part in zip(created, chunk, strict=True)])
+    return jitter, modified

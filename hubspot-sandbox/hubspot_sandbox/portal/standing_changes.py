@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hubspot_sandbox.portal.records import LIVE, Records
+from hubspot_sandbox.portal.record_states import LIVE
+from hubspot_sandbox.portal.records import Records
 
 EDIT, CHURN, EDIT_SEARCHED = "edit-while-paging", "churn-while-paging", "edit-while-searching"
 STANDING = frozenset({EDIT, CHURN, EDIT_SEARCHED})

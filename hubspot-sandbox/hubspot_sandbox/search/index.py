@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hubspot_sandbox.portal.records import LIVE, Records
+from hubspot_sandbox.portal.record_states import LIVE
+from hubspot_sandbox.portal.records import Records
 from hubspot_sandbox.search.filter import comparable_as, number_bounds, value_test
 from hubspot_sandbox.search_request import Filter, SearchRequest
 

@@ -19,7 +19,7 @@ from hubspot_sandbox.changes.random_mutations import random_mutations
 from hubspot_sandbox.errors import HubSpotError
 from hubspot_sandbox.portal.association_types import LABELS
 from hubspot_sandbox.portal.property_plan import encode
-from hubspot_sandbox.portal.records import ARCHIVED, LIVE, MERGED, STATE_NAMES
+from hubspot_sandbox.portal.record_states import ARCHIVED, LIVE, MERGED, STATE_NAMES
 from hubspot_sandbox.server import settings_endpoint
 from hubspot_sandbox.timestamps import iso
 
@@ -171,7 +171,7 @@ def truth_objects(call: Call) -> Iterator[bytes]:
                 survivor = records.survivor[survivor]
             ids = {"id": str(records.id_of(number))}
             return encode(ids | {"survivorId": str(records.id_of(survivor))} if name == "merged" else ids)
-        text = records.truth_json(number)
+        text = records.json.truth(number)
         return (
             text if name == "live" else text[:-1] + b',"archivedAt":"%s"}' % iso(records.archived_at[number]).encode()
         )
