@@ -28,14 +28,17 @@ from singer_sdk.helpers._batch import StorageTarget
 
 from target_warehouse.decode.converters import Binary, UnreadableNumber
 from target_warehouse.errors import InputError
+from target_warehouse.singer.flattening import UNMAPPABLE, why_unmappable
 from target_warehouse.singer.message_reader import LineReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding
+    from singer_sdk.mapper import StreamMap
 
     from target_warehouse.load.last_per_key import Record
+    from target_warehouse.load.load_history import StreamLoad
 
 _CHUNK_BYTES = 1 << 20
 _PART_BYTES = 8 << 20  # of lines or Arrow data; Python objects take about six times as much
@@ -109,6 +112,21 @@ def read_parts(
             f"{url}. {what}: run the pipeline again."
         )
         raise InputError(msg) from error
+
+
+def mapped(records: list[Record], stream_map: StreamMap, load: StreamLoad) -> list[Record]:
+    """The records after the stream map, counted as read; records that it cannot map are rejected."""
+    results: list[Record] = []
+    for record in records:
+        try:
+            result = stream_map.transform(record)
+        except UNMAPPABLE as error:
+            load.rows_read += 1
+            load.reject(record, why_unmappable(error))
+        else:
+            results += [result] if result is not None else []
+    load.rows_read += len(results)
+    return results
 
 
 class _FileError(InputError):

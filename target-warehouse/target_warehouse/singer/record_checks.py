@@ -9,7 +9,7 @@ from target_warehouse.tables.table import DELETED_AT
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from target_warehouse.load.last_per_key import Record
     from target_warehouse.load.load_history import StreamLoad
@@ -41,6 +41,17 @@ class RecordChecks:
         self._validator = validator
         self._rejects_nul_in_keys = rejects_nul_in_keys
         self._has_effect = bool(load.table.mark or removes_rows)
+
+    def accepted(self, records: Iterable[Record]) -> list[Record]:
+        """The records that pass; the others are rejected."""
+        accepted = []
+        for record in records:
+            reason = self.reason_against(record)
+            if reason:
+                self._load.reject(record, reason)
+            else:
+                accepted.append(record)
+        return accepted
 
     def reason_against(self, record: Record) -> str | None:
         """The reason to reject a record, as far as it is known before the batch is made; None if there is none."""

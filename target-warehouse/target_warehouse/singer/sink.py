@@ -16,7 +16,6 @@ from target_warehouse.decode.group_decoder import GroupDecoder
 from target_warehouse.errors import RefusedDataError
 from target_warehouse.load.fast_batch import FastBatch
 from target_warehouse.load.stream_writer import StreamWriter
-from target_warehouse.singer.flattening import UNMAPPABLE, why_unmappable
 from target_warehouse.singer.record_checks import RecordChecks
 from target_warehouse.singer.schemas import SchemaError
 from target_warehouse.singer.validation import RecordValidator
@@ -24,7 +23,7 @@ from target_warehouse.tables.own_names import check_own_names
 from target_warehouse.tables.table import DELETED_AT, EXTRACTED_AT, TABLE_VERSION, needs_validator, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding
     from singer_sdk.mapper import StreamMap
@@ -194,39 +193,15 @@ class WarehouseSink(BatchSink):
 
         `check` is called while a file is read; it may raise an error to stop the reading.
         """
-        from target_warehouse.singer.batch_files import check_places, read_parts  # imports parquet; few inputs need it
+        # Imports parquet, which few inputs need.
+        from target_warehouse.singer.batch_files import check_places, mapped, read_parts
 
         storage = self.batch_config.storage if self.batch_config else None
         check_places(self.stream_name, list(files), storage)
         for url in files:
             for records in read_parts(self.stream_name, encoding, url, storage, check):
                 self.record_counter_metric.increment(len(records))
-                mapped = self._mapped(records, stream_map)
-                self.load.rows_read += len(mapped)
-                self._writer.write(self._acceptable(mapped))
-
-    def _mapped(self, records: Iterable[Record], stream_map: StreamMap) -> list[Record]:
-        """The records after the stream map; records that it cannot map are rejected."""
-        mapped: list[Record] = []
-        for record in records:
-            try:
-                result = stream_map.transform(record)
-            except UNMAPPABLE as error:
-                self.load.rows_read += 1
-                self.load.reject(record, why_unmappable(error))
-            else:
-                mapped += [result] if result is not None else []
-        return mapped
-
-    def _acceptable(self, records: Iterable[Record]) -> list[Record]:
-        accepted = []
-        for record in records:
-            reason = self._checks.reason_against(record)
-            if reason:
-                self.load.reject(record, reason)
-            else:
-                accepted.append(record)
-        return accepted
+                self._writer.write(self._checks.accepted(mapped(records, stream_map, self.load)))
 
     def clean_up(self) -> None:
         """Log the number of values of each property that were not stored exactly."""

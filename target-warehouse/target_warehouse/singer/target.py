@@ -8,19 +8,14 @@ them. SIGTERM and SIGINT end it after the current batch, with exit code 128 + th
 from __future__ import annotations
 
 import os
-import sys
-import time
 from contextlib import suppress
-from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
-import msgspec
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
-from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.plugin_base import PluginBase
-from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.target_base import Target
 
 from target_warehouse.decode.extension import IMPLEMENTATION
@@ -31,23 +26,19 @@ from target_warehouse.load.dry_run_text import announcement
 from target_warehouse.load.scope import Scope, version_of
 from target_warehouse.redaction import configuration_of
 from target_warehouse.settings import Settings, check_types, config_json_schema, with_numbers
+from target_warehouse.singer.fast_path import FastPath
 from target_warehouse.singer.flattening import UNMAPPABLE, why_unmappable
 from target_warehouse.singer.message_reader import LineReader
 from target_warehouse.singer.signals import Signals
 from target_warehouse.singer.understanding import UnderstandingTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
-    from target_warehouse.decode.record_groups import RecordGroup
     from target_warehouse.singer.sink import WarehouseSink
-
-#: Maximum input in memory, over all streams; as Python objects and Arrow data it takes about six times as much.
-PENDING_BYTES = 28 << 20
-_state_json = msgspec.json.Encoder(decimal_format="number")
 
 
 class TargetWarehouse(UnderstandingTarget):
@@ -75,7 +66,7 @@ class TargetWarehouse(UnderstandingTarget):
         self._signals, self._owns_process = Signals(), owns_process
         super().__init__(**kwargs)
         self.max_parallelism = 1  # one connection: batches are committed one after the other
-        self.committer = Committer(
+        committer = Committer(
             self.config,
             Settings.from_config(self.config),
             self.logger,
@@ -85,16 +76,12 @@ class TargetWarehouse(UnderstandingTarget):
             read_slowly=self.message_reader.process_by_slow_path,
             owns_process=owns_process,
         )
-        #: Called with each STATE whose records are committed.
-        self.write_state: Callable[[dict[str, Any]], None] = self._write_state_message
-        self._printed_state: Any = None
-        self._interval = self.committer.settings.commit_interval_seconds
-        self._next_commit = time.monotonic() + self._interval
-        self.message_reader.idle_seconds = max(min(self._interval, 1.0), 0.05)
-        self.message_reader.on_idle = self._commit_if_due
+        self.commit_with(committer)
+        self.message_reader.idle_seconds = max(min(committer.settings.commit_interval_seconds, 1.0), 0.05)
+        self.message_reader.on_idle = self.commit_if_due
         self.message_reader.check = self._signals.check
         if self.has_fast_path:
-            self.message_reader.take_group = self._take_group
+            self.message_reader.take_group = FastPath(self).take
         self.message_reader.reject_line = lambda stream, line: self.reject_whole(stream, line.decode(errors="replace"))
 
     @classmethod
@@ -139,7 +126,7 @@ class TargetWarehouse(UnderstandingTarget):
         except BaseException as error:
             self._signals.ignore_further()
             with suppress(BrokenPipeError):
-                self._print_state()
+                self.print_state()
             self.finish(error)
             raise
 
@@ -162,7 +149,7 @@ class TargetWarehouse(UnderstandingTarget):
 
         The SDK would keep the old sink until the next full drain, and its older rows would overwrite newer rows.
         """
-        old: WarehouseSink | None = self._sinks_active.get(stream_name)  # type: ignore[assignment]
+        old = self.active_sink(stream_name)
         if schema is not None and old is not None:
             if old.original_schema == schema and list(old.key_properties) == list(key_properties or ()):
                 return old
@@ -177,47 +164,6 @@ class TargetWarehouse(UnderstandingTarget):
             self.commit_all()
             raise
         return sink
-
-    def _take_group(self, group: RecordGroup) -> bool:
-        """The fast path: add a group to its stream's sink, in parts if it is larger than a batch.
-
-        Return False if the slow path must load it.
-        """
-        sink = self._sink_of_groups(group.stream)
-        if sink is None or sink.decoder is None:
-            return False
-        if not sink.holds_fast_batch or group.rows > sink.max_size - sink.current_size:
-            self.drain_one(sink)
-        self.message_reader.decoders[group.stream] = decoder = sink.decoder  # drain_one may have changed it
-        if group.rows > sink.max_size:
-            for part in group.split(sink.max_size):
-                if not self._take_group(part):
-                    self.message_reader.process_by_slow_path(part)
-            return True
-        if group.decoded_by is not decoder:
-            group.decoded = decoder.decode(group)
-        if group.decoded is None:
-            self.drain_one(sink)
-            return False
-        sink.take_group(group)
-        if sink.is_full:
-            self.drain_one(sink)
-        self._commit_if_much_or_due()
-        return True
-
-    def _sink_of_groups(self, stream: str) -> WarehouseSink | None:
-        """The sink that gets a stream's records unchanged; None if there is none, or more than one."""
-        maps = self.mapper.stream_maps.get(stream, ())
-        if len(maps) != 1 or type(maps[0]) is not SameRecordTransform:
-            return None
-        sink: WarehouseSink | None = self._sinks_active.get(maps[0].stream_alias)  # type: ignore[assignment]
-        return sink
-
-    def commit_all(self) -> None:
-        """Commit every pending record, then print the STATE."""
-        self.drain_all()
-        self._print_state()
-        self._next_commit = time.monotonic() + self._interval
 
     def process_endofpipe(self) -> None:
         """Finish at the end of the input: commit everything, print the last STATE, and check for rejected records."""
@@ -240,24 +186,24 @@ class TargetWarehouse(UnderstandingTarget):
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         if self.is_refused(message_dict):
             return
-        sink: WarehouseSink | None = self._sinks_active.get(message_dict.get("stream", ""))  # type: ignore[assignment]
+        sink = self.active_sink(message_dict.get("stream", ""))
         if sink is not None and sink.holds_fast_batch:
             self.drain_one(sink)  # a batch takes one path
         try:
             super()._process_record_message(message_dict)
         except UNMAPPABLE as error:
             self.reject_whole(message_dict["stream"], message_dict["record"], why_unmappable(error))
-        self._commit_if_much_or_due()
+        self.commit_if_much_or_due()
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         super()._process_schema_message(message_dict)
-        self._print_state()  # a superseded sink may just have been drained
+        self.print_state()  # a superseded sink may just have been drained
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"value"})
         if message_dict["value"]:  # an empty state has no information, and Meltano warns about it
             self.committer.gate.state(message_dict["value"])
-            self._commit_if_due()
+            self.commit_if_due()
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "version"})
@@ -271,33 +217,6 @@ class TargetWarehouse(UnderstandingTarget):
                 if sink.process_activate_version_messages and sink.is_activated_by(scope):
                     self.drain_one(sink)
                     sink.activate_version(version, scope)
-
-    def _commit_if_much_or_due(self) -> None:
-        """If too much input is pending, commit the stream with most of it, so that the other batches can grow."""
-        if self.committer.pending_bytes >= PENDING_BYTES:
-            self.drain_one(max(self._sinks_active.values(), key=attrgetter("load.pending_bytes")))
-            self._print_state()
-            if not self.committer.pending_bytes:
-                self._next_commit = time.monotonic() + self._interval
-        self._commit_if_due()
-
-    def _commit_if_due(self) -> None:
-        if self.committer.gate.is_waiting and time.monotonic() >= self._next_commit:
-            self.commit_all()
-
-    def _print_state(self) -> None:
-        state = self.committer.gate.release()
-        if state is not None and state != self._printed_state and not self.committer.settings.dry_run:
-            self.write_state(state)
-            self._printed_state = state
-
-    def _write_state_message(self, state: dict[str, Any]) -> None:
-        try:
-            text = _state_json.encode(state).decode()
-        except UnicodeEncodeError:  # half a surrogate pair, which must be escaped
-            text = serialize_json(state)
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
 
     def finish(self, error: BaseException | None = None) -> None:
         """Write the outcome to the history and close the warehouse; a user who stops the run does not want to wait."""

@@ -38,6 +38,11 @@ class UnderstandingTarget(CommittingTarget):
         """Make the mapper, which flattens without loss and whose stream maps preserve deletions."""
         self.mapper = FlatteningMapper(plugin_config=dict(self.config), logger=self.logger)
 
+    def active_sink(self, stream: str) -> WarehouseSink | None:
+        """The sink of a stream, by its name after the stream map; None if it has none."""
+        sink: WarehouseSink | None = self._sinks_active.get(stream)  # type: ignore[assignment]
+        return sink
+
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "schema"})
         stream, sent = message_dict["stream"], (message_dict["schema"], message_dict.get("key_properties"))
@@ -57,7 +62,7 @@ class UnderstandingTarget(CommittingTarget):
     def _refuse(self, stream: str, reason: str) -> None:
         """Skip a stream from here on: write its earlier records; no STATE after its later records is printed."""
         for stream_map in self.mapper.stream_maps.pop(stream, ()):
-            old: WarehouseSink | None = self._sinks_active.get(stream_map.stream_alias)  # type: ignore[assignment]
+            old = self.active_sink(stream_map.stream_alias)
             if old is not None:
                 self.drain_one(old)
                 old.clean_up()
@@ -85,11 +90,7 @@ class UnderstandingTarget(CommittingTarget):
         if self.is_refused({"type": "RECORD", "stream": stream}):
             return True
         maps = self.mapper.stream_maps.get(stream, ())
-        sinks = [
-            cast("WarehouseSink", sink)
-            for stream_map in maps
-            if (sink := self._sinks_active.get(stream_map.stream_alias))
-        ]
+        sinks = [sink for stream_map in maps if (sink := self.active_sink(stream_map.stream_alias))]
         for sink in sinks:
             if sink.holds_fast_batch:
                 self.drain_one(sink)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_warehouse.singer.target import PENDING_BYTES
+from target_warehouse.singer.committing import PENDING_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
