@@ -107,3 +107,7 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, user_errors()):
         return " ".join(str(error).split())
     return type(error).__name__
+
+
+class SchemaError(ValueError):
+    """A schema cannot be understood; the message says what is wrong, and where."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.errors import SettingsError
-from target_warehouse.settings import SETTINGS
+from target_warehouse.setting_definitions import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

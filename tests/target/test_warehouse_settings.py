@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_warehouse.errors import SettingsError
-from target_warehouse.settings import SETTINGS, Settings, config_from_environment, config_json_schema
+from target_warehouse.setting_definitions import SETTINGS, config_json_schema
+from target_warehouse.settings import Settings, config_from_environment
 from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:

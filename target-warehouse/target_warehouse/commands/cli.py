@@ -116,10 +116,11 @@ def compare(
     Exit code 0: no differences; 1: there are differences; 2: the comparison is not possible.
     """
     from target_warehouse.commands import compare as comparing
+    from target_warehouse.commands.comparison import render
 
     with _sides(options, a, b) as (left, right):
         comparison = comparing.compare(left, right, tables=tables, excluded=excluded, keys=keys, samples=samples)
-    say(json.dumps(asdict(comparison)) if as_json else comparing.render(comparison, a, b))
+    say(json.dumps(asdict(comparison)) if as_json else render(comparison, a, b))
     sys.exit(0 if comparison.is_same else 1)
 
 

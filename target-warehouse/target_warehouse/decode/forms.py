@@ -20,12 +20,9 @@ from target_warehouse.decode.converters import (
     NarrowError,
     UnfitError,
     canonical,
-    is_cut,
     list_of,
     to_boolean,
     to_bytes,
-    to_date,
-    to_date_time,
     to_decimal,
     to_double,
     to_duckdb_decimal,
@@ -35,11 +32,10 @@ from target_warehouse.decode.converters import (
     to_plain,
     to_string,
     to_text,
-    to_time,
     to_uuid,
     to_whole,
-    with_hyphens,
 )
+from target_warehouse.decode.time_converters import is_cut, to_date, to_date_time, to_time, with_hyphens
 from target_warehouse.tables.table import is_loose
 
 if TYPE_CHECKING:

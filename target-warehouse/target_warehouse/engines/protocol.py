@@ -180,9 +180,6 @@ class Engine(Protocol):
             ConnectionFailedError: the warehouse had to be reopened and could not be; the block was not entered.
         """
 
-    def table_exists(self, schema: str | None, name: str) -> bool:
-        """Whether the table exists."""
-
     def table_names(self, schema: str | None) -> list[str]:
         """The tables of a schema."""
 

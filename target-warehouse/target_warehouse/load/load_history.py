@@ -219,7 +219,7 @@ class LoadHistory:
 
 
 def _loaded(engine: Engine, history: Table) -> dict[tuple[str | None, str], str]:
-    if not engine.table_exists(history.schema, history.name):  # a dry run before the first run
+    if not engine.column_types(history.schema, history.name):  # a dry run before the first run
         return {}
     rows = engine.query(
         "SELECT table_schema, table_name, stream, max(started_at) AS last "  # noqa: S608 - quoted

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from target_warehouse.decode.arrow_columns import Losses, MisfitError, key_reader, sift, to_table
+from target_warehouse.decode.arrow_columns import Losses, MisfitError, sift, to_table
 from target_warehouse.decode.converters import UnfitError, json_line
+from target_warehouse.decode.record_keys import key_reader
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.errors import InputError, LoadError, RefusedDataError
 from target_warehouse.load.last_per_key import outcomes_by_key

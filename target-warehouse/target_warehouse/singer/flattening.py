@@ -20,8 +20,8 @@ from singer_sdk.helpers._flattening import flatten_key
 from singer_sdk.mapper import RemoveRecordTransform, StreamMap
 
 from target_warehouse.decode.converters import TOO_DEEP, UnfitError, to_json
+from target_warehouse.errors import SchemaError
 from target_warehouse.singer.deletions import DeletionsMapper
-from target_warehouse.singer.schemas import SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_warehouse.decode.converters import UnfitError, to_date_time, without_nul
+from target_warehouse.decode.converters import UnfitError, without_nul
+from target_warehouse.decode.time_converters import to_date_time
 from target_warehouse.tables.table import DELETED_AT
 
 if TYPE_CHECKING:

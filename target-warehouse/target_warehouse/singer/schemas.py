@@ -2,7 +2,7 @@
 
 Taps send schemas of drafts 3 to 2020-12, and mixtures. Keywords of older drafts are replaced by those of 2020-12.
 References within the schema are replaced by their targets; no reference is ever followed out of the message. Keywords
-that are neither assertions nor descriptions of a column are removed. Pure: standard library only.
+that are neither assertions nor descriptions of a column are removed. `older_drafts` has the keywords of older drafts.
 
 Limits: a schema that expands to more than `MOST_SCHEMAS` schemas, or nests deeper than `MOST_LEVELS`, is rejected. A
 recursive reference accepts any value.
@@ -13,6 +13,9 @@ from __future__ import annotations
 import decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+from target_warehouse.errors import SchemaError
+from target_warehouse.singer import older_drafts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,16 +32,6 @@ _SCHEMAS = (
 )
 _LISTS = ("allOf", "anyOf", "prefixItems")
 _OBJECTS = ("properties", "patternProperties", "dependentSchemas")
-_LIMITS = (
-    "minLength",
-    "maxLength",
-    "minItems",
-    "maxItems",
-    "minProperties",
-    "maxProperties",
-    "minContains",
-    "maxContains",
-)
 #: Keywords that are removed: they do not restrict values, or have been replaced by then.
 _LEFT_OUT = (
     *(*_REFERENCES, "$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "$comment"),
@@ -49,10 +42,6 @@ _TEXTS = ("title", "description", "format", "contentEncoding", "contentMediaType
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 #: Keywords that can forbid null, apart from those that only restrict values of one type.
 _ABOUT_NULL = {"enum", "const", "not", "anyOf", "allOf", "if"}
-
-
-class SchemaError(ValueError):
-    """A schema cannot be understood; the message says what is wrong, and where."""
 
 
 def modern(schema: Any) -> tuple[dict[str, Any], list[str]]:
@@ -129,7 +118,7 @@ class _Reading:
         if isinstance(node, str) and node in TYPES:  # as `items` of some taps
             return {"type": node}
         if not isinstance(node, dict):
-            raise SchemaError(f"{_named(where)} is not an object")
+            raise SchemaError(f"{older_drafts.named(where)} is not an object")
         read = self._plain(node, where, inside)
         for name in _REFERENCES:
             if name in node:
@@ -144,9 +133,9 @@ class _Reading:
         }
         self._check_forms(read, where)
         self._type(read, where)
-        self._limits(read, node)
-        self._items(read, node)
-        self._older_words(read, node, where)
+        older_drafts.limits(read, node)
+        older_drafts.items(read, node)
+        older_drafts.combinations(read, node, where)
         for name in _SCHEMAS:
             if name in read:
                 if read[name] is True and name != "items":
@@ -161,7 +150,7 @@ class _Reading:
         for name in _OBJECTS:
             if name in read:
                 read[name] = {key: self.schema(part, (*where, key), inside) for key, part in read[name].items()}
-        self._required(read, node)
+        older_drafts.required(read, node)
         return _with_null(read)
 
     @staticmethod
@@ -175,10 +164,10 @@ class _Reading:
                 del read[name]
         for name in (*_LISTS, "enum"):
             if not isinstance(read.get(name, []), list):
-                raise SchemaError(f"{name} in {_named(where)} is not a list")
+                raise SchemaError(f"{name} in {older_drafts.named(where)} is not a list")
         for name in _OBJECTS:
             if not isinstance(read.get(name, {}), dict):
-                raise SchemaError(f"{name} in {_named(where)} is not an object")
+                raise SchemaError(f"{name} in {older_drafts.named(where)} is not an object")
 
     def _type(self, read: dict[str, Any], where: tuple[str, ...]) -> None:
         """Read `type`: ignore `any` and unknown names; in draft 3, a list of types may contain schemas."""
@@ -194,12 +183,14 @@ class _Reading:
             elif kind is None:
                 names.append("null")
             elif not isinstance(kind, str):
-                raise SchemaError(f"the type of {_named(where)} is neither a name nor a list of names")
+                raise SchemaError(f"the type of {older_drafts.named(where)} is neither a name nor a list of names")
             elif kind in TYPES:
                 names.append(kind)
             else:
                 if kind != "any":
-                    self.notes.append(f"{_named(where)} has the type {kind[:40]!r}, which JSON schema does not have")
+                    self.notes.append(
+                        f"{older_drafts.named(where)} has the type {kind[:40]!r}, which JSON schema does not have"
+                    )
                 return
         if members:
             own = [{"type": names}] if names else []
@@ -207,71 +198,15 @@ class _Reading:
         elif names:
             read["type"] = names if isinstance(declared, list) else names[0]
 
-    @staticmethod
-    def _limits(read: dict[str, Any], node: Mapping[str, Any]) -> None:
-        for limit, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-            if isinstance(read.get(limit), bool):
-                is_exclusive = read.pop(limit)
-                if is_exclusive and bound in read:
-                    read[limit] = read[bound]
-        if "divisibleBy" in node and "multipleOf" not in read:
-            read["multipleOf"] = node["divisibleBy"]
-        for name in _LIMITS:
-            value = read.get(name)
-            if isinstance(value, decimal.Decimal | float) and value == int(value):
-                read[name] = value = int(value)
-            if isinstance(value, int) and not isinstance(value, bool) and value < 0:
-                del read[name]  # some taps write -1 for no limit
-
-    @staticmethod
-    def _items(read: dict[str, Any], node: Mapping[str, Any]) -> None:
-        if isinstance(read.get("items"), list):
-            read["prefixItems"] = read.pop("items")
-            if node.get("additionalItems") is not None:
-                read["items"] = node["additionalItems"]
-
-    def _older_words(self, read: dict[str, Any], node: Mapping[str, Any], where: tuple[str, ...]) -> None:
-        one_of, extends = node.get("oneOf"), node.get("extends")
-        if one_of is not None:
-            if not isinstance(one_of, list):
-                raise SchemaError(f"oneOf in {_named(where)} is not a list")
-            if "anyOf" in read:
-                read["allOf"] = [*read.get("allOf", []), {"anyOf": one_of}]
-            elif one_of:
-                read["anyOf"] = one_of  # a value that fits two members is accepted, too
-        if extends is not None:
-            read["allOf"] = [*read.get("allOf", []), *(extends if isinstance(extends, list) else [extends])]
-        if (disallowed := node.get("disallow")) is not None:
-            read["allOf"] = [*read.get("allOf", []), {"not": {"type": disallowed}}]
-        if isinstance(dependencies := node.get("dependencies"), dict):
-            for name, needed in dependencies.items():
-                is_schema = isinstance(needed, dict | bool)
-                word = "dependentSchemas" if is_schema else "dependentRequired"
-                needed = [needed] if isinstance(needed, str) else needed
-                read[word] = {**read.get(word, {}), name: needed}
-
-    @staticmethod
-    def _required(read: dict[str, Any], node: Mapping[str, Any]) -> None:
-        """Read `required`, which draft 3 has in each property."""
-        given = read.pop("required", None)
-        names = [given] if isinstance(given, str) else given if isinstance(given, list) else []
-        properties = node.get("properties")
-        if isinstance(properties, dict):
-            names = [
-                *names,
-                *(key for key, part in properties.items() if isinstance(part, dict) and part.get("required") is True),
-            ]
-        names = list(dict.fromkeys(name for name in names if isinstance(name, str)))
-        if names:
-            read["required"] = names
-
     def _referred(self, reference: Any, where: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
         """The target of a reference; a schema for any value if it is recursive or leads out of the message."""
         if reference in inside:
             return {}
         target = self._target(reference) if isinstance(reference, str) else None
         if target is None:
-            self.notes.append(f"{_named(where)} refers to {str(reference)[:80]!r}, which is not in the message")
+            self.notes.append(
+                f"{older_drafts.named(where)} refers to {str(reference)[:80]!r}, which is not in the message"
+            )
             return {}
         return self.schema(target, where, (*inside, reference))
 
@@ -308,10 +243,6 @@ def _with_null(read: dict[str, Any]) -> dict[str, Any]:
         return read
     types = [other["type"]] if isinstance(other["type"], str) else other["type"]
     return {**other, **rest, "type": [*types, *({"null"} - set(types))]}
-
-
-def _named(where: tuple[str, ...]) -> str:
-    return f"its property {'.'.join(where)}" if where else "it"
 
 
 def _anchors(node: Any) -> Iterator[tuple[str, Any]]:

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.sinks import BatchSink
 
 from target_warehouse.decode.group_decoder import GroupDecoder
-from target_warehouse.errors import RefusedDataError
+from target_warehouse.errors import RefusedDataError, SchemaError
 from target_warehouse.load.fast_batch import FastBatch
 from target_warehouse.load.stream_writer import StreamWriter
 from target_warehouse.singer.record_checks import RecordChecks
-from target_warehouse.singer.schemas import SchemaError
 from target_warehouse.singer.validation import RecordValidator
 from target_warehouse.tables.own_names import check_own_names
 from target_warehouse.tables.table import DELETED_AT, EXTRACTED_AT, TABLE_VERSION, needs_validator, table_of

@@ -25,7 +25,8 @@ from target_warehouse.load.committer import Committer
 from target_warehouse.load.dry_run_text import announcement
 from target_warehouse.load.scope import Scope, version_of
 from target_warehouse.redaction import configuration_of
-from target_warehouse.settings import Settings, check_types, config_json_schema, with_numbers
+from target_warehouse.setting_definitions import config_json_schema
+from target_warehouse.settings import Settings, check_types, with_numbers
 from target_warehouse.singer.fast_path import FastPath
 from target_warehouse.singer.flattening import UNMAPPABLE, why_unmappable
 from target_warehouse.singer.message_reader import LineReader

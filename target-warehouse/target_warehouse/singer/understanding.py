@@ -12,11 +12,11 @@ from singer_sdk.helpers._batch import BaseBatchFileEncoding
 from singer_sdk.mapper import RemoveRecordTransform
 
 from target_warehouse.decode.converters import TOO_DEEP
-from target_warehouse.errors import InputError, StreamsRefusedError
+from target_warehouse.errors import InputError, SchemaError, StreamsRefusedError
 from target_warehouse.singer.committing import CommittingTarget
 from target_warehouse.singer.flattening import FlatteningMapper
 from target_warehouse.singer.message_reader import LineReader
-from target_warehouse.singer.schemas import SchemaError, understood
+from target_warehouse.singer.schemas import understood
 from target_warehouse.tables.table import table_of
 
 if TYPE_CHECKING:

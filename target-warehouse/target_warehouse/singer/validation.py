@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from jsonschema.validators import Draft202012Validator
 
 from target_warehouse.decode.converters import json_line
-from target_warehouse.singer.schemas import SchemaError
+from target_warehouse.errors import SchemaError
 from target_warehouse.tables.table import DELETED_AT
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from click.testing import Result
     from conftest import Warehouse
 
-    from target_warehouse.commands.report.history import Report
+    from target_warehouse.commands.report.report import Report
 
 SCHEMA = {"properties": {"id": {"type": ["integer", "null"]}, "v": {"type": ["string", "null"]}}}
 NOW = dt.datetime.now(dt.UTC)

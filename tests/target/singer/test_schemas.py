@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from target_warehouse.singer.schemas import MOST_LEVELS, SchemaError, modern
+from target_warehouse.errors import SchemaError
+from target_warehouse.singer.schemas import MOST_LEVELS, modern
 from target_warehouse.singer.validation import RecordValidator, is_multiple, matches
 from target_warehouse.tables.unions import column_schema
 

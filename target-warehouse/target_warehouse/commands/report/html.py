@@ -18,7 +18,7 @@ from target_warehouse.load.load_history import FAILED, SUCCESS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from target_warehouse.commands.report.history import Report, ReportedRun, StreamReport, WholeRun
+    from target_warehouse.commands.report.report import Report, ReportedRun, StreamReport, WholeRun
 
 _TIME = "%Y-%m-%d %H:%M"
 _TROUBLES = 20  # only the newest are listed

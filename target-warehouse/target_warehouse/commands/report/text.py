@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
 
-    from target_warehouse.commands.report.history import Report, ReportedRun, StreamReport
+    from target_warehouse.commands.report.report import Report, ReportedRun, StreamReport
 
 #: A sign and a colour for each status.
 SIGNS = {

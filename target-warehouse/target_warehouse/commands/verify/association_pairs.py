@@ -11,6 +11,7 @@ import datetime as dt
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from target_warehouse.commands.verify import histories
 from target_warehouse.commands.verify import warehouse_facts as rows
 from target_warehouse.commands.verify.findings import Finding, PairCheck, finding
 from target_warehouse.commands.verify.fresh_copy import SCHEMA
@@ -20,7 +21,8 @@ from target_warehouse.tables.table import DELETED_AT, TABLE_VERSION, own_column
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from target_warehouse.commands.verify.warehouse_facts import Load, News
+    from target_warehouse.commands.verify.histories import Load
+    from target_warehouse.commands.verify.warehouse_facts import News
     from target_warehouse.engines.protocol import Engine
 
 _ENDS = ("from_object_type", "from_id", "to_object_type", "to_id")
@@ -59,7 +61,7 @@ def _time_of(version: Any) -> dt.datetime | None:
 def _last_read(engine: Engine, schema: str | None, load: Load) -> dict[str, dt.datetime]:
     """When a run last read each pair completely; empty if the history is of an older release of the tap."""
     last_read: dict[str, dt.datetime] = {}
-    for started_at, pairs in rows.pairs_read(engine, schema, load.stream):
+    for started_at, pairs in histories.pairs_read(engine, schema, load.stream):
         for name in pairs:
             last_read.setdefault(name, started_at)
     return last_read
@@ -104,7 +106,7 @@ def compared(
     objects: Mapping[str, Load],
 ) -> Iterator[Finding]:
     """Yield the differences between rows and HubSpot for associations of `asked` records; adds counts to `pairs`."""
-    read = {name for _, names in rows.pairs_read(fresh, SCHEMA, load.stream) for name in names}
+    read = {name for _, names in histories.pairs_read(fresh, SCHEMA, load.stream) for name in names}
     live = {
         stream: {id_ for id_ in ids if id_ in news[stream] and not news[stream][id_].is_deleted}
         for stream, ids in asked.items()

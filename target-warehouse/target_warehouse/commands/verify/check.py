@@ -12,7 +12,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from target_warehouse.commands.verify import association_pairs, reference_tables
+from target_warehouse.commands.verify import association_pairs, histories, reference_tables
 from target_warehouse.commands.verify import warehouse_facts as rows
 from target_warehouse.commands.verify.findings import Choices, Finding, StreamCheck, Verification, finding
 from target_warehouse.commands.verify.fresh_copy import SCHEMA, fresh_copy, of_sample
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from target_warehouse.commands.verify.findings import PairCheck
-    from target_warehouse.commands.verify.warehouse_facts import Load
+    from target_warehouse.commands.verify.histories import Load
     from target_warehouse.engines.protocol import Engine
 
 #: The most ids, over all objects, that the tap gets in an environment variable, which Linux limits to 128 KB.
@@ -39,7 +39,7 @@ def verify(engine: Engine, schema: str | None, choices: Choices) -> Verification
     Raises:
         VerifyError: the check is not possible; the message says why.
     """
-    history = rows.history(engine, schema)
+    history = histories.history(engine, schema)
     known = dict(sorted({**history.loads, **history.missing}.items()))
     if unknown := choices.max_ages.keys() - known.keys() - {""}:
         streams = ", ".join(known)
@@ -61,7 +61,7 @@ def verify(engine: Engine, schema: str | None, choices: Choices) -> Verification
     totals = {check.stream: check for check in result.streams if check.hubspot_total is not None}
     differing = {finding.stream for finding in result.findings if finding.check == "total"} & totals.keys()
     result.findings += located(engine, choices.tap, {stream: objects[stream] for stream in differing})
-    tables = [*history.loads.values(), rows.load_of_history(engine, schema)]
+    tables = [*history.loads.values(), histories.load_of_history(engine, schema)]
     result.findings += (found for load in tables for found in of_keys(engine, load))
     result.findings += _of_unfinished(engine, schema, known)
     result.findings += _of_values(engine, objects.values())
@@ -90,7 +90,7 @@ def _compared(
         result.findings += _of_age(check, choices.max_ages)
         if stream not in loads:
             continue
-        check.is_compared = stream in read and fresh.table_exists(SCHEMA, load.table)
+        check.is_compared = stream in read and bool(fresh.column_types(SCHEMA, load.table))
         if not check.is_compared:
             text = "not compared: the tap does not read it with its settings here."
             result.findings.append(Finding("tables", stream, text, is_drift=False))
@@ -158,7 +158,7 @@ def _of_unfinished(engine: Engine, schema: str | None, loads: Mapping[str, Load]
     """Report unfinished full passes: such a pass marks no deletions, and does not update the rows it did not read."""
     return [
         Finding("passes", stream, f"its last full pass, begun at {begun:%Y-%m-%d %H:%M:%S} UTC, did not finish.", False)
-        for stream, (mode, status, begun) in rows.last_run(engine, schema).items()
+        for stream, (mode, status, begun) in histories.last_run(engine, schema).items()
         if stream in loads and mode == "full" and status != "success"
     ]
 
@@ -192,7 +192,7 @@ def _of_values(engine: Engine, objects: Iterable[Load]) -> list[Finding]:
 
 def _of_rejected(engine: Engine, schema: str | None, loads: Mapping[str, Load]) -> list[Finding]:
     findings = []
-    for stream, (total, latest) in rows.rejected(engine, schema).items():
+    for stream, (total, latest) in histories.rejected(engine, schema).items():
         if latest:
             text = f"its last run rejected {latest:,} records: their rows are out of date or missing."
             findings.append(finding("rejected records", stream, text))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from target_warehouse.commands.verify.findings import Choices, StreamCheck
-    from target_warehouse.commands.verify.warehouse_facts import Load
+    from target_warehouse.commands.verify.histories import Load
     from target_warehouse.engines.protocol import Engine
 
 _METADATA = "_sdc_"

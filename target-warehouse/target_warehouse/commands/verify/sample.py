@@ -21,9 +21,10 @@ from target_warehouse.tables.table import OVERFLOW
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from target_warehouse.commands.compare import TableDifference
+    from target_warehouse.commands.comparison import TableDifference
     from target_warehouse.commands.verify.findings import Choices, Finding, StreamCheck
-    from target_warehouse.commands.verify.warehouse_facts import Load, News
+    from target_warehouse.commands.verify.histories import Load
+    from target_warehouse.commands.verify.warehouse_facts import News
     from target_warehouse.engines.protocol import Engine
 
 

@@ -17,7 +17,7 @@ from target_warehouse.tables.table import DELETED_AT, METADATA, own_column
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from target_warehouse.commands.verify.warehouse_facts import Load
+    from target_warehouse.commands.verify.histories import Load
     from target_warehouse.engines.protocol import Engine
 
 _MOST_NAMED = 100
@@ -38,7 +38,7 @@ def of_missing(fresh: Engine, missing: Mapping[str, Load]) -> Iterator[Finding]:
         if load.is_mapped:
             text = "not compared: it has no table, and the target's settings have stream maps."
             yield Finding("tables", stream, text, is_drift=False)
-        elif fresh.table_exists(SCHEMA, load.table):
+        elif fresh.column_types(SCHEMA, load.table):
             run = f"the run of {load.read_at:%Y-%m-%d %H:%M:%S} UTC has read it"
             yield finding("tables", stream, f"there is no table {load.full_name}, although {run}.")
 

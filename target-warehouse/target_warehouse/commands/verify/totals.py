@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from target_warehouse.commands.verify.findings import StreamCheck
-    from target_warehouse.commands.verify.warehouse_facts import Load, News
+    from target_warehouse.commands.verify.histories import Load
+    from target_warehouse.commands.verify.warehouse_facts import News
     from target_warehouse.engines.protocol import Engine
 
 

@@ -1,60 +1,25 @@
-"""Facts from the warehouse for a verification: loads, rows, ages, orphans, rejected records."""
+"""Facts from the warehouse for a verification: rows, ages, orphans."""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from target_warehouse.commands.verify.findings import LATE
-from target_warehouse.errors import VerifyError
-from target_warehouse.load import load_history, rejected_records
+from target_warehouse.commands.verify.histories import SYNC_HISTORY
 from target_warehouse.tables.statements import chosen_rows, identifier, literal
-from target_warehouse.tables.table import DELETED_AT, own_column
+from target_warehouse.tables.table import DELETED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from target_warehouse.commands.verify.histories import Load
     from target_warehouse.engines.protocol import Engine
 
-_SYNC_HISTORY = "sync_history"
 _IDS_AT_ONCE = 1_000  # ids per statement
-_RUNS = 1_000  # the most runs whose pairs are read
 #: The condition that the column `id` is an id of HubSpot: a number of at most 64 bits without leading zeros.
 HAS_HUBSPOT_ID = "CAST(id AS VARCHAR) SIMILAR TO '[1-9][0-9]{0,18}'"
-
-
-@dataclass(frozen=True)
-class Load:
-    """A stream's table, and the time up to which the last successful run read HubSpot (UTC, without a zone)."""
-
-    stream: str
-    schema: str | None
-    table: str
-    until: dt.datetime | None
-    mark: str = DELETED_AT  # the column that marks deleted rows
-    read_at: dt.datetime | None = None  # the start of the last run that read the stream, perhaps in part
-    types: Mapping[str, str] = field(default_factory=dict)  # the table's columns
-    is_mapped: bool = False  # whether the target's stream maps may have given the stream another name
-
-    @property
-    def name(self) -> str:
-        """The table's quoted name."""
-        return identifier(self.schema, self.table)
-
-    @property
-    def full_name(self) -> str:
-        """Schema and table, joined by a dot."""
-        return f"{self.schema or ''}.{self.table}"
-
-
-@dataclass(frozen=True)
-class History:
-    """The streams of the tap's history: those that have a table, and those that were read but have none."""
-
-    loads: dict[str, Load]
-    missing: dict[str, Load]
 
 
 @dataclass(frozen=True)
@@ -88,70 +53,6 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC).replace(tzinfo=None)
 
 
-def history(engine: Engine, schema: str | None) -> History:
-    """The streams of the tap's history.
-
-    Raises:
-        VerifyError: there is no such history.
-    """
-    where = schema or "of the database"
-    for name in (load_history.TABLE_NAME, _SYNC_HISTORY):
-        if not engine.table_exists(schema, name):
-            msg = (
-                f"There is no table {name} in the schema {where}: load it with tap-hubspot-dw first, or correct the "
-                "settings warehouse and default_target_schema."
-            )
-            raise VerifyError(msg)
-    tables = _tables(engine, schema)
-    has_maps = _has_stream_maps(engine, schema)
-    found, names = History({}, {}), dict[str | None, list[str]]()
-    for stream, until, read_at in _streams(engine, schema):
-        place, table = tables.get(stream) or (schema, stream)
-        if place not in names:
-            names[place] = engine.table_names(place)
-        types = engine.column_types(place, table) if table in names[place] else {}
-        mark = own_column(DELETED_AT, types) or DELETED_AT
-        load = Load(stream, place, table, until, mark, read_at, types, stream not in tables and has_maps)
-        if types:
-            found.loads[stream] = load
-        elif read_at:
-            found.missing[stream] = load
-    return found
-
-
-def load_of_history(engine: Engine, schema: str | None) -> Load:
-    """The table of the history itself."""
-    return Load(_SYNC_HISTORY, schema, _SYNC_HISTORY, None, types=engine.column_types(schema, _SYNC_HISTORY))
-
-
-def _streams(engine: Engine, schema: str | None) -> list[tuple[str, dt.datetime | None, dt.datetime | None]]:
-    """The streams of the history: up to when each was read completely, and when the last run began that read it."""
-    return engine.query(
-        "SELECT stream, max(CASE WHEN status = 'success' AND coalesce(mode, '') <> 'chosen' "  # noqa: S608
-        "THEN coalesce(window_until, started_at) END), "
-        "max(CASE WHEN status IN ('success', 'partial') AND coalesce(mode, '') <> 'chosen' THEN started_at END) "
-        f"FROM {identifier(schema, _SYNC_HISTORY)} GROUP BY stream ORDER BY stream"
-    )
-
-
-def _tables(engine: Engine, schema: str | None) -> dict[str, tuple[str | None, str]]:
-    """The schema and the name of the table into which each stream was loaded last."""
-    table = identifier(schema, load_history.TABLE_NAME)
-    sql = f"SELECT stream, table_schema, table_name FROM {table} ORDER BY started_at"  # noqa: S608 - quoted
-    return {stream: (where, name) for stream, where, name in engine.query(sql)}
-
-
-def _has_stream_maps(engine: Engine, schema: str | None) -> bool:
-    """Whether the target's last run had stream maps, which may give a stream another name, or drop it."""
-    if "configuration" not in engine.column_types(schema, load_history.TABLE_NAME):
-        return False
-    last = engine.query(
-        f"SELECT configuration FROM {identifier(schema, load_history.TABLE_NAME)} "  # noqa: S608 - quoted
-        "WHERE configuration IS NOT NULL ORDER BY started_at DESC LIMIT 1"
-    )
-    return bool(last and json.loads(last[0][0]).get("stream_maps"))
-
-
 def sample(engine: Engine, load: Load, count: int, *, is_live: bool = True) -> list[str]:
     """The ids of `count` random live rows, or of random rows marked as deleted; only ids of HubSpot."""
     if not count:
@@ -177,32 +78,9 @@ def doubled(engine: Engine, load: Load, ids: Sequence[str]) -> set[str]:
     return found
 
 
-def pairs_read(engine: Engine, schema: str | None, stream: str) -> list[tuple[dt.datetime, list[str]]]:
-    """The pairs of associations that the last runs read completely, by start of the run, the newest first.
-
-    Empty if the history is of a release of the tap that did not record pairs.
-    """
-    if "pairs" not in engine.column_types(schema, _SYNC_HISTORY):
-        return []
-    runs = engine.query(
-        f"SELECT started_at, CAST(pairs AS text) FROM {identifier(schema, _SYNC_HISTORY)} "  # noqa: S608 - quoted
-        f"WHERE stream = {literal(stream)} AND pairs IS NOT NULL ORDER BY started_at DESC LIMIT {_RUNS}"
-    )
-    return [(started_at, list(json.loads(text) or ())) for started_at, text in runs]
-
-
-def last_run(engine: Engine, schema: str | None) -> dict[str, tuple[str | None, str | None, dt.datetime]]:
-    """The mode, status and start of the last run of each stream."""
-    runs = engine.query(
-        f"SELECT stream, mode, status, started_at FROM {identifier(schema, _SYNC_HISTORY)} "  # noqa: S608 - quoted
-        "WHERE coalesce(mode, '') <> 'chosen' ORDER BY started_at"
-    )
-    return {stream: (mode, status, started_at) for stream, mode, status, started_at in runs}
-
-
 def permanently_deleted(fresh: Engine, schema: str, load: Load) -> set[str]:
     """The ids of delete records of records that are neither archived nor merged."""
-    if not fresh.table_exists(schema, load.table):
+    if not fresh.column_types(schema, load.table):
         return set()
     sql = (
         f"SELECT id FROM {identifier(schema, load.table)} WHERE {identifier(DELETED_AT)} IS NOT NULL "  # noqa: S608
@@ -251,7 +129,7 @@ def rows_of(engine: Engine, load: Load, ids: Sequence[str]) -> dict[str, Row]:
 
 def news(fresh: Engine, schema: str, load: Load) -> dict[str, News]:
     """The records of a stream that the tap has just read, by id."""
-    if not fresh.table_exists(schema, load.table):
+    if not fresh.column_types(schema, load.table):
         return {}
     sql = f"SELECT id, updated_at, {identifier(DELETED_AT)} FROM {identifier(schema, load.table)}"  # noqa: S608
     return {str(id_): News(updated_at, deleted_at) for id_, updated_at, deleted_at in fresh.query(sql)}
@@ -265,7 +143,7 @@ def changed_since(load: Load, records: Mapping[str, News]) -> set[str]:
 
 def totals(fresh: Engine, schema: str) -> dict[str, tuple[int | None, dt.datetime]]:
     """HubSpot's totals by stream, each with the time at which it was read."""
-    sql = f"SELECT stream, hubspot_total, started_at FROM {identifier(schema, _SYNC_HISTORY)}"  # noqa: S608
+    sql = f"SELECT stream, hubspot_total, started_at FROM {identifier(schema, SYNC_HISTORY)}"  # noqa: S608
     return {stream: (total, started_at) for stream, total, started_at in fresh.query(sql)}
 
 
@@ -282,20 +160,6 @@ def orphans(engine: Engine, associations: Load, objects: Load) -> tuple[set[str]
         f"WHERE o.{identifier(objects.mark)} IS NOT NULL"
     )
     return {str(row[0]) for row in engine.query(missing)}, _number(engine, marked)
-
-
-def rejected(engine: Engine, schema: str | None) -> dict[str, tuple[int, int]]:
-    """For each stream, the numbers of rejected records in all runs and in the last run."""
-    if not engine.table_exists(schema, rejected_records.TABLE_NAME):
-        return {}
-    runs = identifier(schema, load_history.TABLE_NAME)
-    last = f"SELECT stream, max(started_at) AS at FROM {runs} GROUP BY stream"  # noqa: S608 - quoted
-    sql = (
-        f"SELECT r.stream, count(*), count(l.at) FROM {identifier(schema, rejected_records.TABLE_NAME)} AS r "  # noqa: S608
-        f"LEFT JOIN {runs} AS h ON h.run_id = r.run_id AND h.stream = r.stream "
-        f"LEFT JOIN ({last}) AS l ON l.stream = h.stream AND l.at = h.started_at GROUP BY r.stream"
-    )
-    return {stream: (total, latest) for stream, total, latest in engine.query(sql)}
 
 
 def _number(engine: Engine, sql: str) -> int:

@@ -67,10 +67,6 @@ class DuckDBEngine:
         """A transaction; see the protocol."""
         return self._file.transaction()
 
-    def table_exists(self, schema: str | None, name: str) -> bool:
-        """Whether the table exists."""
-        return bool(self.column_types(schema, name))
-
     def table_names(self, schema: str | None) -> list[str]:
         """The tables of a schema."""
         return tables_of(self._file.connection, CATALOG, schema)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import adbc_driver_postgresql.dbapi
 
-    from target_warehouse.engines.postgres.tables import Existing
+    from target_warehouse.engines.postgres.catalog import Existing
     from target_warehouse.tables.table import Table
 
 COPY_ROWS = 8192  # small record batches let encoding in this process and writing in the server overlap

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_warehouse.engines.postgres.tables import NAME_BYTES
+from target_warehouse.engines.postgres.catalog import NAME_BYTES
 from target_warehouse.engines.postgres.types import plain
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ import psycopg
 import sqlalchemy
 
 from target_warehouse.engines.postgres.access import STAGE, PostgresAccess
+from target_warehouse.engines.postgres.catalog import NAME_BYTES, Existing, existing_table
 from target_warehouse.engines.postgres.engine import PostgresEngine
 from target_warehouse.engines.postgres.rights import check_rights
-from target_warehouse.engines.postgres.tables import NAME_BYTES, Existing, existing_table
 from target_warehouse.engines.postgres.transaction import PostgresTransaction
 from target_warehouse.engines.postgres.values import staged_type
 from target_warehouse.engines.prepared_table import column_names

@@ -13,10 +13,12 @@ import adbc_driver_manager
 import sqlalchemy
 
 from target_warehouse.engines.postgres.access import PostgresAccess
+from target_warehouse.engines.postgres.catalog import NAME_BYTES, Existing, existing_table
+from target_warehouse.engines.postgres.columns import widen
 from target_warehouse.engines.postgres.comments import comment_on
 from target_warehouse.engines.postgres.dialect import PostgresDialect, exact
 from target_warehouse.engines.postgres.server import Server
-from target_warehouse.engines.postgres.tables import NAME_BYTES, Existing, existing_table, prepare, widen
+from target_warehouse.engines.postgres.tables import prepare
 from target_warehouse.engines.postgres.transaction import PostgresTransaction
 from target_warehouse.engines.postgres.views import make_views
 from target_warehouse.engines.prepared_table import stored_as
@@ -84,10 +86,6 @@ class PostgresEngine:
                 yield PostgresTransaction(PostgresAccess(cursor, self._tables))
         except adbc_driver_manager.Error as error:
             raise self._server.refusal("a batch cannot be written", error) from error
-
-    def table_exists(self, schema: str | None, name: str) -> bool:
-        """Whether the table exists."""
-        return bool(self.column_types(schema, name))
 
     def table_names(self, schema: str | None) -> list[str]:
         """The tables of a schema."""

@@ -13,11 +13,11 @@ import sqlalchemy
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
+from target_warehouse.engines.postgres.catalog import NAME_BYTES
 from target_warehouse.engines.postgres.connector import WarehouseConnector
 from target_warehouse.engines.postgres.encoding import NO_ENCODING, Encoding
 from target_warehouse.engines.postgres.errors import advice_on, answer_of, first_line, refusal
 from target_warehouse.engines.postgres.session import Session, make_ready
-from target_warehouse.engines.postgres.tables import NAME_BYTES
 from target_warehouse.errors import ConnectionFailedError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from target_warehouse.engines.postgres.types import are_alike, element, is_numbe
 from target_warehouse.tables.statements import identifier
 
 if TYPE_CHECKING:
-    from target_warehouse.engines.postgres.tables import Existing
+    from target_warehouse.engines.postgres.catalog import Existing
 
 _STAGED = (
     (pa.types.is_boolean, "boolean"),

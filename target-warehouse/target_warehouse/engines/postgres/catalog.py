@@ -1,0 +1,89 @@
+"""What PostgreSQL's catalog says of a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy
+
+from target_warehouse.engines.postgres.types import is_ours
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+NAME_BYTES = 63  # PostgreSQL's NAMEDATALEN - 1: it truncates a longer name silently
+_COLUMNS = sqlalchemy.text("""
+WITH RECURSIVE c AS MATERIALIZED (
+  SELECT oid, relnatts, relkind, relhassubclass, row_security_active(oid) AS has_row_security FROM pg_class
+  WHERE relname = :name AND relkind IN ('r', 'p')
+  AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = coalesce(CAST(:schema AS text), current_schema()))
+), tree AS (
+  SELECT oid FROM c UNION SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid
+), facts AS MATERIALIZED (
+  SELECT
+    EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid IN (SELECT oid FROM tree) AND NOT g.tgisinternal)
+      OR EXISTS (SELECT 1 FROM pg_constraint f WHERE f.confrelid IN (SELECT oid FROM c))
+      OR EXISTS (SELECT 1 FROM c WHERE has_row_security) AS has_dependents,
+    EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid IN (SELECT oid FROM tree) AND g.tgtype & 3 = 3)
+      OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class IN (SELECT oid FROM c))
+      OR EXISTS (SELECT 1 FROM c WHERE has_row_security) AS may_suppress
+)
+SELECT CAST(a.attname AS text) AS name, format_type(a.atttypid, a.atttypmod) AS type,
+  EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AS is_key,
+  facts.has_dependents, facts.may_suppress, c.has_row_security,
+  c.relkind = 'r' AND c.relhassubclass AS has_children,
+  c.relnatts AS used, format_type(b.type, b.modifier) AS base, format_type(b.type, -1) AS input,
+  a.attgenerated <> '' AS is_computed, a.attidentity = 'a' AS is_numbered
+FROM c CROSS JOIN facts JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN LATERAL (
+  WITH RECURSIVE step AS (
+    SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod AS modifier FROM pg_type t WHERE t.oid = a.atttypid
+    UNION ALL
+    SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, step.typtypmod
+    FROM step JOIN pg_type t ON t.oid = step.typbasetype WHERE step.typtype = 'd'
+  ) SELECT oid AS type, modifier FROM step WHERE typtype <> 'd'
+) b
+WHERE a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+""")
+
+
+class Existing:
+    """A table as the database has it: column types, primary key, and whether triggers, policies or foreign keys exist.
+
+    `may_suppress`: a trigger, a rule or row level security can leave out writes without an error.
+
+    `used` counts all columns that the table ever had, because PostgreSQL counts dropped ones too. `has_only_new_keys`
+    says that no batch of this run has had an existing key so far; it is None until the first batch. `bases` are the
+    types with domains resolved, `inputs` the same without lengths and precisions, for casts from text. `computed` are
+    generated columns, `numbered` identity columns that are GENERATED ALWAYS.
+    """
+
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self.types: dict[str, str] = {row.name: row.type for row in rows}
+        self.key = frozenset(row.name for row in rows if row.is_key)
+        self.bases: dict[str, str] = {row.name: row.base for row in rows}
+        self.inputs: dict[str, str] = {row.name: row.input for row in rows}
+        self.computed = frozenset(row.name for row in rows if row.is_computed)
+        self.numbered = frozenset(row.name for row in rows if row.is_numbered)
+        first = rows[0] if rows else None
+        self.used: int = first.used if first else 0
+        self.has_dependents = bool(first and first.has_dependents)
+        self.may_suppress = bool(first and first.may_suppress)
+        self.has_children = bool(first and first.has_children)
+        self.has_row_security = bool(first and first.has_row_security)
+        self.has_only_new_keys: bool | None = None
+
+    def taken_as(self, column: str) -> str:
+        """The type in which values of a column are sent: its own if it is ours, else text, which the server casts."""
+        column_type = self.types[column]
+        return column_type if column_type == self.bases[column] and is_ours(column_type) else "text"
+
+
+def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: str) -> Existing:
+    """The table as the database has it; without types if there is no such table."""
+    return Existing(connection.execute(_COLUMNS, {"name": name, "schema": schema}).all())
+
+
+def finds_in(connection: sqlalchemy.Connection) -> Callable[[str], bool]:
+    """A function that says whether a SELECT returns a row."""
+    return lambda sql: connection.exec_driver_sql(sql.replace("%", "%%"), ()).first() is not None
