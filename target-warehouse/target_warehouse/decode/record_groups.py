@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from target_warehouse.decode.extension import extension
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 _TYPE, _STREAM = rb'"type"\s*:\s*"RECORD"', rb'"stream"\s*:\s*"([^"\\]+)"'
 _RECORD = re.compile(rb"\{\s*(?:" + _TYPE + rb"\s*,\s*" + _STREAM + rb"|" + _STREAM + rb"\s*,\s*" + _TYPE + rb")")
@@ -123,6 +123,29 @@ def _pieces(block: bytes | bytearray, view: memoryview, number: int) -> tuple[li
         position = following
         number += 1
     return cut, number
+
+
+def in_order(block: Sequence[RecordGroup | InputLine], mixed: Collection[str]) -> Iterator[RecordGroup | InputLine]:
+    """The pieces of a block; of the groups of `mixed` streams, the lines one by one in the order of the input.
+
+    Groups of different streams pass one another, which matters to streams that share a table. `mixed` may change while
+    the pieces are processed.
+    """
+    done: set[int] = set()
+    for place, piece in enumerate(block):
+        if not isinstance(piece, RecordGroup) or piece.stream not in mixed:
+            yield piece
+        elif place not in done:
+            together = []
+            for other, each in enumerate(block[place:], place):
+                if isinstance(each, RecordGroup):
+                    if each.stream in mixed:
+                        together.append(each)
+                        done.add(other)
+                elif not _STATE.match(each.text):
+                    break  # groups do not reach beyond such a line
+            lines = sorted(line for group in together for line in group.lines())
+            yield from (InputLine(number, line + b"\n") for number, line in lines)
 
 
 def _next_line(block: bytes | bytearray, position: int) -> int:

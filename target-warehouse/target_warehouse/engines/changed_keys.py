@@ -25,18 +25,22 @@ logger = logging.getLogger("target-warehouse")
 #: Text types, as the databases name them.
 _TEXTS = ("varchar", "text", "character", "citext")
 _NUMBER = (
-    r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$",
+    r"^\s*[-+]?([0-9][0-9,_' ]*\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$",
     r"^(0|-?[1-9][0-9]*|-?(0|[1-9][0-9]*)\.[0-9]*[1-9])$",
 )
+_DIGIT = "[0-9]"  # dates and times are written in many ways: 1/2/2026, Jan 2 2026, 20260102
 #: For each type: a pattern of texts that may be such a value, and of the spelling that the target writes as text.
 _SPELLINGS = {
     "integer": _NUMBER,
     "number": _NUMBER,
-    "boolean": (r"^\s*([tT][rR][uU][eE]|[fF][aA][lL][sS][eE]|[tTfFyYnN01])\s*$", r"^(true|false)$"),
-    "date": (r"^\s*[0-9]{4}-?[0-9]{2}-?[0-9]{2}", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
-    "time": (r"^\s*[0-9]{2}:?[0-9]{2}", r"^[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{0,5}[1-9])?$"),
+    "boolean": (
+        r"^\s*([tT][rR][uU][eE]|[fF][aA][lL][sS][eE]|[yY][eE][sS]|[nN][oO]|[oO][nN]|[oO][fF][fF]|[tTfFyYnN01])\s*$",
+        r"^(true|false)$",
+    ),
+    "date": (_DIGIT, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+    "time": (_DIGIT, r"^[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{0,5}[1-9])?$"),
     "date-time": (
-        r"^\s*[0-9]{4}-?[0-9]{2}-?[0-9]{2}",
+        _DIGIT,
         r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{0,5}[1-9])?$",
     ),
     "uuid": (
@@ -167,6 +171,24 @@ def check_as_texts(
             f"The key column {name} of the table {table.name} would become text, and some of its rows would then have "
             'the same key, like the number 5 and the text "5". Rename or empty the table and load everything '
             "again, or let the tap send keys of one type."
+        )
+        raise LoadError(msg)
+
+
+def check_as_json(table: Table, where: str, name: str, existing: str, any_row: Callable[[str], bool]) -> None:
+    """Check that a key column of lists or objects, whose values have several spellings, has no rows yet.
+
+    Raises:
+        LoadError: it has. It would become JSON, and the database writes timestamps, for example, in its own way.
+    """
+    if name not in table.key_names:
+        return
+    if any_row(f"SELECT 1 FROM {where} LIMIT 1"):  # noqa: S608 - quoted
+        msg = (
+            f"The key {name} of the table {table.name} is of type {existing.lower()} and would become JSON, in which "
+            "its existing values may be spelled differently from the stream's, and rows would be duplicated. Convert "
+            "the column to JSON, spelled as the stream sends it, or rename or empty the table and load everything "
+            "again."
         )
         raise LoadError(msg)
 

@@ -63,6 +63,13 @@ def shadow_columns(types: Mapping[str, str], needed: set[str]) -> set[str]:
 class Transaction(Protocol):
     """The writes of one transaction. Tables must be prepared first."""
 
+    def check_keys(self, table: Table, keys: Sequence[pa.Table]) -> None:
+        """Check that keys of one batch, all different to the target, are different to the database too.
+
+        Raises:
+            RefusedDataError: two are equal, as `a` and `A` are in some collations.
+        """
+
     def append(self, table: Table, rows: pa.Table) -> Counts:
         """Insert every row."""
 
@@ -95,6 +102,9 @@ class Transaction(Protocol):
 
     def has_newer(self, table: Table, version: int, *, scope: pa.Table | None = None) -> bool:
         """Whether the table has rows with a newer version; with a scope, in its groups of rows."""
+
+    def loaded_by_others(self, history: Table, run_id: str, place: tuple[str | None, str]) -> int:
+        """A number that grows with every commit of other runs to the table at this place; from load history."""
 
     def mark_interrupted(self, history: Table, alive_condition: str, error: str) -> None:
         """Mark the `running` rows of load history as interrupted, with this error, where the run is not alive."""

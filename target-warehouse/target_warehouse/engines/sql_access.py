@@ -87,6 +87,10 @@ class SqlAccess(ABC):
         """
         return {}
 
+    def has_loose_keys(self, table: Table) -> bool:  # noqa: ARG002 - an engine looks at the table
+        """Whether the database may call keys equal that are written differently."""
+        return False
+
     def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:  # noqa: ARG002 - by its type
         """The expressions by which a column's value is compared with a new one."""
         return f"t.{statements.identifier(name)}", new

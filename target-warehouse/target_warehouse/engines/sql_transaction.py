@@ -11,14 +11,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from target_warehouse.engines.protocol import Counts
 from target_warehouse.engines.suppressed_writes import Merge
+from target_warehouse.errors import RefusedDataError
 from target_warehouse.tables import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pyarrow as pa
+    from collections.abc import Mapping, Sequence
 
     from target_warehouse.engines.sql_access import SqlAccess
     from target_warehouse.tables.table import Table
@@ -44,6 +45,17 @@ class SqlTransaction:
 
     def __init__(self, access: SqlAccess) -> None:
         self._access = access
+
+    def check_keys(self, table: Table, keys: Sequence[pa.Table]) -> None:
+        """Refuse keys that are equal to the database; see the protocol."""
+        access = self._access
+        if sum(each.num_rows for each in keys) <= 1 or not access.has_loose_keys(table):
+            return
+        rows = pa.concat_tables([each.select(table.key_names) for each in keys])
+        with access.staged(rows) as stage:
+            if access.count(statements.count_equal(stage, access.values(table, rows.schema))):
+                msg = f"Records of one batch have keys that are equal in the table {table.name}."
+                raise RefusedDataError(msg, "its key is equal to another one")
 
     def append(self, table: Table, rows: pa.Table) -> Counts:
         """Insert every row."""
@@ -191,6 +203,10 @@ class SqlTransaction:
         with access.staged(scope) as stage:
             values = access.values(table, scope.schema)
             return access.count(statements.count_newer(name, version, column, stage=stage, scope=values)) > 0
+
+    def loaded_by_others(self, history: Table, run_id: str, place: tuple[str | None, str]) -> int:
+        """A number that grows with the commits of other runs; see the protocol."""
+        return self._access.count(statements.sum_loaded(self._access.table_name(history), run_id, place))
 
     def mark_interrupted(self, history: Table, alive_condition: str, error: str) -> None:
         """Mark the rows of runs that died; see the protocol."""

@@ -161,6 +161,10 @@ class Committer:
                 if load.stream != self._unfinished:
                     self.gate.committed(load.stream)
 
+    def check_alone(self, transaction: Transaction, load: StreamLoad) -> None:
+        """Check that no other run has written to the stream's table since this run began; see `LoadHistory`."""
+        self._history.check_alone(transaction, load)
+
     def _settle(self, load: StreamLoad) -> None:
         self.pending_bytes -= load.pending_bytes
         load.pending_bytes = 0

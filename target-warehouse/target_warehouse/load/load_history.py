@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from target_warehouse.decode.converters import storable
 from target_warehouse.engines.protocol import HISTORY, Counts
-from target_warehouse.errors import RejectedRecordsError, StreamsRefusedError, TerminatedError, sentence_of
+from target_warehouse.errors import LoadError, RejectedRecordsError, StreamsRefusedError, TerminatedError, sentence_of
 from target_warehouse.tables.statements import identifier
 from target_warehouse.tables.table import Table, table_of
 
@@ -162,6 +162,8 @@ class LoadHistory:
     escaped: Callable[[str], str]
     #: The stream that was loaded last into each table, by the table's schema and name.
     loaded: Mapping[tuple[str | None, str], str]
+    #: What other runs had written to each table when this run began; see `Transaction.loaded_by_others`.
+    before: Mapping[tuple[str | None, str], int]
 
     @classmethod
     def begun(cls, engine: Engine, run_id: str, default_schema: str, configuration: str) -> LoadHistory:
@@ -170,7 +172,23 @@ class LoadHistory:
         engine.announce_run(run_id)
         with engine.transaction() as transaction:
             transaction.mark_interrupted(table, engine.alive_condition, KILLED)
-        return cls(table, run_id, configuration, engine.dialect.escaped, _loaded(engine, table))
+        loaded, before = _loaded(engine, table)
+        return cls(table, run_id, configuration, engine.dialect.escaped, loaded, before)
+
+    def check_alone(self, transaction: Transaction, load: StreamLoad) -> None:
+        """Check that no other run has written to the stream's table since this run began.
+
+        Raises:
+            LoadError: one has. Its rows may have replaced rows of this run, and have another version.
+        """
+        place = load.table.schema, load.table.name
+        if transaction.loaded_by_others(self.table, self.run_id, place) > self.before.get(place, 0):
+            msg = (
+                f"Another run loaded the table {load.table.name} while this run loaded all of the stream "
+                f"{load.stream}, so it is not known which rows the source no longer has. No row was deleted or marked "
+                "as deleted: run again when no other run is under way."
+            )
+            raise LoadError(msg)
 
     def write(
         self,
@@ -218,14 +236,21 @@ class LoadHistory:
                 transaction.put(self.table, to_table([row], self.table.columns, Losses()))
 
 
-def _loaded(engine: Engine, history: Table) -> dict[tuple[str | None, str], str]:
+def _loaded(
+    engine: Engine, history: Table
+) -> tuple[dict[tuple[str | None, str], str], dict[tuple[str | None, str], int]]:
+    """For each table the stream that was loaded last, and how much has been written to it."""
     if not engine.column_types(history.schema, history.name):  # a dry run before the first run
-        return {}
+        return {}, {}
     rows = engine.query(
-        "SELECT table_schema, table_name, stream, max(started_at) AS last "  # noqa: S608 - quoted
-        f"FROM {identifier(history.schema, history.name)} WHERE rows_read > 0 GROUP BY 1, 2, 3 ORDER BY last"
+        "SELECT table_schema, table_name, stream, max(CASE WHEN rows_read > 0 THEN started_at END) AS last, "  # noqa: S608 - quoted
+        "sum(coalesce(rows_read, 0) + coalesce(inserted, 0) + coalesce(updated, 0) + coalesce(deleted, 0)) "
+        f"FROM {identifier(history.schema, history.name)} WHERE table_name IS NOT NULL GROUP BY 1, 2, 3 ORDER BY last"
     )
-    return {(schema, name): stream for schema, name, stream, _ in rows if name is not None}
+    written: dict[tuple[str | None, str], int] = {}
+    for schema, name, _, _, total in rows:
+        written[schema, name] = written.get((schema, name), 0) + int(total)
+    return {(schema, name): stream for schema, name, stream, last, _ in rows if last}, written
 
 
 def peak_memory_mb() -> float:

@@ -94,6 +94,7 @@ class StreamWriter:
 
         Raises:
             InputError: the scope does not fit the table.
+            LoadError: another run has written to the table in the meantime.
         """
         table, rows = self.load.table, None
         if scope is not None:
@@ -115,6 +116,8 @@ class StreamWriter:
             counts = transaction.activate_version(table, version, hard_delete=hard_delete, scope=rows)
             may_be_outdated = rows is not None or not counts.deleted  # a scope has several groups of rows
             is_outdated = may_be_outdated and transaction.has_newer(table, version, scope=rows)
+            if counts.deleted or is_outdated:
+                self._committer.check_alone(transaction, self.load)
             return counts
 
         self._committer.commit(self.load, work, has_rows=False)
@@ -200,7 +203,7 @@ class StreamWriter:
             raise MisfitError(keys, {}) from None
         writes = []
         if outcomes.renewed:
-            writes.append(Write("remove", self._arrow(outcomes.renewed, keys), table))
+            writes.append(Write("remove", self._arrow(outcomes.renewed, keys), table, is_of_later_rows=True))
         if outcomes.rows:
             rows = self._arrow(outcomes.rows, table.columns)
             writes.append(Write("upsert" if table.keys else "append", rows, table))
@@ -212,7 +215,11 @@ class StreamWriter:
         return writes
 
     def _commit(self, writes: Sequence[Write], *, is_last: bool = True) -> None:
+        keys = [write.rows for write in writes if not write.is_of_later_rows]
+
         def work(transaction: Transaction) -> Counts:
+            if self.load.table.keys:
+                transaction.check_keys(self.load.table, keys)
             return sum((write.apply(transaction) for write in writes), Counts())
 
         has_rows = any(write.rows.num_rows for write in writes)

@@ -31,6 +31,7 @@ class Write:
     way: Literal["append", "upsert", "remove"]
     rows: pa.Table
     table: Table
+    is_of_later_rows: bool = False  # whether another write has the same keys again
 
     def apply(self, transaction: Transaction) -> Counts:
         """Write the rows."""

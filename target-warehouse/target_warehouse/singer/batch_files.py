@@ -181,7 +181,7 @@ def _of_parquet(file: IO[bytes]) -> Iterator[list[Record]]:
     size = 0
     for batch in pq.ParquetFile(file).iter_batches(_PARQUET_ROWS):
         size += batch.nbytes
-        part += [_as_json(record) for record in _with_every_digit(batch).to_pylist()]
+        part += [_as_json(record) for record in _records(batch)]
         if size >= _PART_BYTES:
             yield part
             part, size = [], 0
@@ -189,33 +189,47 @@ def _of_parquet(file: IO[bytes]) -> Iterator[list[Record]]:
         yield part
 
 
-def _with_every_digit(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with nanosecond times as text, because Python's times end at microseconds."""
-    schema = pa.schema([field.with_type(_as_text(field.type)) for field in batch.schema])
+def _records(batch: pa.RecordBatch) -> list[Record]:
+    """The rows with the values that Python has: times with nanoseconds, or outside its years, become text."""
+    records: list[Record]
+    try:
+        records = _with_texts(batch, _is_finer).to_pylist(maps_as_pydicts="lossy")
+    except (OverflowError, ValueError):
+        records = _with_texts(batch, pa.types.is_temporal).to_pylist(maps_as_pydicts="lossy")
+    return records
+
+
+def _is_finer(arrow_type: pa.DataType) -> bool:
+    return bool(arrow_type == pa.time64("ns") or (pa.types.is_timestamp(arrow_type) and arrow_type.unit == "ns"))
+
+
+def _with_texts(batch: pa.RecordBatch, is_text: Callable[[pa.DataType], bool]) -> pa.RecordBatch:
+    """The batch with values of these types as text; times with a zone are in UTC."""
+    schema = pa.schema([field.with_type(_as_text(field.type, is_text)) for field in batch.schema])
     if schema == batch.schema:
         return batch
     columns = []
     for column, field in zip(batch.columns, schema, strict=True):
         if pa.types.is_timestamp(column.type) and column.type.tz and field.type == pa.string():
-            column = column.cast(pa.timestamp("ns", "UTC"))
+            column = column.cast(pa.timestamp(column.type.unit, "UTC"))
         columns.append(column if column.type == field.type else column.cast(field.type))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _as_text(arrow_type: pa.DataType) -> pa.DataType:
-    if arrow_type in (pa.time64("ns"),) or (pa.types.is_timestamp(arrow_type) and arrow_type.unit == "ns"):
+def _as_text(arrow_type: pa.DataType, is_text: Callable[[pa.DataType], bool]) -> pa.DataType:
+    if is_text(arrow_type) and not pa.types.is_duration(arrow_type):
         return pa.string()
     if pa.types.is_list(arrow_type):
-        return pa.list_(arrow_type.value_field.with_type(_as_text(arrow_type.value_type)))
+        return pa.list_(arrow_type.value_field.with_type(_as_text(arrow_type.value_type, is_text)))
     if pa.types.is_struct(arrow_type):
-        return pa.struct([field.with_type(_as_text(field.type)) for field in arrow_type])
+        return pa.struct([field.with_type(_as_text(field.type, is_text)) for field in arrow_type])
     return arrow_type
 
 
 def _as_json(value: Any) -> Any:
     """A value of a parquet file as in a RECORD line."""
     if isinstance(value, dict):
-        return {name: _as_json(item) for name, item in value.items()}
+        return {name if isinstance(name, str) else str(_as_json(name)): _as_json(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_as_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):

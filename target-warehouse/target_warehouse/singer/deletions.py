@@ -46,6 +46,17 @@ _RECORD = ("_", "record")
 _MOST_SHAPES = 100
 
 
+class UnmappableError(MapExpressionError):
+    """An expression cannot be applied to the values of a record; `cause` is the class of the error."""
+
+    def __init__(self, stream: str, cause: str) -> None:
+        super().__init__(
+            f"An expression of the stream map of {stream} fails for the values of a record ({cause}): correct it in "
+            "the setting stream_maps, for example for values that are null."
+        )
+        self.cause = cause
+
+
 class DeletionsMapper(PluginMapper):
     """The SDK's mapper with stream maps that preserve deletions."""
 
@@ -101,8 +112,17 @@ class DeletionsMap(StreamMap):
         self._has_warned = False
 
     def transform(self, record: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the mapped record; None if the map drops it."""
-        return self._wrapped.transform(record) if record.get(DELETED_AT) is None else self._deletion(record)
+        """Return the mapped record; None if the map drops it.
+
+        Raises:
+            UnmappableError: an expression cannot be applied to its values.
+        """
+        try:
+            return self._wrapped.transform(record) if record.get(DELETED_AT) is None else self._deletion(record)
+        except RecursionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - an expression raises what it likes, with the record's values
+            raise UnmappableError(self.stream_alias, type(error.__cause__ or error).__name__) from None
 
     def get_filter_result(self, record: dict[str, Any]) -> bool:
         """Return whether the map keeps the record."""

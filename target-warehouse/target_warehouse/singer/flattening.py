@@ -21,7 +21,7 @@ from singer_sdk.mapper import RemoveRecordTransform, StreamMap
 
 from target_warehouse.decode.converters import TOO_DEEP, UnfitError, to_json
 from target_warehouse.errors import SchemaError
-from target_warehouse.singer.deletions import DeletionsMapper
+from target_warehouse.singer.deletions import DeletionsMapper, UnmappableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,11 +41,13 @@ class FlatteningError(ValueError):
 
 
 #: The errors that a stream map raises for a record that cannot become a row.
-UNMAPPABLE = (FlatteningError, RecursionError)
+UNMAPPABLE = (FlatteningError, UnmappableError, RecursionError)
 
 
 def why_unmappable(error: Exception) -> str:
     """The reason to reject a record for which a stream map raised one of `UNMAPPABLE`."""
+    if isinstance(error, UnmappableError):
+        return f"an expression of its stream map fails for its values ({error.cause})"
     return str(error) if isinstance(error, FlatteningError) else f"it {TOO_DEEP}"
 
 

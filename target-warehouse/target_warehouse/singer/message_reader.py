@@ -22,7 +22,7 @@ from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_warehouse.decode.converters import UnreadableNumber
 from target_warehouse.decode.read_ahead import ReadAhead
-from target_warehouse.decode.record_groups import InputLine, RecordGroup, pieces, stream_of
+from target_warehouse.decode.record_groups import InputLine, RecordGroup, in_order, pieces, stream_of
 from target_warehouse.decode.sources import UnreadableSourceError
 from target_warehouse.errors import InputError, NestedTooDeepError
 
@@ -45,7 +45,7 @@ class LineReader(GenericSingerReader[bytes]):
     `check` is called between lines and groups; it may raise an error to stop the reader. `decoders` are the decoders of
     the streams that the fast path can load. `take_group` loads a group or refuses it; without it there is only the slow
     path. `reject_line` gets the stream and the line of a record that cannot be read, and returns whether it was kept as
-    a rejected record.
+    a rejected record. `mixed` are streams that share a table: their records are read in the order of the input.
     """
 
     def __init__(self) -> None:
@@ -58,6 +58,7 @@ class LineReader(GenericSingerReader[bytes]):
         self.take_group: Callable[[RecordGroup], bool] | None = None
         self.reject_line: Callable[[str, bytes], bool] | None = None
         self.decoders: dict[str, GroupDecoder] = {}
+        self.mixed: set[str] = set()
         self._callbacks: dict[str, Callable[[dict[str, Any]], None]] = {}
         self._met: set[str] = set()  # streams of which a group has been prepared
 
@@ -89,7 +90,7 @@ class LineReader(GenericSingerReader[bytes]):
                     if self.on_idle:
                         self.on_idle()
                     continue
-                for piece in block:
+                for piece in in_order(block, self.mixed):
                     if isinstance(piece, InputLine):
                         counts[self._process(piece.number, piece.text)] += 1
                     else:

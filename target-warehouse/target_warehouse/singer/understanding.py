@@ -58,6 +58,17 @@ class UnderstandingTarget(CommittingTarget):
             self._refuse(stream, str(error))
         else:
             self._refused.discard(stream)
+            self._find_mixed()
+
+    def _find_mixed(self) -> None:
+        """Let the reader keep the order of the records of streams to which stream maps give one name."""
+        sources: dict[str, set[str]] = {}
+        for stream, maps in self.mapper.stream_maps.items():
+            for stream_map in maps:
+                if not isinstance(stream_map, RemoveRecordTransform):
+                    sources.setdefault(stream_map.stream_alias, set()).add(stream)
+        self.message_reader.mixed.clear()
+        self.message_reader.mixed.update(*(streams for streams in sources.values() if len(streams) > 1))
 
     def _refuse(self, stream: str, reason: str) -> None:
         """Skip a stream from here on: write its earlier records; no STATE after its later records is printed."""

@@ -52,6 +52,12 @@ def count_any(table: str, keys: Iterable[str]) -> str:
     return f"SELECT count(*) FROM (SELECT 1 FROM {table} ORDER BY {column_list(keys)} LIMIT 1) AS t"  # noqa: S608
 
 
+def count_equal(stage: str, values: Mapping[str, str]) -> str:
+    """Count the groups of equal rows in the stage, converted by these expressions over `s`."""
+    columns = ", ".join(values.values())
+    return f"SELECT count(*) FROM (SELECT 1 FROM {stage} AS s GROUP BY {columns} HAVING count(*) > 1) AS g"  # noqa: S608 - quoted
+
+
 def insert_all(table: str, stage: str, values: Mapping[str, str], overriding: str = "") -> str:
     """Insert every row of the batch; `overriding` is a clause in front of the SELECT."""
     chosen = f"{overriding} SELECT {', '.join(values.values())} FROM {stage} AS s"  # noqa: S608 - quoted
@@ -151,6 +157,16 @@ def count_newer(
     if scope:
         condition += f" AND EXISTS (SELECT 1 FROM {stage} AS s WHERE {matches(scope, scope)})"  # noqa: S608 - quoted
     return f"SELECT count(*) FROM (SELECT 1 FROM {table} AS t WHERE {condition} LIMIT 1) AS newer"  # noqa: S608
+
+
+def sum_loaded(history: str, run_id: str, place: tuple[str | None, str]) -> str:
+    """What runs other than this one have written to a table, a number that grows with each of their commits."""
+    schema, name = (literal(part) if part is not None else "NULL" for part in place)
+    counts = " + ".join(f"coalesce(sum({count}), 0)" for count in ("rows_read", "inserted", "updated", "deleted"))
+    return (
+        f"SELECT {counts} FROM {history} WHERE run_id <> {literal(run_id)} AND table_name = {name} "  # noqa: S608 - quoted
+        f"AND table_schema IS NOT DISTINCT FROM {schema}"
+    )
 
 
 def mark_interrupted(history: str, alive_condition: str, error: str) -> str:

@@ -10,8 +10,10 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
+from target_warehouse.errors import LoadError
 from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
@@ -219,17 +221,94 @@ def test_keys_that_their_column_would_round_or_truncate_are_neither_merged_nor_d
     assert [row["k"] for row in warehouse.query("SELECT k::text AS k FROM melty.k0 ORDER BY 1")] == KEYS[0][3][:2]
 
 
+#: Types of keys with values that PostgreSQL calls equal, and the spellings of one value.
+EQUAL_KEYS = {
+    "citext": ("Bob", "bob", "BOB"),
+    "interval": ("1 day", "24 hours", "24:00:00"),
+    "inet": ("10.0.0.1", "10.0.0.1/32", "10.0.0.1"),
+    "pg_lsn": ("0/1A", "0/1a", "0/01A"),
+    "text COLLATE melty.any_case": ("Bob", "bob", "BOB"),
+    "melty.any_case": ("Bob", "bob", "BOB"),  # a domain
+    "varchar(3) COLLATE melty.any_case": ("Bob", "bob", "BOB"),  # becomes text, and keeps its collation
+}
+#: What the table has besides the key: a primary key or none, and a column that the stream lacks.
+SHAPES = ("PRIMARY KEY, v text", ", v text", "PRIMARY KEY, v text, other text", ", v text, other text")
+ANY_CASE = "CREATE COLLATION melty.any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+
+
+@pytest.mark.parametrize("is_hard", [False, True])
+@pytest.mark.parametrize("column_type", EQUAL_KEYS)
 def test_of_keys_that_the_database_considers_equal_the_last_record_wins(
-    warehouse: PostgresWarehouse, caplog: pytest.LogCaptureFixture
+    column_type: str, is_hard: bool, warehouse: PostgresWarehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Both within one batch and across two runs."""
-    warehouse.execute(*MADE, "CREATE TABLE melty.t (k citext PRIMARY KEY, v text, id bigint)")
-    records = [{"k": "Bob", "v": "1"}, {"k": "eve", "v": "1"}, {"k": "bob", "v": "2"}, {"k": "BOB", "v": "3"}]
-    for _ in range(2):
-        _run(warehouse, _lines("t", {"k": TEXT, "v": TEXT}, records, "k"))
-        rows = sorted((row["k"], row["v"]) for row in warehouse.rows("t"))
-        assert rows == [("BOB", "3"), ("eve", "1")]
+    """Within one batch and across batches and runs, whatever else the table has; after a delete record, too."""
+    warehouse.execute(*MADE)
+    if "any_case" in column_type:
+        try:
+            warehouse.execute(ANY_CASE, "CREATE DOMAIN melty.any_case AS text COLLATE melty.any_case")
+        except psycopg.errors.FeatureNotSupported:
+            pytest.skip("this PostgreSQL was built without ICU, so it has no such collation")
+    first, second, third = EQUAL_KEYS[column_type]
+    deleted = {"k": second, "_sdc_deleted_at": "2026-02-01T00:00:00Z"}
+    other = {"inet": "10.0.0.2", "pg_lsn": "1/1"}.get(column_type, "1:00")
+    records = [{"k": key, "v": value} for key, value in ((first, "1"), (other, "1"), (second, "2"), (third, "3"))]
+    records.insert(2, deleted)
+    for number, shape in enumerate(SHAPES):
+        table = f"t{number}"
+        warehouse.execute(f"CREATE TABLE melty.{table} (k {column_type} {shape}, id bigint)")
+        lines = _lines(table, {"k": TEXT, "v": TEXT}, records, "k")
+        for size in (100, 100, 1):
+            _run(warehouse, lines, batch_size_rows=size, hard_delete=is_hard)
+            assert sorted(row["v"] for row in warehouse.rows(table)) == ["1", "3"], (shape, size)
+        _run(warehouse, _lines(table, {"k": TEXT, "v": TEXT}, [*records, deleted], "k"), hard_delete=True)
+        assert [row["v"] for row in warehouse.rows(table)] == ["1"], shape
     assert "keys that PostgreSQL considers equal share one row" in caplog.text
+
+
+@pytest.mark.parametrize("column_type", ["box", "point", "circle", "path"])
+def test_a_key_that_the_database_cannot_tell_apart_is_refused(column_type: str, warehouse: PostgresWarehouse) -> None:
+    """To PostgreSQL two boxes are equal if their areas are."""
+    warehouse.execute("CREATE SCHEMA melty", f"CREATE TABLE melty.t (k {column_type}, v text, id bigint)")
+    with pytest.raises(LoadError, match=r"The key k of the table t is of type .* does not tell apart"):
+        _run(warehouse, _lines("t", {"k": TEXT, "v": TEXT}, [{"k": "(0,0),(1,1)", "v": "1"}], "k"))
+
+
+#: Types whose casts from text look something up, and a text for which there is nothing.
+LOOKED_UP = {"regclass": "a secret", "regproc": "a_secret", "regrole": "a_secret", "regtype": "a secret", "hstore": "="}
+
+
+@pytest.mark.parametrize("column_type", LOOKED_UP)
+def test_a_value_that_a_cast_does_not_find_costs_its_record_and_is_not_shown(
+    column_type: str, warehouse: PostgresWarehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    warehouse.execute(*MADE, "CREATE EXTENSION IF NOT EXISTS hstore")
+    warehouse.execute(f"CREATE TABLE melty.t (id bigint PRIMARY KEY, v {column_type})")
+    records = [{"id": 1, "v": None}, {"id": 2, "v": LOOKED_UP[column_type]}, {"id": 3, "v": None}]
+    _run(warehouse, _lines("t", {"v": TEXT}, records))
+    assert sorted(row["id"] for row in warehouse.rows("t")) == [1, 3]
+    (rejected,) = warehouse.rows("_rejected_records")
+    assert rejected["reason"] == f"its property v does not fit its column, of type {column_type}, unchanged"
+    assert "secret" not in caplog.text
+
+
+def test_an_oid_does_not_wrap_around(warehouse: PostgresWarehouse) -> None:
+    warehouse.execute("CREATE SCHEMA melty", "CREATE TABLE melty.t (id bigint PRIMARY KEY, v oid)")
+    _run(warehouse, _lines("t", {"v": INTEGER}, [{"id": 1, "v": -1}, {"id": 2, "v": 2**32 - 1}]))
+    assert [(row["id"], int(row["v"])) for row in warehouse.rows("t")] == [(2, 2**32 - 1)]
+
+
+def test_a_row_of_a_table_that_inherits_from_the_streams_table_stays_there(warehouse: PostgresWarehouse) -> None:
+    warehouse.execute(
+        "CREATE SCHEMA melty",
+        "CREATE TABLE melty.t (id bigint PRIMARY KEY, v text)",
+        "CREATE TABLE melty.child (own text) INHERITS (melty.t)",
+        "INSERT INTO melty.child VALUES (1, 'old', 'kept')",
+    )
+    for value in ("new", "newer"):
+        _run(warehouse, _lines("t", {"v": TEXT}, [{"id": 1, "v": value}, {"id": 2, "v": value}]))
+    rows = warehouse.query("SELECT id, v, own FROM melty.child")
+    assert rows == [{"id": 1, "v": "newer", "own": "kept"}]
+    assert warehouse.query("SELECT id, v FROM ONLY melty.t") == [{"id": 2, "v": "newer"}]
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

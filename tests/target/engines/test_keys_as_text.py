@@ -137,9 +137,15 @@ SPELLED: list[tuple[dict[str, Any], str, Any]] = [
     (NUMBER, "1e3", 1000),
     (NUMBER, " 5", 5),
     (BOOLEAN, "True", True),
+    (NUMBER, "1,000", 1000),
     (BOOLEAN, "t", True),
+    (BOOLEAN, "Yes", True),
     (DATE, "2026-01-02T00:00:00", "2026-01-02"),
     (DATE, "20260102", "2026-01-02"),
+    (DATE, "2026-1-2", "2026-01-02"),
+    (DATE, "1/2/2026", "2026-01-02"),
+    (DATE_TIME, "Jan 2 2026 03:04:05", "2026-01-02T03:04:05Z"),
+    (TIME, "3:04", "03:04:00"),
     (TIME, "03:04", "03:04:00"),
     (TIME, "03:04:05.500", "03:04:05.5"),
     (DATE_TIME, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
@@ -295,3 +301,48 @@ def test_an_object_with_another_spelling_in_duckdb_stops_the_run(warehouse: Ware
     warehouse.execute("""UPDATE melty.t SET k = '{"a":1,"b":2}'""")
     _run(warehouse, {"t": (OBJECT, [{"b": 2, "a": 1}])}, "new")
     assert [row["v"] for row in warehouse.rows("t")] == ["new"]
+
+
+#: The types of a key column of another program in DuckDB and PostgreSQL, a value, and a key of a stream in JSON.
+NESTED: list[tuple[str | None, str | None, str, Any]] = [
+    ("FLOAT[]", None, "[0.1]", [0.1]),
+    ("STRUCT(x FLOAT)", None, "{'x': 0.1}", {"x": 0.1}),
+    ("MAP(VARCHAR, FLOAT)", None, "MAP {'x': 0.1}", {"x": 0.1}),
+    ("TIMESTAMP[]", "timestamp[]", "['2026-01-01']", ["2026-01-01T00:00:00Z"]),
+    ("TIMESTAMPTZ[]", "timestamptz[]", "['2026-01-01']", ["2026-01-01T00:00:00Z"]),
+    ("DATE[]", "date[]", "['2026-01-01']", ["2026-01-01T00:00:00Z"]),
+    ("STRUCT(x TIME)", None, "{'x': '01:02:03'}", {"x": "01:02:03Z"}),
+    ("UUID[]", None, f"['{AN_ID}']", [AN_ID.upper()]),
+    ("BLOB[]", "bytea[]", "['a']", ["61"]),
+]
+
+
+@pytest.mark.parametrize(("duckdb_type", "postgres_type", "there", "key"), NESTED)
+def test_a_nested_key_whose_values_have_several_spellings_does_not_become_json(
+    duckdb_type: str | None, postgres_type: str | None, there: str, key: Any, warehouse: Warehouse
+) -> None:
+    """Without rows it does."""
+    column_type = duckdb_type if warehouse.engine == "duckdb" else postgres_type
+    if column_type is None:
+        return
+    is_list = isinstance(key, list)
+    schema = {"type": ["array", "null"], "items": {"type": ["string", "number"]}} if is_list else OBJECT
+    value = there if warehouse.engine == "duckdb" else f"CAST(ARRAY{there} AS {column_type})"
+    warehouse.execute("CREATE SCHEMA melty", f"CREATE TABLE melty.t (k {column_type}, v text)")
+    warehouse.execute(f"INSERT INTO melty.t VALUES ({value}, 'old')")
+    with pytest.raises(LoadError, match=r"The key k of the table t is of type .* would become JSON"):
+        _run(warehouse, {"t": (schema, [key])}, "new")
+    assert [row["v"] for row in warehouse.query("SELECT v FROM melty.t")] == ["old"]
+    warehouse.execute("DELETE FROM melty.t")
+    for _ in range(2):
+        _run(warehouse, {"t": (schema, [key])}, "new")
+    assert [row["v"] for row in warehouse.query("SELECT v FROM melty.t")] == ["new"]
+
+
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+@pytest.mark.parametrize("more", ["", ", _sdc_extracted_at TIMESTAMP"])
+def test_a_key_with_a_collation_in_duckdb_stops_the_run(more: str, warehouse: Warehouse) -> None:
+    """Also in a table with the columns of a target, which somebody made by hand."""
+    warehouse.execute("CREATE SCHEMA melty", f"CREATE TABLE melty.t (k VARCHAR COLLATE NOCASE, v text{more})")
+    with pytest.raises(LoadError, match="The key k of the table t has a collation"):
+        _run(warehouse, {"t": (TEXT, ["a", "A"])}, "new")

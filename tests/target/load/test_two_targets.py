@@ -71,6 +71,39 @@ def test_a_table_that_another_target_changes_mid_run_loses_nothing(
         assert [rows[key]["extra"] for key in range(30)] == [None] * 10 + ["kept"] * 20
 
 
+def _versioned(version: int, keys: range) -> list[str]:
+    schema = {"properties": {"id": {"type": "integer"}}}
+    lines: list[dict[str, Any]] = [{"type": "SCHEMA", "stream": "t", "key_properties": ["id"], "schema": schema}]
+    lines += [{"type": "RECORD", "stream": "t", "record": {"id": key}, "version": version} for key in keys]
+    lines.append({"type": "STATE", "value": {"read": keys.stop}})
+    return [json.dumps(line) + "\n" for line in lines]
+
+
+@pytest.mark.parametrize("hard_delete", [False, True])
+@pytest.mark.parametrize("other", [3, 7], ids=["older", "newer"])
+def test_a_full_pass_that_another_run_overlaps_marks_nothing_as_deleted_and_prints_no_state(
+    other: int, hard_delete: bool, warehouse: Warehouse, start_target: StartTarget
+) -> None:
+    """The rows of the other run have another version, so this run's version says nothing about them."""
+    TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO("".join(_versioned(1, range(30)))))
+    process = start_target(warehouse=warehouse.url, commit_interval_seconds=0.05, hard_delete=hard_delete)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("".join(_versioned(5, range(20))).encode())
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline()) == {"read": 20}
+    TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO("".join(_versioned(other, range(10, 30)))))
+    end = [{"type": "ACTIVATE_VERSION", "stream": "t", "version": 5}, {"type": "STATE", "value": {"read": 99}}]
+    out, _ = process.communicate("".join(json.dumps(line) + "\n" for line in end).encode(), timeout=30)
+    assert (process.returncode, out) == (1, b"")
+    errors = [row["error"] for row in warehouse.rows("_load_history") if row["status"] == "failed"]
+    assert [error.partition(",")[0] for error in errors] == [
+        "Another run loaded the table t while this run loaded all of the stream t"
+    ]
+    live = "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM melty.t WHERE _sdc_deleted_at IS NULL"
+    assert warehouse.query(live) == [{"n": 30, "ids": 30}]
+
+
 def test_one_of_two_killed_leaves_the_other_unharmed(warehouse: Warehouse, start_target: StartTarget) -> None:
     """Both create the tables and load the same keys; the killed target's transaction and locks are released."""
     total = 6_000

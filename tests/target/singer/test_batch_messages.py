@@ -172,6 +172,31 @@ def test_binary_and_durations_of_a_parquet_file_are_texts_or_rejected(
     )
 
 
+def test_maps_and_times_at_the_ends_of_the_calendar_are_read_from_a_parquet_file(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """A map is an object. A time that no column holds is a rejected record, not the end of the file."""
+    zone, seconds = "Pacific/Apia", [-62135596800, 253402300799, 253402300800]  # years 1, 9999 and 10000
+    columns = {
+        "k": pa.array([1, 2, 3]),
+        "at": pa.array(seconds, pa.timestamp("s", zone)),
+        "several": pa.array([seconds[:1], [], None], pa.list_(pa.timestamp("s", zone))),
+        "map": pa.array([[("a", 1), ("b", 2)], [], None], pa.map_(pa.string(), pa.int64())),
+        "by_number": pa.array([[(7, "x")], [], None], pa.map_(pa.int64(), pa.string())),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "file.parquet")
+    properties = {name: {"type": ["object", "null"]} for name in columns}
+    properties |= {"k": {"type": ["integer"]}, "at": {"type": ["string", "null"], "format": "date-time"}}
+    text = _message("SCHEMA", key_properties=["k"], schema={"properties": {**properties, "several": {}}})
+    text += _message("BATCH", encoding={"format": "parquet"}, manifest=[(tmp_path / "file.parquet").as_uri()])
+    _run(warehouse, text, max_rejected=1)
+    rows = sorted(warehouse.rows("t"), key=lambda row: int(row["k"]))
+    assert [row["at"] for row in rows] == ["0001-01-01T00:00:00", "9999-12-31T23:59:59"]
+    assert [(row["map"], row["by_number"]) for row in rows] == [({"a": 1, "b": 2}, {"7": "x"}), ({}, {})]
+    (rejected,) = warehouse.rows("_rejected_records")
+    assert rejected["reason"] == "its property at is not a date and time between the years 1 and 9999"
+
+
 def _damaged(form: str, folder: Path) -> str:
     text = _batch(folder, form, [RECORDS[0]])
     (file,) = folder.glob("batch*")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from target_warehouse.decode.forms import FORMS
-from target_warehouse.engines.changed_keys import check_as_texts
+from target_warehouse.engines.changed_keys import check_as_json, check_as_texts
 from target_warehouse.engines.prepared_table import report_wider
 from target_warehouse.engines.type_widening import is_nested, widened
 from target_warehouse.errors import LoadError
@@ -38,6 +38,10 @@ COLUMN_TYPES = {
 #: rejected.
 _NARROW_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _DECIMAL = "decimal(38,18)"
+#: Types in a list or an object whose values DuckDB writes in JSON otherwise than the target; the digits of a `float`
+#: are those of the nearest double. Names in quotation marks are fields.
+_SPELLED = re.compile(r"\b(float|timestamp\w*|time\w*|date|uuid|blob|bit|interval|union|variant|bignum|geometry)\b")
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 _EXACT = ("hugeint", "uhugeint", "ubigint", "bignum", "decimal")
 
 
@@ -73,6 +77,8 @@ def alter(
     if is_nested(existing.lower()) and has(is_invalid_json(value)):
         msg = f"{subject} and would become JSON, but holds NaN or Infinity, which JSON does not have: replace them."
         raise LoadError(msg)
+    if wider == "json" and _SPELLED.search(_QUOTED.sub("", existing.lower())):
+        check_as_json(table, where, column[0], existing, lambda sql: connection.execute(sql).fetchone() is not None)
     if wider == "varchar":
         check_as_texts(
             table,

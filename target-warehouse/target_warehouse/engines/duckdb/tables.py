@@ -47,8 +47,7 @@ def prepare(table: Table, file: DuckDBFile, names: Collection[str]) -> Table:
     known = _known_key(table, file, existing)
     is_rekeyed = has_another_key(table, name, existing, known, file.has_row)
     check_spellings(table, name, existing, file.has_row, "regexp_matches({text}, {pattern})")
-    if not is_of_a_target(existing):
-        columns.check_collations(connection, CATALOG, table)
+    columns.check_collations(connection, CATALOG, table)
     wanted_types = {column.name: COLUMN_TYPES[column.kind] for column in table.columns}
     if not existing:
         definitions = [

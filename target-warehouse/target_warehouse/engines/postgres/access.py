@@ -10,8 +10,9 @@ import psycopg
 import pyarrow as pa
 
 from target_warehouse.engines.postgres.copy import as_stored
-from target_warehouse.engines.postgres.errors import refusal
+from target_warehouse.engines.postgres.errors import is_about_a_value
 from target_warehouse.engines.postgres.overflow import JSON_TYPES, merged, unsent
+from target_warehouse.engines.postgres.types import WITHOUT_EQUALITY
 from target_warehouse.engines.postgres.values import changed, may_change, value
 from target_warehouse.engines.sql_access import SqlAccess
 from target_warehouse.engines.suppressed_writes import SuppressedWrites
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 COPY_ROWS = 8192  # small record batches let encoding in this process and writing in the server overlap
 STAGE = "target_warehouse_stage"
-_WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
 
 
 class PostgresAccess(SqlAccess):
@@ -67,7 +67,7 @@ class PostgresAccess(SqlAccess):
     def examine(self, table: Table, stage: str, rows: pa.Table) -> None:
         """Let the server check columns whose types are not ours, or that round; see the base class.
 
-        For a batch of one row, and so for every rejected record, the error names the column.
+        The error names the column.
         """
         existing = self.existing(table)
         for field in rows.schema:
@@ -78,13 +78,12 @@ class PostgresAccess(SqlAccess):
                 f"its property {_property(table, field.name)} does not fit its column, of type {column_type}, unchanged"
             )
             try:
-                if rows.num_rows == 1:
-                    read = value(field.name, field.type, existing)
-                    self.count(f"SELECT count(CAST({read} AS {column_type})) FROM {stage} AS s")  # noqa: S608 - quoted
+                read = value(field.name, field.type, existing)
+                self.count(f"SELECT count(CAST({read} AS {column_type})) FROM {stage} AS s")  # noqa: S608 - quoted
                 if condition and self.count(f"SELECT count(*) FROM {stage} AS s WHERE {condition}"):  # noqa: S608
                     raise RefusedDataError(f"The column {field.name} would round a value.", reason)
             except (adbc_driver_manager.Error, psycopg.Error) as error:
-                if rows.num_rows == 1 and isinstance(refusal("", error), RefusedDataError):
+                if is_about_a_value(error):
                     raise RefusedDataError(f"The column {field.name} refuses a value.", reason) from error
                 raise
 
@@ -113,10 +112,13 @@ class PostgresAccess(SqlAccess):
         return int(row[0]) if row else 0
 
     def can_replace(self, table: Table, columns: list[str]) -> bool:
-        """Whether the batch has every column, and no trigger or foreign key depends on the table's rows."""
+        """Whether the batch has every column, no trigger or foreign key depends on the rows, and all are in this table.
+
+        A row of a table that inherits from this one would move into this one, without its other columns.
+        """
         existing = self.existing(table)
         is_complete = set(columns).issuperset(existing.types)
-        return is_complete and not existing.has_dependents and self.is_as_prepared(table)
+        return is_complete and not (existing.has_dependents or existing.has_children) and self.is_as_prepared(table)
 
     def lock(self, table: Table) -> None:
         """Make a second writer wait until this transaction ends, instead of failing on a key; readers continue."""
@@ -152,10 +154,14 @@ class PostgresAccess(SqlAccess):
         new = value(OVERFLOW, rows.schema.field(OVERFLOW).type, self.existing(table))
         return {OVERFLOW: merged(table, new, column_type)} if found else {}
 
+    def has_loose_keys(self, table: Table) -> bool:
+        """Whether a key column has a type or a collation by which differently written values may be equal."""
+        return not self.existing(table).loose.isdisjoint(table.key_names)
+
     def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:
         """Compare as text where the column's type has no equality."""
         column, element = f"t.{identifier(name)}", self.types(table)[name].removesuffix("[]")
-        if element in _WITHOUT_EQUALITY:
+        if element in WITHOUT_EQUALITY:
             return f"CAST({column} AS text)", f"CAST({new} AS text)"
         return column, new
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 
-from target_warehouse.engines.postgres.types import is_ours
+from target_warehouse.engines.postgres.types import is_exact, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,15 +33,22 @@ SELECT CAST(a.attname AS text) AS name, format_type(a.atttypid, a.atttypmod) AS 
   facts.has_dependents, facts.may_suppress, c.has_row_security,
   c.relkind = 'r' AND c.relhassubclass AS has_children,
   c.relnatts AS used, format_type(b.type, b.modifier) AS base, format_type(b.type, -1) AS input,
-  a.attgenerated <> '' AS is_computed, a.attidentity = 'a' AS is_numbered
+  b.is_enum,
+  a.attgenerated <> '' AS is_computed, a.attidentity = 'a' AS is_numbered, k.own_collation, k.is_loose
 FROM c CROSS JOIN facts JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN LATERAL (
   WITH RECURSIVE step AS (
     SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod AS modifier FROM pg_type t WHERE t.oid = a.atttypid
     UNION ALL
     SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, step.typtypmod
     FROM step JOIN pg_type t ON t.oid = step.typbasetype WHERE step.typtype = 'd'
-  ) SELECT oid AS type, modifier FROM step WHERE typtype <> 'd'
-) b
+  ) SELECT oid AS type, modifier, typtype = 'e' AS is_enum FROM step WHERE typtype <> 'd'
+) b LEFT JOIN LATERAL (
+  SELECT CASE WHEN k.oid <> t.typcollation OR (t.typtype = 'd' AND k.collname <> 'default')
+    THEN quote_ident(n.nspname) || '.' || quote_ident(k.collname) END
+    AS own_collation, to_jsonb(k) ->> 'collisdeterministic' = 'false' AS is_loose
+  FROM pg_collation k JOIN pg_namespace n ON n.oid = k.collnamespace JOIN pg_type t ON t.oid = a.atttypid
+  WHERE k.oid = a.attcollation
+) k ON true
 WHERE a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """)
@@ -55,7 +62,8 @@ class Existing:
     `used` counts all columns that the table ever had, because PostgreSQL counts dropped ones too. `has_only_new_keys`
     says that no batch of this run has had an existing key so far; it is None until the first batch. `bases` are the
     types with domains resolved, `inputs` the same without lengths and precisions, for casts from text. `computed` are
-    generated columns, `numbered` identity columns that are GENERATED ALWAYS.
+    generated columns, `numbered` identity columns that are GENERATED ALWAYS. `collations` are those that a column's
+    base type does not have by itself, and `loose` the columns in which differently written texts may be equal.
     """
 
     def __init__(self, rows: Sequence[Any]) -> None:
@@ -65,6 +73,8 @@ class Existing:
         self.inputs: dict[str, str] = {row.name: row.input for row in rows}
         self.computed = frozenset(row.name for row in rows if row.is_computed)
         self.numbered = frozenset(row.name for row in rows if row.is_numbered)
+        self.collations: dict[str, str] = {row.name: row.own_collation for row in rows if row.own_collation}
+        self.loose = frozenset(row.name for row in rows if row.is_loose or not (row.is_enum or is_exact(row.base)))
         first = rows[0] if rows else None
         self.used: int = first.used if first else 0
         self.has_dependents = bool(first and first.has_dependents)

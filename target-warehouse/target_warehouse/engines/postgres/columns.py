@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy
 
-from target_warehouse.engines.changed_keys import check_as_texts
+from target_warehouse.engines.changed_keys import check_as_json, check_as_texts
 from target_warehouse.engines.postgres.catalog import finds_in
-from target_warehouse.engines.postgres.types import is_text, plain, wider, without_places
+from target_warehouse.engines.postgres.types import PLAIN_ELEMENTS, element, is_text, plain, wider, without_places
 from target_warehouse.engines.postgres.views import out_of_the_way
 from target_warehouse.engines.prepared_table import report_wider
 from target_warehouse.tables.statements import identifier
@@ -44,9 +44,12 @@ def widen(
     name, where = identifier(column), identifier(table.schema, table.name)
     if is_text(new):
         check_as_texts(table, where, column, (stored, base), _converted(name, base, new), finds_in(connection))
+    elif base.endswith("[]") and plain(element(base)) not in PLAIN_ELEMENTS:
+        check_as_json(table, where, column, stored, finds_in(connection))
     report_wider(table, column, stored, new)
     with out_of_the_way(connection, table.schema, table.name, column):
-        alter(table, connection, f"ALTER COLUMN {name} TYPE {new} USING {_converted(name, base, new)}")
+        collation = f" COLLATE {existing.collations[column]}" if column in existing.collations and is_text(new) else ""
+        alter(table, connection, f"ALTER COLUMN {name} TYPE {new}{collation} USING {_converted(name, base, new)}")
 
 
 def _converted(name: str, base: str, new: str) -> str:

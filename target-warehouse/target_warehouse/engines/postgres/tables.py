@@ -14,8 +14,9 @@ from target_warehouse.engines.changed_keys import check_spellings, has_another_k
 from target_warehouse.engines.postgres.catalog import NAME_BYTES, Existing, existing_table, finds_in
 from target_warehouse.engines.postgres.columns import alter, full_name, widen
 from target_warehouse.engines.postgres.overflow import with_overflow
-from target_warehouse.engines.postgres.types import LOOSE, plain
+from target_warehouse.engines.postgres.types import WITHOUT_EQUALITY, plain
 from target_warehouse.engines.prepared_table import check_schema, named
+from target_warehouse.errors import LoadError
 from target_warehouse.tables.fitted_names import fit_table
 from target_warehouse.tables.statements import column_list, identifier
 from target_warehouse.tables.table import OVERFLOW
@@ -55,6 +56,7 @@ def prepare(
     if not existing.types:
         _create(table, connector, connection)
         return table, existing_table(connection, table.schema, table.name)
+    _check_key_types(table, existing)
     is_rekeyed = has_another_key(
         table,
         identifier(table.schema, table.name),
@@ -75,14 +77,15 @@ def prepare(
             widen(table, column.name, existing, wanted[column.name], connection)
     if is_rekeyed and table.keys:
         alter(table, connection, f"ADD PRIMARY KEY ({column_list(table.key_names)})")
-    _report_loose_keys(table, existing)
     if existing.has_row_security:
         logger.warning(
             "Table %s: row level security applies to the role of the target, so rows that it hides are neither updated "
             "nor deleted. Let the policies show the role every row, or give it BYPASSRLS.",
             table.name,
         )
-    return table, existing_table(connection, table.schema, table.name)
+    existing = existing_table(connection, table.schema, table.name)
+    _report_loose_keys(table, existing)
+    return table, existing
 
 
 def unique_columns(connection: sqlalchemy.Connection, table: Table) -> frozenset[str]:
@@ -124,15 +127,33 @@ def _forget_key(table: Table, connection: sqlalchemy.Connection, key: frozenset[
         alter(table, connection, f"ALTER COLUMN {identifier(column)} DROP NOT NULL")
 
 
-def _report_loose_keys(table: Table, existing: Existing) -> None:
+def _check_key_types(table: Table, existing: Existing) -> None:
+    """Check that PostgreSQL tells the values of the keys apart.
+
+    Raises:
+        LoadError: a key column has a type whose values it does not compare, or only by size.
+    """
     for key in table.key_names:
-        if plain(existing.bases.get(key, "")) in LOOSE:
+        if plain(existing.bases.get(key, "")) in WITHOUT_EQUALITY - {"json"}:
+            msg = (
+                f"The key {key} of the table {table.name} is of type {existing.types[key]}, whose values PostgreSQL "
+                "does not tell apart. Make it a column of another type, or load into another table."
+            )
+            raise LoadError(msg)
+
+
+def _report_loose_keys(table: Table, existing: Existing) -> None:
+    """Warn of keys in which differently written values may be equal."""
+    for key in table.key_names:
+        if key in existing.loose:
+            what = f"type {existing.types[key]}"
+            what += f" with the collation {existing.collations[key]}" if key in existing.collations else ""
             logger.warning(
-                "The key %s of the table %s is of type %s: keys that PostgreSQL considers equal share one row, and the "
+                "The key %s of the table %s is of %s: keys that PostgreSQL considers equal share one row, and the "
                 "last record wins.",
                 key,
                 table.name,
-                existing.types[key],
+                what,
             )
 
 

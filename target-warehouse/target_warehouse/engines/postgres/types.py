@@ -18,11 +18,14 @@ _TEXTS = frozenset([*TEXT, "bpchar"])
 #: Types that truncate text silently; columns of these types become text.
 _CUT_TEXTS = frozenset(['"char"', "name"])
 _OURS = frozenset([*_NUMBERS, *_DAYS, *_CLOCKS, *_TEXTS, *_CUT_TEXTS, "boolean", "json", "jsonb", "uuid", "bytea"])
-#: Types in which two differently written values may be equal.
-LOOSE = (
-    *("citext", "interval", "inet", "cidr", "macaddr", "macaddr8", "money", "bit", "bit varying"),
-    *("int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange"),
+#: Types of ours in which two differently written values may be equal: `character` ignores blanks at the end.
+_LOOSE_OF_OURS = frozenset(["money", "character", "bpchar"])
+#: Types whose values in an array have one spelling, and become JSON as the target writes it.
+PLAIN_ELEMENTS = frozenset(
+    [*TEXT, "smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "json", "jsonb"]
 )
+#: Types whose values PostgreSQL calls equal if they are as large as one another, or does not compare at all.
+WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
 #: The most digits of an integer.
 _DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
 _NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)")
@@ -42,6 +45,13 @@ def element(sql_type: str) -> str:
 def is_ours(sql_type: str) -> bool:
     """Whether the target creates or widens columns of this type, or of arrays of it."""
     return plain(element(sql_type)) in _OURS
+
+
+def is_exact(sql_type: str) -> bool:
+    """Whether values of this type, as the target writes them, are equal only if they are the same text."""
+    if sql_type.endswith("[]"):
+        return element(sql_type) in PLAIN_ELEMENTS
+    return is_ours(sql_type) and plain(sql_type) not in _LOOSE_OF_OURS
 
 
 def are_alike(sql_type: str, other: str) -> bool:

@@ -49,13 +49,15 @@ def value(column: str, arrow: pa.DataType, existing: Existing) -> str:
         return f"decode({staged}, 'hex')"
     if column_type != base or not is_ours(column_type):
         text = f"trim_scale({staged})" if pa.types.is_decimal(arrow) else staged
-        return f"CAST({text if arrow == pa.string() else f'CAST({text} AS text)'} AS {existing.inputs[column]})"
+        read = f"CAST({text if arrow == pa.string() else f'CAST({text} AS text)'} AS {existing.inputs[column]})"
+        return f"{read} COLLATE {existing.collations[column]}" if column in existing.collations else read
     if pa.types.is_decimal(arrow) and column_type == "numeric":
         return f"trim_scale({staged})"
     if arrow == pa.string() and not is_text(column_type):
         return f"CAST({staged} AS {column_type})"
-    if arrow != pa.string() and is_text(column_type):
-        return f"CAST({staged} AS text)"
+    if is_text(column_type):
+        text = staged if arrow == pa.string() else f"CAST({staged} AS text)"
+        return f"{text} COLLATE {existing.collations[column]}" if column in existing.collations else text
     return staged
 
 
@@ -82,6 +84,8 @@ def changed(column: str, arrow: pa.DataType, existing: Existing) -> str | None:
         if read == "interval":  # a number is one of seconds, and rounded to microseconds
             seconds = f"extract(epoch FROM {stored}) <> CAST({staged} AS numeric)"
             conditions.append(f"CASE WHEN {staged} ~ '^[-+]?[0-9]+[.]?[0-9]*$' THEN {seconds} ELSE false END")
+        if read == "oid":  # numbers beyond its range wrap around
+            conditions.append(f"CAST(CAST({stored} AS bigint) AS numeric) <> CAST({staged} AS numeric)")
         return " OR ".join(conditions) or None
     sent, read = staged_type(arrow), existing.inputs[column]
     if read in _CUT and column_type != read:
