@@ -11,6 +11,7 @@ import duckdb
 
 from target_warehouse.decode.forms import FORMS
 from target_warehouse.engines.changed_keys import check_as_json, check_as_texts
+from target_warehouse.engines.duckdb.catalog import definition_of
 from target_warehouse.engines.prepared_table import report_wider
 from target_warehouse.engines.type_widening import is_nested, widened
 from target_warehouse.errors import LoadError
@@ -192,9 +193,7 @@ def check_collations(connection: duckdb.DuckDBPyConnection, catalog: str, table:
     Raises:
         LoadError: one has. The batch is reduced by exact texts, so the rows would depend on where a batch ends.
     """
-    sql = "SELECT sql FROM duckdb_tables() WHERE database_name = ? AND lower(schema_name) = ? AND lower(table_name) = ?"
-    place = [catalog, (table.schema or "main").lower(), table.name.lower()]
-    (definition,) = connection.execute(sql, place).fetchone() or ("",)
+    definition = definition_of(connection, catalog, table.schema, table.name)
     for name in table.key_names if " COLLATE " in definition else ():
         names = "|".join(re.escape(spelling) for spelling in (identifier(name), name))
         if re.search(f"[(,] ?({names}) VARCHAR COLLATE ", definition):
