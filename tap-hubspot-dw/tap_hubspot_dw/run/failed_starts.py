@@ -39,7 +39,7 @@ def leave(environment: Mapping[str, str], error: str, began_at: datetime) -> Non
         "began_at": began_at.isoformat(),
         "ended_at": datetime.now(UTC).isoformat(),
         "error": error[:_LONGEST],
-        "told": 0,
+        "reported": 0,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     _write(file, [*_read(file), note])
@@ -56,8 +56,8 @@ def take(environment: Mapping[str, str]) -> list[dict[str, Any]]:
     file = _file(environment)
     if file is None or not (notes := _read(file)):
         return []
-    counted = [note | {"told": note["told"] + 1} for note in notes]
-    _write(file, [note for note in counted if note["told"] < _TIMES_REPORTED])
+    counted = [note | {"reported": note["reported"] + 1} for note in notes]
+    _write(file, [note for note in counted if note["reported"] < _TIMES_REPORTED])
     return notes
 
 
@@ -77,7 +77,7 @@ def _read(file: Path) -> list[dict[str, Any]]:
     for line in file.read_text(encoding="utf-8").splitlines():
         with suppress(ValueError, KeyError, TypeError):
             note = json.loads(line)
-            notes.append(note | {"told": int(note["told"]), "error": str(note["error"])})
+            notes.append(note | {"reported": int(note["reported"]), "error": str(note["error"])})
     return notes
 
 

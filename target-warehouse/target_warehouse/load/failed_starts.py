@@ -30,7 +30,7 @@ _PLUGIN = "MELTANO_LOADER_NAME"
 
 @dataclass(frozen=True)
 class Note:
-    """A run that could not start: when and why. `told` counts the later runs that have reported it.
+    """A run that could not start: when and why. `reported` counts the later runs that have reported it.
 
     The fields are the file format, which the tap shares.
     """
@@ -40,7 +40,7 @@ class Note:
     began_at: str
     ended_at: str
     error: str
-    told: int = 0
+    reported: int = 0
 
     @property
     def timestamp(self) -> dt.datetime:
@@ -107,7 +107,7 @@ def unreported(environment: Mapping[str, str]) -> list[Note]:
         return []
     ending = f"{_environment(environment)}.jsonl"
     notes = [note for file in folder.iterdir() if file.name.endswith(ending) for note in _read(file)]
-    return sorted((note for note in notes if not note.told), key=lambda note: note.ended_at)
+    return sorted((note for note in notes if not note.reported), key=lambda note: note.ended_at)
 
 
 def _folder(environment: Mapping[str, str]) -> Path | None:

@@ -52,7 +52,7 @@ def test_the_next_run_writes_why_the_last_one_could_not_begin(config, tmp_path, 
         assert sentence in " ".join(failed(run).values())
         assert left == []
         return
-    assert [(each["plugin"], each["told"]) for each in left] == [("tap-hubspot-dw", 0)]
+    assert [(each["plugin"], each["reported"]) for each in left] == [("tap-hubspot-dw", 0)]
     assert sentence in left[0]["error"]
     assert TOKEN not in json.dumps(left)
     good = config | {"objects": ["divisions"], "associations": False}
@@ -77,7 +77,7 @@ def test_reading_some_records_leaves_no_note_and_the_number_of_notes_is_bounded(
     assert notes(tmp_path) == []
     file = tmp_path / ".meltano" / "failed-starts" / "tap-hubspot-dw.dev.jsonl"
     file.parent.mkdir(parents=True)
-    line = {"run_id": "r", "plugin": "tap-hubspot-dw", "began_at": "x", "ended_at": "x", "error": "e", "told": 0}
+    line = {"run_id": "r", "plugin": "tap-hubspot-dw", "began_at": "x", "ended_at": "x", "error": "e", "reported": 0}
     file.write_text(f"{json.dumps(line)}\n" * 2 * MOST_NOTES + '{"run_id": "half\n')
     assert run_tap(tmp_path, wrong, "--discover", env=meltano).returncode == 1
     assert len(notes(tmp_path)) == MOST_NOTES
