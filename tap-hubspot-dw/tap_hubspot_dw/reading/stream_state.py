@@ -6,7 +6,7 @@
         "version": 1795464000000,                              the table version of its records
         "full_pass_at": "2026-11-23T20:00:00.000Z",            the start of the last complete full pass
         "archived": "eJxj5GZk…",                               the ids archived at the last run, see `id_sets`
-        "properties": "eJwBrwX…",                              checksums of the names of the properties read so far
+        "properties": "eJwBrwX…",                              checksums of the properties read so far, with their types
         "archived_list": true,                                 HubSpot has given a list of archived objects
         "records": 5964,                                       how many records the last full pass read
         "portal": 62515, "object_type": "0-1",                 the account and the object type that all this is about

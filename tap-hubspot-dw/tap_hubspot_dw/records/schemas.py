@@ -50,11 +50,15 @@ _PREFIX = "property_"
 
 @dataclass(frozen=True)
 class Column:
-    """One property of a record: HubSpot's name, ours, and the converter of its text (None: stays text)."""
+    """One property of a record: HubSpot's name, ours, and the converter of its text (None: stays text).
+
+    `type` is the converter's: number, boolean, date or date-time; empty for text.
+    """
 
     property_name: str
     name: str
     convert: Converter | None
+    type: str = ""
 
 
 def object_schema(properties: Iterable[Mapping[str, Any]]) -> JSONSchema:
@@ -96,9 +100,10 @@ def columns(schema: JSONSchema, selected: Iterable[str]) -> list[Column]:
     """Return the `selected` columns that hold HubSpot properties, in the schema's order."""
     chosen = set(selected)
     return [
-        Column(property_name(name), name, _converter(column_schema))
+        Column(property_name(name), name, _CONVERTERS.get(kind), kind)
         for name, column_schema in schema["properties"].items()
         if name not in OBJECT_COLUMNS and name in chosen
+        for kind in [_type(column_schema)]
     ]
 
 
@@ -106,10 +111,19 @@ def _collides(name: str) -> bool:
     return name in OBJECT_COLUMNS or (name.startswith(_PREFIX) and _collides(name.removeprefix(_PREFIX)))
 
 
-def _converter(column_schema: JSONSchema) -> Converter | None:
+_CONVERTERS: Mapping[str, Converter] = {
+    "number": to_number,
+    "boolean": to_boolean,
+    "date": to_date,
+    "date-time": to_date_time,
+}
+
+
+def _type(column_schema: JSONSchema) -> str:
     types = column_schema.get("type") or []
     if "number" in types or "integer" in types:
-        return to_number
+        return "number"
     if "boolean" in types:
-        return to_boolean
-    return {"date": to_date, "date-time": to_date_time}.get(str(column_schema.get("format")))
+        return "boolean"
+    kind = str(column_schema.get("format"))
+    return kind if kind in _CONVERTERS else ""

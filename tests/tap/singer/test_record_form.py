@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from zlib import crc32
 
 import pytest
 
+from tap_hubspot_dw.reading import property_checksums
 from tests.tap.running import run_tap
 
 MAP = {"stream_maps": {"divisions": {"hs_createdate": "__NULL__"}}}
@@ -99,3 +101,27 @@ def test_associations_in_another_form_are_read_in_full(config, tmp_path):
     read = [json.dumps(each, sort_keys=True) for each in run.records("associations")]
     assert len(read) == len(first.records("associations")) > 0
     assert len(run_tap(tmp_path, settings | maps, state=run.state).records("associations")) == 0
+
+
+TYPES = {"a": "", "b": "number", "c": "date"}
+
+
+@pytest.mark.parametrize(
+    ("types", "changed"),
+    [
+        (TYPES, []),
+        (TYPES | {"a": "number"}, ["a"]),
+        (TYPES | {"b": ""}, ["b"]),
+        (TYPES | {"c": "date-time", "d": "number"}, ["c"]),
+        ({"a": "", "d": "date"}, []),
+    ],
+)
+def test_a_property_of_another_type_is_recognised_by_its_checksums(types, changed):
+    """A property that is new is none."""
+    assert property_checksums.retyped(property_checksums.of(TYPES), types) == changed
+
+
+def test_a_state_with_names_only_says_nothing_about_types():
+    names = {crc32(name.encode()) for name in TYPES}
+    assert property_checksums.retyped(names, TYPES | {"a": "number"}) == []
+    assert property_checksums.knows(names, "a")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from zlib import crc32
 
 from tap_hubspot_dw.http.rate_limits import SEARCH
 from tap_hubspot_dw.hubspot.account import Account, Changes
+from tap_hubspot_dw.reading import property_checksums
 from tap_hubspot_dw.reading.change_window import UnsortedError, Window
 from tap_hubspot_dw.reading.id_ranges import Range, cut
 from tap_hubspot_dw.reading.parallel import in_parallel
@@ -85,7 +85,7 @@ class ChangeReader:
                 source.name,
                 shown(", ".join(late)),
             )
-        state.properties = checksums(source.decoder.names)
+        state.properties = property_checksums.of(source.decoder.types)
 
     def late_properties(self, state: StreamState, since: datetime) -> list[str]:
         """Return the properties that this run reads and earlier ones did not, if these began at `since`.
@@ -101,10 +101,5 @@ class ChangeReader:
         return [
             name
             for name in source.decoder.names
-            if (created.get(name) or "") < began and not checksums([name]) <= state.properties
+            if (created.get(name) or "") < began and not property_checksums.knows(state.properties, name)
         ]
-
-
-def checksums(names: Iterable[str]) -> set[int]:
-    """Return the checksums of properties' names, as the state has them."""
-    return {crc32(name.encode()) for name in names}

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tap_hubspot_dw.errors import RequestError
+from tap_hubspot_dw.reading import property_checksums
 from tap_hubspot_dw.reading.change_window import Window
 from tap_hubspot_dw.reading.stream_state import FullPass, StreamState
 from tap_hubspot_dw.run.run import CLOCK_TOLERANCE
 from tap_hubspot_dw.singer.events import Activation, Block, Checkpoint, Event
 from tap_hubspot_dw.singer.streams.archive import ArchiveSweep
-from tap_hubspot_dw.singer.streams.change_reader import ChangeReader, checksums
+from tap_hubspot_dw.singer.streams.change_reader import ChangeReader
 from tap_hubspot_dw.singer.streams.live_reader import LiveReader
 from tap_hubspot_dw.singer.streams.object_source import ObjectSource
 from tap_hubspot_dw.timestamps import format_timestamp
@@ -43,14 +44,14 @@ class FullPassReader:
         else:
             source.id_feed.begin(None)
         if not full_pass.ranges:  # otherwise earlier records may lack properties that were chosen since
-            state.properties = checksums(source.decoder.names)
+            state.properties = property_checksums.of(source.decoder.types)
         yield self._checkpoint(state)
         for event in self._live.everything(full_pass, state.records):
             if isinstance(event, Block):
                 yield event
                 continue
             if not event.ranges:
-                state.properties = checksums(source.decoder.names)
+                state.properties = property_checksums.of(source.decoder.types)
             state.full_pass = event
             yield self._checkpoint(state)
         yield from self._changed_meanwhile(state, full_pass, is_continued=is_continued)
@@ -90,7 +91,7 @@ class FullPassReader:
         state.bookmark = full_pass.started_at
         window = Window(full_pass.started_at - 2 * CLOCK_TOLERANCE)
         if is_continued:
-            state.properties = checksums(source.decoder.names)
+            state.properties = property_checksums.of(source.decoder.types)
             yield from self._changes.checked(window)
             state.bookmark = source.run.started_at
         elif source.portal.descriptions.is_searchable(source.object_type):

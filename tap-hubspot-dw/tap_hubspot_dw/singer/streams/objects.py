@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tap_hubspot_dw.object_types import ObjectType
+from tap_hubspot_dw.reading import property_checksums
 from tap_hubspot_dw.reading.change_window import change_window
 from tap_hubspot_dw.reading.shared_ids import IdFeed
 from tap_hubspot_dw.reading.stream_state import StreamState
@@ -98,6 +99,14 @@ class ObjectReading(StreamReading):
             self.logger.warning(
                 "%s: properties_as_json or stream_maps changed since the last run: %s.",
                 self.name,
+                "reading everything, so that all rows are alike" if is_anew else "unchanged records keep their rows",
+            )
+        elif retyped := property_checksums.retyped(state.properties, source.decoder.types):
+            is_anew = is_partial or state.full_pass_at is not None
+            self.logger.warning(
+                "%s: the types of these properties changed since the last run: %s; %s.",
+                self.name,
+                shown(", ".join(retyped)),
                 "reading everything, so that all rows are alike" if is_anew else "unchanged records keep their rows",
             )
         elif state.full_pass and (late := ChangeReader(source).late_properties(state, state.full_pass.started_at)):
