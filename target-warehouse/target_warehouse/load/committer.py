@@ -99,6 +99,8 @@ class Committer:
         """
         engine = self.engine  # the first stream opens it
         self._claims.claim(stream, table)
+        if not self._config.get("add_record_metadata", True):
+            table = table.with_mark_of(engine.column_types(*engine.place(table.schema, table.name)))
         return self.load_of(stream, engine.prepare(table))
 
     def load_of(self, stream: str, table: Table) -> StreamLoad:

@@ -101,6 +101,16 @@ class Table:
                 columns.append(replace(column, members=members))
         return replace(self, columns=tuple(columns))
 
+    def with_mark_of(self, types: Mapping[str, str]) -> Table:
+        """The table with the column that marks deleted rows, if the table in the database, of these columns, has it.
+
+        Without it, a record would not clear the mark of its row, and a delete record would not set it.
+        """
+        if DELETED_AT in self.by_property or own_column(DELETED_AT, types) is None:
+            return self
+        schema = {"type": ["string", "null"], "format": "date-time"}
+        return replace(self, columns=(*self.columns, Column(DELETED_AT, "date-time", True, False, schema)))
+
     @property
     def mark(self) -> str | None:
         """The name of the column that marks deleted rows, if the table has one."""

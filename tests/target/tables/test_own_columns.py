@@ -193,3 +193,17 @@ def test_delete_records_that_mark_no_row_are_warned_about_once(
     load(warehouse, text, add_record_metadata=False, activate_version=False, hard_delete=True)
     assert "mark no row" not in caplog.text
     assert warehouse.rows("t") == []
+
+
+def test_without_metadata_records_still_clear_and_set_the_mark_of_a_table_that_has_one(warehouse: Warehouse) -> None:
+    """A record that comes back is live, also if an earlier run wrote the metadata."""
+    deleted = {"_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    first = lines([1, 2, 3], 1, {"v": TEXT}, {"v": "x"}).splitlines(keepends=True)[:-1]
+    first.append(json.dumps({"type": "RECORD", "stream": "t", "record": {"id": 1, **deleted}}) + "\n")
+    load(warehouse, "".join(first))
+    again = lines([1, 4], 1, {"v": TEXT}, {"v": "back"}).splitlines(keepends=True)[:-1]
+    again.append(json.dumps({"type": "RECORD", "stream": "t", "record": {"id": 2, **deleted}}) + "\n")
+    load(warehouse, "".join(again), add_record_metadata=False, activate_version=False)
+    live = warehouse.query("SELECT id, v FROM melty.t WHERE _sdc_deleted_at IS NULL ORDER BY id")
+    assert live == [{"id": 1, "v": "back"}, {"id": 3, "v": "x"}, {"id": 4, "v": "back"}]
+    assert warehouse.query("SELECT id, v FROM melty.t WHERE _sdc_deleted_at IS NOT NULL") == [{"id": 2, "v": "x"}]
