@@ -40,6 +40,11 @@ gc.set_threshold(1_000_000)  # as in the target's process
 PASSWORD = "correct-horse"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers for each processor: half of a test's time it waits for a process, a database or a pause."""
+    return 2 * (os.cpu_count() or 1)
+
+
 class Warehouse(ABC):
     """An engine for tests: a URL for the setting `warehouse`, and access to the tables.
 

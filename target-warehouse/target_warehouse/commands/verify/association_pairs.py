@@ -124,9 +124,9 @@ def compared(
             if check:
                 check.changed_since += 1
             continue
-        if check and key in in_warehouse:
-            check.sampled += 1
         row, record = in_warehouse.get(key), in_hubspot.get(key)
+        if check and row is not None and row[0]:  # the number of live rows is what it is compared with
+            check.sampled += 1
         if record is not None and row is None:
             missing.append(key)
         elif record is not None and row is not None and not row[0]:
