@@ -149,8 +149,9 @@ class Settings:
         "Only these ids",
         "Read only these records and their associations, as HubSpot has them now: "
         '`{"contacts": ["1", "2"]}`; with `reread_since` also the records that changed since then, and with '
-        '`"owners": ["*"]` all owners (likewise `pipelines`, `pipeline_stages` and `properties`). State is '
-        "neither read nor written; `sync_history` has HubSpot's totals. Set it for one run, in its environment.",
+        '`"owners": ["*"]` all owners (likewise `pipelines`, `pipeline_stages` and `properties`). The state '
+        "stays as it is, and gives the rows their version; `sync_history` has HubSpot's totals. Set it for one run, in "
+        "its environment.",
     )
     known_ids: Mapping[str, Sequence[int]] = setting(
         IDS_IN_FILE,

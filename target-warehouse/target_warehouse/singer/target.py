@@ -14,7 +14,6 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import click
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
-from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.plugin_base import PluginBase
 from singer_sdk.target_base import Target
 
@@ -27,6 +26,7 @@ from target_warehouse.load.scope import Scope, version_of
 from target_warehouse.redaction import configuration_of
 from target_warehouse.setting_definitions import config_json_schema
 from target_warehouse.settings import Settings, check_types, with_numbers
+from target_warehouse.singer.activations import Activations
 from target_warehouse.singer.fast_path import FastPath
 from target_warehouse.singer.flattening import UNMAPPABLE, why_unmappable
 from target_warehouse.singer.message_reader import LineReader
@@ -78,6 +78,7 @@ class TargetWarehouse(UnderstandingTarget):
             owns_process=owns_process,
         )
         self.commit_with(committer)
+        self.activations = Activations(self)
         self.message_reader.idle_seconds = max(min(committer.settings.commit_interval_seconds, 1.0), 0.05)
         self.message_reader.on_idle = self.commit_if_due
         self.message_reader.check = self._signals.check
@@ -168,6 +169,7 @@ class TargetWarehouse(UnderstandingTarget):
 
     def process_endofpipe(self) -> None:
         """Finish at the end of the input: commit everything, print the last STATE, and check for rejected records."""
+        self.activations.apply_all()
         self.commit_all()
         for sink in self._sinks_active.values():
             sink.clean_up()
@@ -185,6 +187,7 @@ class TargetWarehouse(UnderstandingTarget):
         self.finish()
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        self.activations.settle(message_dict.get("stream"))
         if self.is_refused(message_dict):
             return
         sink = self.active_sink(message_dict.get("stream", ""))
@@ -196,28 +199,29 @@ class TargetWarehouse(UnderstandingTarget):
             self.reject_whole(message_dict["stream"], message_dict["record"], why_unmappable(error))
         self.commit_if_much_or_due()
 
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        self.activations.settle(message_dict.get("stream"))
+        super()._process_batch_message(message_dict)
+
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        self.activations.settle()
         super()._process_schema_message(message_dict)
         self.print_state()  # a superseded sink may just have been drained
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"value"})
+        self.activations.settle()
         if message_dict["value"]:  # an empty state has no information, and Meltano warns about it
             self.committer.gate.state(message_dict["value"])
             self.commit_if_due()
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "version"})
+        self.activations.settle()
         if self.is_refused(message_dict):
             return
         self.assert_known(message_dict["stream"], "ACTIVATE_VERSION")
-        version, scope = version_of(message_dict), Scope.of_message(message_dict)
-        for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
-            if not isinstance(stream_map, RemoveRecordTransform):
-                sink = self.get_sink(stream_map.stream_alias)
-                if sink.process_activate_version_messages and sink.is_activated_by(scope):
-                    self.drain_one(sink)
-                    sink.activate_version(version, scope)
+        self.activations.take(message_dict["stream"], version_of(message_dict), Scope.of_message(message_dict))
 
     def finish(self, error: BaseException | None = None) -> None:
         """Write the outcome to the history and close the warehouse; a user who stops the run does not want to wait."""

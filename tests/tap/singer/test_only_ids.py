@@ -42,6 +42,25 @@ def test_these_records_come_with_hubspots_totals_and_no_state(sandbox, chosen, t
     assert history["contacts"]["mode"] == "chosen"
 
 
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_they_have_the_version_of_the_state_also_while_a_full_pass_is_interrupted(
+    is_interrupted, sandbox, chosen, tmp_path
+):
+    """Otherwise the end of the pass, which does not read them again, would mark them as deleted."""
+    first = run_tap(tmp_path, chosen)
+    saved = first.state["bookmarks"]["contacts"]
+    version = saved["version"]
+    if is_interrupted:
+        version += 1
+        saved["full_pass"] = {"version": version, "started_at": saved["full_pass_at"], "ranges": [[0, None, 60]]}
+    ids = ids_of(sandbox, "contacts", 3)
+    only = {"only_ids": {"contacts": ids}, "reread_since": "2020-01-01"}
+    run = run_tap(tmp_path, chosen | only, state=first.state)
+    sent = {each["version"] for each in run.messages if each["type"] == "RECORD" and each["stream"] == "contacts"}
+    assert sent == {version}
+    assert "STATE" not in {each["type"] for each in run.messages}
+
+
 def test_a_record_that_is_no_longer_live_comes_as_a_delete_record_with_the_reason(sandbox, chosen, tmp_path):
     archived, merged, gone, survivor = ids_of(sandbox, "contacts", 4)
     sandbox.mutate(

@@ -137,12 +137,18 @@ class ObjectReading(StreamReading):
         )
 
     def _chosen(self, source: ObjectSource) -> Iterator[Block]:
-        """Yield the chosen objects as HubSpot has them now, then the changes since the setting `reread_since`."""
-        settings = self.run.settings
+        """Yield the chosen objects as HubSpot has them now, then the changes since the setting `reread_since`.
+
+        The records get the version of the state, which stays as it is: a full pass that was interrupted would
+        otherwise mark them as deleted at its end, as it does not read its finished ranges again.
+        """
+        settings, saved = self.run.settings, self.load_state()
+        source.version = (saved.full_pass.version if saved.full_pass else saved.version) or None
         ids = (settings.only_ids or {}).get(self.name, ())
         yield from ChosenReader(source).read(ids, settings.known_ids.get(self.name, ()))
         if since := settings.reread_since:
-            yield from (event for event in self._changes(source, StreamState(), since) if isinstance(event, Block))
+            changes = self._changes(source, StreamState(version=source.version or 0), since)
+            yield from (event for event in changes if isinstance(event, Block))
         self.done.mode = "chosen"
 
     def _changes(self, source: ObjectSource, state: StreamState, bookmark: datetime) -> Iterator[Event]:
