@@ -50,6 +50,16 @@ def test_meltano_installs_nothing_and_sends_no_statistics():
     assert PROJECT["cli"] == {"disable_version_check": True}
 
 
+def test_the_command_warehouse_gets_the_settings_of_the_target_from_the_same_variables():
+    """Otherwise `verify` would check the tables of another schema than the one that runs load."""
+    (command,) = (each for each in PROJECT["plugins"]["utilities"] if each["name"] == "warehouse")
+    settings_of = {each["name"]: each for each in command["settings"]}
+    for name in ("warehouse", "default_target_schema"):
+        variable = f"TARGET_WAREHOUSE_{name.upper()}"
+        # Meltano sets `env` for the command, and reads `env_aliases`.
+        assert (settings_of[name]["env"], settings_of[name]["env_aliases"]) == (variable, [variable])
+
+
 def test_the_project_has_no_secret_except_the_sandboxs():
     for environment in PROJECT["environments"]:
         for plugins in environment["config"]["plugins"].values():
