@@ -41,8 +41,8 @@ class PageDecoder:
         fast path can; it has no such column.
         """
         self.names = tuple(sorted({*names, "hs_object_id", MERGED_IDS}))
-        #: The types of the properties as columns; text is an empty type.
-        self.types = dict.fromkeys(self.names, "") | {column.property_name: column.type for column in columns or ()}
+        #: The types of the properties that have a column of their own; text is an empty type.
+        self.types = {column.property_name: column.type for column in columns or ()}
         self._decoder = _decoder_of(self.names) if are_plain(self.names) else None
         self._merged = self.names.index(MERGED_IDS)
         self._records = None if columns is None else RecordMaker(self.names, columns, all_in=all_in)

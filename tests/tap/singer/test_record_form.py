@@ -118,10 +118,17 @@ TYPES = {"a": "", "b": "number", "c": "date"}
 )
 def test_a_property_of_another_type_is_recognised_by_its_checksums(types, changed):
     """A property that is new is none."""
-    assert property_checksums.retyped(property_checksums.of(TYPES), types) == changed
+    assert property_checksums.retyped(property_checksums.checksums_of(TYPES, TYPES), types) == changed
 
 
 def test_a_state_with_names_only_says_nothing_about_types():
     names = {crc32(name.encode()) for name in TYPES}
     assert property_checksums.retyped(names, TYPES | {"a": "number"}) == []
     assert property_checksums.knows(names, "a")
+
+
+def test_a_property_that_lost_its_column_has_no_other_type():
+    """It is no longer listed by HubSpot, or all properties are in one column."""
+    before = property_checksums.checksums_of(TYPES, TYPES)
+    assert property_checksums.retyped(before, {"a": ""}) == []
+    assert property_checksums.retyped(property_checksums.checksums_of(TYPES, {}), {}) == []

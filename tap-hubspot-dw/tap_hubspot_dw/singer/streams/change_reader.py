@@ -7,10 +7,10 @@ from datetime import datetime
 
 from tap_hubspot_dw.http.rate_limits import SEARCH
 from tap_hubspot_dw.hubspot.account import Account, Changes
-from tap_hubspot_dw.reading import property_checksums
 from tap_hubspot_dw.reading.change_window import UnsortedError, Window
 from tap_hubspot_dw.reading.id_ranges import Range, cut
 from tap_hubspot_dw.reading.parallel import in_parallel
+from tap_hubspot_dw.reading.property_checksums import checksums_of, knows
 from tap_hubspot_dw.reading.stream_state import StreamState
 from tap_hubspot_dw.shown import shown
 from tap_hubspot_dw.singer.events import Block
@@ -85,7 +85,7 @@ class ChangeReader:
                 source.name,
                 shown(", ".join(late)),
             )
-        state.properties = property_checksums.of(source.decoder.types)
+        state.properties = checksums_of(source.decoder.names, source.decoder.types)
 
     def late_properties(self, state: StreamState, since: datetime) -> list[str]:
         """Return the properties that this run reads and earlier ones did not, if these began at `since`.
@@ -101,5 +101,5 @@ class ChangeReader:
         return [
             name
             for name in source.decoder.names
-            if (created.get(name) or "") < began and not property_checksums.knows(state.properties, name)
+            if (created.get(name) or "") < began and not knows(state.properties, name)
         ]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tap_hubspot_dw.errors import RequestError
-from tap_hubspot_dw.reading import property_checksums
 from tap_hubspot_dw.reading.change_window import Window
+from tap_hubspot_dw.reading.property_checksums import checksums_of
 from tap_hubspot_dw.reading.stream_state import FullPass, StreamState
 from tap_hubspot_dw.run.run import CLOCK_TOLERANCE
 from tap_hubspot_dw.singer.events import Activation, Block, Checkpoint, Event
@@ -44,14 +44,14 @@ class FullPassReader:
         else:
             source.id_feed.begin(None)
         if not full_pass.ranges:  # otherwise earlier records may lack properties that were chosen since
-            state.properties = property_checksums.of(source.decoder.types)
+            state.properties = checksums_of(source.decoder.names, source.decoder.types)
         yield self._checkpoint(state)
         for event in self._live.everything(full_pass, state.records):
             if isinstance(event, Block):
                 yield event
                 continue
             if not event.ranges:
-                state.properties = property_checksums.of(source.decoder.types)
+                state.properties = checksums_of(source.decoder.names, source.decoder.types)
             state.full_pass = event
             yield self._checkpoint(state)
         yield from self._changed_meanwhile(state, full_pass, is_continued=is_continued)
@@ -91,7 +91,7 @@ class FullPassReader:
         state.bookmark = full_pass.started_at
         window = Window(full_pass.started_at - 2 * CLOCK_TOLERANCE)
         if is_continued:
-            state.properties = property_checksums.of(source.decoder.types)
+            state.properties = checksums_of(source.decoder.names, source.decoder.types)
             yield from self._changes.checked(window)
             state.bookmark = source.run.started_at
         elif source.portal.descriptions.is_searchable(source.object_type):

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tap_hubspot_dw.object_types import ObjectType
-from tap_hubspot_dw.reading import property_checksums
 from tap_hubspot_dw.reading.change_window import change_window
+from tap_hubspot_dw.reading.property_checksums import retyped as retyped_properties
 from tap_hubspot_dw.reading.shared_ids import IdFeed
 from tap_hubspot_dw.reading.stream_state import StreamState
 from tap_hubspot_dw.records.page_decoder import PageDecoder
@@ -101,7 +101,7 @@ class ObjectReading(StreamReading):
                 self.name,
                 "reading everything, so that all rows are alike" if is_anew else "unchanged records keep their rows",
             )
-        elif retyped := property_checksums.retyped(state.properties, source.decoder.types):
+        elif retyped := retyped_properties(state.properties, source.decoder.types):
             is_anew = is_partial or state.full_pass_at is not None
             self.logger.warning(
                 "%s: the types of these properties changed since the last run: %s; %s.",
