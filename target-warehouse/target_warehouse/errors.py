@@ -58,7 +58,7 @@ class RefusedDataError(LoadError):
 
 
 class RetryTransactionError(LoadError):
-    """An optimistic transaction failed and was rolled back; a retry takes the safe path."""
+    """A transaction must be run again and was rolled back; a retry takes the safe path."""
 
 
 class RejectedRecordsError(WarehouseError):

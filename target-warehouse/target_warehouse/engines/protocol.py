@@ -29,7 +29,7 @@ class Counts:
 
     inserted: rows that did not exist (a delete record with an unknown key inserts a marked row);
     updated: existing rows that were overwritten; deleted: live rows that were marked or removed;
-    changed: updated rows whose values differ, metadata ignored; None if they were not compared.
+    changed: updated rows whose values differ, metadata but the deletion mark ignored; None if they were not compared.
     """
 
     inserted: int = 0
@@ -55,7 +55,7 @@ class TableChange:
 
 
 def shadow_columns(types: Mapping[str, str], needed: set[str]) -> set[str]:
-    """The columns whose values decide how a record is written; at least one, so that rows can be counted."""
+    """The columns that a dry run copies with values: those needed, the deletion mark, the version; at least one."""
     kept = types.keys() & {*needed, own_column(DELETED_AT, types), own_column(TABLE_VERSION, types)}
     return kept or set(list(types)[:1])
 
@@ -64,7 +64,7 @@ class Transaction(Protocol):
     """The writes of one transaction. Tables must be prepared first."""
 
     def check_keys(self, table: Table, keys: Sequence[pa.Table]) -> None:
-        """Check that keys of one batch, all different to the target, are different to the database too.
+        """Refuse a batch with two keys that differ as text but are equal in the database.
 
         Raises:
             RefusedDataError: two are equal, as `a` and `A` are in some collations.
@@ -80,9 +80,9 @@ class Transaction(Protocol):
         """
 
     def put(self, table: Table, row: pa.Table) -> None:
-        """Replace the row with this key, if any, by this row; other columns become null, and nothing is locked.
+        """Replace the row with this key, if there is one, with this row; other columns become null. Locks nothing.
 
-        For rows that only this run writes. It costs a fraction of staging a batch.
+        For rows that only this run writes. Much cheaper than staging a batch.
         """
 
     def remove(self, table: Table, rows: pa.Table) -> Counts:
@@ -97,17 +97,17 @@ class Transaction(Protocol):
         """Delete or mark rows with an older version or none, unless the table has a newer version.
 
         `scope` holds values of some columns of the table: each of its rows selects one group of rows, and each group
-        is handled by itself.
+        is processed separately.
         """
 
     def has_newer(self, table: Table, version: int, *, scope: pa.Table | None = None) -> bool:
         """Whether the table has rows with a newer version; with a scope, in its groups of rows."""
 
     def loaded_by_others(self, history: Table, run_id: str, place: tuple[str | None, str]) -> int:
-        """A number that grows with every commit of other runs to the table at this place; from load history."""
+        """How many rows other runs have read and changed in this table, from load history. Grows with their commits."""
 
     def mark_interrupted(self, history: Table, alive_condition: str, error: str) -> None:
-        """Mark the `running` rows of load history as interrupted, with this error, where the run is not alive."""
+        """Mark the `running` rows of runs that are no longer alive as interrupted, with this error."""
 
 
 class Dialect(Protocol):
@@ -126,10 +126,10 @@ class Dialect(Protocol):
         """The characters of these texts that the database's encoding does not have."""
 
     def escaped(self, text: str) -> str:
-        """The text with JSON escapes for characters that the encoding is not known to have."""
+        """The text with JSON escapes for characters that the encoding may lack."""
 
     def unusable_columns(self, names: Iterable[str]) -> frozenset[str]:
-        """The names among these that no column can have; long names and names that differ in case are not checked."""
+        """Those of these names that the database does not allow for a column; length and case are not checked."""
 
     def comparable(self, column: str, column_type: str, *, as_text: bool) -> str:
         """The expression by which a quoted column of this type is compared.
@@ -146,13 +146,13 @@ class Engine(Protocol):
     def dialect(self) -> Dialect:
         """What the database accepts as names and text."""
 
-    #: The average number of rows per chunk of a batch below which merging the chunks is faster than writing them.
+    #: If the chunks of a batch have fewer rows than this on average, they are merged before they are written.
     least_chunk: int
     #: A SQL condition on the column `run_id` of load history: the process of that run has the database open.
     alive_condition: str
 
     def announce_run(self, run_id: str) -> None:
-        """Make `alive_condition` true for this run until the engine is closed, or its process or connection ends.
+        """Make `alive_condition` true for this run, if others can run beside it, until its engine or process ends.
 
         Raises:
             LoadError: the database refused.
@@ -166,7 +166,8 @@ class Engine(Protocol):
 
         Names that the database refuses are replaced, columns beyond its limits share one JSON column, and a column
         whose type does not hold what the stream sends is widened, in place and without loss. Each of these is logged.
-        The titles and descriptions of the schema become comments, where the role may write them; other comments stay.
+        The titles and descriptions of the schema become comments, where the role may write them; comments written by
+        others are kept.
 
         Raises:
             LoadError: the database refused.
@@ -174,6 +175,8 @@ class Engine(Protocol):
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
         """Make the columns of these properties hold another type too: `integer`, `number`, `json` or `text`.
+
+        `places` makes a column keep every digit of a second, in a database whose columns can keep fewer.
 
         Returns the table as the database has it.
 

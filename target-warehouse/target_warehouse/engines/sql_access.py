@@ -1,4 +1,4 @@
-"""What a transaction in SQL needs of its database: to stage a batch, to convert its values, and to run statements."""
+"""What a transaction in SQL needs from its database: to stage a batch, to convert its values, and to run statements."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MOST_COMPARED = 1_000_000
 
 
 class SqlAccess(ABC):
-    """Access to the tables inside one transaction."""
+    """Access to the tables inside one transaction. In expressions, `t` is the table and `s` the staged batch."""
 
     #: The clause that lets an INSERT write identity columns.
     overriding = ""
-    #: Whether rows are compared after they are joined, rather than by a condition of the join: see `count_same`.
+    #: Whether the comparison of rows is a filter after the join instead of part of its condition: see `count_same`.
     joins_first = False
 
     @abstractmethod
@@ -42,7 +42,7 @@ class SqlAccess(ABC):
 
     @abstractmethod
     def examine(self, table: Table, stage: str, rows: pa.Table) -> None:
-        """Refuse staged rows with a value that the table's columns would change.
+        """Refuse staged values that the columns would change, for example round.
 
         Raises:
             RefusedDataError: there is such a value.
@@ -73,7 +73,7 @@ class SqlAccess(ABC):
         """Make the statements of the block find rows by the index of the key, if there is one."""
 
     def suppressed(self, table: Table) -> SuppressedWrites | None:  # noqa: ARG002 - an engine looks at the table
-        """The checks for writes that are left out without an error; None if the table cannot do that."""
+        """The checks for writes that the database skips without an error; None if that cannot happen on this table."""
         return None
 
     def compares(self, table: Table, rows: pa.Table) -> bool:  # noqa: ARG002 - an engine may look at the table
@@ -81,14 +81,14 @@ class SqlAccess(ABC):
         return int(rows.num_rows) * len(rows.schema.names) <= MOST_COMPARED
 
     def kept(self, table: Table, rows: pa.Table, stage: str, values: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - see below
-        """The columns whose old value an update must keep a part of, with the expressions over `t` and `s` for it.
+        """The columns whose new value must be merged with the old one, each with the expression that merges them.
 
         Most tables have none. `values` converts the staged rows to the columns' types.
         """
         return {}
 
     def has_loose_keys(self, table: Table) -> bool:  # noqa: ARG002 - an engine looks at the table
-        """Whether the database may call keys equal that are written differently."""
+        """Whether the database may treat differently written keys as equal."""
         return False
 
     def compared(self, table: Table, name: str, new: str) -> tuple[str, str]:  # noqa: ARG002 - by its type

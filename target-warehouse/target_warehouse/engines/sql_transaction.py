@@ -41,13 +41,13 @@ def differing(updated: int, same: int | None) -> int | None:
 
 
 class SqlTransaction:
-    """The writes of a transaction, in terms of a staged relation and statements that count rows."""
+    """A transaction that stages each batch and merges it with SQL."""
 
     def __init__(self, access: SqlAccess) -> None:
         self._access = access
 
     def check_keys(self, table: Table, keys: Sequence[pa.Table]) -> None:
-        """Refuse keys that are equal to the database; see the protocol."""
+        """Refuse keys that the database considers equal; see the protocol."""
         access = self._access
         if sum(each.num_rows for each in keys) <= 1 or not access.has_loose_keys(table):
             return
@@ -90,7 +90,8 @@ class SqlTransaction:
             else:
                 with access.by_key(table):
                     matched, inserted = self._overlay(table, stage, values, kept, rows)
-        return Counts(inserted, (overwritten := max(matched - deleted, 0)), deleted, differing(overwritten, same))
+        overwritten = max(matched - deleted, 0)
+        return Counts(inserted, overwritten, deleted, differing(overwritten, same))
 
     def _overlay(
         self, table: Table, stage: str, values: Mapping[str, str], kept: Mapping[str, str], rows: pa.Table
@@ -112,9 +113,9 @@ class SqlTransaction:
         return updated, inserted
 
     def same(self, table: Table, rows: pa.Table, stage: str, kept: Mapping[str, str]) -> int | None:
-        """How many rows of the table already have the values of the staged batch, metadata ignored.
+        """How many rows of the table already have the values of the staged batch.
 
-        None if there are too many values to compare.
+        Of the metadata only the deletion mark is compared. None if there are too many values to compare.
         """
         access = self._access
         if not access.compares(table, rows):

@@ -67,10 +67,10 @@ class SuppressedWrites:
         if inserted < rows and not self.may_redirect:
             self._fail(rows - inserted, rows, "inserts")
 
-    def check_deleted(self, table: str, where: str, deleted: int, what: str = "deletions") -> None:
+    def check_deleted(self, table: str, where: str, deleted: int) -> None:
         """Check that no row meets the condition any more."""
         if left := self.count(statements.count_where(table, where)):
-            self._fail(left, left + deleted, what)
+            self._fail(left, left + deleted, "deletions")
 
     def _found(self, merge: Merge, compared: Sequence[tuple[str, str]] = ()) -> int:
         """The rows of the batch whose keys, and the values that are compared, are in the table."""

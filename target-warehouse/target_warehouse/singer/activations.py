@@ -1,6 +1,6 @@
 """When an ACTIVATE_VERSION message is applied.
 
-Its rows must be read first: rows of older versions are gone only if the stream was read to its end. Most taps send the
+Rows of older versions may be deleted only after the stream was read completely. Most taps send the
 message after the records. Taps of the Singer SDK send it before them: such a message waits for the end of the run, so
 that a run that fails, or rejects a record, deletes nothing. A message without records, of an empty stream, is applied
 when the next message comes.

@@ -1,6 +1,6 @@
-"""A target that commits through one `Committer`, at most `commit_interval_seconds` after a record was read.
+"""A target that commits through one `Committer`, and prints each STATE after its rows.
 
-A STATE is printed only after every row before it is committed. Sinks know no more of their target than this.
+A STATE waits at most `commit_interval_seconds` for the commit. Sinks use only this part of the target.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CommittingTarget(Target):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        #: Called with each STATE whose records are committed.
+        #: Called with each STATE that is printed: the newest one whose records are committed, and none in a dry run.
         self.write_state: Callable[[dict[str, Any]], None] = _print_message
         self._printed_state: Any = None
 
@@ -74,7 +74,7 @@ class CommittingTarget(Target):
 def _print_message(state: dict[str, Any]) -> None:
     try:
         text = _state_json.encode(state).decode()
-    except UnicodeEncodeError:  # half a surrogate pair, which must be escaped
+    except UnicodeEncodeError:  # a lone surrogate, which must be escaped
         text = serialize_json(state)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class FastPath:
-    """Takes the groups of the message reader of a target."""
+    """Passes the record groups of the message reader to the sinks."""
 
     def __init__(self, target: TargetWarehouse) -> None:
         self._target = target

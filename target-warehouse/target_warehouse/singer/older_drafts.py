@@ -1,6 +1,6 @@
-"""Keywords of the older drafts of JSON schema, and the same in draft 2020-12.
+"""Translates keywords of older drafts of JSON Schema to draft 2020-12.
 
-Each function changes `read`, which becomes a schema of draft 2020-12, by what `node` says, the schema as it was sent.
+Each function updates `read`, the translated schema, from `node`, the schema as it was sent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COUNTS = (
 
 
 def limits(read: dict[str, Any], node: Mapping[str, Any]) -> None:
-    """Read the limits of numbers, lengths and counts."""
+    """Translate the limits of numbers, lengths and counts; negative counts are dropped."""
     for limit, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(read.get(limit), bool):
             is_exclusive = read.pop(limit)
@@ -43,7 +43,7 @@ def limits(read: dict[str, Any], node: Mapping[str, Any]) -> None:
 
 
 def items(read: dict[str, Any], node: Mapping[str, Any]) -> None:
-    """Read a list of `items`, which became `prefixItems`."""
+    """Translate a list of `items` to `prefixItems`."""
     if isinstance(read.get("items"), list):
         read["prefixItems"] = read.pop("items")
         if node.get("additionalItems") is not None:
@@ -51,7 +51,7 @@ def items(read: dict[str, Any], node: Mapping[str, Any]) -> None:
 
 
 def combinations(read: dict[str, Any], node: Mapping[str, Any], where: tuple[str, ...]) -> None:
-    """Read `oneOf`, `extends`, `disallow` and `dependencies`."""
+    """Translate `oneOf`, `extends`, `disallow` and `dependencies`."""
     one_of, extends = node.get("oneOf"), node.get("extends")
     if one_of is not None:
         if not isinstance(one_of, list):
@@ -73,7 +73,7 @@ def combinations(read: dict[str, Any], node: Mapping[str, Any], where: tuple[str
 
 
 def required(read: dict[str, Any], node: Mapping[str, Any]) -> None:
-    """Read `required`, which draft 3 has in each property."""
+    """Translate `required`, which draft 3 has in each property."""
     given = read.pop("required", None)
     names = [given] if isinstance(given, str) else given if isinstance(given, list) else []
     properties = node.get("properties")
@@ -88,5 +88,5 @@ def required(read: dict[str, Any], node: Mapping[str, Any]) -> None:
 
 
 def named(where: tuple[str, ...]) -> str:
-    """How a message names a part of a schema."""
+    """How an error message names a part of a schema."""
     return f"its property {'.'.join(where)}" if where else "it"

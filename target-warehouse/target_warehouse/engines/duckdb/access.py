@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from target_warehouse.tables.table import Table
 
 STAGE = "stage"
-_MOST_READ = 50_000_000  # values of a table, as of 200,000 rows and 250 columns: reading them takes 0.2 s
+_MOST_READ = 50_000_000  # values of a table, for example 200,000 rows of 250 columns, which are read in 0.2 s
 
 
 class DuckDBAccess(SqlAccess):
@@ -68,7 +68,9 @@ class DuckDBAccess(SqlAccess):
 
     def count(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """The number that a SELECT of one value returns."""
-        rows = self._connection.execute(sql, parameters).fetchall()  # all rows, or DuckDB accepts no other statement
+        rows = self._connection.execute(
+            sql, parameters
+        ).fetchall()  # all of them, or DuckDB accepts no further statement
         return int(rows[0][0]) if rows else 0
 
     def can_replace(self, table: Table, columns: list[str]) -> bool:

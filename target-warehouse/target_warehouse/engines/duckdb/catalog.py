@@ -1,4 +1,4 @@
-"""The names of tables in a DuckDB file, and what the catalog of an attached file says of them."""
+"""The names of tables in a DuckDB file, and what the catalog of an attached file says about them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def constraints_of(
     """The constraints of a table of an attached file, each as (type, column)."""
     return connection.execute(
         "SELECT constraint_type, unnest(constraint_column_names) FROM duckdb_constraints() "
-        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND table_name = ?",
+        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)",
         [catalog, schema or "main", name],
     ).fetchall()
 
@@ -58,7 +58,7 @@ def generated_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: st
         return []
     rows = connection.execute(
         "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND lower(schema_name) = lower(?) "
-        "AND table_name = ? AND is_generated",
+        "AND lower(table_name) = lower(?) AND is_generated",
         [catalog, schema or "main", name],
     ).fetchall()
     return [row[0] for row in rows]

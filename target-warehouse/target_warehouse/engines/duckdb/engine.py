@@ -98,7 +98,7 @@ class DuckDBEngine:
             ).to_arrow_reader()
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a SELECT; schemas without a database are the file's."""
+        """The rows of a SELECT; unqualified schema names refer to the file."""
         connection = self._file.connection
         with self._file.errors("a query failed"):
             connection.execute(f"USE {identifier(CATALOG)}")
@@ -121,7 +121,7 @@ class DuckDBEngine:
         self._file.compact()
 
     def close(self) -> None:
-        """Close the file; after a read or write error it is left as it is."""
+        """Close the file; after an I/O error without a checkpoint."""
         self._file.close()
 
     def _as_stored(self, table: Table) -> Table:

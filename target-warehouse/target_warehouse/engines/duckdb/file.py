@@ -1,7 +1,7 @@
 """One open DuckDB file: its transactions, its memory and its errors.
 
-While loading, DuckDB gets little memory. What it keeps beyond that is given back by detaching the file and attaching
-it again; a batch that needs more is rolled back and retried with more.
+While loading, DuckDB gets little memory. Memory that it keeps beyond its limit is released by detaching the file
+and attaching it again; a batch that needs more is rolled back and retried with more.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _DIRECT_WRITE_BYTES = 12_000_000
 #: until the file is detached. So the file is detached and attached again after commits of this many columns, which is
 #: some ten megabytes.
 _MOST_COLUMNS_COMMITTED = 20_000
-#: The memory that DuckDB needs until a commit, for each row of a table in which some of every 2,048 rows are deleted.
+#: Bytes for each row of the table that DuckDB needs until the commit, if every block of 2,048 rows has a deleted row.
 _BYTES_OF_A_MARK = 11
-#: The memory for the rest, in megabytes. With less, such a batch of narrow rows fails; with more, DuckDB keeps the file
+#: Megabytes needed besides. With less, a batch of narrow rows fails; with more, DuckDB keeps the file
 #: in memory.
 _MEMORY_BESIDE_MARKS = 18
 
@@ -59,7 +59,7 @@ _ABOUT_FILE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalExcepti
 class DuckDBFile:
     """An open file, and what this process knows of the tables that it has prepared.
 
-    `types` are their columns' types and `comments` their comments; both are read again when the file was detached.
+    `types` are their columns' types, which must be the same after the file was detached, and `comments` their comments.
     """
 
     def __init__(self, path: str, lock_timeout_seconds: float, *, read_only: bool) -> None:
@@ -100,7 +100,7 @@ class DuckDBFile:
 
     @contextmanager
     def all_memory(self) -> Iterator[None]:
-        """Let DuckDB use the memory that it wants for the length of the block, if the block does not raise."""
+        """Let DuckDB use the memory that it wants; the limit is restored after the block, unless the block raises."""
         self.connection.execute("RESET memory_limit")
         yield
         self._limit_memory()
@@ -140,14 +140,14 @@ class DuckDBFile:
             logger.warning("DuckDB file %s: it cannot be compacted: %s. Nothing is lost.", self._path, reason)
 
     def close(self) -> None:
-        """Close the file; after a read or write error it is left as it is."""
+        """Close the file; after an I/O error without a checkpoint."""
         with suppress(duckdb.Error):
             if self._is_faulty:
                 self.connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         self.connection.close()
 
     def _choose_wal_limit(self, rows: int, size: int) -> None:
-        """Write a commit that is large enough for its own row group straight into the file."""
+        """Set the limit of the log so that a commit that fills a row group goes straight into the file."""
         limit = NO_WAL if rows >= _DIRECT_WRITE_ROWS or size >= _DIRECT_WRITE_BYTES else WAL_LIMIT
         if limit != self._wal_limit:
             self.connection.execute(f"SET checkpoint_threshold = '{limit}'")
@@ -176,7 +176,7 @@ class DuckDBFile:
             self.connection.execute(f"SET memory_limit = '{self._memory_mb}MB'")
 
     def _attach_again(self) -> None:
-        """Detach and attach the file, so that DuckDB has it in memory as the last commit left it.
+        """Detach and attach the file, to discard what DuckDB has in memory since the last commit.
 
         After an append that ran out of memory the first columns are longer than the others, even after a rollback:
         later rows would get values of other rows (observed, 2.0.0). Nothing may be uncommitted.

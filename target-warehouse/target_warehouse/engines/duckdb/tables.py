@@ -28,7 +28,7 @@ def prepare(table: Table, file: DuckDBFile, names: Collection[str]) -> Table:
     `names` are the tables of its schema.
 
     Raises:
-        LoadError: the table, or a row of it, stands in the way; the message says what to do.
+        LoadError: the existing table or one of its rows prevents this; the message says what to do.
     """
     connection = file.connection
     check_schema(table, None)
@@ -96,7 +96,8 @@ def _has_primary_key(table: Table, file: DuckDBFile) -> bool:
 def _change_key(table: Table, file: DuckDBFile, known: Sequence[str]) -> None:
     """Make the columns of the key NOT NULL, and no others.
 
-    DuckDB cannot do that if the table has an index. A key that was not known before is then checked in each run.
+    DuckDB cannot do that if the table has an index. If the table had no known key, the error is ignored, and every run
+    checks the key again.
     """
     alter = f"ALTER TABLE {table_name(table)} ALTER COLUMN"
     try:

@@ -112,7 +112,7 @@ class PostgresAccess(SqlAccess):
         return int(row[0]) if row else 0
 
     def can_replace(self, table: Table, columns: list[str]) -> bool:
-        """Whether the batch has every column, no trigger or foreign key depends on the rows, and all are in this table.
+        """Whether the batch has every column, and the table no triggers, foreign keys or child tables, and its columns.
 
         A row of a table that inherits from this one would move into this one, without its other columns.
         """
@@ -144,7 +144,7 @@ class PostgresAccess(SqlAccess):
         return SuppressedWrites(table.name, self.count, may_redirect=existing.has_children)
 
     def kept(self, table: Table, rows: pa.Table, stage: str, values: Mapping[str, str]) -> dict[str, str]:
-        """The overflow column, if a row of the batch has members there that the batch does not have."""
+        """The overflow column, if a row to be updated has properties there that the batch does not send."""
         column_type = self.types(table).get(OVERFLOW)
         if OVERFLOW not in rows.schema.names or column_type not in JSON_TYPES:
             return {}

@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalog says of a table."""
+"""What PostgreSQL's catalog says about a table."""
 
 from __future__ import annotations
 
@@ -60,10 +60,11 @@ class Existing:
     `may_suppress`: a trigger, a rule or row level security can leave out writes without an error.
 
     `used` counts all columns that the table ever had, because PostgreSQL counts dropped ones too. `has_only_new_keys`
-    says that no batch of this run has had an existing key so far; it is None until the first batch. `bases` are the
-    types with domains resolved, `inputs` the same without lengths and precisions, for casts from text. `computed` are
-    generated columns, `numbered` identity columns that are GENERATED ALWAYS. `collations` are those that a column's
-    base type does not have by itself, and `loose` the columns in which differently written texts may be equal.
+    says that the table was empty and no batch of this run has had an existing key; it is None until the first batch.
+    `bases` are the types with domains resolved, `inputs` the same without lengths and precisions, for casts from text.
+    `computed` are generated columns, `numbered` identity columns that are GENERATED ALWAYS. `collations` are those that
+    differ from the default of the column's base type, and `loose` the columns in which differently written texts may
+    be equal. `has_children`: other tables inherit from this one. `has_row_security`: it applies to the target's role.
     """
 
     def __init__(self, rows: Sequence[Any]) -> None:

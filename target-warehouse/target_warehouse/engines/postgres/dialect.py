@@ -20,7 +20,7 @@ _ARROW_TYPES = (
 
 
 class PostgresDialect:
-    """Names of 63 bytes, in which case counts; text in the encoding of the database."""
+    """Case-sensitive names of at most 63 bytes; text in the encoding of the database."""
 
     stores_nul = False
     most_name_bytes: int | None = NAME_BYTES

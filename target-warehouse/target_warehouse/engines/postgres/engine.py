@@ -50,7 +50,7 @@ class PostgresEngine:
         self._tables: dict[tuple[str | None, str], Existing] = {}
 
     def announce_run(self, run_id: str) -> None:
-        """Take a shared lock for as long as the session lives; not behind a pool."""
+        """Hold a shared lock until the session ends; behind a pool, do nothing."""
         self._server.announce_run(run_id)
 
     def place(self, schema: str | None, name: str) -> tuple[str, str]:
@@ -98,7 +98,7 @@ class PostgresEngine:
             return existing_table(connection, schema, name).types
 
     def key_names(self, schema: str | None, name: str) -> list[str]:
-        """The primary key."""
+        """The columns of the primary key, sorted by name."""
         with self._server.reading(f"the key of the table {name} cannot be read") as connection:
             return sorted(existing_table(connection, schema, name).key)
 
@@ -150,7 +150,7 @@ class PostgresEngine:
         return self._server.definition(what)
 
     def _fitted(self, name: str) -> str:
-        """The name that a table of this name has."""
+        """The name under which the database stores a table of this name."""
         unusable = self.dialect.unusable_names([name])
         return fit_table(name, (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)
 

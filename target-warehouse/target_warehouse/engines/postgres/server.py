@@ -1,4 +1,4 @@
-"""The open connections to a PostgreSQL server: one for definitions and questions, one that writes rows."""
+"""The open connections to a PostgreSQL server: one for definitions and queries, one that writes rows."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ logger = logging.getLogger("target-warehouse")
 
 _DDL_LOCK = 7_346_120_551  # an arbitrary lock key, so that two runs do not create the same table at once
 _RUN_LOCK = 734_612_056  # another arbitrary key; together with the first 32 bits of a run's id it marks a live run
-#: If this setting is on, ADBC does not recognise types by name when it connects, so it is switched off by a connection
-#: option. Pools refuse options, so the option is given only where it is needed.
+#: If `quote_all_identifiers` is on, ADBC does not recognise types by name when it connects, so it is switched off by a
+#: connection option. Pools refuse options, so the option is given only where it is needed.
 _QUOTES_TYPES = "SELECT reset_val FROM pg_settings WHERE name = 'quote_all_identifiers'"
 _ALIVE_CONDITION = (
     "left(run_id, 8) IN (SELECT lpad(to_hex(CAST(l.objid AS bigint)), 8, '0') FROM pg_catalog.pg_locks AS l "  # noqa: S608
     "JOIN pg_catalog.pg_database AS d ON d.oid = l.database AND d.datname = current_database() "
     f"WHERE l.locktype = 'advisory' AND l.classid = {_RUN_LOCK} AND l.objsubid = 2)"
 )
-#: Behind a pool no lock shows which runs are alive; but a run rewrites its row with every commit.
+#: Behind a pool no lock shows which runs are alive. So a run counts as alive for a day after its last commit.
 _RECENT_CONDITION = "({} OR finished_at > CAST(now() AT TIME ZONE 'UTC' AS timestamp) - interval '1 day')"
 
 
 class Server:
     """The connections, and what is known of the server: its encoding, and whether a pool is in between.
 
-    `connector` is target-postgres' own, `engine` gives connections of SQLAlchemy, and `session` is of ADBC; `where`
-    names the server in messages.
+    `connector` is target-postgres' own, `engine` gives connections of SQLAlchemy, and `session` is an ADBC connection;
+    `where` names the server in messages.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -85,7 +85,8 @@ class Server:
     def announce_run(self, run_id: str) -> None:
         """Take a shared lock, for which nobody waits; PostgreSQL releases it when the session ends, however it ends.
 
-        Not behind a pool, where sessions pass from client to client and the lock would stay with one of them.
+        Not behind a pool, where sessions pass from client to client, so the lock could outlive the run. What a user
+        should know about the server is logged.
         """
         if self.encoding.name == NO_ENCODING:
             logger.warning("%s has a database without an encoding (SQL_ASCII); text is stored as UTF-8.", self.where)
@@ -100,7 +101,7 @@ class Server:
 
     @contextmanager
     def reading(self, what: str) -> Iterator[sqlalchemy.Connection]:
-        """A connection for questions; `what` says what failed if the server refuses.
+        """A connection for queries; `what` says what failed if the server refuses.
 
         Raises:
             LoadError: it refuses.
@@ -122,7 +123,7 @@ class Server:
 
     @contextmanager
     def defining(self) -> Iterator[sqlalchemy.Connection]:
-        """The same, with the driver's own errors."""
+        """Like `definition`, but the driver's errors are not translated."""
         with self.engine.connect() as connection, connection.begin():
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_DDL_LOCK})")
             yield connection
@@ -139,7 +140,7 @@ class Server:
             closing.callback(self.session.close)
 
     def _opened(self, parameters: dict[str, Any]) -> tuple[Session, bool]:
-        """Return a session, and whether it goes through a connection pool such as pgbouncer.
+        """Return a session, and whether it goes through a connection pool such as pgbouncer; also sets `encoding`.
 
         A pool reports invented process ids to its clients, or gives two clients the same session.
         """

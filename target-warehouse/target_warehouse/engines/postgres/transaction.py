@@ -35,9 +35,6 @@ class PostgresTransaction(SqlTransaction):
 
     _access: PostgresAccess
 
-    def __init__(self, access: PostgresAccess) -> None:
-        super().__init__(access)
-
     def append(self, table: Table, rows: pa.Table) -> Counts:
         """Insert every row; see the protocol."""
         access = self._access
