@@ -87,6 +87,8 @@ class StreamLoad:
     #: Why nothing of the stream is loaded, or None; it does not depend on the outcome of the run.
     refusal: str | None = None
     counts: Counts = field(default_factory=Counts)
+    #: Whether files of BATCH messages were loaded, whose rows have no version.
+    has_files: bool = False
     #: Whether the rows of earlier runs have been deleted, as the load method `overwrite` requires.
     is_cleared: bool = False
     pending_bytes: int = 0

@@ -1,9 +1,9 @@
 """When an ACTIVATE_VERSION message is applied.
 
-Rows of older versions may be deleted only after the stream was read completely. Most taps send the
-message after the records. Taps of the Singer SDK send it before them: such a message waits for the end of the run, so
-that a run that fails, or rejects a record, deletes nothing. A message without records, of an empty stream, is applied
-when the next message comes.
+Rows of older versions may be deleted only after the stream was read completely. Most taps send the message after the
+records. Taps of the Singer SDK send it before them: such a message waits for the end of the run, so that a run that
+fails, or rejects a record, deletes nothing. If no record of its stream follows the message, the stream is empty, and
+the message is applied when the next one comes.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ _CHUNK_BYTES = 1 << 20
 _PART_BYTES = 8 << 20  # of lines or Arrow data; Python objects take about six times as much
 _LONGEST_LINE = 256 << 20
 _PARQUET_ROWS = 256  # decoded at a time, because a dictionary may hold one long text for all rows
-_UNREADABLE = (OSError, EOFError, ValueError, ImportError, zlib.error, pa.ArrowException)
+_UNREADABLE = (OSError, EOFError, ValueError, OverflowError, ImportError, zlib.error, pa.ArrowException)
 
 
 def check_encoding(stream: str, encoding: Any, manifest: Any) -> None:
@@ -217,13 +217,24 @@ def _with_texts(batch: pa.RecordBatch, is_text: Callable[[pa.DataType], bool]) -
 
 
 def _as_text(arrow_type: pa.DataType, is_text: Callable[[pa.DataType], bool]) -> pa.DataType:
+    """The type with these types in it, at any depth, replaced by text."""
     if is_text(arrow_type) and not pa.types.is_duration(arrow_type):
         return pa.string()
-    if pa.types.is_list(arrow_type):
-        return pa.list_(arrow_type.value_field.with_type(_as_text(arrow_type.value_type, is_text)))
+    if pa.types.is_dictionary(arrow_type) and is_text(arrow_type.value_type):
+        return pa.string()
     if pa.types.is_struct(arrow_type):
         return pa.struct([field.with_type(_as_text(field.type, is_text)) for field in arrow_type])
-    return arrow_type
+    if pa.types.is_map(arrow_type):
+        return pa.map_(_as_text(arrow_type.key_type, is_text), _as_text(arrow_type.item_type, is_text))
+    if pa.types.is_fixed_size_list(arrow_type):
+        return pa.list_(_items(arrow_type, is_text), arrow_type.list_size)
+    if pa.types.is_large_list(arrow_type):
+        return pa.large_list(_items(arrow_type, is_text))
+    return pa.list_(_items(arrow_type, is_text)) if pa.types.is_list(arrow_type) else arrow_type
+
+
+def _items(list_type: pa.DataType, is_text: Callable[[pa.DataType], bool]) -> pa.Field:
+    return list_type.value_field.with_type(_as_text(list_type.value_type, is_text))
 
 
 def _as_json(value: Any) -> Any:

@@ -63,7 +63,6 @@ class WarehouseSink(BatchSink):
         self._replaces_nul = settings.sanitize_null_text_characters or not target.committer.engine.dialect.stores_nul
         self._decoder: GroupDecoder | None = None
         self._fast_batch: FastBatch | None = None
-        self._has_files = False
 
     def setup(self) -> None:
         """Create the table or add its missing columns.
@@ -184,7 +183,7 @@ class WarehouseSink(BatchSink):
                 self.stream_name,
             )
             return
-        if self._has_files:
+        if self.load.has_files:
             self.logger.warning(
                 "Stream %s: rows of older versions are kept, because the files of BATCH messages carry no version, and "
                 "their rows must not count as deleted.",
@@ -205,7 +204,7 @@ class WarehouseSink(BatchSink):
 
         storage = self.batch_config.storage if self.batch_config else None
         check_places(self.stream_name, list(files), storage)
-        self._has_files = True
+        self.load.has_files = True
         for url in files:
             for records in read_parts(self.stream_name, encoding, url, storage, check):
                 self.record_counter_metric.increment(len(records))

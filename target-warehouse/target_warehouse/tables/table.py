@@ -109,7 +109,8 @@ class Table:
         if DELETED_AT in self.by_property or own_column(DELETED_AT, types) is None:
             return self
         schema = {"type": ["string", "null"], "format": "date-time"}
-        return replace(self, columns=(*self.columns, Column(DELETED_AT, "date-time", True, False, schema)))
+        mark = Column(DELETED_AT, "date-time", is_nullable=True, is_required=False, schema=schema)
+        return replace(self, columns=(*self.columns, mark))
 
     @property
     def mark(self) -> str | None:

@@ -95,7 +95,8 @@ def test_a_version_deletes_nothing_of_a_stream_whose_files_carry_none(
     pq.write_table(pa.table({"id": [2, 3], "n": [2, 3]}), tmp_path / "file.parquet")
     batch = _message("BATCH", encoding={"format": "parquet"}, manifest=[(tmp_path / "file.parquet").as_uri()])
     _run(warehouse, _schema() + _records(range(3), 1))
-    for messages in (batch + ACTIVATE, ACTIVATE + batch):
+    wider = _schema().replace('"n"', '"m"')
+    for messages in (batch + ACTIVATE, ACTIVATE + batch, batch + wider + ACTIVATE):
         caplog.clear()
         _run(warehouse, _schema() + messages, hard_delete=True)
         assert _live(warehouse) == [0, 1, 2, 3]

@@ -197,6 +197,43 @@ def test_maps_and_times_at_the_ends_of_the_calendar_are_read_from_a_parquet_file
     assert rejected["reason"] == "its property at is not a date and time between the years 1 and 9999"
 
 
+#: Types in which a time may be, and how the time is put into them.
+CONTAINERS: dict[str, tuple[Callable[[pa.DataType], pa.DataType], Callable[[Any], Any]]] = {
+    "a list": (pa.list_, lambda time: [time]),
+    "a large list": (pa.large_list, lambda time: [time]),
+    "a list of fixed size": (lambda kind: pa.list_(kind, 1), lambda time: [time]),
+    "a map": (lambda kind: pa.map_(pa.string(), kind), lambda time: [("a", time)]),
+    "an object": (lambda kind: pa.struct({"a": kind}), lambda time: {"a": time}),
+    "an object in a large list": (lambda kind: pa.large_list(pa.struct({"a": kind})), lambda time: [{"a": time}]),
+}
+#: Times that Python does not have, and the beginning of their text: nanoseconds, and the year 1 in UTC.
+TIMES = {
+    "nanoseconds": (pa.timestamp("ns"), 1_000_000_001, "1970-01-01 00:00:01.000000001"),
+    "a far year": (pa.timestamp("s", "America/New_York"), -62135596800, "0000-12-31"),
+}
+
+
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)  # the engine does not matter
+@pytest.mark.parametrize(("kind", "time", "text"), TIMES.values(), ids=TIMES)
+@pytest.mark.parametrize(("container", "put"), CONTAINERS.values(), ids=CONTAINERS)
+def test_a_time_that_python_does_not_have_is_text_wherever_it_is_in_a_parquet_file(
+    container: Callable[[pa.DataType], pa.DataType],
+    put: Callable[[Any], Any],
+    kind: pa.DataType,
+    time: int,
+    text: str,
+    warehouse: Warehouse,
+    tmp_path: Path,
+) -> None:
+    table = pa.table({"k": pa.array([1]), "v": pa.array([put(time)], container(kind))})
+    pq.write_table(table, tmp_path / "file.parquet")
+    lines = _message("SCHEMA", key_properties=["k"], schema={"properties": {"k": {"type": "integer"}, "v": {}}})
+    lines += _message("BATCH", encoding={"format": "parquet"}, manifest=[(tmp_path / "file.parquet").as_uri()])
+    _run(warehouse, lines)
+    (row,) = warehouse.rows("t")
+    assert text in row["v"]
+
+
 def _damaged(form: str, folder: Path) -> str:
     text = _batch(folder, form, [RECORDS[0]])
     (file,) = folder.glob("batch*")
