@@ -73,3 +73,23 @@ def test_a_copy_of_a_stream_has_its_deletions_and_a_key_that_they_lack_is_report
     assert [record.keys() for record in run.deletes("copied")] == [MARK]
     assert [record["id"] for record in run.deletes("contacts")] == [archived]
     assert "The stream map of by_email builds the key email from properties that a deletion does not have" in run.log
+
+
+@pytest.mark.parametrize(
+    ("expression", "sentence"),
+    [
+        ("int(dealname)", "An expression of the stream map of deals fails for the values of a record (ValueError)"),
+        ("1 / (len(dealname) * 0)", "An expression of the stream map of deals fails for the values of a record ("),
+        ("unknown(dealname)", "An expression of the stream map of deals fails for the values of a record ("),
+        ("dealname +", "Failed to parse expression dealname +"),
+    ],
+)
+def test_an_expression_that_fails_ends_the_run_in_one_sentence_without_the_records_values(
+    config, tmp_path, expression, sentence
+):
+    """The tap has no place for rejected records."""
+    run = run_tap(tmp_path, config | {"objects": ["deals"], "stream_maps": {"deals": {"made": expression}}})
+    assert run.returncode == 1
+    assert sentence in run.log
+    assert "Traceback" not in run.log
+    assert "invalid literal" not in run.log
