@@ -100,6 +100,9 @@ class Transaction(Protocol):
         is processed separately.
         """
 
+    def has_outdated(self, table: Table, version: int, *, hard_delete: bool) -> bool:
+        """Whether `activate_version` would delete or mark rows."""
+
     def has_newer(self, table: Table, version: int, *, scope: pa.Table | None = None) -> bool:
         """Whether the table has rows with a newer version; with a scope, in its groups of rows."""
 

@@ -195,6 +195,12 @@ class SqlTransaction:
             suppressed.check_deleted(target, where, deleted)
         return Counts(deleted=deleted)
 
+    def has_outdated(self, table: Table, version: int, *, hard_delete: bool) -> bool:
+        """Whether `activate_version` would delete or mark rows; see the protocol."""
+        name = self._access.table_name(table)
+        where = statements.outdated(name, version, table.version_columns, hard_delete=hard_delete)
+        return self._access.count(statements.count_first(name, where)) > 0
+
     def has_newer(self, table: Table, version: int, *, scope: pa.Table | None = None) -> bool:
         """Whether there are rows of newer versions; see the protocol."""
         access = self._access

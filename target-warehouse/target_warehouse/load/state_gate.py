@@ -6,8 +6,8 @@ Positions count messages. An example with records of two streams and two states,
     A commits (A1, A2)                  first uncommitted record is B1: still no STATE
     B commits (B1)                      no uncommitted record: STATE-2
 
-A state is dropped as soon as a later state supersedes it, so at most one state per stream is kept. Pure: standard
-library only.
+An ACTIVATE_VERSION message that waits counts as an uncommitted record. A state is dropped as soon as a later state
+supersedes it, so at most one state per stream is kept. Pure: standard library only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ class StateGate:
 
     def __init__(self) -> None:
         self._position = 0
-        self._first_uncommitted: dict[str, int] = {}
+        #: By the stream, and whether it is the position of a version that waits.
+        self._first_uncommitted: dict[tuple[str, bool], int] = {}
         self._states: list[tuple[int, Any]] = []
         self._lost_at: int | None = None
 
@@ -33,11 +34,20 @@ class StateGate:
     def record(self, stream: str) -> None:
         """Note that a record of this stream was read and is not committed."""
         self._position += 1
-        self._first_uncommitted.setdefault(stream, self._position)
+        self._first_uncommitted.setdefault((stream, False), self._position)
 
     def committed(self, stream: str) -> None:
         """Note that all records of this stream read so far are committed."""
-        self._first_uncommitted.pop(stream, None)
+        self._first_uncommitted.pop((stream, False), None)
+
+    def wait_for_version(self, stream: str) -> None:
+        """Note that an ACTIVATE_VERSION of this stream was read, by which rows will be deleted later."""
+        self._position += 1
+        self._first_uncommitted.setdefault((stream, True), self._position)
+
+    def version_applied(self, stream: str) -> None:
+        """Note that no ACTIVATE_VERSION of this stream waits."""
+        self._first_uncommitted.pop((stream, True), None)
 
     def lose(self) -> None:
         """Note that a record was read that is neither loaded nor kept: no later STATE may be printed."""

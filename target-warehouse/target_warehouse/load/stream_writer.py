@@ -124,6 +124,12 @@ class StreamWriter:
         if is_outdated:
             self._logger.warning(_OUTDATED, self.load.stream, version, TABLE_VERSION, version)
 
+    def has_outdated(self, version: int) -> bool:
+        """Whether the table has rows that `activate_version` would delete or mark."""
+        committer = self._committer
+        with committer.engine.transaction() as transaction:
+            return transaction.has_outdated(self.load.table, version, hard_delete=committer.settings.hard_delete)
+
     def report(self) -> None:
         """Log the number of values of each property that were not stored exactly."""
         for lost, counts in ((_NUL, self._losses.nul), (_CUT, self._losses.cut)):

@@ -1,9 +1,9 @@
 """When an ACTIVATE_VERSION message is applied.
 
 Rows of older versions may be deleted only after the stream was read completely. Most taps send the message after the
-records. Taps of the Singer SDK send it before them: such a message waits for the end of the run, so that a run that
-fails, or rejects a record, deletes nothing. If no record of its stream follows the message, the stream is empty, and
-the message is applied when the next one comes.
+records. Taps of the Singer SDK send it before them: a message that comes before the first record of its stream waits
+for the end of the run, so that a run that fails, or rejects a record, deletes nothing. While it waits, no later STATE
+is printed, because that STATE would say that the older rows are deleted.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from singer_sdk.mapper import RemoveRecordTransform
 
 if TYPE_CHECKING:
     from target_warehouse.load.scope import Scope
+    from target_warehouse.singer.sink import WarehouseSink
     from target_warehouse.singer.target import TargetWarehouse
 
 
 class Activations:
-    """The messages of a target that are not applied yet, by stream."""
+    """The messages of a target that are not applied yet."""
 
     def __init__(self, target: TargetWarehouse) -> None:
         self._target = target
-        self._undecided: tuple[str, int] | None = None
+        #: The versions, by the names of sinks.
         self._waiting: dict[str, int] = {}
 
     def take(self, stream: str, version: int, scope: Scope | None) -> None:
@@ -30,34 +31,27 @@ class Activations:
 
         A message with a scope is only sent after its records.
         """
-        self._waiting.pop(stream, None)
-        load = self._target.committer.loads.get(stream)
-        if scope is None and (load is None or not load.rows_read):
-            self._undecided = (stream, version)
-        else:
-            self._apply(stream, version, scope)
-
-    def settle(self, next_stream: str | None = None) -> None:
-        """Decide on the last message: it waits for the end if the next message is a record of its stream."""
-        if self._undecided is None:
-            return
-        (stream, version), self._undecided = self._undecided, None
-        if next_stream == stream:
-            self._waiting[stream] = version
-        else:
-            self._apply(stream, version, None)
+        for stream_map in self._target.mapper.stream_maps.get(stream, ()):
+            if isinstance(stream_map, RemoveRecordTransform):
+                continue
+            sink = self._target.get_sink(stream_map.stream_alias)
+            if not (sink.process_activate_version_messages and sink.is_activated_by(scope)):
+                continue
+            if scope is None and not sink.load.rows_read:
+                self._waiting[sink.stream_name] = version
+                if sink.has_outdated(version):
+                    self._target.committer.gate.wait_for_version(sink.stream_name)
+            else:
+                self._apply(sink, version, scope)
 
     def apply_all(self) -> None:
-        """Apply all messages, at the end of the input."""
-        self.settle()
-        while self._waiting:
-            self._apply(*self._waiting.popitem(), None)
+        """Apply the messages that wait, at the end of the input."""
+        for name, version in list(self._waiting.items()):
+            self._apply(self._target.get_sink(name), version, None)
 
-    def _apply(self, stream: str, version: int, scope: Scope | None) -> None:
-        target = self._target
-        for stream_map in target.mapper.stream_maps.get(stream, ()):
-            if not isinstance(stream_map, RemoveRecordTransform):
-                sink = target.get_sink(stream_map.stream_alias)
-                if sink.process_activate_version_messages and sink.is_activated_by(scope):
-                    target.drain_one(sink)
-                    sink.activate_version(version, scope)
+    def _apply(self, sink: WarehouseSink, version: int, scope: Scope | None) -> None:
+        self._target.drain_one(sink)
+        sink.activate_version(version, scope)
+        if scope is None:
+            self._waiting.pop(sink.stream_name, None)
+            self._target.committer.gate.version_applied(sink.stream_name)

@@ -174,6 +174,10 @@ class WarehouseSink(BatchSink):
             scope.check(self.load.table)
         return True
 
+    def has_outdated(self, version: int) -> bool:
+        """Whether `activate_version` would delete or mark rows."""
+        return self._writer.has_outdated(version)
+
     def activate_version(self, new_version: int, scope: Scope | None = None) -> None:
         """Delete or mark the rows of older versions; with a scope, only rows in it. Earlier records must be written."""
         if self.load.rejected:

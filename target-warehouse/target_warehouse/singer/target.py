@@ -187,7 +187,6 @@ class TargetWarehouse(UnderstandingTarget):
         self.finish()
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
-        self.activations.settle(message_dict.get("stream"))
         if self.is_refused(message_dict):
             return
         sink = self.active_sink(message_dict.get("stream", ""))
@@ -199,25 +198,18 @@ class TargetWarehouse(UnderstandingTarget):
             self.reject_whole(message_dict["stream"], message_dict["record"], why_unmappable(error))
         self.commit_if_much_or_due()
 
-    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        self.activations.settle(message_dict.get("stream"))
-        super()._process_batch_message(message_dict)
-
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        self.activations.settle()
         super()._process_schema_message(message_dict)
         self.print_state()  # a superseded sink may just have been drained
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"value"})
-        self.activations.settle()
         if message_dict["value"]:  # an empty state has no information, and Meltano warns about it
             self.committer.gate.state(message_dict["value"])
             self.commit_if_due()
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "version"})
-        self.activations.settle()
         if self.is_refused(message_dict):
             return
         self.assert_known(message_dict["stream"], "ACTIVATE_VERSION")

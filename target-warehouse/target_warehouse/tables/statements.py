@@ -208,6 +208,11 @@ def outdated(
     return " AND ".join(conditions)
 
 
+def count_first(table: str, where: str) -> str:
+    """1 if a row meets the condition, else 0."""
+    return f"SELECT count(*) FROM (SELECT 1 FROM {table} AS t WHERE {where} LIMIT 1) AS first"  # noqa: S608 - quoted
+
+
 def delete_where(table: str, where: str) -> str:
     """Delete the rows that meet a condition."""
     return f"DELETE FROM {table} AS t WHERE {where}"  # noqa: S608 - quoted

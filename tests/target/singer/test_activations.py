@@ -62,6 +62,7 @@ ORDERS: dict[str, tuple[list[str], list[int]]] = {
     ),
     "after a rejected record": ([_records(range(2, 4), 2), WRONG, ACTIVATE, STATE], [0, 1, 2, 3]),
     "before a rejected record": ([ACTIVATE, _records(range(2, 4), 2), WRONG, STATE], [0, 1, 2, 3]),
+    "before a STATE and a rejected record": ([ACTIVATE, STATE, WRONG, _records(range(2, 4), 2)], [0, 1, 2, 3]),
     "before a rejected record and others": ([ACTIVATE, WRONG, _records(range(2, 4), 2), STATE], [0, 1, 2, 3]),
 }
 
@@ -78,14 +79,32 @@ def test_a_version_deletes_older_rows_wherever_its_message_is_unless_a_record_is
     assert rows == (len(live) if hard_delete else len({0, 1, 2, *live}))
 
 
-def test_a_run_that_fails_after_an_early_version_deletes_nothing(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("between", ["", STATE, _schema("u") + _records(range(1), 2, "u")], ids=len)
+def test_a_run_that_fails_after_an_early_version_deletes_nothing(between: str, warehouse: Warehouse) -> None:
     """Taps of the Singer SDK send the message first; the rows that they did not reach stay live."""
     _run(warehouse, _schema() + _records(range(3), 1))
     with pytest.raises(InputError):
-        _run(warehouse, _schema() + ACTIVATE + _records(range(1), 2) + "no JSON\n", hard_delete=True)
+        _run(warehouse, _schema() + ACTIVATE + between + _records(range(1), 2) + "no JSON\n", hard_delete=True)
     assert _live(warehouse) == [0, 1, 2]
     _run(warehouse, _schema() + ACTIVATE + _records(range(1), 3) + _message("ACTIVATE_VERSION", version=3))
     assert _live(warehouse) == [0]
+
+
+def test_no_state_is_printed_while_an_early_version_has_rows_to_delete(
+    warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that continued from that STATE would leave these rows live."""
+    messages = _schema() + ACTIVATE + _records(range(2), 2) + STATE + _schema("u") + _records(range(1), 2, "u") + STATE
+    with pytest.raises(InputError):
+        _run(warehouse, messages + "no JSON\n", batch_size_rows=1)
+    assert capsys.readouterr().out == '{"x":1}\n'  # a new table has no such rows
+    _run(warehouse, _schema() + _records(range(5, 6), 1))
+    with pytest.raises(InputError):
+        _run(warehouse, messages + "no JSON\n", batch_size_rows=1)
+    assert capsys.readouterr().out == ""
+    _run(warehouse, messages, batch_size_rows=1)
+    assert capsys.readouterr().out == '{"x":1}\n'
+    assert _live(warehouse) == [0, 1]
 
 
 def test_a_version_deletes_nothing_of_a_stream_whose_files_carry_none(
