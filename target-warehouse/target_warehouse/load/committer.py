@@ -26,6 +26,7 @@ from target_warehouse.load.state_gate import StateGate
 from target_warehouse.redaction import redacted_configuration
 
 if TYPE_CHECKING:
+    import datetime as dt
     import logging
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -44,6 +45,7 @@ class Committer:
     The input side is given as functions: `unbroken` is a block that no signal may interrupt, `opened` is called when
     the warehouse has been opened, `line_bytes` returns the length of the input line that is being read, and
     `read_slowly` reads a group's lines by the slow path. `owns_process`: see `open_engine`.
+    `began_at`: see `LoadHistory.begun`.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Committer:
         line_bytes: Callable[[], int],
         read_slowly: Callable[[RecordGroup], None],
         owns_process: bool = False,
+        began_at: dt.datetime,
     ) -> None:
         self.settings = settings
         self.loads: dict[str, StreamLoad] = {}
@@ -71,6 +74,7 @@ class Committer:
         self._line_bytes = line_bytes
         self._read_slowly = read_slowly
         self._owns_process = owns_process
+        self._began_at = began_at
         self._run_id = uuid.uuid4().hex
         self._engine: Engine | None = None
         self._history: LoadHistory
@@ -86,7 +90,7 @@ class Committer:
             self._opened()
             configuration = redacted_configuration(self._config, self.settings)
             schema = self.settings.default_target_schema
-            self._history = LoadHistory.begun(self._engine, self._run_id, schema, configuration)
+            self._history = LoadHistory.begun(self._engine, self._run_id, schema, configuration, since=self._began_at)
             self._claims = Claims(self._engine, self._history, self.settings.duckdb_path)
         return self._engine
 

@@ -164,17 +164,23 @@ class LoadHistory:
     escaped: Callable[[str], str]
     #: The stream that was loaded last into each table, by the table's schema and name.
     loaded: Mapping[tuple[str | None, str], str]
-    #: What other runs had written to each table when this run began; see `Transaction.loaded_by_others`.
+    #: What runs that were over when this run began had written to each table; see `Transaction.loaded_by_others`.
     before: Mapping[tuple[str | None, str], int]
 
     @classmethod
-    def begun(cls, engine: Engine, run_id: str, default_schema: str, configuration: str) -> LoadHistory:
-        """The history of a new run: announce the run as alive, and mark the rows of killed runs as interrupted."""
+    def begun(
+        cls, engine: Engine, run_id: str, default_schema: str, configuration: str, *, since: dt.datetime
+    ) -> LoadHistory:
+        """The history of a new run: announce the run as alive, and mark the rows of killed runs as interrupted.
+
+        The run began at `since`, which is some seconds before its target has opened the warehouse: what another run
+        has committed since then may be missing from what the tap has already read.
+        """
         table = engine.prepare(history_table(default_schema))
         engine.announce_run(run_id)
         with engine.transaction() as transaction:
             transaction.mark_interrupted(table, engine.alive_condition, KILLED)
-        loaded, before = _loaded(engine, table)
+        loaded, before = _loaded(engine, table, since)
         return cls(table, run_id, configuration, engine.dialect.escaped, loaded, before)
 
     def check_alone(self, transaction: Transaction, load: StreamLoad) -> None:
@@ -239,14 +245,15 @@ class LoadHistory:
 
 
 def _loaded(
-    engine: Engine, history: Table
+    engine: Engine, history: Table, since: dt.datetime
 ) -> tuple[dict[tuple[str | None, str], str], dict[tuple[str | None, str], int]]:
-    """For each table the stream that was loaded last, and how much has been written to it."""
+    """For each table the stream that was loaded last, and what runs had written to it that were over at this time."""
     if not engine.column_types(history.schema, history.name):  # a dry run before the first run
         return {}, {}
     rows = engine.query(
         "SELECT table_schema, table_name, stream, max(CASE WHEN rows_read > 0 THEN started_at END) AS last, "  # noqa: S608 - quoted
-        "sum(coalesce(rows_read, 0) + coalesce(inserted, 0) + coalesce(updated, 0) + coalesce(deleted, 0)) "
+        "coalesce(sum(coalesce(rows_read, 0) + coalesce(inserted, 0) + coalesce(updated, 0) + coalesce(deleted, 0)) "
+        f"FILTER (WHERE finished_at < TIMESTAMP '{since.replace(tzinfo=None).isoformat(sep=' ')}'), 0) "
         f"FROM {identifier(history.schema, history.name)} WHERE table_name IS NOT NULL GROUP BY 1, 2, 3 ORDER BY last"
     )
     written: dict[tuple[str | None, str], int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import datetime as dt
 import gc
 import logging
 import os
@@ -26,9 +27,10 @@ def main() -> None:
     At the end everything is committed, printed and closed. `os._exit` skips Python's destruction of all imported
     objects, which takes as long as loading thousands of records; mypy does the same.
     """
+    began_at = dt.datetime.now(dt.UTC)
     gc.set_threshold(_COLLECT_EVERY)
     _show_log_lines_safely()
-    code = _run()
+    code = _run(began_at)
     atexit._run_exitfuncs()  # noqa: SLF001 - os._exit would skip them
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # its reader has ended, or it is closed
@@ -36,10 +38,11 @@ def main() -> None:
     os._exit(code)
 
 
-def _run() -> int:
+def _run(began_at: dt.datetime) -> int:
     """The exit code. A user's error is printed as one sentence on standard error, any other error as a traceback."""
     from target_warehouse.singer.target import TargetWarehouse  # when collections are rare
 
+    TargetWarehouse.process_began_at = began_at
     try:
         TargetWarehouse.cli()
     except TerminatedError as signal:

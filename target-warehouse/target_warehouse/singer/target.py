@@ -7,6 +7,7 @@ them. SIGTERM and SIGINT end it after the current batch, with exit code 128 + th
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -57,6 +58,8 @@ class TargetWarehouse(UnderstandingTarget):
     message_reader: LineReader
     #: Whether record groups may be loaded as a whole; without it, the rows are the same, only slower.
     has_fast_path = True
+    #: When this process began, which the command notes; None in another program.
+    process_began_at: ClassVar[dt.datetime | None] = None
 
     @classproperty
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805  the SDK's hook for `--config=ENV`
@@ -76,6 +79,7 @@ class TargetWarehouse(UnderstandingTarget):
             line_bytes=lambda: self.message_reader.line_bytes,
             read_slowly=self.message_reader.process_by_slow_path,
             owns_process=owns_process,
+            began_at=(self.process_began_at if owns_process else None) or dt.datetime.now(dt.UTC),
         )
         self.commit_with(committer)
         self.activations = Activations(self)

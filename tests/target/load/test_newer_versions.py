@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_warehouse.errors import LoadError
 from target_warehouse.singer.target import TargetWarehouse
 
 if TYPE_CHECKING:
@@ -64,3 +65,22 @@ def test_an_activate_version_older_than_the_table_marks_nothing_and_warns(
     live = {(row["kind"], row["id"]) for row in rows if row["_sdc_deleted_at"] is None}
     assert {(each["record"]["kind"], each["record"]["id"]) for each in ROWS} - live == set(marked)
     assert ("Stream t: the table has rows of a newer version than the 1800000000000" in caplog.text) == is_old
+
+
+def test_a_run_that_began_before_another_one_ended_marks_nothing(warehouse: Warehouse) -> None:
+    """Its tap may have read the list of records before the other run loaded a new one; a later run marks it."""
+
+    def target() -> TargetWarehouse:
+        return TargetWarehouse(config={"warehouse": warehouse.url})
+
+    def lines(*messages: dict[str, Any]) -> io.StringIO:
+        return io.StringIO("".join(json.dumps(message) + "\n" for message in (SCHEMA, *messages)))
+
+    early = target()
+    target().run(lines(record("a", 1, OLD), record("a", 2, OLD)))
+    with pytest.raises(LoadError, match="Another run loaded the table t while this run"):
+        early.run(lines(record("a", 1, NEW), whole(NEW)))
+    live = "SELECT id FROM melty.t WHERE _sdc_deleted_at IS NULL ORDER BY id"
+    assert warehouse.query(live) == [{"id": 1}, {"id": 2}]
+    target().run(lines(record("a", 1, NEW + 1), whole(NEW + 1)))
+    assert warehouse.query(live) == [{"id": 1}]
