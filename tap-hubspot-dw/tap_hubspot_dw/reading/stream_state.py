@@ -7,6 +7,7 @@
         "full_pass_at": "2026-11-23T20:00:00.000Z",            the start of the last complete full pass
         "archived": "eJxj5GZk…",                               the ids archived at the last run, see `id_sets`
         "properties": "eJwBrwX…",                              checksums of the properties read so far, with their types
+        "restored_at": "2026-11-23T20:00:00.000Z",             the last run that saw an unchanged record restored
         "archived_list": true,                                 HubSpot has given a list of archived objects
         "records": 5964,                                       how many records the last full pass read
         "portal": 62515, "object_type": "0-1",                 the account and the object type that all this is about
@@ -84,6 +85,7 @@ class StreamState:
     lists: dict[str, int | None] = field(default_factory=dict)
     properties: set[int] = field(default_factory=set)
     lists_archived: bool = False
+    restored_at: datetime | None = None
     records: int = 0
     portal: int | None = None
     object_type: str | None = None
@@ -114,6 +116,7 @@ class StreamState:
             archived=_ids("archived", saved.get("archived")),
             properties=_ids("properties", saved.get("properties")) or set(),
             lists_archived=bool(saved.get("archived_list") or saved.get("archived")),
+            restored_at=timestamp_at("restored_at", saved.get("restored_at")),
             records=0 if saved.get("records") is None else whole_at("records", saved["records"]),
             portal=None if saved.get("portal") is None else whole_at("portal", saved["portal"]),
             form=None if saved.get("form") is None else whole_at("form", saved["form"]),
@@ -147,6 +150,8 @@ class StreamState:
             saved["properties"] = pack(self.properties)
         if self.lists_archived:
             saved["archived_list"] = True
+        if self.restored_at:
+            saved["restored_at"] = format_timestamp(self.restored_at)
         if self.records:
             saved["records"] = self.records
         if self.portal:
@@ -187,6 +192,9 @@ class StreamState:
             self.version = 0
         if self.full_pass_at and self.full_pass_at > started_at:
             found.append(f"full_pass_at {format_timestamp(self.full_pass_at)}")
+        if self.restored_at and self.restored_at > started_at:
+            found.append(f"restored_at {format_timestamp(self.restored_at)}")
+            self.restored_at = started_at
         for name, last in list(self.pair_passes.items()):
             if last.version > most:
                 found.append(f"{name} version {last.version}")

@@ -268,3 +268,24 @@ def test_a_list_of_ids_that_ends_too_early_is_read_again(quiet, tmp_path, times)
         assert set(edges(run)) == expected(quiet)
     else:
         assert "contacts:contacts could not be read: HubSpot lists 0 contacts and counts 300" in run.log
+
+
+@pytest.mark.parametrize(
+    "left_out", [{"associations": False}, {"objects": ["contacts"]}, {"association_pairs": ["deals:deals"]}], ids=str
+)
+def test_associations_of_a_restored_record_come_back_also_if_the_run_that_saw_it_left_them_out(
+    left_out, clean_portal, tmp_path
+):
+    """They were marked as removed while it was archived, and restoring it does not change its date here."""
+    clean_portal.settings(quirks={"restore-bumps": "false"})
+    settings = {"api_url": clean_portal.url, "access_token": clean_portal.token, "objects": ["contacts", "deals"]}
+    victim = next(row[3] for row in edges(run_tap(tmp_path, settings)) if row[2] == "contacts")
+    clean_portal.mutate([{"kind": "archive", "type": "0-1", "id": victim}])
+    state = run_tap(tmp_path, settings).state
+    clean_portal.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
+    run = run_tap(tmp_path, {**settings, **left_out}, state=state)
+    assert [each["id"] for each in run.records("contacts")] == [victim]
+    again = run_tap(tmp_path, settings, state=run.state)
+    assert victim in {row[3] for row in edges(again)}
+    last = run_tap(tmp_path, settings, state=again.state)
+    assert edges(last) == []  # once is enough

@@ -40,7 +40,9 @@ class ArchiveSweep:
         Archiving does not change the last-modified date. An archived object also yields delete records of the objects
         merged into it before: no other reply names them any more. Restoring need not change the last-modified date
         either: so an object that was archived at the last run and no longer is gets read again if it is live. A full
-        pass does this too, as it may have passed the object's id before it was restored.
+        pass does this too, as it may have passed the object's id before it was restored. Its associations may have
+        been marked as removed, and its date brings them back no more than it does the object: so the state notes the
+        run, and full passes of its pairs follow.
 
         Raises:
             HubSpotError: HubSpot refuses the list of archived objects although it gave it before, or the list lacks
@@ -53,6 +55,8 @@ class ArchiveSweep:
             for page in self._live(lost):
                 yield self._source.to_block(page)
                 lost.difference_update(page.ids)
+                if any(text is None or parse_timestamp(text) < since for text in page.updated_at):
+                    state.restored_at = self._source.run.started_at
             if not lost or not self._are_archived(lost):
                 break
             if seconds is None:

@@ -23,6 +23,7 @@ from tap_hubspot_dw.singer.events import Activation, Block, Event, Scope
 from tap_hubspot_dw.singer.streams.association_ids import AssociationIds, chunks
 from tap_hubspot_dw.singer.streams.association_rows import AssociationRows, rows_of
 from tap_hubspot_dw.singer.streams.base import HubSpotStream, described
+from tap_hubspot_dw.singer.streams.saved_state import state_of
 from tap_hubspot_dw.singer.streams.stream_reading import StreamReading
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class AssociationReading(StreamReading):
         self._rows = AssociationRows(self)
         self._ids = AssociationIds(self, self._rows)
         self._pairs = pairs(self.run.object_types, self.run.settings.association_pairs)
+        #: The last run that saw an unchanged record of this type restored.
+        self._restored_at = {each.name: self._state_of(each).restored_at for each in self.run.object_types}
         self._before: dict[str, PairPass] = {}  # the last full pass of each pair
         self._versions: dict[str, int] = {}  # of the rows of each pair
 
@@ -194,14 +197,23 @@ class AssociationReading(StreamReading):
                 groups.append(Group((pair,), window))
         return [*(Group(tuple(chosen)) for chosen in whole.values()), *groups]
 
+    def _state_of(self, object_type: ObjectType) -> StreamState:
+        """Return the state of the stream of these objects."""
+        return state_of(object_type.name, self.stream.tap_state.get("bookmarks", {}).get(object_type.name, {}))
+
     def _is_due(self, state: StreamState, pair: Pair) -> bool:
-        """Return whether a known pair is due for a full pass: its last one is too old or from an older release."""
+        """Return whether a known pair is due for a full pass.
+
+        Its last one is too old or from an older release, or it began before a record was seen to be restored.
+        """
         since, last = state.pairs.get(pair.name), state.pair_passes.get(pair.name)
         if since is None:
             return False  # a new pair is read in full anyway, if HubSpot knows it
         refresh, started_at = self.run.settings.association_refresh, self.run.started_at
+        restored_at = (self._restored_at[end.name] for end in (pair.from_type, pair.to_type))
         return (
             last is None
+            or any(at and at >= last.started_at for at in restored_at)
             or since > started_at
             or is_too_old(last.started_at, refresh, started_at)
             or is_too_old(state.full_pass_at, refresh, started_at)
