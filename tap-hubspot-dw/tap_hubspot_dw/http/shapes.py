@@ -16,7 +16,12 @@ from tap_hubspot_dw.timestamps import parse_timestamp
 
 Decode = Callable[[bytes], Reply]
 
-_Id = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]+\Z")] | Annotated[int, msgspec.Meta(ge=0)]
+#: HubSpot's ids have some twelve digits (observed). Longer ones than this would not fit into the tap's lists of ids.
+_MOST_DIGITS = 18
+_Id = (
+    Annotated[str, msgspec.Meta(pattern=rf"\A[0-9]{{1,{_MOST_DIGITS}}}\Z")]
+    | Annotated[int, msgspec.Meta(ge=0, lt=10**_MOST_DIGITS)]
+)
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -198,11 +203,12 @@ def check_objects(objects: Iterable[tuple[str, Any]]) -> None:
     """Check what decoding into texts does not, of objects with their `archivedAt`: the id must be a number.
 
     Raises:
-        MisshapenReplyError: an id is not a number, or an `archivedAt` is not a timestamp.
+        MisshapenReplyError: an id is not a number of at most 18 digits, or an `archivedAt` is not a timestamp.
     """
     for id_, archived_at in objects:
-        if not (id_.isascii() and id_.isdigit()):
-            raise MisshapenReplyError("HubSpot sent a record whose id is not a number: run again later.")
+        if not (id_.isascii() and id_.isdigit() and len(id_) <= _MOST_DIGITS):
+            msg = f"HubSpot sent a record whose id is not a number of at most {_MOST_DIGITS} digits: run again later."
+            raise MisshapenReplyError(msg)
         if archived_at is not None:
             _check_timestamp("archivedAt", archived_at)
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from tap_hubspot_dw.errors import MisshapenReplyError
 from tap_hubspot_dw.records.record_forms import FullRecord, WrittenRecord
+from tap_hubspot_dw.timestamps import EPOCH, parse_timestamp
 
 _ID = re.compile(r"[1-9]\d{0,29}", re.ASCII)
 
@@ -61,6 +64,16 @@ class ObjectPage:
         """Return the ids of the objects of which HubSpot does not say when they were archived."""
         return {id_ for id_, archived_at in zip(self.ids, self.archived_at, strict=True) if not archived_at}
 
+    def newest(self) -> ObjectPage:
+        """Return the objects, each once: the version that was changed last, or of equal ones the later in the page."""
+        if len(set(self.ids)) == len(self):
+            return self
+        newest: dict[int, tuple[datetime, int]] = {}
+        for place, (id_, text) in enumerate(zip(self.ids, self.updated_at, strict=True)):
+            version = (_timestamp(text), place)
+            newest[id_] = max(newest.get(id_, version), version)
+        return self._picked(sorted(place for _, place in newest.values()))
+
     def between(self, above: int, through: int | None = None) -> ObjectPage:
         """Return the objects with ids above one id, up to another if given."""
         return self._picked(
@@ -96,6 +109,13 @@ class ObjectPage:
             [self.archived_at[place] for place in places],
             [self.updated_at[place] for place in places],
         )
+
+
+def _timestamp(text: object) -> datetime:
+    """Return when an object was last changed; the earliest time if HubSpot does not say so."""
+    with suppress(ValueError, TypeError):
+        return parse_timestamp(text)  # type: ignore[arg-type]
+    return EPOCH
 
 
 def _ids_in(text: str) -> list[str]:

@@ -53,13 +53,19 @@ class PageDecoder:
     def decode(self, content: bytes) -> Reply:
         """Return a reply whose results are an `ObjectPage`.
 
-        A value that is not text, contrary to HubSpot's promise, becomes its JSON text.
+        A value that is not text, contrary to HubSpot's promise, becomes its JSON text. Of an object that the reply has
+        twice, the newest version counts.
 
         Raises:
             UnreadableReplyError: the reply is not JSON, or has another shape.
         """
-        if self._written and (written := self._written(content)) is not None:
-            return written
+        reply = self._written(content) if self._written else None
+        if reply is None:
+            reply = self._read(content)
+        reply["results"] = reply["results"].newest()
+        return reply
+
+    def _read(self, content: bytes) -> Reply:
         reply: Reply | None = None
         if self._decoder:
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):

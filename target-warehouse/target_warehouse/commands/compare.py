@@ -3,7 +3,7 @@
 Schemas of one database are compared inside it. For two databases, each table is read once, as Arrow, into a scratch
 DuckDB file and compared there. Values of different types are compared by meaning: numbers by digits, times by instant,
 JSON by content. Rows marked as deleted count as absent. The metadata columns `_sdc_…` are ignored, because two
-pipelines always differ in them.
+pipelines always differ in them; `_sdc_overflow` is none, because it holds properties.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from target_warehouse.commands.comparison import ColumnDifference, Comparison, T
 from target_warehouse.engines.duckdb.columns import comparable
 from target_warehouse.errors import CompareError
 from target_warehouse.tables.statements import chosen_rows, column_list, identifier
-from target_warehouse.tables.table import DELETED_AT, own_column
+from target_warehouse.tables.table import DELETED_AT, OVERFLOW, own_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -193,7 +193,7 @@ class _Table:
         return self._types["a"][name] != self._types["b"][name]
 
     def _columns(self, letter: str) -> list[str]:
-        return [name for name in self._types[letter] if not name.startswith(_METADATA)]
+        return [name for name in self._types[letter] if name == OVERFLOW or not name.startswith(_METADATA)]
 
     def _as(self, letter: str) -> str:
         return f"{self._relations[letter]} AS {letter}"

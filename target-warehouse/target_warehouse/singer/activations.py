@@ -29,8 +29,16 @@ class Activations:
     def take(self, stream: str, version: int, scope: Scope | None) -> None:
         """Apply a message, or let it wait if its stream has no records yet.
 
-        A message with a scope is only sent after its records.
+        A message with a scope is only sent after its records. If several streams are loaded into one table, each with
+        its own versions, a version of one says nothing about the rows of the others, so it is ignored.
         """
+        if stream in self._target.message_reader.mixed:
+            self._target.logger.warning(
+                "Stream %s: rows of older versions are kept, because other streams are loaded into the same table, and "
+                "their rows must not count as deleted.",
+                stream,
+            )
+            return
         for stream_map in self._target.mapper.stream_maps.get(stream, ()):
             if isinstance(stream_map, RemoveRecordTransform):
                 continue

@@ -61,8 +61,14 @@ class UnderstandingTarget(CommittingTarget):
             self._find_mixed()
 
     def _find_mixed(self) -> None:
-        """Let the reader keep the order of the records of streams to which stream maps give one name."""
+        """Let the reader keep the order of the records of streams to which stream maps give one name.
+
+        Those that the setting names count before their first SCHEMA too.
+        """
         sources: dict[str, set[str]] = {}
+        for stream, named in (self.config.get("stream_maps") or {}).items():
+            if isinstance(named, dict) and "__alias__" in named:
+                sources.setdefault(named["__alias__"], set()).add(stream)
         for stream, maps in self.mapper.stream_maps.items():
             for stream_map in maps:
                 if not isinstance(stream_map, RemoveRecordTransform):

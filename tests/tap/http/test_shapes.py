@@ -38,7 +38,7 @@ NO_RESULTS = [None, {}, "text", 5, True, [5], ["text"], [None], [[]]]
 NO_PAGING = ["x", 5, [], True, {"next": "x"}, {"next": []}, {"next": {}}, {"next": {"after": None}}]
 NO_PAGING += [{"next": {"after": []}}, {"next": {"after": ""}}]
 NO_TOTAL = [-1, "5", None, 1.5, [], True]
-NO_IDS = [None, "", "x", "7x", " 7", "-7", "\u0667", "\u00b2", 1.5, -7, [], {}, True, "1e3", "7\n"]
+NO_IDS = [None, "", "9" * 19, 10**18, "x", "7x", " 7", "-7", "\u0667", "\u00b2", 1.5, -7, [], {}, True, "1e3", "7\n"]
 NO_MOMENTS = ["yesterday", "", [], {}, 99, "0000-00-00", "9" * 30]
 NO_OBJECTS = [
     {},
@@ -108,8 +108,20 @@ def test_a_record_of_another_shape_is_refused_in_every_way(way, extra):
 
 def test_an_id_may_be_a_number():
     for way in WAYS.values():
-        reply = way.decode(json.dumps({"results": [{**GOOD, "id": 2**64 + 1}]}).encode())
-        assert reply["results"].ids == [2**64 + 1]
+        reply = way.decode(json.dumps({"results": [{**GOOD, "id": 10**18 - 1}]}).encode())
+        assert reply["results"].ids == [10**18 - 1]
+
+
+@pytest.mark.parametrize("older", ["2025-12-31T23:59:59.999Z", None, "never"])
+@pytest.mark.parametrize("way", ["python", "C"])
+def test_of_an_object_that_a_reply_has_twice_the_newest_version_counts(way, older):
+    """Of versions with the same date it is the later one."""
+    old, new, other = ({**GOOD, "properties": {"email": text}} for text in ("old", "new", "other"))
+    old["updatedAt"] = older
+    for objects in ([new, old], [old, new], [{**old, "updatedAt": GOOD["updatedAt"]}, new], [old, new, old, old]):
+        page = WAYS[way].decode(json.dumps({"results": [*objects, {**other, "id": "8"}]}).encode())["results"]
+        assert page.ids == [7, 8]
+        assert [each.as_dict()["email"] for each in page.records] == ["new", "other"]
 
 
 @pytest.mark.parametrize("decoded", [shapes.rows, shapes.associations, shapes.owners, *shapes.DESCRIPTIONS.values()])

@@ -106,7 +106,8 @@ def test_a_value_that_does_not_fit_is_null_and_its_text_is_kept():
 def test_one_unusual_value_in_a_page_does_not_affect_the_others():
     chosen, scores = columns(SCHEMA, ["score"]), ["1", "N/A", None, "", "2.5"]
     decoder = PageDecoder(["score"], chosen)
-    records = [each.as_dict() for each in page_of([hubspot_object(score=score) for score in scores], decoder).records]
+    objects = [{**hubspot_object(score=score), "id": str(number)} for number, score in enumerate(scores)]
+    records = [each.as_dict() for each in page_of(objects, decoder).records]
     assert [each["score"] for each in records] == [1, None, None, None, Decimal("2.5")]
     assert [each["invalid_properties"] for each in records] == [None, {"score": "N/A"}, None, None, None]
     assert page_of([], decoder) == ObjectPage([], [], [], [], [])

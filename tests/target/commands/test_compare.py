@@ -31,6 +31,16 @@ def test_the_same_rows_are_the_same_in_any_order_whatever_the_metadata(warehouse
     assert (code, text.splitlines()) == (0, ["A is old, B is new.", "t: the same, 20 rows, matched by id"])
 
 
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_properties_beyond_the_columns_that_the_database_takes_are_compared_too(warehouse: Warehouse) -> None:
+    """They are members of the column `_sdc_overflow`."""
+    many = {f"p{number}": {"type": ["string", "null"]} for number in range(1_600)}
+    for schema, text in (("old", "one"), ("new", "two")):
+        load(warehouse, schema, [{"id": 1, "p1599": text}], **many)
+    code, answer = compared(warehouse, "old", "new")
+    assert (code, "_sdc_overflow: 1 rows differ" in answer) == (1, True)
+
+
 def test_every_difference_is_counted_and_shown(warehouse: Warehouse) -> None:
     load(warehouse, "old", ROWS, extra=None, legacy={"type": ["string", "null"]})
     changed = [row | ({"amount": 7} if row["id"] in (3, 4) else {}) for row in ROWS[1:]]

@@ -51,6 +51,29 @@ def test_streams_with_one_name_keep_the_order_of_their_records(between: str, siz
         assert sorted((row["k"], row["n"]) for row in warehouse.rows(table)) == last
 
 
+@pytest.mark.parametrize("hard_delete", [False, True])
+@pytest.mark.parametrize("is_first", [False, True], ids=["after the records", "before the records"])
+def test_a_version_of_one_stream_deletes_no_rows_of_another_one_with_the_same_name(
+    is_first: bool, hard_delete: bool, warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each of the streams has its own versions; the second one's SCHEMA comes after the first one's records."""
+    alias = {"__alias__": "both"}
+
+    def run(version: int, keys: range) -> None:
+        lines = []
+        for stream, own_version, key in zip("ab", (version, version + 1), keys, strict=True):
+            activate = _message("ACTIVATE_VERSION", stream=stream, version=own_version)
+            record = _message("RECORD", stream=stream, record={"k": key}, version=own_version)
+            lines += [_schema(stream), *([activate, record] if is_first else [record, activate])]
+        _run(warehouse, lines, stream_maps={"a": alias, "b": alias}, hard_delete=hard_delete)
+
+    run(1, range(2))
+    run(3, range(2, 4))
+    live = warehouse.query("SELECT k FROM melty.both WHERE _sdc_deleted_at IS NULL ORDER BY k")
+    assert [row["k"] for row in live] == [0, 1, 2, 3]
+    assert "Stream b: rows of older versions are kept, because other streams are loaded into" in caplog.text
+
+
 @pytest.mark.parametrize("expression", ["int(text)", "str(1 // n)", "text.upper()", "record['text'][7]"])
 def test_a_record_for_which_an_expression_fails_is_rejected_and_its_values_are_not_shown(
     expression: str, warehouse: Warehouse, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
