@@ -16,7 +16,7 @@ from tap_hubspot_dw.timestamps import parse_timestamp
 
 Decode = Callable[[bytes], Reply]
 
-#: The ids of HubSpot's objects have some twelve digits (observed). Longer ones than this would not fit into the tap's lists of ids.
+#: Objects' ids have some twelve digits (observed). Longer ones than this would not fit into the tap's lists of ids.
 _MOST_DIGITS = 18
 _Id = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]+\Z")] | Annotated[int, msgspec.Meta(ge=0)]
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
