@@ -233,8 +233,8 @@ class Engine(Protocol):
         created, are not touched. A view that cannot be created is logged.
         """
 
-    def compact(self) -> None:
-        """Make the database smaller, and later runs faster; may take seconds. Everything must be committed."""
+    def tidy_up(self) -> None:
+        """Make the database smaller, or later runs and queries faster; may take seconds. Everything is committed."""
 
     def close(self) -> None:
         """Close the database; nothing uncommitted is kept."""

@@ -227,7 +227,7 @@ class Committer:
             is_kept, limit = not self.settings.dry_run, self.settings.max_rejected
             self._logger.warning("%s", rejection_summary(loads, self._history.table.schema, limit, is_kept=is_kept))
 
-    def finish(self, error: BaseException | None, *, compact: bool) -> None:
+    def finish(self, error: BaseException | None, *, tidy_up: bool) -> None:
         """Write every stream's final history row and close the warehouse; `error` ended the run, if any."""
         if self._engine is None:
             return
@@ -245,8 +245,8 @@ class Committer:
                 raise
             self._logger.warning("The failure could not be written to %s: %s", self._history.table.name, refused)
         finally:
-            if compact:
-                self._engine.compact()
+            if tidy_up:
+                self._engine.tidy_up()
             self._engine.close()
             self._engine = None
 

@@ -221,7 +221,7 @@ class TargetWarehouse(UnderstandingTarget):
 
     def finish(self, error: BaseException | None = None) -> None:
         """Write the outcome to the history and close the warehouse; a user who stops the run does not want to wait."""
-        self.committer.finish(error, compact=not self._signals.has_come)
+        self.committer.finish(error, tidy_up=not self._signals.has_come)
 
     def _setup_signal_handlers(self) -> None:
         if self._owns_process:

@@ -65,7 +65,7 @@ class DuckDBShadow(DuckDBEngine):
             for (schema, name), before in self._copied.items()
         ]
 
-    def compact(self) -> None:
+    def tidy_up(self) -> None:
         """Do nothing: the file is temporary."""
 
     def close(self) -> None:

@@ -116,7 +116,7 @@ class DuckDBEngine:
         if views_schema:
             make_views(self._file.connection, CATALOG, schema, views_schema)
 
-    def compact(self) -> None:
+    def tidy_up(self) -> None:
         """Compact the file if most of its rows are dead, or if its row groups are small."""
         self._file.compact()
 

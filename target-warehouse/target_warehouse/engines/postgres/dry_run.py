@@ -96,6 +96,9 @@ class PostgresShadow(PostgresEngine):
         self._copies.rollback()
         return changes
 
+    def tidy_up(self) -> None:
+        """Do nothing: the tables are temporary."""
+
     def close(self) -> None:
         """End the session, which drops the copies."""
         with ExitStack() as closing:

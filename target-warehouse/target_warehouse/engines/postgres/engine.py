@@ -18,6 +18,7 @@ from target_warehouse.engines.postgres.columns import widen
 from target_warehouse.engines.postgres.comments import comment_on
 from target_warehouse.engines.postgres.dialect import PostgresDialect, exact
 from target_warehouse.engines.postgres.server import Server
+from target_warehouse.engines.postgres.statistics import analyze_new
 from target_warehouse.engines.postgres.tables import prepare
 from target_warehouse.engines.postgres.transaction import PostgresTransaction
 from target_warehouse.engines.postgres.views import make_views
@@ -138,8 +139,9 @@ class PostgresEngine:
         if views_schema:
             make_views(self._server.defining, self._server.engine, schema, views_schema)
 
-    def compact(self) -> None:
-        """Do nothing: PostgreSQL vacuums dead rows by itself."""
+    def tidy_up(self) -> None:
+        """Collect statistics of new tables; PostgreSQL vacuums dead rows by itself."""
+        analyze_new(self._server.engine, self._tables)
 
     def close(self) -> None:
         """Close the connections and the tunnel, each even if closing another fails."""
