@@ -1,4 +1,4 @@
-"""Singer streams and the tables they make: every `streams/*.singer` on every engine.
+"""Singer streams and the tables they make: every `streams/*.singer` on every engine, by the fast and by the slow path.
 
 A stream file may hold several runs between lines `=== next run`. The `.rows.json` beside it says what the tables
 hold afterwards (of the `_sdc_` columns only those it names; "*" is any value but null), and optionally the
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_warehouse.singer.target import TargetWarehouse
+from tests.target.both_paths import SlowTarget, contents
 from tests.target.singer_streams import NEXT_RUN, STREAMS, ends_as
 
 if TYPE_CHECKING:
@@ -30,11 +31,17 @@ def test_there_are_streams() -> None:
 def test_a_stream_makes_its_rows(stream: Path, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
     expected = json.loads(stream.with_suffix(".rows.json").read_text(encoding="utf-8"))
     text = stream.read_bytes().decode()  # not read_text, which would turn CRLF into LF
-    for run in text.split(NEXT_RUN):
-        target = TargetWarehouse(config={"warehouse": warehouse.url, **expected.get("config", {})})
-        with ends_as(expected):
-            target.run(io.StringIO(run, newline=""))
+    config = {"default_target_schema": "melty", **expected.get("config", {})}
+    schema = config["default_target_schema"]
+    for kind, own_schema in ((TargetWarehouse, schema), (SlowTarget, "slow")):
+        for run in text.split(NEXT_RUN):
+            target = kind(config={"warehouse": warehouse.url, **config, "default_target_schema": own_schema})
+            with ends_as(expected):
+                target.run(io.StringIO(run, newline=""))
+        if "state" in expected:
+            assert json.loads(capsys.readouterr().out.splitlines()[-1]) == expected["state"]
     with warehouse.opened():
+        assert contents(warehouse, schema) == contents(warehouse, "slow")
         if "rejected" in expected:
             rejected = [[row["stream"], row["reason"]] for row in warehouse.rows("_rejected_records")]
             assert sorted(rejected) == expected["rejected"]
@@ -45,8 +52,6 @@ def test_a_stream_makes_its_rows(stream: Path, warehouse: Warehouse, capsys: pyt
                 for row in warehouse.rows(table, metadata=True)
             ]
             assert _comparable(actual, rows) == _comparable(rows, rows)
-    if "state" in expected:
-        assert json.loads(capsys.readouterr().out.splitlines()[-1]) == expected["state"]
 
 
 def _comparable(rows: list[dict[str, Any]], expected: list[dict[str, Any]]) -> list[str]:

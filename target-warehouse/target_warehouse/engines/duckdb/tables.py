@@ -58,7 +58,7 @@ def prepare(table: Table, file: DuckDBFile, names: Collection[str]) -> Table:
     for column, wanted in wanted_types.items():
         if existing and column not in existing:
             connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} {wanted}")
-        elif existing:
+        elif existing and existing[column] != wanted:
             _alter(table, file, column, existing[column], wanted)
     if is_rekeyed and is_of_a_target(existing) and not _has_primary_key(table, file):
         _change_key(table, file, known)
