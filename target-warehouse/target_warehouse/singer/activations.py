@@ -2,8 +2,9 @@
 
 Rows of older versions may be deleted only after the stream was read completely. Most taps send the message after the
 records. Taps of the Singer SDK send it before them: a message that comes before the first record of its stream waits
-for the end of the run, so that a run that fails, or rejects a record, deletes nothing. While it waits, no later STATE
-is printed, because that STATE would say that the older rows are deleted.
+for the end of the run, so that a run that fails, or rejects a record, deletes nothing. A tap that stops in the middle
+also ends the input; so a STATE has to follow the last record. While a message waits, no later STATE is printed, because
+that STATE would say that the older rows are deleted.
 """
 
 from __future__ import annotations
@@ -45,17 +46,24 @@ class Activations:
             sink = self._target.get_sink(stream_map.stream_alias)
             if not (sink.process_activate_version_messages and sink.is_activated_by(scope)):
                 continue
-            if scope is None and not sink.load.rows_read:
+            if scope is None and not sink.load.rows_read and sink.has_outdated(version):
                 self._waiting[sink.stream_name] = version
-                if sink.has_outdated(version):
-                    self._target.committer.gate.wait_for_version(sink.stream_name)
+                self._target.committer.gate.wait_for_version(sink.stream_name)
             else:
                 self._apply(sink, version, scope)
 
     def apply_all(self) -> None:
         """Apply the messages that wait, at the end of the input."""
         for name, version in list(self._waiting.items()):
-            self._apply(self._target.get_sink(name), version, None)
+            if self._target.committer.gate.is_followed_by_state(name):
+                self._apply(self._target.get_sink(name), version, None)
+            else:
+                self._target.logger.warning(
+                    "Stream %s: rows of older versions are kept, because the input ended without a STATE after the "
+                    "stream's last record: the tap may have stopped in the middle. No STATE is printed that would pass "
+                    "them.",
+                    name,
+                )
 
     def _apply(self, sink: WarehouseSink, version: int, scope: Scope | None) -> None:
         self._target.drain_one(sink)

@@ -208,9 +208,8 @@ class TargetWarehouse(UnderstandingTarget):
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"value"})
-        if message_dict["value"]:  # an empty state has no information, and Meltano warns about it
-            self.committer.gate.state(message_dict["value"])
-            self.commit_if_due()
+        self.committer.gate.state(message_dict["value"])
+        self.commit_if_due()
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "version"})

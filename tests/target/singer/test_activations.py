@@ -44,19 +44,24 @@ def _live(warehouse: Warehouse, table: str = "t") -> list[int]:
 
 ACTIVATE = _message("ACTIVATE_VERSION", version=2)
 STATE = json.dumps({"type": "STATE", "value": {"x": 1}}) + "\n"
+NO_STATE = json.dumps({"type": "STATE", "value": {}}) + "\n"
 WRONG = _message("RECORD", record={"id": 1, "n": "no number"}, version=2)
 #: The messages after the SCHEMA, and the live ids afterwards; before, the ids are 0, 1 and 2.
 ORDERS: dict[str, tuple[list[str], list[int]]] = {
     "after the records": ([_records(range(2, 4), 2), ACTIVATE, STATE], [2, 3]),
     "before the records": ([ACTIVATE, _records(range(2, 4), 2), STATE], [2, 3]),
     "before and after them": ([ACTIVATE, _records(range(2, 4), 2), ACTIVATE, STATE], [2, 3]),
-    "before them, and a STATE between": ([ACTIVATE, STATE, _records(range(2, 4), 2)], [2, 3]),
+    "before them, and a STATE between": ([ACTIVATE, STATE, _records(range(2, 4), 2), STATE], [2, 3]),
+    "before them, without a STATE after them": ([ACTIVATE, STATE, _records(range(2, 4), 2)], [0, 1, 2, 3]),
+    "before them, with an empty STATE after them": ([ACTIVATE, _records(range(2, 4), 2), NO_STATE], [2, 3]),
+    "before and after them, without a STATE": ([ACTIVATE, _records(range(2, 4), 2), ACTIVATE], [2, 3]),
+    "alone": ([ACTIVATE], [0, 1, 2]),
     "without records": ([ACTIVATE, STATE], []),
-    "without records, and another stream after it": ([ACTIVATE, _schema("u"), _records(range(1), 2, "u")], []),
+    "without records, and another stream after it": ([ACTIVATE, STATE, _schema("u"), _records(range(1), 2, "u")], []),
     "before the records of two streams": (
         [
             *(_schema("u"), _message("ACTIVATE_VERSION", "u", version=2), _records(range(1), 2, "u")),
-            *(ACTIVATE, _records(range(2, 4), 2), _records(range(1, 2), 2, "u")),
+            *(ACTIVATE, _records(range(2, 4), 2), _records(range(1, 2), 2, "u"), STATE),
         ],
         [2, 3],
     ),
@@ -115,7 +120,7 @@ def test_a_version_deletes_nothing_of_a_stream_whose_files_carry_none(
     batch = _message("BATCH", encoding={"format": "parquet"}, manifest=[(tmp_path / "file.parquet").as_uri()])
     _run(warehouse, _schema() + _records(range(3), 1))
     wider = _schema().replace('"n"', '"m"')
-    for messages in (batch + ACTIVATE, ACTIVATE + batch, batch + wider + ACTIVATE):
+    for messages in (batch + ACTIVATE, ACTIVATE + batch + STATE, batch + wider + ACTIVATE):
         caplog.clear()
         _run(warehouse, _schema() + messages, hard_delete=True)
         assert _live(warehouse) == [0, 1, 2, 3]
