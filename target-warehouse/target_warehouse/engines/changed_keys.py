@@ -56,11 +56,11 @@ def is_of_a_target(types: Mapping[str, str]) -> bool:
 
 
 def has_another_key(
-    table: Table, where: str, types: Mapping[str, str], known: Collection[str], any_row: Callable[[str], bool]
+    table: Table, quoted_name: str, types: Mapping[str, str], known: Collection[str], any_row: Callable[[str], bool]
 ) -> bool:
     """Whether the table's key, `known`, must be replaced by the stream's key before this run.
 
-    `where` is the table's quoted name, `types` are its columns, and `any_row` says whether a SELECT returns a row.
+    `quoted_name` is the table's, `types` are its columns, and `any_row` says whether a SELECT returns a row.
 
     Raises:
         LoadError: the stream's key is not unique in the existing rows.
@@ -72,10 +72,10 @@ def has_another_key(
         sent = {column.name for column in table.columns}
         if not sent.issuperset(known):
             return False
-        if not any_row(f"SELECT 1 FROM {where} LIMIT 1"):  # noqa: S608 - quoted
+        if not any_row(f"SELECT 1 FROM {quoted_name} LIMIT 1"):  # noqa: S608 - quoted
             logger.warning("Table %s: it no longer has a key; the key was %s.", table.name, " and ".join(sorted(known)))
             return True
-        if _has_duplicates(where, known, any_row):
+        if _has_duplicates(quoted_name, known, any_row):
             return False  # these columns are NOT NULL, but not a key
         key, alias = " and ".join(sorted(known)), json.dumps({table.name: {"__key_properties__": sorted(known)}})
         msg = (
@@ -86,8 +86,8 @@ def has_another_key(
         raise LoadError(msg)
     missing = [key for key in keys if key not in types]
     nulls = " OR ".join(f"{identifier(key)} IS NULL" for key in keys)
-    is_unknown = any_row(f"SELECT 1 FROM {where} WHERE {'true' if missing else nulls} LIMIT 1")  # noqa: S608 - quoted
-    if is_unknown or (not missing and _has_duplicates(where, keys, any_row)):
+    is_unknown = any_row(f"SELECT 1 FROM {quoted_name} WHERE {'true' if missing else nulls} LIMIT 1")  # noqa: S608 - quoted
+    if is_unknown or (not missing and _has_duplicates(quoted_name, keys, any_row)):
         before = f"was {' and '.join(sorted(known))} before" if known else "was not known before"
         what = "have no value for it" if is_unknown else "share a value of it"
         msg = (
@@ -108,7 +108,7 @@ def has_another_key(
 
 
 def check_spellings(
-    table: Table, where: str, types: Mapping[str, str], any_row: Callable[[str], bool], matches: str
+    table: Table, quoted_name: str, types: Mapping[str, str], any_row: Callable[[str], bool], matches: str
 ) -> None:
     """Check the spelling of keys that are text in the table and of another type in the stream.
 
@@ -125,7 +125,7 @@ def check_spellings(
         value, own = (
             matches.format(text=identifier(column.name), pattern=literal(text)) for text in _SPELLINGS[column.kind]
         )
-        if any_row(f"SELECT 1 FROM {where} WHERE {value} AND NOT {own} LIMIT 1"):  # noqa: S608 - quoted
+        if any_row(f"SELECT 1 FROM {quoted_name} WHERE {value} AND NOT {own} LIMIT 1"):  # noqa: S608 - quoted
             msg = (
                 f"The key {column.name} of the table {table.name} is text there and a {column.kind} in the stream, "
                 "and a row does not spell it as the target does (1.5 for a number, true for a boolean, 2026-01-31 "
@@ -137,7 +137,7 @@ def check_spellings(
 
 
 def check_as_texts(
-    table: Table, where: str, name: str, types: tuple[str, str], text: str, any_row: Callable[[str], bool]
+    table: Table, quoted_name: str, name: str, types: tuple[str, str], text: str, any_row: Callable[[str], bool]
 ) -> None:
     """Check that a key column can become text, by this expression, and still identify each existing row.
 
@@ -155,7 +155,7 @@ def check_as_texts(
     respelled = str(not is_stable)
     if is_stable and is_json:  # a database puts its own blanks between the members of an object
         respelled = f"left(CAST({identifier(name)} AS text), 1) IN ('{{', '[')"
-    if any_row(f"SELECT 1 FROM {where} WHERE {respelled} LIMIT 1"):  # noqa: S608 - quoted
+    if any_row(f"SELECT 1 FROM {quoted_name} WHERE {respelled} LIMIT 1"):  # noqa: S608 - quoted
         msg = (
             f"The key {name} of the table {table.name} is of type {existing.lower()}, which does not hold what the "
             "stream sends. Converted to text, existing keys may be spelled differently from the stream's, and rows "
@@ -166,7 +166,7 @@ def check_as_texts(
     if not is_json:
         return
     others = [identifier(key) for key in table.key_names if key != name]
-    if any_row(f"SELECT 1 FROM {where} GROUP BY {', '.join([*others, text])} HAVING count(*) > 1 LIMIT 1"):  # noqa: S608
+    if any_row(f"SELECT 1 FROM {quoted_name} GROUP BY {', '.join([*others, text])} HAVING count(*) > 1 LIMIT 1"):  # noqa: S608
         msg = (
             f"The key column {name} of the table {table.name} would become text, and some of its rows would then have "
             'the same key, like the number 5 and the text "5". Rename or empty the table and load everything '
@@ -175,7 +175,7 @@ def check_as_texts(
         raise LoadError(msg)
 
 
-def check_as_json(table: Table, where: str, name: str, existing: str, any_row: Callable[[str], bool]) -> None:
+def check_as_json(table: Table, quoted_name: str, name: str, existing: str, any_row: Callable[[str], bool]) -> None:
     """Check that a key column of lists or objects, whose values have several spellings, has no rows yet.
 
     Raises:
@@ -183,7 +183,7 @@ def check_as_json(table: Table, where: str, name: str, existing: str, any_row: C
     """
     if name not in table.key_names:
         return
-    if any_row(f"SELECT 1 FROM {where} LIMIT 1"):  # noqa: S608 - quoted
+    if any_row(f"SELECT 1 FROM {quoted_name} LIMIT 1"):  # noqa: S608 - quoted
         msg = (
             f"The key {name} of the table {table.name} is of type {existing.lower()} and would become JSON, in which "
             "its existing values may be spelled differently from the stream's, and rows would be duplicated. Convert "
@@ -193,9 +193,9 @@ def check_as_json(table: Table, where: str, name: str, existing: str, any_row: C
         raise LoadError(msg)
 
 
-def _has_duplicates(where: str, keys: Collection[str], any_row: Callable[[str], bool]) -> bool:
+def _has_duplicates(quoted_name: str, keys: Collection[str], any_row: Callable[[str], bool]) -> bool:
     columns = column_list(keys)
-    return any_row(f"SELECT 1 FROM {where} GROUP BY {columns} HAVING count(*) > 1 LIMIT 1")  # noqa: S608 - quoted
+    return any_row(f"SELECT 1 FROM {quoted_name} GROUP BY {columns} HAVING count(*) > 1 LIMIT 1")  # noqa: S608 - quoted
 
 
 def may_be_null(table: Table, known: Collection[str]) -> list[str]:

@@ -39,16 +39,16 @@ def named(
     The target's own columns keep their names; a property with such a name, in any case, gets another one.
     """
     limits: dict[str, Any] = {"most_bytes": most_bytes, "ignores_case": ignores_case}
-    where = fitted_names.fit_table(table.name, tables, unusable=unusable, **limits)
-    if where != table.name:
-        logger.warning("The database does not accept the table name %s: the table is %s.", table.name, where)
-    existing, unusable = columns(table.schema, where), {*unusable, *reserved}
-    fitted = column_names(table, existing, unusable=unusable, barred=barred(where), **limits)
+    fitted_name = fitted_names.fit_table(table.name, tables, unusable=unusable, **limits)
+    if fitted_name != table.name:
+        logger.warning("The database does not accept the table name %s: the table is %s.", table.name, fitted_name)
+    existing, unusable = columns(table.schema, fitted_name), {*unusable, *reserved}
+    fitted = column_names(table, existing, unusable=unusable, barred=barred(fitted_name), **limits)
     for name, column in fitted.items():
         if name != column:
             logger.warning(
                 "Table %s: the property %s is in the column %s, %s.",
-                where,
+                fitted_name,
                 name.encode(errors="replace").decode(),
                 column,
                 "which differs in case only"
@@ -57,7 +57,7 @@ def named(
             )
     return replace(
         table,
-        name=where,
+        name=fitted_name,
         columns=tuple(replace(column, name=fitted[column.property]) for column in table.columns),
     )
 

@@ -49,7 +49,7 @@ class SqlAccess(ABC):
         """
 
     @abstractmethod
-    def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
+    def conversions(self, table: Table, schema: pa.Schema) -> dict[str, str]:
         """For each staged column, the expression over `s` that converts it to the type of the table's column."""
 
     @abstractmethod
@@ -76,7 +76,7 @@ class SqlAccess(ABC):
         """The checks for writes that the database skips without an error; None if that cannot happen on this table."""
         return None
 
-    def compares(self, table: Table, rows: pa.Table) -> bool:  # noqa: ARG002 - an engine may look at the table
+    def is_compared(self, table: Table, rows: pa.Table) -> bool:  # noqa: ARG002 - an engine may look at the table
         """Whether comparing the batch with the rows that it overwrites is cheap."""
         return int(rows.num_rows) * len(rows.schema.names) <= MOST_COMPARED
 

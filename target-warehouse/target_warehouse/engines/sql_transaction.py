@@ -33,11 +33,11 @@ def marks_deleted(table: Table, rows: pa.Table) -> bool:
     return table.mark in rows.schema.names and rows[table.mark].null_count < rows.num_rows
 
 
-def differing(updated: int, same: int | None) -> int | None:
+def differing(updated: int, unchanged: int | None) -> int | None:
     """How many overwritten rows have new values; None if it is not known how many stayed the same."""
     if not updated:
         return 0
-    return None if same is None else max(updated - same, 0)
+    return None if unchanged is None else max(updated - unchanged, 0)
 
 
 class SqlTransaction:
@@ -53,7 +53,7 @@ class SqlTransaction:
             return
         rows = pa.concat_tables([each.select(table.key_names) for each in keys])
         with access.staged(rows) as stage:
-            if access.count(statements.count_equal(stage, access.values(table, rows.schema))):
+            if access.count(statements.count_equal(stage, access.conversions(table, rows.schema))):
                 msg = f"Records of one batch have keys that are equal in the table {table.name}."
                 raise RefusedDataError(msg, "its key is equal to another one")
 
@@ -62,7 +62,7 @@ class SqlTransaction:
         access = self._access
         with access.staged(rows) as stage:
             access.examine(table, stage, rows)
-            values = access.values(table, rows.schema)
+            values = access.conversions(table, rows.schema)
             sql = statements.insert_all(access.table_name(table), stage, values, access.overriding)
             inserted = access.execute(sql)
             if not table.keys and (suppressed := access.suppressed(table)):
@@ -74,11 +74,11 @@ class SqlTransaction:
         access = self._access
         access.lock(table)
         target, keys = access.table_name(table), table.key_names
-        values = access.values(table, rows.schema)
+        values = access.conversions(table, rows.schema)
         with access.staged(rows) as stage:
             access.examine(table, stage, rows)
             kept = access.kept(table, rows, stage, values)
-            same = self.same(table, rows, stage, kept)
+            unchanged = self.count_unchanged(table, rows, stage, kept)
             deleted = 0
             if table.mark and marks_deleted(table, rows):
                 deleted = access.count(statements.count_newly_deleted(target, stage, keys, values, table.mark))
@@ -91,7 +91,7 @@ class SqlTransaction:
                 with access.by_key(table):
                     matched, inserted = self._overlay(table, stage, values, kept, rows)
         overwritten = max(matched - deleted, 0)
-        return Counts(inserted, overwritten, deleted, differing(overwritten, same))
+        return Counts(inserted, overwritten, deleted, differing(overwritten, unchanged))
 
     def _overlay(
         self, table: Table, stage: str, values: Mapping[str, str], kept: Mapping[str, str], rows: pa.Table
@@ -112,15 +112,15 @@ class SqlTransaction:
         suppressed.check_inserted(merge, inserted, missing)
         return updated, inserted
 
-    def same(self, table: Table, rows: pa.Table, stage: str, kept: Mapping[str, str]) -> int | None:
+    def count_unchanged(self, table: Table, rows: pa.Table, stage: str, kept: Mapping[str, str]) -> int | None:
         """How many rows of the table already have the values of the staged batch.
 
         Of the metadata only the deletion mark is compared. None if there are too many values to compare.
         """
         access = self._access
-        if not access.compares(table, rows):
+        if not access.is_compared(table, rows):
             return None
-        values = access.values(table, rows.schema)
+        values = access.conversions(table, rows.schema)
         metadata = (c.name for c in table.columns if c.property.startswith(METADATA) and not c.members)
         own = {*metadata} - {table.mark}
         new = {name: value for name, value in {**values, **kept}.items() if name not in {*own, *table.key_names}}
@@ -148,7 +148,7 @@ class SqlTransaction:
         """Delete the rows with these keys."""
         access = self._access
         access.lock(table)
-        values = access.values(table, rows.schema)
+        values = access.conversions(table, rows.schema)
         with access.staged(rows) as stage, access.by_key(table):
             access.examine(table, stage, rows)
             return Counts(deleted=self.delete_batch(table, stage, values))
@@ -183,7 +183,7 @@ class SqlTransaction:
         if scope is None:
             return self._delete_outdated(table, outdated(), hard_delete=hard_delete)
         with access.staged(scope) as stage:
-            where = outdated(stage=stage, scope=access.values(table, scope.schema))
+            where = outdated(stage=stage, scope=access.conversions(table, scope.schema))
             return self._delete_outdated(table, where, hard_delete=hard_delete)
 
     def _delete_outdated(self, table: Table, where: str, *, hard_delete: bool) -> Counts:
@@ -208,7 +208,7 @@ class SqlTransaction:
         if scope is None:
             return access.count(statements.count_newer(name, version, column)) > 0
         with access.staged(scope) as stage:
-            values = access.values(table, scope.schema)
+            values = access.conversions(table, scope.schema)
             return access.count(statements.count_newer(name, version, column, stage=stage, scope=values)) > 0
 
     def loaded_by_others(self, history: Table, run_id: str, place: tuple[str | None, str]) -> int:

@@ -50,12 +50,12 @@ def items(read: dict[str, Any], node: Mapping[str, Any]) -> None:
             read["items"] = node["additionalItems"]
 
 
-def combinations(read: dict[str, Any], node: Mapping[str, Any], where: tuple[str, ...]) -> None:
+def combinations(read: dict[str, Any], node: Mapping[str, Any], path: tuple[str, ...]) -> None:
     """Translate `oneOf`, `extends`, `disallow` and `dependencies`."""
     one_of, extends = node.get("oneOf"), node.get("extends")
     if one_of is not None:
         if not isinstance(one_of, list):
-            raise SchemaError(f"oneOf in {named(where)} is not a list")
+            raise SchemaError(f"oneOf in {named(path)} is not a list")
         if "anyOf" in read:
             read["allOf"] = [*read.get("allOf", []), {"anyOf": one_of}]
         elif one_of:
@@ -87,6 +87,6 @@ def required(read: dict[str, Any], node: Mapping[str, Any]) -> None:
         read["required"] = names
 
 
-def named(where: tuple[str, ...]) -> str:
+def named(path: tuple[str, ...]) -> str:
     """How an error message names a part of a schema."""
-    return f"its property {'.'.join(where)}" if where else "it"
+    return f"its property {'.'.join(path)}" if path else "it"

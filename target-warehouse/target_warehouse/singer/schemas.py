@@ -104,12 +104,12 @@ class _Reading:
         self._count = 0
         self._anchors: dict[str, Any] | None = None
 
-    def schema(self, node: Any, where: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
+    def schema(self, node: Any, path: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
         """A schema at any depth; `inside` are the references that led to it."""
         self._count += 1
         if self._count > MOST_SCHEMAS:
             raise SchemaError(f"it expands to more than {MOST_SCHEMAS:,} schemas")
-        if len(where) > MOST_LEVELS:
+        if len(path) > MOST_LEVELS:
             raise SchemaError("it is nested too deeply")
         if node is None or node is True:
             return {}
@@ -118,43 +118,43 @@ class _Reading:
         if isinstance(node, str) and node in TYPES:  # as `items` of some taps
             return {"type": node}
         if not isinstance(node, dict):
-            raise SchemaError(f"{older_drafts.named(where)} is not an object")
-        read = self._plain(node, where, inside)
+            raise SchemaError(f"{older_drafts.named(path)} is not an object")
+        read = self._plain(node, path, inside)
         for name in _REFERENCES:
             if name in node:
-                read = _both(self._referred(node[name], where, inside), read)
+                read = _both(self._referred(node[name], path, inside), read)
         return read
 
-    def _plain(self, node: Mapping[str, Any], where: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
+    def _plain(self, node: Mapping[str, Any], path: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
         read = {
             name: value
             for name, value in node.items()
             if name not in _LEFT_OUT and (value is not None or name == "const")
         }
-        self._check_forms(read, where)
-        self._type(read, where)
+        self._check_forms(read, path)
+        self._type(read, path)
         older_drafts.limits(read, node)
         older_drafts.items(read, node)
-        older_drafts.combinations(read, node, where)
+        older_drafts.combinations(read, node, path)
         for name in _SCHEMAS:
             if name in read:
                 if read[name] is True and name != "items":
                     del read[name]
                 elif read[name] is not False:
-                    read[name] = self.schema(read[name], (*where, name), inside)
+                    read[name] = self.schema(read[name], (*path, name), inside)
         for name in _LISTS:
             if name in read:
-                read[name] = [self.schema(part, (*where, name), inside) for part in read[name]]
+                read[name] = [self.schema(part, (*path, name), inside) for part in read[name]]
                 if not read[name]:
                     del read[name]
         for name in _OBJECTS:
             if name in read:
-                read[name] = {key: self.schema(part, (*where, key), inside) for key, part in read[name].items()}
+                read[name] = {key: self.schema(part, (*path, key), inside) for key, part in read[name].items()}
         older_drafts.required(read, node)
         return _with_null(read)
 
     @staticmethod
-    def _check_forms(read: dict[str, Any], where: tuple[str, ...]) -> None:
+    def _check_forms(read: dict[str, Any], path: tuple[str, ...]) -> None:
         """Remove texts and numbers of the wrong type; raise an error for lists and objects of the wrong type."""
         for name in _TEXTS:
             if name in read and not isinstance(read[name], str):
@@ -164,12 +164,12 @@ class _Reading:
                 del read[name]
         for name in (*_LISTS, "enum"):
             if not isinstance(read.get(name, []), list):
-                raise SchemaError(f"{name} in {older_drafts.named(where)} is not a list")
+                raise SchemaError(f"{name} in {older_drafts.named(path)} is not a list")
         for name in _OBJECTS:
             if not isinstance(read.get(name, {}), dict):
-                raise SchemaError(f"{name} in {older_drafts.named(where)} is not an object")
+                raise SchemaError(f"{name} in {older_drafts.named(path)} is not an object")
 
-    def _type(self, read: dict[str, Any], where: tuple[str, ...]) -> None:
+    def _type(self, read: dict[str, Any], path: tuple[str, ...]) -> None:
         """Read `type`: ignore `any` and unknown names; in draft 3, a list of types may contain schemas."""
         if "type" not in read:
             return
@@ -183,13 +183,13 @@ class _Reading:
             elif kind is None:
                 names.append("null")
             elif not isinstance(kind, str):
-                raise SchemaError(f"the type of {older_drafts.named(where)} is neither a name nor a list of names")
+                raise SchemaError(f"the type of {older_drafts.named(path)} is neither a name nor a list of names")
             elif kind in TYPES:
                 names.append(kind)
             else:
                 if kind != "any":
                     self.notes.append(
-                        f"{older_drafts.named(where)} has the type {kind[:40]!r}, which JSON schema does not have"
+                        f"{older_drafts.named(path)} has the type {kind[:40]!r}, which JSON schema does not have"
                     )
                 return
         if members:
@@ -198,17 +198,17 @@ class _Reading:
         elif names:
             read["type"] = names if isinstance(declared, list) else names[0]
 
-    def _referred(self, reference: Any, where: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
+    def _referred(self, reference: Any, path: tuple[str, ...], inside: tuple[str, ...]) -> dict[str, Any]:
         """The target of a reference; a schema for any value if it is recursive or leads out of the message."""
         if reference in inside:
             return {}
         target = self._target(reference) if isinstance(reference, str) else None
         if target is None:
             self.notes.append(
-                f"{older_drafts.named(where)} refers to {str(reference)[:80]!r}, which is not in the message"
+                f"{older_drafts.named(path)} refers to {str(reference)[:80]!r}, which is not in the message"
             )
             return {}
-        return self.schema(target, where, (*inside, reference))
+        return self.schema(target, path, (*inside, reference))
 
     def _target(self, reference: str) -> Any:
         base, _, fragment = reference.partition("#")

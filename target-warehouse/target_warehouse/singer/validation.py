@@ -53,8 +53,8 @@ class RecordValidator:
             for error in self._validator.iter_errors(record):
                 if is_delete and error.validator == "required":
                     continue
-                where = f"its property {error.absolute_path[0]}" if error.absolute_path else "it"
-                return f"{where} breaks the schema's rule {error.validator}"
+                path = f"its property {error.absolute_path[0]}" if error.absolute_path else "it"
+                return f"{path} breaks the schema's rule {error.validator}"
         except RecursionError:
             return "it nests lists and objects deeper than can be checked"
         return None

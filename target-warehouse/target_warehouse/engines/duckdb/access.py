@@ -52,7 +52,7 @@ class DuckDBAccess(SqlAccess):
     def examine(self, table: Table, stage: str, rows: pa.Table) -> None:
         """Do nothing: values that DuckDB would round are rejected earlier."""
 
-    def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
+    def conversions(self, table: Table, schema: pa.Schema) -> dict[str, str]:
         """Casts to the column's type; hexadecimal text becomes bytes."""
         types = self.types(table)
         return {
@@ -84,9 +84,9 @@ class DuckDBAccess(SqlAccess):
         """Do nothing: DuckDB is fastest with a hash join over the columns."""
         return nullcontext()
 
-    def compares(self, table: Table, rows: pa.Table) -> bool:
+    def is_compared(self, table: Table, rows: pa.Table) -> bool:
         """Whether comparing is cheap, which it is not for a large table: DuckDB reads whole columns."""
         where = "database_name = ? AND schema_name = ? AND table_name = ?"
         sql = f"SELECT coalesce(max(estimated_size), 0) FROM duckdb_tables() WHERE {where}"  # noqa: S608 - no value
         size = self.count(sql, [CATALOG, table.schema or "main", table.name])
-        return super().compares(table, rows) and size * len(rows.schema.names) <= _MOST_READ
+        return super().is_compared(table, rows) and size * len(rows.schema.names) <= _MOST_READ

@@ -11,7 +11,14 @@ from target_warehouse.errors import LoadError
 from target_warehouse.tables.statements import identifier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from target_warehouse.tables.table import Table
+
+
+def finds_in(connection: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:
+    """A function that says whether a SELECT returns a row."""
+    return lambda sql: connection.execute(sql).fetchone() is not None
 
 
 def table_name(table: Table) -> str:
@@ -33,9 +40,9 @@ def columns_of(connection: duckdb.DuckDBPyConnection, catalog: str, schema: str 
 
     `duckdb_columns()` would list the columns of every table of every database, which takes ten times as long.
     """
-    where = identifier(catalog, schema or "main", name)
+    quoted_name = identifier(catalog, schema or "main", name)
     try:
-        rows = connection.execute("SELECT name, type FROM pragma_table_info(?) ORDER BY cid", [where]).fetchall()
+        rows = connection.execute("SELECT name, type FROM pragma_table_info(?) ORDER BY cid", [quoted_name]).fetchall()
     except duckdb.CatalogException:
         return {}
     return dict(rows)

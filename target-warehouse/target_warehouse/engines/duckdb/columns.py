@@ -11,7 +11,7 @@ import duckdb
 
 from target_warehouse.decode.forms import FORMS
 from target_warehouse.engines.changed_keys import check_as_json, check_as_texts
-from target_warehouse.engines.duckdb.catalog import definition_of
+from target_warehouse.engines.duckdb.catalog import definition_of, finds_in
 from target_warehouse.engines.prepared_table import report_wider
 from target_warehouse.engines.type_widening import is_nested, widened
 from target_warehouse.errors import LoadError
@@ -48,7 +48,7 @@ _EXACT = ("hugeint", "uhugeint", "ubigint", "bignum", "decimal")
 
 def alter(
     connection: duckdb.DuckDBPyConnection,
-    where: str,
+    quoted_name: str,
     table: Table,
     column: tuple[str, str],
     wanted: str,
@@ -63,9 +63,10 @@ def alter(
     Raises:
         LoadError: DuckDB cannot change the column.
     """
+    any_row = finds_in(connection)
 
     def has(condition: str) -> bool:
-        return connection.execute(f"SELECT 1 FROM {where} WHERE {condition} LIMIT 1").fetchone() is not None  # noqa: S608
+        return any_row(f"SELECT 1 FROM {quoted_name} WHERE {condition} LIMIT 1")  # noqa: S608 - quoted
 
     name, existing = identifier(column[0]), column[1]
     wider = wider_type(existing, wanted, has, name)
@@ -79,18 +80,18 @@ def alter(
         msg = f"{subject} and would become JSON, but holds NaN or Infinity, which JSON does not have: replace them."
         raise LoadError(msg)
     if wider == "json" and _SPELLED.search(_QUOTED.sub("", existing.lower())):
-        check_as_json(table, where, column[0], existing, lambda sql: connection.execute(sql).fetchone() is not None)
+        check_as_json(table, quoted_name, column[0], existing, any_row)
     if wider == "varchar":
         check_as_texts(
             table,
-            where,
+            quoted_name,
             column[0],
             (existing, existing),
             value,
-            lambda sql: connection.execute(sql).fetchone() is not None,
+            any_row,
         )
     try:
-        connection.execute(f"ALTER TABLE {where} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}")
+        connection.execute(f"ALTER TABLE {quoted_name} ALTER COLUMN {name} SET DATA TYPE {wider} USING {value}")
     except (duckdb.BinderException, duckdb.DependencyException) as error:
         if not is_needed and wanted == "BIGINT" and existing in _NARROW_INTEGERS:
             return
@@ -167,7 +168,7 @@ def _plain_digits(name: str) -> str:
     return f"CASE WHEN {name} = 0 THEN '0' ELSE {sign} || rtrim(rtrim({plain}, '0'), '.') END"
 
 
-def check_objects(connection: duckdb.DuckDBPyConnection, where: str, table: Table) -> None:
+def check_objects(connection: duckdb.DuckDBPyConnection, quoted_name: str, table: Table) -> None:
     """Check that keys that are objects or lists, in the table with this quoted name, are spelled as the target does.
 
     Raises:
@@ -177,7 +178,7 @@ def check_objects(connection: duckdb.DuckDBPyConnection, where: str, table: Tabl
         if column.kind != "json":
             continue
         text = f"CAST({identifier(column.name)} AS VARCHAR)"
-        keys = connection.execute(f"SELECT DISTINCT {text} FROM {where} WHERE trim({text})[1] IN ('{{', '[')")  # noqa: S608
+        keys = connection.execute(f"SELECT DISTINCT {text} FROM {quoted_name} WHERE trim({text})[1] IN ('{{', '[')")  # noqa: S608
         if any(_is_respelled(text) for (text,) in keys.fetchall()):
             msg = (
                 f"The key {column.name} of the table {table.name} is an object or a list, and a row does not spell it "

@@ -90,14 +90,14 @@ class DuckDBShadow(DuckDBEngine):
                 for column, column_type in types.items()
                 for quoted in [identifier(column)]
             )
-            where = identifier(schema or "main", name)
+            quoted_name = identifier(schema or "main", name)
             if schema:
                 self._file.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(CATALOG, schema)}")
             self._file.connection.execute(
-                f"CREATE TABLE {CATALOG}.{where} AS SELECT {columns} FROM {_REAL}.{where}"  # noqa: S608
+                f"CREATE TABLE {CATALOG}.{quoted_name} AS SELECT {columns} FROM {_REAL}.{quoted_name}"  # noqa: S608
             )
             for column in needed:
                 self._file.connection.execute(
-                    f"ALTER TABLE {CATALOG}.{where} ALTER COLUMN {identifier(column)} SET NOT NULL"
+                    f"ALTER TABLE {CATALOG}.{quoted_name} ALTER COLUMN {identifier(column)} SET NOT NULL"
                 )
         return types

@@ -47,8 +47,8 @@ class DuckDBEngine:
 
     def place(self, schema: str | None, name: str) -> tuple[str, str]:
         """Schema and table in lower case; see the protocol."""
-        where = fit_table(name, self.table_names(schema), most_bytes=None, ignores_case=True)
-        return (schema or "main").lower(), where.lower()
+        fitted_name = fit_table(name, self.table_names(schema), most_bytes=None, ignores_case=True)
+        return (schema or "main").lower(), fitted_name.lower()
 
     def prepare(self, table: Table) -> Table:
         """Create the table, add its missing columns, widen its narrow ones; see the protocol."""

@@ -94,10 +94,6 @@ class DuckDBFile:
         # Counts the columns of the widest table, because the table that was written is not known here.
         self._columns_committed += max(map(len, self.types.values()), default=0)
 
-    def has_row(self, sql: str) -> bool:
-        """Whether a SELECT returns a row."""
-        return self.connection.execute(sql).fetchone() is not None
-
     @contextmanager
     def all_memory(self) -> Iterator[None]:
         """Let DuckDB use the memory that it wants; the limit is restored after the block, unless the block raises."""

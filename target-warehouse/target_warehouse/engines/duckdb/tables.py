@@ -9,7 +9,14 @@ import duckdb
 from target_warehouse.engines.changed_keys import check_spellings, has_another_key, is_of_a_target, may_be_null
 from target_warehouse.engines.duckdb import columns
 from target_warehouse.engines.duckdb.attach import CATALOG
-from target_warehouse.engines.duckdb.catalog import check_no_view, columns_of, constraints_of, generated_of, table_name
+from target_warehouse.engines.duckdb.catalog import (
+    check_no_view,
+    columns_of,
+    constraints_of,
+    finds_in,
+    generated_of,
+    table_name,
+)
 from target_warehouse.engines.duckdb.columns import COLUMN_TYPES
 from target_warehouse.engines.prepared_table import check_schema, named
 from target_warehouse.errors import LoadError
@@ -31,6 +38,7 @@ def prepare(table: Table, file: DuckDBFile, names: Collection[str]) -> Table:
         LoadError: the existing table or one of its rows prevents this; the message says what to do.
     """
     connection = file.connection
+    any_row = finds_in(connection)
     check_schema(table, None)
     if table.schema:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(CATALOG, table.schema)}")
@@ -45,8 +53,8 @@ def prepare(table: Table, file: DuckDBFile, names: Collection[str]) -> Table:
     check_no_view(connection, CATALOG, table.schema, table.name)
     existing, name = columns_of(connection, CATALOG, table.schema, table.name), table_name(table)
     known = _known_key(table, file, existing)
-    is_rekeyed = has_another_key(table, name, existing, known, file.has_row)
-    check_spellings(table, name, existing, file.has_row, "regexp_matches({text}, {pattern})")
+    is_rekeyed = has_another_key(table, name, existing, known, any_row)
+    check_spellings(table, name, existing, any_row, "regexp_matches({text}, {pattern})")
     columns.check_collations(connection, CATALOG, table)
     wanted_types = {column.name: COLUMN_TYPES[column.kind] for column in table.columns}
     if not existing:

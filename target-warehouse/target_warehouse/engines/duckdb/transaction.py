@@ -33,10 +33,10 @@ class DuckDBTransaction(SqlTransaction):
         if marks_deleted(table, rows) or not self._access.can_replace(table, rows.schema.names):
             return super().upsert(table, rows)
         # A scan of an Arrow table converts all its columns, so the delete gets only the key columns.
-        same = None
-        if self._access.compares(table, rows):
+        unchanged = None
+        if self._access.is_compared(table, rows):
             with self._access.staged(rows) as stage:
-                same = self.same(table, rows, stage, {})
+                unchanged = self.count_unchanged(table, rows, stage, {})
         matched = self.remove(table, rows.select(table.key_names)).deleted
         self.append(table, rows)
-        return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, same))
+        return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, unchanged))

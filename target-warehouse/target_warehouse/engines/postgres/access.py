@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import adbc_driver_postgresql.dbapi
 
-    from target_warehouse.engines.postgres.catalog import Existing
+    from target_warehouse.engines.postgres.catalog import ExistingTable
     from target_warehouse.tables.table import Table
 
 COPY_ROWS = 8192  # small record batches let encoding in this process and writing in the server overlap
@@ -39,12 +39,12 @@ class PostgresAccess(SqlAccess):
     overriding = " OVERRIDING SYSTEM VALUE"
 
     def __init__(
-        self, cursor: adbc_driver_postgresql.dbapi.Cursor, tables: Mapping[tuple[str | None, str], Existing]
+        self, cursor: adbc_driver_postgresql.dbapi.Cursor, tables: Mapping[tuple[str | None, str], ExistingTable]
     ) -> None:
         self.cursor = cursor
         self._tables = tables
 
-    def existing(self, table: Table) -> Existing:
+    def existing(self, table: Table) -> ExistingTable:
         """The table as it was prepared."""
         return self._tables[table.schema, table.name]
 
@@ -87,7 +87,7 @@ class PostgresAccess(SqlAccess):
                     raise RefusedDataError(f"The column {field.name} refuses a value.", reason) from error
                 raise
 
-    def values(self, table: Table, schema: pa.Schema) -> dict[str, str]:
+    def conversions(self, table: Table, schema: pa.Schema) -> dict[str, str]:
         """Casts where PostgreSQL would not convert text implicitly; arrays are built from their JSON text."""
         existing = self.existing(table)
         return {field.name: value(field.name, field.type, existing) for field in schema}

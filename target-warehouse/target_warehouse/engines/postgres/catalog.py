@@ -54,7 +54,7 @@ ORDER BY a.attnum
 """)
 
 
-class Existing:
+class ExistingTable:
     """A table as the database has it: column types, primary key, and whether triggers, policies or foreign keys exist.
 
     `may_suppress`: a trigger, a rule or row level security can leave out writes without an error.
@@ -90,9 +90,9 @@ class Existing:
         return column_type if column_type == self.bases[column] and is_ours(column_type) else "text"
 
 
-def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: str) -> Existing:
+def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: str) -> ExistingTable:
     """The table as the database has it; without types if there is no such table."""
-    return Existing(connection.execute(_COLUMNS, {"name": name, "schema": schema}).all())
+    return ExistingTable(connection.execute(_COLUMNS, {"name": name, "schema": schema}).all())
 
 
 def finds_in(connection: sqlalchemy.Connection) -> Callable[[str], bool]:

@@ -14,14 +14,14 @@ from target_warehouse.engines.prepared_table import report_wider
 from target_warehouse.tables.statements import identifier
 
 if TYPE_CHECKING:
-    from target_warehouse.engines.postgres.catalog import Existing
+    from target_warehouse.engines.postgres.catalog import ExistingTable
     from target_warehouse.tables.table import Table
 
 
 def widen(
     table: Table,
     column: str,
-    existing: Existing,
+    existing: ExistingTable,
     wanted: str | None,
     connection: sqlalchemy.Connection,
     *,
@@ -41,11 +41,11 @@ def widen(
         new = wanted
     if new == stored:
         return
-    name, where = identifier(column), identifier(table.schema, table.name)
+    name, quoted_name = identifier(column), identifier(table.schema, table.name)
     if is_text(new):
-        check_as_texts(table, where, column, (stored, base), _converted(name, base, new), finds_in(connection))
+        check_as_texts(table, quoted_name, column, (stored, base), _converted(name, base, new), finds_in(connection))
     elif base.endswith("[]") and plain(element(base)) not in PLAIN_ELEMENTS:
-        check_as_json(table, where, column, stored, finds_in(connection))
+        check_as_json(table, quoted_name, column, stored, finds_in(connection))
     report_wider(table, column, stored, new)
     with out_of_the_way(connection, table.schema, table.name, column):
         collation = f" COLLATE {existing.collations[column]}" if column in existing.collations and is_text(new) else ""

@@ -16,7 +16,7 @@ import psycopg
 import sqlalchemy
 
 from target_warehouse.engines.postgres.access import STAGE, PostgresAccess
-from target_warehouse.engines.postgres.catalog import NAME_BYTES, Existing, existing_table
+from target_warehouse.engines.postgres.catalog import NAME_BYTES, ExistingTable, existing_table
 from target_warehouse.engines.postgres.engine import PostgresEngine
 from target_warehouse.engines.postgres.rights import check_rights
 from target_warehouse.engines.postgres.transaction import PostgresTransaction
@@ -42,12 +42,12 @@ class PostgresShadow(PostgresEngine):
         if self._server.is_pooled:
             super().close()
             msg = (
-                f"A dry run needs a session of its own, but {self._server.where} is behind a connection pool: "
+                f"A dry run needs a session of its own, but {self._server.label} is behind a connection pool: "
                 "set the URL of the server itself in the setting warehouse, or run without dry_run."
             )
             raise ConnectionFailedError(msg)
         self._copies = self._server.engine.connect()
-        with self._definition("a session cannot be prepared") as session:
+        with self._ddl_transaction("a session cannot be prepared") as session:
             session.exec_driver_sql("CREATE TEMPORARY TABLE target_warehouse_first ()")
             temporary_schema = "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
             self._schema = str(session.exec_driver_sql(temporary_schema).scalar_one())
@@ -58,7 +58,7 @@ class PostgresShadow(PostgresEngine):
         """Copy the table, if it exists, and prepare the copy."""
         name = self._fitted(table.name)
         if (table.schema, name) not in self._copied:
-            with self._definition(f"the table {name} cannot be copied") as session:
+            with self._ddl_transaction(f"the table {name} cannot be copied") as session:
                 self._copied[table.schema, name] = self._copy(session, table, name)
         copy = super().prepare(self._inside(replace(table, name=name)))
         return self._outside(self._allowed(copy, table.schema, name), table.schema, name)
@@ -106,7 +106,7 @@ class PostgresShadow(PostgresEngine):
             closing.callback(self._copies.close)
 
     @contextmanager
-    def _definition(self, what: str) -> Iterator[sqlalchemy.Connection]:
+    def _ddl_transaction(self, what: str) -> Iterator[sqlalchemy.Connection]:
         """A transaction of the one session; no other session sees the copies, so none has to wait."""
         try:
             with self._copies.begin():
@@ -133,7 +133,7 @@ class PostgresShadow(PostgresEngine):
 
     def _allowed(self, copy: Table, schema: str | None, name: str) -> Table:
         """Return the copy if the role may do the same to the real table."""
-        with self._definition(f"the rights on the table {name} cannot be read") as session:
+        with self._ddl_transaction(f"the rights on the table {name} cannot be read") as session:
             after = self._tables[copy.schema, copy.name].types
             check_rights(session, schema, name, self._copied[schema, name][1], after)
         return copy
@@ -153,7 +153,7 @@ class ShadowAccess(PostgresAccess):
     def __init__(
         self,
         cursor: Any,
-        tables: Mapping[tuple[str | None, str], Existing],
+        tables: Mapping[tuple[str | None, str], ExistingTable],
         names: Mapping[tuple[str | None, str], tuple[str, str]],
     ) -> None:
         super().__init__(cursor, tables)

@@ -13,7 +13,7 @@ import adbc_driver_manager
 import sqlalchemy
 
 from target_warehouse.engines.postgres.access import PostgresAccess
-from target_warehouse.engines.postgres.catalog import NAME_BYTES, Existing, existing_table
+from target_warehouse.engines.postgres.catalog import NAME_BYTES, ExistingTable, existing_table
 from target_warehouse.engines.postgres.columns import widen
 from target_warehouse.engines.postgres.comments import comment_on
 from target_warehouse.engines.postgres.dialect import PostgresDialect, exact
@@ -48,7 +48,7 @@ class PostgresEngine:
         self._server = Server(config)
         self.dialect = PostgresDialect(self._server)
         self.alive_condition = self._server.alive_condition
-        self._tables: dict[tuple[str | None, str], Existing] = {}
+        self._tables: dict[tuple[str | None, str], ExistingTable] = {}
 
     def announce_run(self, run_id: str) -> None:
         """Hold a shared lock until the session ends; behind a pool, do nothing."""
@@ -63,14 +63,14 @@ class PostgresEngine:
 
     def prepare(self, table: Table) -> Table:
         """Create the table as target-postgres does, or extend and widen it; see the protocol."""
-        with self._definition(f"the table {table.name} cannot be prepared") as connection:
+        with self._ddl_transaction(f"the table {table.name} cannot be prepared") as connection:
             table, existing = prepare(table, self._server.connector, connection, self._server.encoding)
             comment_on(table, connection, self._server.encoding)
         return self._as_stored(table, existing)
 
     def widen(self, table: Table, kinds: Mapping[str, str]) -> Table:
         """Change the columns' types in place; see the protocol."""
-        with self._definition(f"columns of the table {table.name} cannot become wider") as connection:
+        with self._ddl_transaction(f"columns of the table {table.name} cannot become wider") as connection:
             existing = existing_table(connection, table.schema, table.name)
             for name, kind in kinds.items():
                 column = table.by_property[name]
@@ -137,7 +137,7 @@ class PostgresEngine:
     def make_views(self, schema: str, views_schema: str) -> None:
         """Create views of live rows; see the protocol."""
         if views_schema:
-            make_views(self._server.defining, self._server.engine, schema, views_schema)
+            make_views(self._server.raw_ddl_transaction, self._server.engine, schema, views_schema)
 
     def tidy_up(self) -> None:
         """Collect statistics of new tables; PostgreSQL vacuums dead rows by itself."""
@@ -147,15 +147,15 @@ class PostgresEngine:
         """Close the connections and the tunnel, each even if closing another fails."""
         self._server.close()
 
-    def _definition(self, what: str) -> AbstractContextManager[sqlalchemy.Connection]:
+    def _ddl_transaction(self, what: str) -> AbstractContextManager[sqlalchemy.Connection]:
         """A transaction that changes tables."""
-        return self._server.definition(what)
+        return self._server.ddl_transaction(what)
 
     def _fitted(self, name: str) -> str:
         """The name under which the database stores a table of this name."""
         unusable = self.dialect.unusable_names([name])
         return fit_table(name, (), most_bytes=NAME_BYTES, ignores_case=False, unusable=unusable)
 
-    def _as_stored(self, table: Table, existing: Existing) -> Table:
+    def _as_stored(self, table: Table, existing: ExistingTable) -> Table:
         self._tables[table.schema, table.name] = existing
         return stored_as(table, {name: existing.taken_as(name) for name in existing.types})

@@ -45,7 +45,7 @@ class Server:
     """The connections, and what is known of the server: its encoding, and whether a pool is in between.
 
     `connector` is target-postgres' own, `engine` gives connections of SQLAlchemy, and `session` is an ADBC connection;
-    `where` names the server in messages.
+    `label` names the server in messages.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -60,7 +60,7 @@ class Server:
             msg = f"The connection to PostgreSQL cannot be prepared: {first_line(error)}."
             raise ConnectionFailedError(msg) from error
         url = make_url(self.connector.sqlalchemy_url)
-        self.where = f"PostgreSQL at {url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
+        self.label = f"PostgreSQL at {url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
         self.engine = self.connector.create_engine()
         self._lock_timeout = max(round(config["lock_timeout_seconds"] * 1000), 1)  # 0 would mean no timeout
         make_ready(self.engine, self._lock_timeout)
@@ -75,7 +75,7 @@ class Server:
             if not isinstance(error, (sqlalchemy.exc.DBAPIError, psycopg.Error, adbc_driver_manager.Error)):
                 raise
             cause = answer_of(getattr(error, "orig", None) or error)
-            problem = f"{self.where} cannot be reached or refuses the login: {cause.message}"
+            problem = f"{self.label} cannot be reached or refuses the login: {cause.message}"
             check = "Check host, port, user, password and database, and that the server accepts more connections"
             advice = advice_on(cause.sqlstate)
             msg = f"{problem}; {advice}." if advice else f"{problem}. {check}."
@@ -89,9 +89,9 @@ class Server:
         should know about the server is logged.
         """
         if self.encoding.name == NO_ENCODING:
-            logger.warning("%s has a database without an encoding (SQL_ASCII); text is stored as UTF-8.", self.where)
+            logger.warning("%s has a database without an encoding (SQL_ASCII); text is stored as UTF-8.", self.label)
         if self.is_pooled:
-            logger.info("%s is behind a connection pool: a run that is killed stays `running` for a day.", self.where)
+            logger.info("%s is behind a connection pool: a run that is killed stays `running` for a day.", self.label)
             return
         key = int.from_bytes(bytes.fromhex(run_id[:8]), signed=True)
         try:
@@ -113,24 +113,24 @@ class Server:
             raise self.refusal(what, error.orig) from error
 
     @contextmanager
-    def definition(self, what: str) -> Iterator[sqlalchemy.Connection]:
+    def ddl_transaction(self, what: str) -> Iterator[sqlalchemy.Connection]:
         """A transaction that changes tables, one run at a time; see `reading`."""
         try:
-            with self.defining() as connection:
+            with self.raw_ddl_transaction() as connection:
                 yield connection
         except sqlalchemy.exc.DBAPIError as error:
             raise self.refusal(what, error.orig) from error
 
     @contextmanager
-    def defining(self) -> Iterator[sqlalchemy.Connection]:
-        """Like `definition`, but the driver's errors are not translated."""
+    def raw_ddl_transaction(self) -> Iterator[sqlalchemy.Connection]:
+        """Like `ddl_transaction`, but the driver's errors are not translated."""
         with self.engine.connect() as connection, connection.begin():
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_DDL_LOCK})")
             yield connection
 
     def refusal(self, what: str, error: BaseException | None) -> LoadError:
         """The target's error for the server's; `what` says what failed."""
-        return refusal(f"{self.where}: {what}", error)
+        return refusal(f"{self.label}: {what}", error)
 
     def close(self) -> None:
         """Close the connections and the tunnel, each even if closing another fails."""
@@ -153,7 +153,7 @@ class Server:
             if connection.exec_driver_sql(_QUOTES_TYPES).scalar() == "on":
                 options = parameters.get("options", "")
                 parameters = {**parameters, "options": f"{options} -c quote_all_identifiers=off"}
-        session = Session(make_conninfo(**parameters), self._lock_timeout, self.where)
+        session = Session(make_conninfo(**parameters), self._lock_timeout, self.label)
         try:
             with session.transaction() as cursor:
                 cursor.execute(statement)

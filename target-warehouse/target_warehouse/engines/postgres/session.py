@@ -71,9 +71,9 @@ def make_ready(engine: sqlalchemy.Engine, lock_timeout: int) -> None:
 class Session:
     """An ADBC connection that is idle between transactions, and reopened if it was lost."""
 
-    def __init__(self, conninfo: str, lock_timeout: int, where: str) -> None:
+    def __init__(self, conninfo: str, lock_timeout: int, label: str) -> None:
         self._conninfo = conninfo
-        self._where = where
+        self._label = label
         self._settings = settings_of_transaction(lock_timeout)
         self._lock: str | None = None
         self._connection = adbc_driver_postgresql.dbapi.connect(conninfo)
@@ -122,11 +122,11 @@ class Session:
             cursor = self._first()
         except adbc_driver_manager.Error as error:
             msg = (
-                f"{self._where} closed the connection between two batches, and it cannot be reopened. "
+                f"{self._label} closed the connection between two batches, and it cannot be reopened. "
                 "Committed batches are kept; run again."
             )
             raise ConnectionFailedError(msg) from error
-        logger.info("%s had closed the idle connection; it was reopened.", self._where)
+        logger.info("%s had closed the idle connection; it was reopened.", self._label)
         return cursor
 
     def _first(self) -> adbc_driver_postgresql.dbapi.Cursor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy
 
 from target_warehouse.engines.changed_keys import check_spellings, has_another_key, may_be_null
-from target_warehouse.engines.postgres.catalog import NAME_BYTES, Existing, existing_table, finds_in
+from target_warehouse.engines.postgres.catalog import NAME_BYTES, ExistingTable, existing_table, finds_in
 from target_warehouse.engines.postgres.columns import alter, full_name, widen
 from target_warehouse.engines.postgres.overflow import with_overflow
 from target_warehouse.engines.postgres.types import WITHOUT_EQUALITY, plain
@@ -39,7 +39,7 @@ _WIDE_TABLE_TOAST = 8160
 
 def prepare(
     table: Table, connector: PostgresConnector, connection: sqlalchemy.Connection, encoding: Encoding
-) -> tuple[Table, Existing]:
+) -> tuple[Table, ExistingTable]:
     """Create the table, or add missing columns and widen narrow ones; returns it with its names, and as it exists."""
     unusable = encoding.unusable_names(connection, _names(table))
     check_schema(table, NAME_BYTES, unusable)
@@ -64,8 +64,8 @@ def prepare(
         existing.key or unique_columns(connection, table),
         finds_in(connection),
     )
-    where = identifier(table.schema, table.name)
-    check_spellings(table, where, existing.bases, finds_in(connection), "CAST({text} AS text) ~ {pattern}")
+    quoted_name = identifier(table.schema, table.name)
+    check_spellings(table, quoted_name, existing.bases, finds_in(connection), "CAST({text} AS text) ~ {pattern}")
     is_rekeyed = is_rekeyed and bool(existing.key) and not _is_generated_key(connection, table, existing.key)
     if is_rekeyed:
         _forget_key(table, connection, existing.key)
@@ -127,7 +127,7 @@ def _forget_key(table: Table, connection: sqlalchemy.Connection, key: frozenset[
         alter(table, connection, f"ALTER COLUMN {identifier(column)} DROP NOT NULL")
 
 
-def _check_key_types(table: Table, existing: Existing) -> None:
+def _check_key_types(table: Table, existing: ExistingTable) -> None:
     """Check that PostgreSQL tells the values of the keys apart.
 
     Raises:
@@ -142,7 +142,7 @@ def _check_key_types(table: Table, existing: Existing) -> None:
             raise LoadError(msg)
 
 
-def _report_loose_keys(table: Table, existing: Existing) -> None:
+def _report_loose_keys(table: Table, existing: ExistingTable) -> None:
     """Warn of keys in which differently written values may be equal."""
     for key in table.key_names:
         if key in existing.loose:
@@ -157,7 +157,7 @@ def _report_loose_keys(table: Table, existing: Existing) -> None:
             )
 
 
-def _not_written(existing: Existing, keys: Iterable[str]) -> frozenset[str]:
+def _not_written(existing: ExistingTable, keys: Iterable[str]) -> frozenset[str]:
     """The columns that only the database writes; an identity column that is a key takes the stream's values."""
     names = {key.casefold() for key in keys}
     return existing.computed | {name for name in existing.numbered if name.casefold() not in names}

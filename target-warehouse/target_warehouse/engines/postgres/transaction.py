@@ -70,19 +70,19 @@ class PostgresTransaction(SqlTransaction):
             if exact.nbytes <= _NARROW_BYTES * rows.num_rows:
                 exact = in_order(exact, keys)
             keyed = in_order(exact.select(keys), keys)
-        same, compares = None, access.compares(table, rows)
-        with access.staged(rows if compares else keyed) as stage:
+        unchanged, is_compared = None, access.is_compared(table, rows)
+        with access.staged(rows if is_compared else keyed) as stage:
             values = {key: f"CAST(s.{identifier(key)} AS {existing.types[key]})" for key in keys}  # JSON is no JSONB
             is_merged = bool(access.kept(table, rows, stage, values))
-            if compares and not is_merged:
-                same = self.same(table, rows, stage, {})
+            if is_compared and not is_merged:
+                unchanged = self.count_unchanged(table, rows, stage, {})
             with access.by_key(table):
                 matched = 0 if is_merged else self.delete_batch(table, stage, values)
         if is_merged:
             return super().upsert(table, rows)
         existing.has_only_new_keys &= matched == 0
         self._copy(table, exact)
-        return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, same))
+        return Counts(max(rows.num_rows - matched, 0), matched, changed=differing(matched, unchanged))
 
     def clear(self, table: Table) -> Counts:
         """Delete every row."""

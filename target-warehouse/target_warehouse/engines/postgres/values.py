@@ -15,7 +15,7 @@ from target_warehouse.engines.postgres.types import are_alike, element, is_numbe
 from target_warehouse.tables.statements import identifier
 
 if TYPE_CHECKING:
-    from target_warehouse.engines.postgres.catalog import Existing
+    from target_warehouse.engines.postgres.catalog import ExistingTable
 
 _STAGED = (
     (pa.types.is_boolean, "boolean"),
@@ -37,7 +37,7 @@ def staged_type(arrow: pa.DataType) -> str:
     return next((name for is_type, name in _STAGED if is_type(arrow)), "text")
 
 
-def value(column: str, arrow: pa.DataType, existing: Existing) -> str:
+def value(column: str, arrow: pa.DataType, existing: ExistingTable) -> str:
     """The expression that converts this column of the relation `s` to the type of the table's column."""
     staged, column_type, base = f"s.{identifier(column)}", existing.types[column], existing.bases[column]
     if base.endswith("[]"):
@@ -61,7 +61,7 @@ def value(column: str, arrow: pa.DataType, existing: Existing) -> str:
     return staged
 
 
-def may_change(column: str, existing: Existing) -> bool:
+def may_change(column: str, existing: ExistingTable) -> bool:
     """Whether the column can refuse or round values that the stream's schema allows."""
     column_type, base = existing.types[column], existing.bases[column]
     return (
@@ -71,7 +71,7 @@ def may_change(column: str, existing: Existing) -> bool:
     )
 
 
-def changed(column: str, arrow: pa.DataType, existing: Existing) -> str | None:
+def changed(column: str, arrow: pa.DataType, existing: ExistingTable) -> str | None:
     """The condition that a column with `may_change` would store another value than the one in `s`; None if never."""
     staged, column_type, base = f"s.{identifier(column)}", existing.types[column], existing.bases[column]
     stored = f"CAST({value(column, arrow, existing)} AS {column_type})"

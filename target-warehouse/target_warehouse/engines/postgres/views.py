@@ -73,12 +73,12 @@ class _Relations:
 
 
 def make_views(
-    definition: Callable[[], AbstractContextManager[sqlalchemy.Connection]],
+    ddl_transaction: Callable[[], AbstractContextManager[sqlalchemy.Connection]],
     engine: sqlalchemy.Engine,
     schema: str,
     views_schema: str,
 ) -> None:
-    """Create or replace the views that are not up to date, each in a transaction of `definition`; see the protocol."""
+    """Create or replace the views that are not up to date, each in a `ddl_transaction`; see the protocol."""
     with engine.connect() as reader:
         relations = _Relations(reader, schema, views_schema)
     made = []
@@ -87,7 +87,7 @@ def make_views(
         if not is_to_make(view, comment, views_schema):
             continue
         try:
-            with definition() as connection:
+            with ddl_transaction() as connection:
                 _make(connection, view, views_schema, columns)
         except sqlalchemy.exc.DBAPIError as error:
             report_not_made(view, views_schema, answer_of(error.orig).message)
