@@ -50,14 +50,14 @@ class Signals:
 
     @contextmanager
     def immediate(self) -> Iterator[None]:
-        """A signal ends the block immediately. It also ends a DuckDB query, which then raises its own `RuntimeError`.
+        """A signal ends the block immediately, also if the driver, which it interrupts, then raises its own error.
 
         Raises:
             TerminatedError: a signal has arrived.
         """
         try:
             yield
-        except RuntimeError as error:
+        except Exception as error:
             if self._first is not None:
                 raise TerminatedError(self._first) from error
             raise

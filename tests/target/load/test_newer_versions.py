@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,3 +87,11 @@ def test_a_run_that_began_before_another_one_ended_marks_nothing(warehouse: Ware
     assert warehouse.query(live) == [{"id": 1}, {"id": 2}]
     target().run(lines(record("a", 1, NEW + 1), whole(NEW + 1)))
     assert warehouse.query(live) == [{"id": 1}]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say when a process was started")
+def test_a_run_begins_with_its_process() -> None:
+    code = "import time; time.sleep(0.5); from target_warehouse.singer.main import age; print(age().total_seconds())"
+    started = time.monotonic()
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert 0.5 <= float(printed) <= time.monotonic() - started + 0.02

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from target_warehouse.errors import TerminatedError
+from target_warehouse.errors import LoadError, TerminatedError
 from target_warehouse.singer.signals import Signals
 from tests.long import LONG
 from tests.target.feeding import assert_consistent, feed, last_state, numbers
@@ -71,3 +71,14 @@ def test_a_signal_during_a_duckdb_query_is_not_reported_as_an_error_of_the_datab
         signal.signal(signal.SIGUSR1, before)
     assert ended.value.exit_code == 128 + signal.SIGUSR1
     assert ended.value.__cause__ is not None
+
+
+def test_a_signal_that_makes_the_driver_fail_is_not_reported_as_its_error() -> None:
+    """The interrupted connection to PostgreSQL can refuse the next command."""
+    signals = Signals()
+    with pytest.raises(TerminatedError) as ended, signals.immediate():
+        try:
+            signals.handle(signal.SIGTERM)
+        finally:
+            raise LoadError("can't change autocommit now")
+    assert ended.value.exit_code == 128 + signal.SIGTERM
