@@ -7,7 +7,7 @@
         "full_pass_at": "2026-11-23T20:00:00.000Z",            the start of the last complete full pass
         "archived": "eJxj5GZk…",                               the ids archived at the last run, see `id_sets`
         "properties": "eJwBrwX…",                              checksums of the properties read so far, with their types
-        "restored_at": "2026-11-23T20:00:00.000Z",             the last run that saw an unchanged record restored
+        "restored_at": "2026-11-23T20:00:00.000Z",             the last run that found a restored record
         "archived_list": true,                                 HubSpot has given a list of archived objects
         "records": 5964,                                       how many records the last full pass read
         "portal": 62515, "object_type": "0-1",                 the account and the object type that all this is about

@@ -271,7 +271,14 @@ def test_a_list_of_ids_that_ends_too_early_is_read_again(quiet, tmp_path, times)
 
 
 @pytest.mark.parametrize(
-    "left_out", [{"associations": False}, {"objects": ["contacts"]}, {"association_pairs": ["deals:deals"]}], ids=str
+    "left_out",
+    [
+        {"associations": False},
+        {"objects": ["contacts"]},
+        {"association_pairs": ["deals:deals"]},
+        {"associations": False, "reread_since": "2020-01-01"},
+    ],
+    ids=str,
 )
 def test_associations_of_a_restored_record_come_back_also_if_the_run_that_saw_it_left_them_out(
     left_out, clean_portal, tmp_path
@@ -284,7 +291,7 @@ def test_associations_of_a_restored_record_come_back_also_if_the_run_that_saw_it
     state = run_tap(tmp_path, settings).state
     clean_portal.mutate([{"kind": "restore", "type": "0-1", "id": victim}])
     run = run_tap(tmp_path, {**settings, **left_out}, state=state)
-    assert [each["id"] for each in run.records("contacts")] == [victim]
+    assert victim in {each["id"] for each in run.records("contacts")}
     again = run_tap(tmp_path, settings, state=run.state)
     assert victim in {row[3] for row in edges(again)}
     last = run_tap(tmp_path, settings, state=again.state)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import random
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from target_warehouse.engines.duckdb import attach as duckdb_attach
 from target_warehouse.engines.duckdb import file as duckdb_file
 from target_warehouse.engines.duckdb.engine import DuckDBEngine
 from target_warehouse.errors import ConnectionFailedError, LoadError
+from target_warehouse.singer.target import TargetWarehouse
 from target_warehouse.tables.table import table_of
 from tests.conftest import DuckDBWarehouse
 from tests.long import LONG
@@ -248,6 +251,26 @@ def test_a_file_that_another_process_changed_while_it_was_attached_again_stops_t
     load(file, numbers(10_000, filler=FILLER))
     assert assert_consistent(file, 10_000, filler=FILLER) == 10_000
     assert attached
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_a_file_that_is_replaced_or_removed_during_the_load_stops_the_run(
+    is_replaced: bool, file: DuckDBWarehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The commits would go to a file that nobody can open any more."""
+    load(file, numbers(100))
+    capsys.readouterr()
+    other = file.path.with_name("other")
+    shutil.copy(file.path, other)
+    target = TargetWarehouse(config={"warehouse": file.url})
+    _ = target.committer.engine
+    if is_replaced:
+        other.replace(file.path)
+    else:
+        file.path.unlink()
+    with pytest.raises(LoadError, match="another program moved, removed or replaced it"):
+        target.run(io.StringIO("".join(numbers(200))))
+    assert capsys.readouterr().out == ""
 
 
 def test_a_schema_may_have_any_name_even_that_of_a_database(file: DuckDBWarehouse) -> None:

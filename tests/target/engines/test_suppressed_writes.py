@@ -20,6 +20,7 @@ DELETED = {"_sdc_deleted_at": "2026-01-01T00:00:00Z"}
 ACTIVATE: dict[str, Any] = {"type": "ACTIVATE_VERSION", "stream": "s", "version": 5}
 FILLED = ("CREATE TABLE melty.s (id bigint PRIMARY KEY, v text)", "INSERT INTO melty.s VALUES (1, 'old'), (2, 'old')")
 KEYLESS = ("CREATE TABLE melty.s (id bigint, v text)", "INSERT INTO melty.s VALUES (1, 'old'), (2, 'old')")
+STATE: dict[str, Any] = {"type": "STATE", "value": {"x": 1}}
 HARD, OVERWRITE = {"hard_delete": True}, {"load_method": "overwrite"}
 NEW, UNKNOWN, GONE = {"id": 1, "v": "new"}, {"id": 3, "v": "new"}, {"id": 1, **DELETED}
 
@@ -63,13 +64,13 @@ SUPPRESSED: dict[str, tuple[tuple[str, ...], list[dict[str, Any]], dict[str, Any
     "a trigger, no keys": ((*KEYLESS, *_null("BEFORE INSERT")), [NEW], {"keys": ()}, "1 of 1 inserts"),
     "a trigger, a mark": ((*FILLED, *_null("BEFORE UPDATE")), [GONE], {}, "1 of 1 updates"),
     "a trigger, a deletion": ((*FILLED, *_null("BEFORE DELETE")), [GONE], HARD, "1 of 1 deletions"),
-    "a trigger, a version": ((*FILLED, *_null("BEFORE UPDATE")), [ACTIVATE], {}, "2 of 2 deletions"),
-    "a trigger, a version, hard": ((*FILLED, *_null("BEFORE DELETE")), [ACTIVATE], HARD, "2 of 2 deletions"),
+    "a trigger, a version": ((*FILLED, *_null("BEFORE UPDATE")), [ACTIVATE, STATE], {}, "2 of 2 deletions"),
+    "a trigger, a version, hard": ((*FILLED, *_null("BEFORE DELETE")), [ACTIVATE, STATE], HARD, "2 of 2 deletions"),
     "a trigger, an overwrite": ((*FILLED, *_null("BEFORE DELETE")), [NEW], OVERWRITE, "2 of 2 deletions"),
     "a rule, a mark": ((*FILLED, "CREATE RULE r AS ON UPDATE TO melty.s DO INSTEAD NOTHING"),
                        [GONE], {}, "1 of 1 updates"),
     "a rule, a version": ((*FILLED, "CREATE RULE r AS ON UPDATE TO melty.s DO INSTEAD NOTHING"),
-                          [ACTIVATE], {}, "2 of 2 deletions"),
+                          [ACTIVATE, STATE], {}, "2 of 2 deletions"),
     "a rule, an update": ((*FILLED, "CREATE RULE r AS ON DELETE TO melty.s DO INSTEAD NOTHING"),
                           [NEW], {}, "1 of 1 deletions"),
 }  # fmt: skip
@@ -144,7 +145,7 @@ PROTECTED: list[tuple[list[dict[str, Any]], dict[str, Any], str]] = [
     ([NEW, {"id": 2, "v": "new"}], {}, "1 of 2 updates"),
     ([GONE, {"id": 2, **DELETED}], {}, "1 of 2 updates"),
     ([GONE, {"id": 2, **DELETED}], HARD, "1 of 2 deletions"),
-    ([ACTIVATE], {}, "1 of 2 deletions"),
+    ([ACTIVATE, STATE], {}, "1 of 2 deletions"),
 ]
 
 

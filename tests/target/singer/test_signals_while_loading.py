@@ -76,9 +76,13 @@ def test_a_signal_during_a_duckdb_query_is_not_reported_as_an_error_of_the_datab
 def test_a_signal_that_makes_the_driver_fail_is_not_reported_as_its_error() -> None:
     """The interrupted connection to PostgreSQL can refuse the next command."""
     signals = Signals()
-    with pytest.raises(TerminatedError) as ended, signals.immediate():
+
+    def read_interrupted() -> None:
         try:
             signals.handle(signal.SIGTERM)
         finally:
             raise LoadError("can't change autocommit now")
+
+    with pytest.raises(TerminatedError) as ended, signals.immediate():
+        read_interrupted()
     assert ended.value.exit_code == 128 + signal.SIGTERM

@@ -55,7 +55,7 @@ class ArchiveSweep:
             for page in self._live(lost):
                 yield self._source.to_block(page)
                 lost.difference_update(page.ids)
-                if any(text is None or parse_timestamp(text) < since for text in page.updated_at):
+                if page.ids:
                     state.restored_at = self._source.run.started_at
             if not lost or not self._are_archived(lost):
                 break

@@ -80,7 +80,7 @@ class AssociationReading(StreamReading):
         self._rows = AssociationRows(self)
         self._ids = AssociationIds(self, self._rows)
         self._pairs = pairs(self.run.object_types, self.run.settings.association_pairs)
-        #: The last run that saw an unchanged record of this type restored.
+        #: The last run that found a restored record of this type.
         self._restored_at = {each.name: self._state_of(each).restored_at for each in self.run.object_types}
         self._before: dict[str, PairPass] = {}  # the last full pass of each pair
         self._versions: dict[str, int] = {}  # of the rows of each pair

@@ -67,6 +67,7 @@ class DuckDBFile:
         self.types: dict[tuple[str | None, str], dict[str, str]] = {}
         self.comments: Comments = {}
         self._path = path
+        self._identity = _identity(path)
         self._lock_timeout_seconds = lock_timeout_seconds
         self._memory_mb: int | None = MEMORY_MB  # None: no limit of ours
         self._is_faulty = False
@@ -93,6 +94,7 @@ class DuckDBFile:
                 raise
         # Counts the columns of the widest table, because the table that was written is not known here.
         self._columns_committed += max(map(len, self.types.values()), default=0)
+        self._check_in_place()
 
     @contextmanager
     def all_memory(self) -> Iterator[None]:
@@ -179,19 +181,34 @@ class DuckDBFile:
 
         Raises:
             ConnectionFailedError: another process opened the file in between, and still has it open.
-            LoadError: another process opened the file and changed our tables.
+            LoadError: another process replaced the file, or opened it and changed our tables.
         """
         self.connection.execute("USE memory")
         self.connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         self.connection.execute(f"DETACH {identifier(CATALOG)}")
         self.connection.execute("PRAGMA enable_checkpoint_on_shutdown")
         self._is_faulty = True  # until the file is attached there is nothing to write to or compact
+        self._check_in_place()
         attach(self.connection, self._path, CATALOG, self._lock_timeout_seconds, read_only=False)
         self._is_faulty = False
         self._columns_committed = 0
         self.comments.clear()
         if any(columns_of(self.connection, CATALOG, *place) != types for place, types in self.types.items()):
             msg = f"DuckDB file {self._path}: another process changed its tables during the load. Run again."
+            raise LoadError(msg)
+
+    def _check_in_place(self) -> None:
+        """Check that the path still leads to the open file.
+
+        Raises:
+            LoadError: another program moved, removed or replaced it; what this run commits is not at the path.
+        """
+        if _identity(self._path) != self._identity:
+            self._is_faulty = True
+            msg = (
+                f"DuckDB file {self._path}: another program moved, removed or replaced it during the load, so the rows "
+                "of this run are not there: run again with --full-refresh."
+            )
             raise LoadError(msg)
 
     def _has_log(self) -> bool:
@@ -209,3 +226,12 @@ class DuckDBFile:
             self.connection.execute("RESET memory_limit")
             self._attach_again()
             self.connection.execute(checkpoint)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """What distinguishes the file at this path from others; None if there is none."""
+    try:
+        status = Path(path).stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
