@@ -5,7 +5,7 @@ The functions take the whole configuration, with the defaults filled in. Pure: s
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.errors import SettingsError
@@ -32,7 +32,7 @@ def destination(full: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] 
         return None, _postgres({**full, "warehouse": None})
     scheme, separator, rest = warehouse.partition("://")
     if scheme == "duckdb" and rest.startswith("/") and rest.rstrip("/") and ":memory:" not in rest:
-        return rest[1:], None
+        return str(Path(rest[1:]).expanduser()) if rest.startswith("/~") else rest[1:], None
     if scheme in POSTGRES_SCHEMES and separator:
         return None, _postgres({**full, "warehouse": warehouse})
     what = "must look like" if warehouse else "is empty (in the Meltano project: WAREHOUSE_URL in .env); it looks like"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,6 @@ from target_warehouse.errors import SettingsError
 from target_warehouse.setting_definitions import SETTINGS, config_json_schema
 from target_warehouse.settings import Settings, config_from_environment
 from target_warehouse.singer.target import TargetWarehouse
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BUILT_IN = {
     *("load_method", "batch_size_rows", "process_activate_version_messages", "validate_records"),
@@ -28,6 +26,7 @@ LOGIN = {"host": "db", "user": "me", "password": "pw", "database": "crm"}
         ({"warehouse": "duckdb:///relative/x.duckdb"}, "relative/x.duckdb"),
         ({"warehouse": "duckdb:////absolute/x.duckdb"}, "/absolute/x.duckdb"),
         ({"warehouse": "duckdb:///x.duckdb", **LOGIN}, "x.duckdb"),
+        ({"warehouse": "duckdb:///~/x.duckdb"}, f"{Path.home()}/x.duckdb"),
     ],
 )
 def test_a_duckdb_url_names_a_file(config: dict[str, Any], path: str) -> None:
