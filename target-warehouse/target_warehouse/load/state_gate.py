@@ -23,9 +23,6 @@ class StateGate:
         self._position = 0
         #: By the stream, and whether it is the position of a version that waits.
         self._first_uncommitted: dict[tuple[str, bool], int] = {}
-        #: The last record or waiting version of each stream, and the last STATE.
-        self._last_read: dict[str, int] = {}
-        self._last_state = 0
         self._states: list[tuple[int, Any]] = []
         self._lost_at: int | None = None
 
@@ -37,7 +34,6 @@ class StateGate:
     def record(self, stream: str) -> None:
         """Note that a record of this stream was read and is not committed."""
         self._position += 1
-        self._last_read[stream] = self._position
         self._first_uncommitted.setdefault((stream, False), self._position)
 
     def committed(self, stream: str) -> None:
@@ -47,16 +43,11 @@ class StateGate:
     def wait_for_version(self, stream: str) -> None:
         """Note that an ACTIVATE_VERSION of this stream was read, by which rows will be deleted later."""
         self._position += 1
-        self._last_read[stream] = self._position
         self._first_uncommitted.setdefault((stream, True), self._position)
 
     def version_applied(self, stream: str) -> None:
         """Note that no ACTIVATE_VERSION of this stream waits."""
         self._first_uncommitted.pop((stream, True), None)
-
-    def is_followed_by_state(self, stream: str) -> bool:
-        """Whether a STATE was read after everything that was read of this stream."""
-        return self._last_read.get(stream, 0) < self._last_state
 
     def lose(self) -> None:
         """Note that a record was read that is neither loaded nor kept: no later STATE may be printed."""
@@ -66,7 +57,6 @@ class StateGate:
     def state(self, value: Any) -> None:
         """Note that a STATE message was read; an empty one has nothing to print, and Meltano would warn about it."""
         self._position += 1
-        self._last_state = self._position
         if self._lost_at or not value:
             return
         self._states.append((self._position, value))

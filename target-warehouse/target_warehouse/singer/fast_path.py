@@ -25,6 +25,7 @@ class FastPath:
         Return False if the slow path must load it.
         """
         target, sink = self._target, self._sink_of(group.stream)
+        target.activations.note_record(group.stream, group.spans[-1][0])
         if sink is None or sink.decoder is None:
             return False
         if not sink.holds_fast_batch or group.rows > sink.max_size - sink.current_size:

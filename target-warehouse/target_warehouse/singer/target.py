@@ -191,6 +191,7 @@ class TargetWarehouse(UnderstandingTarget):
         self.finish()
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        self.activations.note_record(message_dict.get("stream", ""), self.message_reader.line_number)
         if self.is_refused(message_dict):
             return
         sink = self.active_sink(message_dict.get("stream", ""))
@@ -208,6 +209,7 @@ class TargetWarehouse(UnderstandingTarget):
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"value"})
+        self.activations.note_state(self.message_reader.line_number)
         self.committer.gate.state(message_dict["value"])
         self.commit_if_due()
 

@@ -45,6 +45,7 @@ def _live(warehouse: Warehouse, table: str = "t") -> list[int]:
 ACTIVATE = _message("ACTIVATE_VERSION", version=2)
 STATE = json.dumps({"type": "STATE", "value": {"x": 1}}) + "\n"
 NO_STATE = json.dumps({"type": "STATE", "value": {}}) + "\n"
+MIDDLE = [_records(range(2, 3), 2), STATE, _records(range(3, 4), 2)]  # one group for the fast path
 WRONG = _message("RECORD", record={"id": 1, "n": "no number"}, version=2)
 #: The messages after the SCHEMA, and the live ids afterwards; before, the ids are 0, 1 and 2.
 ORDERS: dict[str, tuple[list[str], list[int]]] = {
@@ -53,8 +54,14 @@ ORDERS: dict[str, tuple[list[str], list[int]]] = {
     "before and after them": ([ACTIVATE, _records(range(2, 4), 2), ACTIVATE, STATE], [2, 3]),
     "before them, and a STATE between": ([ACTIVATE, STATE, _records(range(2, 4), 2), STATE], [2, 3]),
     "before them, without a STATE after them": ([ACTIVATE, STATE, _records(range(2, 4), 2)], [0, 1, 2, 3]),
+    "before them, and a STATE in the middle": ([ACTIVATE, *MIDDLE], [0, 1, 2, 3]),
+    "before them, and a STATE in the middle and at the end": ([ACTIVATE, *MIDDLE, STATE], [2, 3]),
     "before them, with an empty STATE after them": ([ACTIVATE, _records(range(2, 4), 2), NO_STATE], [2, 3]),
-    "before and after them, without a STATE": ([ACTIVATE, _records(range(2, 4), 2), ACTIVATE], [2, 3]),
+    "before and after them, without a STATE": ([ACTIVATE, _records(range(2, 4), 2), ACTIVATE], [0, 1, 2, 3]),
+    "between the records too": (
+        [ACTIVATE, _records(range(2, 3), 2), ACTIVATE, _records(range(3, 4), 2), STATE],
+        [0, 1, 2, 3],
+    ),
     "alone": ([ACTIVATE], [0, 1, 2]),
     "without records": ([ACTIVATE, STATE], []),
     "without records, and another stream after it": ([ACTIVATE, STATE, _schema("u"), _records(range(1), 2, "u")], []),
@@ -91,7 +98,7 @@ def test_a_run_that_fails_after_an_early_version_deletes_nothing(between: str, w
     with pytest.raises(InputError):
         _run(warehouse, _schema() + ACTIVATE + between + _records(range(1), 2) + "no JSON\n", hard_delete=True)
     assert _live(warehouse) == [0, 1, 2]
-    _run(warehouse, _schema() + ACTIVATE + _records(range(1), 3) + _message("ACTIVATE_VERSION", version=3))
+    _run(warehouse, _schema() + ACTIVATE + _records(range(1), 3) + _message("ACTIVATE_VERSION", version=3) + STATE)
     assert _live(warehouse) == [0]
 
 
@@ -110,6 +117,16 @@ def test_no_state_is_printed_while_an_early_version_has_rows_to_delete(
     _run(warehouse, messages, batch_size_rows=1)
     assert capsys.readouterr().out == '{"x":1}\n'
     assert _live(warehouse) == [0, 1]
+
+
+def test_a_version_between_the_records_holds_no_state_back(
+    warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The child streams of taps send one for each parent in every run: their older rows would hold it back for ever."""
+    _run(warehouse, _schema() + _records(range(5, 6), 1))
+    _run(warehouse, _schema() + 3 * (ACTIVATE + _records(range(1), 2) + STATE))
+    assert capsys.readouterr().out == '{"x":1}\n'
+    assert _live(warehouse) == [0, 5]
 
 
 def test_a_version_deletes_nothing_of_a_stream_whose_files_carry_none(
