@@ -245,7 +245,7 @@ class Committer:
                 raise
             self._logger.warning("The failure could not be written to %s: %s", self._history.table.name, refused)
         finally:
-            if tidy_up:
+            if tidy_up and not isinstance(error, ConnectionFailedError):
                 self._engine.tidy_up()
             self._engine.close()
             self._engine = None

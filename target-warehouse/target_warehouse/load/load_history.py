@@ -174,7 +174,8 @@ class LoadHistory:
         """The history of a new run: announce the run as alive, and mark the rows of killed runs as interrupted.
 
         The run began at `since`, which is some seconds before its target has opened the warehouse: what another run
-        has committed since then may be missing from what the tap has already read.
+        has committed since then may be missing from what the tap has already read. Times that are still to come are
+        those of a wrong clock.
         """
         table = engine.prepare(history_table(default_schema))
         engine.announce_run(run_id)
@@ -250,10 +251,13 @@ def _loaded(
     """For each table the stream that was loaded last, and what runs had written to it that were over at this time."""
     if not engine.column_types(history.schema, history.name):  # a dry run before the first run
         return {}, {}
+    began, now = (
+        f"TIMESTAMP '{at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}'" for at in (since, dt.datetime.now(dt.UTC))
+    )
     rows = engine.query(
         "SELECT table_schema, table_name, stream, max(CASE WHEN rows_read > 0 THEN started_at END) AS last, "  # noqa: S608 - quoted
         "coalesce(sum(coalesce(rows_read, 0) + coalesce(inserted, 0) + coalesce(updated, 0) + coalesce(deleted, 0)) "
-        f"FILTER (WHERE finished_at < TIMESTAMP '{since.replace(tzinfo=None).isoformat(sep=' ')}'), 0) "
+        f"FILTER (WHERE (finished_at BETWEEN {began} AND {now}) IS NOT TRUE), 0) "
         f"FROM {identifier(history.schema, history.name)} WHERE table_name IS NOT NULL GROUP BY 1, 2, 3 ORDER BY last"
     )
     written: dict[tuple[str | None, str], int] = {}

@@ -2,10 +2,11 @@
 
 Rows of older versions may be deleted only after the stream was read completely. Most taps send the message after the
 records. Taps of the Singer SDK send it before them: a message that comes before the first record of its stream waits
-for the end of the run, so that a run that fails, or rejects a record, deletes nothing. A tap that stops in the middle
-also ends the input; so a STATE has to follow the last record. A message that comes again between the records, as for
-each parent of a child stream, proves nothing. While a message waits, no later STATE is printed, because
-that STATE would say that the older rows are deleted.
+for the end of the run, so that a run that fails, or rejects a record, deletes nothing. While it waits, no later STATE
+is printed, because that STATE would say that the older rows are deleted.
+
+A tap that stops in the middle also ends the input, so a STATE has to follow the last line of the stream. A message that
+comes again between the records, as for each parent of a child stream, proves nothing.
 """
 
 from __future__ import annotations

@@ -89,6 +89,20 @@ def test_a_run_that_began_before_another_one_ended_marks_nothing(warehouse: Ware
     assert warehouse.query(live) == [{"id": 1}]
 
 
+@pytest.mark.parametrize("time", ["NULL", "TIMESTAMP '2100-01-01 00:00:00'"], ids=["unknown", "still to come"])
+def test_a_run_of_another_time_by_a_wrong_clock_or_an_older_release_is_no_overlap(
+    time: str, warehouse: Warehouse
+) -> None:
+    def run(*messages: dict[str, Any]) -> None:
+        lines = "".join(json.dumps(message) + "\n" for message in (SCHEMA, *messages))
+        TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO(lines))
+
+    run(record("a", 1, OLD), record("a", 2, OLD))
+    warehouse.execute(f"UPDATE melty._load_history SET finished_at = {time}")
+    run(record("a", 1, NEW), whole(NEW))
+    assert warehouse.query("SELECT id FROM melty.t WHERE _sdc_deleted_at IS NULL") == [{"id": 1}]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say when a process was started")
 def test_a_run_begins_with_its_process() -> None:
     code = "import time; time.sleep(0.5); from target_warehouse.singer.main import age; print(age().total_seconds())"
