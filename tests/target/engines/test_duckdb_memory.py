@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import select
 import signal
 import subprocess
@@ -32,7 +33,9 @@ def test_a_batch_that_lacks_memory_is_retried_and_no_value_gets_into_another_row
     """Also after a column was widened, which takes more memory than any batch."""
     monkeypatch.setitem(duckdb_attach.WHILE_LOADING, "memory_limit", f"'{limit}MB'")
     monkeypatch.setattr(duckdb_file, "MEMORY_MB", limit)
-    total, names, dice = 4_000, [f"p{number}" for number in range(250)], random.Random(1)
+    total, names = 4_000, [f"p{number}" for number in range(250)]
+    noise = random.Random(1).randbytes(total * 3_750).hex()  # 30 digits for each value, which do not compress well
+    pieces = iter(re.findall(".{30}", noise))
     columns = {"id": {"type": "integer"}, **{name: {"type": ["string", "null"]} for name in names}}
     lines = []
     for id_ in range(total):
@@ -40,7 +43,7 @@ def test_a_batch_that_lacks_memory_is_retried_and_no_value_gets_into_another_row
             properties = {**columns, "n": {"type": ["string" if id_ else "integer", "null"]}}
             schema = {"type": "SCHEMA", "stream": "t", "schema": {"properties": properties}, "key_properties": ["id"]}
             lines.append(json.dumps(schema))
-        record = {"id": id_, **{name: f"{id_} {name} {dice.randrange(10**30)}" for name in names[id_ % 3 :]}}
+        record = {"id": id_, **{name: f"{id_} {name} {next(pieces)}" for name in names[id_ % 3 :]}}
         lines.append(json.dumps({"type": "RECORD", "stream": "t", "record": record}))
     load(file, [line + "\n" for line in lines])
     own = " AND ".join(f"(p{n} IS NULL OR starts_with(p{n}, id || ' p{n} '))" for n in (0, 1, 2, 100, 249))
