@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 
-BIN = Path(sys.executable).parent
+from tests import forked
 
 
 class Pair:
@@ -27,24 +25,22 @@ class Pair:
         """
         (self.folder / "tap.json").write_text(json.dumps(self.settings | settings))
         (self.folder / "state.json").write_text(json.dumps(self.state))
-        tap_command = [BIN / "tap-hubspot-dw", "--config", "tap.json", "--state", "state.json"]
+        place = {"folder": self.folder, "env": os.environ}
+        source, sink = os.pipe()
         with (self.folder / "states").open("wb") as states, (self.folder / "log").open("ab") as log:
-            tap = subprocess.Popen(tap_command, cwd=self.folder, stdout=subprocess.PIPE, stderr=log)
-            target = subprocess.Popen(
-                [BIN / "target-warehouse", "--config", "target.json"],
-                cwd=self.folder,
-                stdin=tap.stdout,
-                stdout=states,
-                stderr=log,
-            )
-            tap.stdout.close()
-            if kill:
-                victim_name, number, seconds = kill
-                victim = tap if victim_name == "tap" else target
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    victim.wait(seconds)
-                victim.send_signal(number)  # a process that has ended ignores it
-            codes = tap.wait(280), target.wait(280)
+            with os.fdopen(sink, "wb") as pipe:
+                words = ["--config", "tap.json", "--state", "state.json"]
+                tap = forked.start("tap-hubspot-dw", words, **place, out=pipe, log=log)
+            with os.fdopen(source, "rb") as pipe:
+                words = ["--config", "target.json"]
+                target = forked.start("target-warehouse", words, **place, stdin=pipe, out=states, log=log)
+        if kill:
+            victim_name, number, seconds = kill
+            victim = tap if victim_name == "tap" else target
+            victim.join(seconds)
+            if victim.exitcode is None:
+                os.kill(victim.pid, number)
+        codes = forked.ended(tap, 280), forked.ended(target, 280)
         printed = [line for line in (self.folder / "states").read_bytes().split(b"\n")[:-1] if line]
         if printed:
             self.state = json.loads(printed[-1])

@@ -16,6 +16,8 @@ from typing import Any
 import duckdb
 import yaml
 
+from tests import forked
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 STATE_ID = "dev:tap-hubspot-dw-to-target-warehouse"
@@ -53,15 +55,8 @@ class Project:
 
     def meltano(self, *arguments: str, code: int | None = 0, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run a meltano command and return its result; the exit code must be `code` (None: any but 0)."""
-        done = subprocess.run(
-            [str(BIN / "meltano"), *arguments],
-            cwd=self.folder,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
+        done = subprocess.CompletedProcess(
+            arguments, *forked.run("meltano", arguments, folder=self.folder, env=self.env, timeout=timeout)
         )
         description = (
             f"meltano {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}"

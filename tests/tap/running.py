@@ -6,7 +6,6 @@ WAREHOUSE_TEST_API_VERSION (`v3`, `2026-03`) runs every test that names no versi
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import sys
 from collections import defaultdict
@@ -14,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import forked
+
 TAP = Path(sys.executable).with_name("tap-hubspot-dw")
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["tap_hubspot_dw.singer.tap"])
 VERSION = {"api_version": version} if (version := os.environ.get("WAREHOUSE_TEST_API_VERSION")) else {}
 CLEAN = {name: text for name, text in os.environ.items() if not name.startswith("TAP_HUBSPOT_DW_")}
 SECRET = "pat-sandbox-not-a-secret"
@@ -32,6 +31,7 @@ class TapRun:
     returncode: int
     log: str
     messages: list[dict[str, Any]] = field(default_factory=list)
+    output: str = ""
 
     @property
     def state(self) -> dict[str, Any]:
@@ -86,8 +86,10 @@ def run_tap(
         command += ["--state", _file(folder, "state", state)]
     if catalog is not None:
         command += ["--catalog", _file(folder, "catalog", catalog)]
-    code, out, log = _in_own_process(folder, [*command, *arguments], CLEAN | (env or {}), timeout)
-    return TapRun(code, log, messages_of(out))
+    code, out, log = forked.run(
+        "tap-hubspot-dw", [*command, *arguments], folder=folder, env=CLEAN | (env or {}), timeout=timeout
+    )
+    return TapRun(code, log, messages_of(out), out)
 
 
 def messages_of(output: str) -> list[dict[str, Any]]:
@@ -101,42 +103,12 @@ def messages_of(output: str) -> list[dict[str, Any]]:
 
 def command(folder: Path, arguments: list[str]) -> tuple[int, str, str]:
     """Run the tap's command with these arguments; return its exit code, output and log."""
-    return _in_own_process(folder, arguments, CLEAN, 60)
-
-
-def _in_own_process(folder: Path, arguments: list[str], env: dict[str, str], timeout: float) -> tuple[int, str, str]:
-    """Run the tap's command; return its exit code and what it wrote.
-
-    The process is forked from one that has the tap's modules in memory: loading them takes a second each time.
-    """
-    out, log = folder / "stdout", folder / "stderr"
-    process = _SERVER.Process(target=_command, args=(arguments, env, str(out), str(log)))
-    process.start()
-    process.join(timeout)
-    ended = process.exitcode is not None
-    if not ended:
-        process.kill()
-        process.join()
-    assert ended, f"the tap did not end within {timeout} s: {log.read_text()[-2000:]}"
-    code = process.exitcode
-    process.close()
-    return code, out.read_text(), log.read_text()
-
-
-def _command(arguments: list[str], env: dict[str, str], out: str, log: str) -> None:
-    for number, path in ((1, out), (2, log)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    os.environ.clear()
-    os.environ.update(env)
-    from tap_hubspot_dw.singer.tap import TapHubSpotDW
-
-    TapHubSpotDW.cli(args=arguments, prog_name="tap-hubspot-dw")
+    return forked.run("tap-hubspot-dw", arguments, folder=folder, env=CLEAN, timeout=60)
 
 
 def discover(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     """Return the catalog that the tap discovers."""
-    command = ["--config", _file(folder, "config", VERSION | config), "--discover"]
-    code, out, log = _in_own_process(folder, command, CLEAN, 60)
+    code, out, log = command(folder, ["--config", _file(folder, "config", VERSION | config), "--discover"])
     assert code == 0, log
     return json.loads(out)
 

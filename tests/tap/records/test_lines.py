@@ -25,7 +25,7 @@ def lines(folder, settings, state, catalog):
     """Return the RECORD lines of a run, sorted, without the fields that differ from run to run."""
     run = run_tap(folder, settings, state=state, catalog=catalog)
     assert run.returncode == 0, run.log
-    records = [line for line in (folder / "stdout").read_bytes().split(b"\n") if line.startswith(b'{"type":"RECORD"')]
+    records = [line for line in run.output.encode().split(b"\n") if line.startswith(b'{"type":"RECORD"')]
     own = [line for line in records if b'"stream":"sync_history"' not in line]
     assert all(len(_RUNS_OWN.findall(line)) == 2 for line in own)
     return sorted(_RUNS_OWN.sub(b"", line) for line in own), run.state
