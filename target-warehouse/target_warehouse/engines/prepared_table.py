@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from target_warehouse.decode.converters import storable
 from target_warehouse.errors import LoadError
+from target_warehouse.shown import shown
 from target_warehouse.tables import fitted_names
 from target_warehouse.tables.table import DELETED_AT, METADATA, OVERFLOW, own_column
 
@@ -41,7 +42,9 @@ def named(
     limits: dict[str, Any] = {"most_bytes": most_bytes, "ignores_case": ignores_case}
     fitted_name = fitted_names.fit_table(table.name, tables, unusable=unusable, **limits)
     if fitted_name != table.name:
-        logger.warning("The database does not accept the table name %s: the table is %s.", table.name, fitted_name)
+        logger.warning(
+            "The database does not accept the table name %s: the table is %s.", shown(table.name), fitted_name
+        )
     existing, unusable = columns(table.schema, fitted_name), {*unusable, *reserved}
     fitted = column_names(table, existing, unusable=unusable, barred=barred(fitted_name), **limits)
     for name, column in fitted.items():
@@ -49,7 +52,7 @@ def named(
             logger.warning(
                 "Table %s: the property %s is in the column %s, %s.",
                 fitted_name,
-                name.encode(errors="replace").decode(),
+                shown(name),
                 column,
                 "which differs in case only"
                 if name.casefold() == column.casefold()

@@ -10,6 +10,7 @@ import contextlib
 import io
 import itertools
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,8 @@ from target_warehouse.singer.target import TargetWarehouse
 from tests.fuzzing import TIMEOUT, examples
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conftest import Warehouse
 
 NASTY = [
@@ -65,7 +68,15 @@ def _quoted(name: str) -> str:
 
 
 @pytest.fixture
-def canary(warehouse: Warehouse) -> Warehouse:
+def silence() -> Iterator[None]:
+    """No log: pytest's workers cannot send on a log with half a surrogate pair."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def canary(warehouse: Warehouse, silence: None) -> Warehouse:
     """A warehouse with a table that must survive."""
     script = "CREATE TABLE canary (n integer)", "INSERT INTO canary VALUES (42)"
     if warehouse.engine == "duckdb":

@@ -13,7 +13,11 @@ from target_warehouse.singer.target import TargetWarehouse
 from tests.conftest import PostgresWarehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    StartTarget = Callable[..., subprocess.Popen[bytes]]
 
 SCHEMA = {"properties": {"id": {"type": "integer"}, "v": {"type": ["string", "null"]}}}
 DELETED = {"_sdc_deleted_at": "2026-01-01T00:00:00Z"}
@@ -34,14 +38,17 @@ def _null(when: str, table: str = "s") -> tuple[str, str]:
     return _trigger(when, "RETURN NULL;", table)
 
 
-def _run(url: str, *messages: dict[str, Any], keys: tuple[str, ...] = ("id",), **config: Any) -> None:
+def _lines(*messages: dict[str, Any], keys: tuple[str, ...] = ("id",)) -> str:
     lines: list[Any] = [{"type": "SCHEMA", "stream": "s", "key_properties": keys, "schema": SCHEMA}]
     lines += [
         message if "type" in message else {"type": "RECORD", "stream": "s", "record": message, "version": 5}
         for message in messages
     ]
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    TargetWarehouse(config={"warehouse": url, **config}).run(io.StringIO(text))
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def _run(url: str, *messages: dict[str, Any], keys: tuple[str, ...] = ("id",), **config: Any) -> None:
+    TargetWarehouse(config={"warehouse": url, **config}).run(io.StringIO(_lines(*messages, keys=keys)))
 
 
 PARTITIONED = (
@@ -89,6 +96,40 @@ def test_a_write_that_the_database_leaves_out_ends_the_run(
     assert [row["_sdc_deleted_at"] for row in warehouse.rows("s", metadata=True)] == [None, None]
     (history,) = warehouse.rows("_load_history")
     assert [history[name] for name in ("status", "inserted", "updated", "deleted")] == ["failed", 0, 0, 0]
+
+
+#: The key of the stream, what somebody does while the target runs, the message that follows, and what is left out.
+LATER: dict[str, tuple[tuple[str, ...], tuple[str, ...], dict[str, Any], str]] = {
+    "a trigger, an insert": (("id",), _null("BEFORE INSERT"), {"id": 9, "v": "new"}, "1 of 1 inserts"),
+    "a trigger, an update": (("id",), _null("BEFORE UPDATE"), NEW, "1 of 1 updates"),
+    "a trigger, a version": (("id",), _null("BEFORE UPDATE"), ACTIVATE, "2 of 2 deletions"),
+    "a rule": (("id",), ("CREATE RULE r AS ON DELETE TO melty.s DO INSTEAD NOTHING",), GONE, "1 of 1 deletions"),
+    "a trigger, no keys": ((), _null("BEFORE INSERT"), NEW, "1 of 1 inserts"),
+}
+
+
+@pytest.mark.parametrize(("keys", "made", "message", "left_out"), list(LATER.values()), ids=LATER)
+def test_what_is_made_during_a_run_is_noticed_by_the_next_batch(
+    keys: tuple[str, ...],
+    made: tuple[str, ...],
+    message: dict[str, Any],
+    left_out: str,
+    postgres_url: str,
+    start_target: StartTarget,
+    tmp_path: Path,
+) -> None:
+    warehouse = PostgresWarehouse(postgres_url)
+    warehouse.execute("CREATE SCHEMA melty", *(FILLED if keys else KEYLESS))
+    target = start_target(warehouse=postgres_url, commit_interval_seconds=0.05, hard_delete=message is GONE)
+    assert target.stdin is not None
+    assert target.stdout is not None
+    target.stdin.write(_lines({"id": 3, "v": "x"}, STATE, keys=keys).encode())
+    target.stdin.flush()
+    assert json.loads(target.stdout.readline()) == STATE["value"]
+    warehouse.execute(*made)
+    printed, _ = target.communicate(_lines(message, {"type": "STATE", "value": {"x": 2}}, keys=keys).encode())
+    assert (target.returncode, printed) == (1, b"")
+    assert f"suppressed {left_out}" in (tmp_path / "stderr").read_text()
 
 
 _INTO_CHILD = "INSERT INTO melty.child SELECT new.*; RETURN NULL;"

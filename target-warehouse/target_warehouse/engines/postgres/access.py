@@ -9,6 +9,7 @@ import adbc_driver_manager
 import psycopg
 import pyarrow as pa
 
+from target_warehouse.engines.postgres.catalog import read_again
 from target_warehouse.engines.postgres.copy import as_stored
 from target_warehouse.engines.postgres.errors import is_about_a_value
 from target_warehouse.engines.postgres.overflow import JSON_TYPES, merged, unsent
@@ -39,13 +40,13 @@ class PostgresAccess(SqlAccess):
     overriding = " OVERRIDING SYSTEM VALUE"
 
     def __init__(
-        self, cursor: adbc_driver_postgresql.dbapi.Cursor, tables: Mapping[tuple[str | None, str], ExistingTable]
+        self, cursor: adbc_driver_postgresql.dbapi.Cursor, tables: dict[tuple[str | None, str], ExistingTable]
     ) -> None:
         self.cursor = cursor
         self._tables = tables
 
     def existing(self, table: Table) -> ExistingTable:
-        """The table as it was prepared."""
+        """The table as it was when the last batch locked it."""
         return self._tables[table.schema, table.name]
 
     def table_name(self, table: Table) -> str:
@@ -118,11 +119,16 @@ class PostgresAccess(SqlAccess):
         """
         existing = self.existing(table)
         is_complete = set(columns).issuperset(existing.types)
-        return is_complete and not (existing.has_dependents or existing.has_children) and self.is_as_prepared(table)
+        return is_complete and not (existing.has_dependents or existing.has_children)
 
-    def lock(self, table: Table) -> None:
-        """Make a second writer wait until this transaction ends, instead of failing on a key; readers continue."""
-        self.cursor.execute(f"LOCK TABLE {self.table_name(table)} IN SHARE ROW EXCLUSIVE MODE")
+    def lock(self, table: Table, mode: str = "SHARE ROW EXCLUSIVE") -> None:
+        """Make a second writer wait until this transaction ends, instead of failing on a key; readers continue.
+
+        Another session may have changed the table since the last batch; from now on it cannot.
+        """
+        name = self.table_name(table)
+        self.cursor.execute(f"LOCK TABLE {name} IN {mode} MODE")
+        self._tables[table.schema, table.name] = read_again(self.cursor, name, self.existing(table))
 
     @contextmanager
     def by_key(self, table: Table) -> Iterator[None]:
@@ -168,18 +174,6 @@ class PostgresAccess(SqlAccess):
     def is_unique(self, table: Table) -> bool:
         """Whether the stream's key is the table's primary key; in a table of another program it may not be."""
         return self.existing(table).key == frozenset(table.key_names)
-
-    def is_as_prepared(self, table: Table) -> bool:
-        """Whether the table still has the columns and types it was prepared with; read under the table's lock.
-
-        PostgreSQL refuses a binary COPY into a column of another type at best; at worst it stores a wrong value.
-        """
-        name = self.table_name(table).replace("'", "''")
-        self.cursor.execute(
-            "SELECT CAST(attname AS text), format_type(atttypid, atttypmod) FROM pg_attribute "  # noqa: S608 - quoted
-            f"WHERE attrelid = CAST('{name}' AS regclass) AND attnum > 0 AND NOT attisdropped"
-        )
-        return dict(self.cursor.fetchall()) == self.existing(table).types
 
 
 def _property(table: Table, name: str) -> str:

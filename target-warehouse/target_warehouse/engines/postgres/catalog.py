@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 
 from target_warehouse.engines.postgres.types import is_exact, is_ours
+from target_warehouse.errors import LoadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import adbc_driver_postgresql.dbapi
+
 NAME_BYTES = 63  # PostgreSQL's NAMEDATALEN - 1: it truncates a longer name silently
-_COLUMNS = sqlalchemy.text("""
+#: The table that a condition chooses, and what can leave out, redirect or add writes.
+_DEPENDENTS = """
 WITH RECURSIVE c AS MATERIALIZED (
-  SELECT oid, relnatts, relkind, relhassubclass, row_security_active(oid) AS has_row_security FROM pg_class
-  WHERE relname = :name AND relkind IN ('r', 'p')
-  AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = coalesce(CAST(:schema AS text), current_schema()))
+  SELECT oid, relnatts, relkind, relhassubclass, row_security_active(oid) AS has_row_security FROM pg_class WHERE {}
 ), tree AS (
   SELECT oid FROM c UNION SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid
 ), facts AS MATERIALIZED (
@@ -26,12 +29,14 @@ WITH RECURSIVE c AS MATERIALIZED (
       OR EXISTS (SELECT 1 FROM c WHERE has_row_security) AS has_dependents,
     EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid IN (SELECT oid FROM tree) AND g.tgtype & 3 = 3)
       OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class IN (SELECT oid FROM c))
-      OR EXISTS (SELECT 1 FROM c WHERE has_row_security) AS may_suppress
+      OR EXISTS (SELECT 1 FROM c WHERE has_row_security) AS may_suppress,
+    EXISTS (SELECT 1 FROM c WHERE relkind = 'r' AND relhassubclass) AS has_children
 )
+"""
+_COLUMNS = """
 SELECT CAST(a.attname AS text) AS name, format_type(a.atttypid, a.atttypmod) AS type,
   EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AS is_key,
-  facts.has_dependents, facts.may_suppress, c.has_row_security,
-  c.relkind = 'r' AND c.relhassubclass AS has_children,
+  facts.has_dependents, facts.may_suppress, facts.has_children, c.has_row_security,
   c.relnatts AS used, format_type(b.type, b.modifier) AS base, format_type(b.type, -1) AS input,
   b.is_enum,
   a.attgenerated <> '' AS is_computed, a.attidentity = 'a' AS is_numbered, k.own_collation, k.is_loose
@@ -51,7 +56,15 @@ FROM c CROSS JOIN facts JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN LAT
 ) k ON true
 WHERE a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
-""")
+"""
+#: A number that another session changes by whatever it does to the columns, the key and the dependents of a table.
+_SIGNATURE = """
+SELECT hashtextextended(concat((SELECT f FROM facts f), c.has_row_security,
+  (SELECT i.indkey FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary),
+  (SELECT string_agg(CAST((a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attgenerated, a.attidentity) AS text),
+     ',' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+), 0) FROM c
+"""
 
 
 class ExistingTable:
@@ -65,6 +78,7 @@ class ExistingTable:
     `computed` are generated columns, `numbered` identity columns that are GENERATED ALWAYS. `collations` are those that
     differ from the default of the column's base type, and `loose` the columns in which differently written texts may
     be equal. `has_children`: other tables inherit from this one. `has_row_security`: it applies to the target's role.
+    `signature` is None until the first batch, which reads the table again.
     """
 
     def __init__(self, rows: Sequence[Any]) -> None:
@@ -83,6 +97,7 @@ class ExistingTable:
         self.has_children = bool(first and first.has_children)
         self.has_row_security = bool(first and first.has_row_security)
         self.has_only_new_keys: bool | None = None
+        self.signature: int | None = None
 
     def taken_as(self, column: str) -> str:
         """The type in which values of a column are sent: its own if it is ours, else text, which the server casts."""
@@ -92,7 +107,39 @@ class ExistingTable:
 
 def existing_table(connection: sqlalchemy.Connection, schema: str | None, name: str) -> ExistingTable:
     """The table as the database has it; without types if there is no such table."""
-    return ExistingTable(connection.execute(_COLUMNS, {"name": name, "schema": schema}).all())
+    chosen = """relname = :name AND relkind IN ('r', 'p') AND relnamespace =
+      (SELECT oid FROM pg_namespace WHERE nspname = coalesce(CAST(:schema AS text), current_schema()))"""
+    sql = sqlalchemy.text(_DEPENDENTS.format(chosen) + _COLUMNS)
+    return ExistingTable(connection.execute(sql, {"name": name, "schema": schema}).all())
+
+
+def read_again(cursor: adbc_driver_postgresql.dbapi.Cursor, name: str, existing: ExistingTable) -> ExistingTable:
+    """The table with this quoted name as it is now; `existing` if nobody has changed it since.
+
+    Raises:
+        LoadError: a column has another type now, or is gone. Values were converted for the type that it had.
+    """
+    literal = name.replace("'", "''")
+    chosen = _DEPENDENTS.format(f"oid = CAST('{literal}' AS regclass)")
+    cursor.execute(chosen + _SIGNATURE)
+    (signature,) = cursor.fetchone() or (None,)
+    if signature == existing.signature:
+        return existing
+    cursor.execute(chosen + _COLUMNS)
+    names = [column[0] for column in cursor.description]
+    now = ExistingTable([SimpleNamespace(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()])
+    for column, column_type in existing.types.items():
+        if (type_now := now.types.get(column)) != column_type:
+            msg = (
+                f"Another session changed the column {column} of the table {name} during the run: it was of type "
+                f"{column_type}, and {f'is of type {type_now}' if type_now else 'is gone'} now. Nothing of this batch "
+                "was kept: run again."
+            )
+            raise LoadError(msg)
+    now.signature = signature
+    if now.key == existing.key:
+        now.has_only_new_keys = existing.has_only_new_keys
+    return now
 
 
 def finds_in(connection: sqlalchemy.Connection) -> Callable[[str], bool]:

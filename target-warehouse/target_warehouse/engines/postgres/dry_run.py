@@ -153,7 +153,7 @@ class ShadowAccess(PostgresAccess):
     def __init__(
         self,
         cursor: Any,
-        tables: Mapping[tuple[str | None, str], ExistingTable],
+        tables: dict[tuple[str | None, str], ExistingTable],
         names: Mapping[tuple[str | None, str], tuple[str, str]],
     ) -> None:
         super().__init__(cursor, tables)

@@ -39,9 +39,9 @@ class PostgresTransaction(SqlTransaction):
         """Insert every row; see the protocol."""
         access = self._access
         _check_places(table, rows)
-        access.cursor.execute(f"LOCK TABLE {access.table_name(table)} IN ROW EXCLUSIVE MODE")  # as an INSERT does
+        access.lock(table, "ROW EXCLUSIVE")  # as an INSERT does
         existing = access.existing(table)  # a COPY does not return the number of rows, and skips rules
-        may_copy = not (existing.may_suppress and existing.has_dependents) and access.is_as_prepared(table)
+        may_copy = not (existing.may_suppress and existing.has_dependents)
         exact = access.in_exact_types(table, rows) if may_copy else None
         if exact is None:
             return super().append(table, rows)
