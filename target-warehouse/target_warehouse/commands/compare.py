@@ -8,7 +8,6 @@ pipelines always differ in them; `_sdc_overflow` is none, because it holds prope
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_warehouse.commands.comparison import ColumnDifference, Comparison, TableDifference, shown_value
+from target_warehouse.commands.same_json import is_same_json
 from target_warehouse.engines.duckdb.columns import comparable
 from target_warehouse.errors import CompareError
 from target_warehouse.tables.statements import chosen_rows, column_list, identifier
@@ -209,12 +209,15 @@ class _Table:
         return [row[0] for row in self._first(rows, self._samples)]
 
     def _column(self, name: str, count: int) -> ColumnDifference:
-        column = identifier(name)
+        is_json = bool({self._types["a"][name], self._types["b"][name]} & _JSON_TYPES)
+        a, b = (f"{letter}.{identifier(name)}" for letter in "ab")
+        if is_json:  # psycopg would parse it
+            a, b = (f"CAST({column} AS VARCHAR)" for column in (a, b))
         rows = (
-            f"SELECT {_key_text('a', self._result.keys)} AS k, a.{column} AS va, b.{column} AS vb "  # noqa: S608
+            f"SELECT {_key_text('a', self._result.keys)} AS k, {a} AS va, {b} AS vb "  # noqa: S608
             f"FROM {self._as('a')} JOIN {self._as('b')} ON {self._on()} WHERE {_differs(name)}"
         )
-        if {self._types["a"][name], self._types["b"][name]} & _JSON_TYPES:
+        if is_json:
             differing = [row for row in self._first(rows, count) if not is_same_json(row[1], row[2])]
             count, first = len(differing), differing[: self._samples]
         else:
@@ -235,15 +238,3 @@ def _differs(name: str) -> str:
 def _key_text(letter: str, keys: Sequence[str]) -> str:
     parts = [f"'{key.replace(chr(39), chr(39) * 2)}=' || CAST({letter}.{identifier(key)} AS VARCHAR)" for key in keys]
     return " || ', ' || ".join(parts)
-
-
-def is_same_json(left: object, right: object) -> bool:
-    """Whether two values are the same JSON; texts that are not JSON are compared as they are."""
-    try:
-        return bool(_parsed(left) == _parsed(right))
-    except ValueError:
-        return left == right
-
-
-def _parsed(value: object) -> object:
-    return json.loads(value) if isinstance(value, str) else value

@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from target_warehouse.commands.compare import is_same_json
+from target_warehouse.commands.same_json import is_same_json
 from target_warehouse.commands.verify.findings import Finding, finding
 from target_warehouse.commands.verify.fresh_copy import SCHEMA
 from target_warehouse.commands.verify.streams import REFERENCES

@@ -7,11 +7,11 @@ does not show the change, was missed.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from target_warehouse.commands.compare import Side, compare
+from target_warehouse.commands.same_json import is_same, parsed
 from target_warehouse.commands.verify import warehouse_facts
 from target_warehouse.commands.verify.findings import LATE, finding
 from target_warehouse.commands.verify.fresh_copy import SCHEMA
@@ -112,7 +112,7 @@ def _of_missing_columns(
     members: dict[str, dict[str, Any]] = {}
     if OVERFLOW in load.types:
         sql = f"SELECT id, CAST({identifier(OVERFLOW)} AS VARCHAR) FROM {load.name}{where}"  # noqa: S608 - quoted
-        members = {id_: json.loads(text or "{}", parse_float=Decimal) for id_, text in engine.query(sql)}
+        members = {id_: parsed(text or "{}") for id_, text in engine.query(sql)}
     sql = f"SELECT id, {column_list(columns)} FROM {identifier(SCHEMA, load.table)}{where} ORDER BY id"  # noqa: S608
     rows = fresh.query(sql)
     for place, column in enumerate(columns, 1):
@@ -130,9 +130,9 @@ def _is_same(value: Any, member: Any) -> bool:
     if value is None or member is None or isinstance(value, bool):
         return value is member
     if isinstance(value, Decimal | int):
-        return not isinstance(member, str) and Decimal(member) == value
+        return isinstance(member, Decimal | int) and is_same(member, value)
     if isinstance(value, dt.datetime):
         return dt.datetime.fromisoformat(member).astimezone(dt.UTC).replace(tzinfo=None) == value
     if isinstance(value, dt.date):
         return dt.date.fromisoformat(member) == value
-    return bool(value == member) or (isinstance(member, dict | list) and json.loads(value) == member)
+    return bool(value == member) or (isinstance(member, dict | list) and is_same(parsed(value), member))
