@@ -1,4 +1,7 @@
-"""The setting `dry_run`: nothing is changed, and the report matches a real run."""
+"""The setting `dry_run`: nothing is changed, and the report matches a real run.
+
+`test_singer_streams.py` has a dry run before each run of the corpus.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,8 @@ import pytest
 
 from target_warehouse.errors import RejectedRecordsError
 from target_warehouse.singer.target import TargetWarehouse
-from tests.conftest import DuckDBWarehouse
+from tests.target.dry_runs import announced, everything_in, stream_lines
 from tests.target.feeding import feed, numbers
-from tests.target.singer_streams import NEXT_RUN, STREAMS, ends_as
 
 if TYPE_CHECKING:
     import subprocess
@@ -24,87 +26,9 @@ if TYPE_CHECKING:
 
     from conftest import Warehouse
 
-_COLUMNS = (
-    "SELECT table_schema AS s, table_name AS t, column_name AS c, data_type AS k FROM information_schema.columns "
-    "WHERE table_schema NOT IN ('information_schema', 'pg_catalog') ORDER BY s, t, ordinal_position"
-)
-_OURS = ("_load_history", "_rejected_records")
-
 
 def load(warehouse: Warehouse, text: str, **config: Any) -> None:
     TargetWarehouse(config={"warehouse": warehouse.url, **config}).run(io.StringIO(text, newline=""))
-
-
-def columns(warehouse: Warehouse) -> dict[tuple[str, str], dict[str, str]]:
-    """Every table's columns and their types."""
-    if isinstance(warehouse, DuckDBWarehouse) and not warehouse.path.exists():
-        return {}
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for row in warehouse.query(_COLUMNS):
-        found.setdefault((row["s"], row["t"]), {})[row["c"]] = row["k"]
-    return found
-
-
-def contents(warehouse: Warehouse) -> object:
-    """The whole warehouse: the files of DuckDB, or every row and the schemas of PostgreSQL."""
-    if isinstance(warehouse, DuckDBWarehouse):
-        return {path.name: path.read_bytes() for path in warehouse.path.parent.glob("*.duckdb*")}
-    tables = columns(warehouse)
-    rows = {f"{s}.{t}": warehouse.query(f'SELECT * FROM "{s}"."{t}" AS r ORDER BY r::text') for s, t in tables}
-    return tables, rows, warehouse.query("SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg_%' ORDER BY 1")
-
-
-def announced(caplog: pytest.LogCaptureFixture) -> list[str]:
-    text = next(each.getMessage() for each in caplog.records if each.getMessage().startswith("Dry run"))
-    caplog.clear()
-    return text.splitlines()[1:]
-
-
-def stream_lines(warehouse: Warehouse, schema: str) -> list[str]:
-    """The counts of the last run for each stream, in the words of a dry run's report."""
-    run = f'SELECT * FROM "{schema}"."_load_history" ORDER BY started_at'
-    history = warehouse.query(run)
-    return [
-        f"{row['stream']}: {row['rows_read']:,} records read; {row['inserted']:,} rows created, {row['updated']:,} "
-        f"updated, {row['deleted']:,} deleted, {row['rejected']:,} records rejected."
-        for row in history
-        if row["run_id"] == history[-1]["run_id"]
-    ]
-
-
-@pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
-def test_the_report_matches_the_real_run(
-    stream: Path, warehouse: Warehouse, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> None:
-    caplog.set_level(logging.INFO)
-    expected = json.loads(stream.with_suffix(".rows.json").read_text(encoding="utf-8"))
-    config = expected.get("config", {})
-    for run in stream.read_bytes().decode().split(NEXT_RUN):
-        before, tables = contents(warehouse), columns(warehouse)
-        capsys.readouterr()
-        with ends_as(expected):
-            load(warehouse, run, **config, dry_run=True)
-        assert capsys.readouterr().out == ""
-        assert contents(warehouse) == before
-        announced_lines = announced(caplog)
-        with ends_as(expected):
-            load(warehouse, run, **config)
-        schema = config.get("default_target_schema", "melty")
-        with warehouse.opened():
-            made = columns(warehouse)
-            done = stream_lines(warehouse, schema) if (schema, "_load_history") in made else []
-        assert [line for line in announced_lines if line.endswith("records rejected.")] == done
-        for (where, name), after in made.items():
-            then = tables.get((where, name), {})
-            line = next((each for each in announced_lines if each.startswith(f"The table {where}.{name} would")), "")
-            if name not in _OURS:
-                assert f"would {'get' if then else 'be created with'} {len(after.keys() - then):,} columns" in line or (
-                    after.keys() == then.keys() and not line
-                )
-                changed = sum(then[column] != after[column] for column in then)
-                assert bool(changed) == any(
-                    f"In the table {where}.{name} the type of {changed:,} " in each for each in announced_lines
-                )
 
 
 def test_a_key_in_two_batches_is_created_once(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
@@ -158,11 +82,11 @@ def test_more_rejected_records_than_allowed_fail_a_dry_run_as_they_fail_a_run(
 ) -> None:
     caplog.set_level(logging.INFO)
     schema, *lines = numbers(200)
-    before = contents(warehouse)
+    before = everything_in(warehouse)
     bad = '{"type": "RECORD", "stream": "numbers", "record": {"id": 7000, "v": 1}}\n'
     with pytest.raises(RejectedRecordsError, match=r"numbers 1\. .*A dry run does not keep them"):
         load(warehouse, "".join([schema, bad, *lines]), batch_size_rows=50, dry_run=True)
-    assert contents(warehouse) == before
+    assert everything_in(warehouse) == before
     assert (
         announced(caplog)[0] == "numbers: 201 records read; 200 rows created, 0 updated, 0 deleted, 1 records rejected."
     )
@@ -183,9 +107,9 @@ def test_a_batch_that_the_database_refuses_does_not_end_a_dry_run(
 
     with psycopg.connect(postgres_url) as connection:
         connection.execute("ALTER TABLE melty.numbers ADD CHECK (id <> 77)")
-    before = contents(warehouse)
+    before = everything_in(warehouse)
     load(warehouse, "".join([schema, *lines]), batch_size_rows=50, dry_run=True, max_rejected=1)
-    assert contents(warehouse) == before
+    assert everything_in(warehouse) == before
     announced_lines = announced(caplog)
     load(warehouse, "".join([schema, *lines]), batch_size_rows=50, max_rejected=1)
     assert announced_lines[0] == stream_lines(warehouse, "melty")[0]
@@ -214,7 +138,7 @@ def test_a_dry_run_that_is_ended_half_way_has_changed_nothing(
 ) -> None:
     schema, *lines = numbers(20_000)
     load(warehouse, "".join([schema, *lines[:500]]))
-    before = contents(warehouse)
+    before = everything_in(warehouse)
     has_loaded, go_on = threading.Event(), threading.Event()
 
     def until_it_is_ended() -> Iterator[str]:
@@ -234,6 +158,6 @@ def test_a_dry_run_that_is_ended_half_way_has_changed_nothing(
     assert process.returncode in (-signum, 128 + signum)
     assert said == b""
     assert "Traceback" not in (tmp_path / "stderr").read_text()
-    assert contents(warehouse) == before
+    assert everything_in(warehouse) == before
     load(warehouse, "".join([schema, *lines]))
     assert len(warehouse.query('SELECT id FROM "melty"."numbers"')) == 20_000

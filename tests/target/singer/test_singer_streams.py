@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from target_warehouse.singer.target import TargetWarehouse
 from tests.target.both_paths import SlowTarget, contents
+from tests.target.dry_runs import announced, check_announced, columns, everything_in
 from tests.target.singer_streams import NEXT_RUN, STREAMS, ends_as
 
 if TYPE_CHECKING:
@@ -28,16 +30,27 @@ def test_there_are_streams() -> None:
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
-def test_a_stream_makes_its_rows(stream: Path, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stream_makes_its_rows_and_a_dry_run_announces_them(
+    stream: Path, warehouse: Warehouse, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     expected = json.loads(stream.with_suffix(".rows.json").read_text(encoding="utf-8"))
     text = stream.read_bytes().decode()  # not read_text, which would turn CRLF into LF
     config = {"default_target_schema": "melty", **expected.get("config", {})}
     schema = config["default_target_schema"]
     for kind, own_schema in ((TargetWarehouse, schema), (SlowTarget, "slow")):
+        settings = {"warehouse": warehouse.url, **config, "default_target_schema": own_schema}
         for run in text.split(NEXT_RUN):
-            target = kind(config={"warehouse": warehouse.url, **config, "default_target_schema": own_schema})
-            with ends_as(expected):
-                target.run(io.StringIO(run, newline=""))
+            if kind is SlowTarget:
+                _run(kind, run, settings, expected)
+                continue
+            before, tables = everything_in(warehouse), columns(warehouse)
+            capsys.readouterr()
+            _run(kind, run, {**settings, "dry_run": True}, expected)
+            assert (capsys.readouterr().out, everything_in(warehouse)) == ("", before)
+            lines = announced(caplog)
+            _run(kind, run, settings, expected)
+            check_announced(lines, warehouse, schema, tables)
         if "state" in expected:
             assert json.loads(capsys.readouterr().out.splitlines()[-1]) == expected["state"]
     with warehouse.opened():
@@ -52,6 +65,11 @@ def test_a_stream_makes_its_rows(stream: Path, warehouse: Warehouse, capsys: pyt
                 for row in warehouse.rows(table, metadata=True)
             ]
             assert _comparable(actual, rows) == _comparable(rows, rows)
+
+
+def _run(kind: type[TargetWarehouse], text: str, settings: dict[str, Any], expected: dict[str, Any]) -> None:
+    with ends_as(expected):
+        kind(config=settings).run(io.StringIO(text, newline=""))
 
 
 def _comparable(rows: list[dict[str, Any]], expected: list[dict[str, Any]]) -> list[str]:
