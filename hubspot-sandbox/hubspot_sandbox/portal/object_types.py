@@ -11,23 +11,34 @@ from dataclasses import dataclass
 DIVISION_TYPE_ID = "2-37778609"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ObjectType:
-    """One object type: its names in paths, its system properties, its record ids and its number of properties."""
+    """One object type: its names in paths, its system properties, its record ids and its number of properties.
+
+    The ids of the records begin with `first_id` and are `id_step` apart.
+    """
 
     type_id: str
     plural: str
     singular: str
-    label: str
-    plural_label: str
-    created_property: str
-    modified_property: str
-    default_properties: tuple[str, ...]
-    first_id: int
-    id_step: int
-    property_count: int
+    created_property: str = "hs_createdate"
+    modified_property: str = "hs_lastmodifieddate"
+    default_properties: tuple[str, ...] = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id")
+    first_id: int = 30_000_000_000
+    id_step: int = 131
+    property_count: int = 20
     has_pipelines: bool = False
     custom: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name of one record in HubSpot's pages."""
+        return _in_words(self.singular)
+
+    @property
+    def plural_label(self) -> str:
+        """The name of the type in HubSpot's pages."""
+        return _in_words(self.plural)
 
     @property
     def read_scope(self) -> str:
@@ -45,8 +56,10 @@ class ObjectType:
         return tuple(sorted({self.created_property, self.modified_property, "hs_object_id"}))
 
 
-_HS = ("hs_createdate", "hs_lastmodifieddate")
-_PLAIN = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id")
+def _in_words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
 _CONTACT = ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname")
 _DEAL = (
     "amount",
@@ -72,85 +85,65 @@ _TICKET = (
 )
 
 OBJECT_TYPES: tuple[ObjectType, ...] = (
-    # Contact ids start with two digits, so that a comparison of ids as text gives a visibly wrong order.
     ObjectType(
-        "0-1",
-        "contacts",
-        "contact",
-        "Contact",
-        "Contacts",
-        "createdate",
-        "lastmodifieddate",
-        _CONTACT,
-        51,
-        37,
-        300,
+        type_id="0-1",
+        plural="contacts",
+        singular="contact",
+        created_property="createdate",
+        modified_property="lastmodifieddate",
+        default_properties=_CONTACT,
+        first_id=51,  # two digits, so that a comparison of ids as text gives a visibly wrong order
+        id_step=37,
+        property_count=300,
     ),
     ObjectType(
-        "0-2",
-        "companies",
-        "company",
-        "Company",
-        "Companies",
-        "createdate",
-        "hs_lastmodifieddate",
-        _COMPANY,
-        5_790_939_450,
-        1_913,
-        60,
+        type_id="0-2",
+        plural="companies",
+        singular="company",
+        created_property="createdate",
+        default_properties=_COMPANY,
+        first_id=5_790_939_450,
+        id_step=1_913,
+        property_count=60,
     ),
     ObjectType(
-        "0-3",
-        "deals",
-        "deal",
-        "Deal",
-        "Deals",
-        "createdate",
-        "hs_lastmodifieddate",
-        _DEAL,
-        515_690_208,
-        4_231,
-        80,
+        type_id="0-3",
+        plural="deals",
+        singular="deal",
+        created_property="createdate",
+        default_properties=_DEAL,
+        first_id=515_690_208,
+        id_step=4_231,
+        property_count=80,
         has_pipelines=True,
     ),
     ObjectType(
-        "0-5",
-        "tickets",
-        "ticket",
-        "Ticket",
-        "Tickets",
-        "createdate",
-        "hs_lastmodifieddate",
-        _TICKET,
-        1_042_667,
-        311,
-        40,
+        type_id="0-5",
+        plural="tickets",
+        singular="ticket",
+        created_property="createdate",
+        default_properties=_TICKET,
+        first_id=1_042_667,
+        id_step=311,
+        property_count=40,
         has_pipelines=True,
     ),
     ObjectType(
-        "0-421",
-        "appointments",
-        "appointment",
-        "Appointment",
-        "Appointments",
-        *_HS,
-        _PLAIN,
-        407_118_000_000,
-        97,
-        120,
+        type_id="0-421",
+        plural="appointments",
+        singular="appointment",
+        first_id=407_118_000_000,
+        id_step=97,
+        property_count=120,
         has_pipelines=True,
     ),
     ObjectType(
-        DIVISION_TYPE_ID,
-        "divisions",
-        "division",
-        "Division",
-        "Divisions",
-        *_HS,
-        _PLAIN,
-        27_413_550_000,
-        1_000_003,
-        40,
+        type_id=DIVISION_TYPE_ID,
+        plural="divisions",
+        singular="division",
+        first_id=27_413_550_000,
+        id_step=1_000_003,
+        property_count=40,
         custom=True,
     ),
 )
@@ -183,24 +176,10 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
 _WITH_PIPELINES = frozenset({"orders", "leads", "services", "courses", "listings"})
 
 
-def _other(type_id: str, plural: str, singular: str) -> ObjectType:
-    words = singular.replace("_", " ").capitalize()
-    return ObjectType(
-        type_id,
-        plural,
-        singular,
-        words,
-        plural.replace("_", " ").capitalize(),
-        *_HS,
-        _PLAIN,
-        first_id=30_000_000_000,
-        id_step=131,
-        property_count=20,
-        has_pipelines=plural in _WITH_PIPELINES,
-    )
-
-
-OBJECT_TYPES += tuple(_other(*row) for row in _OTHERS)
+OBJECT_TYPES += tuple(
+    ObjectType(type_id=type_id, plural=plural, singular=singular, has_pipelines=plural in _WITH_PIPELINES)
+    for type_id, plural, singular in _OTHERS
+)
 
 
 def resolve(text: str, portal_id: int) -> ObjectType | None:
