@@ -54,14 +54,12 @@ class PostgresDialect:
 
     def comparable(self, column: str, column_type: str, *, as_text: bool) -> str:
         """The expression by which a column is compared; see the protocol."""
-        if as_text and column_type.endswith("[]"):
-            return f"CAST(to_jsonb({column}) AS text)"
         if as_text and plain(column_type).startswith("timestamp "):
             return f"to_char({column}, 'YYYY-MM-DD HH24:MI:SS.US')"
-        if as_text and plain(column_type) == "numeric":
-            return f"CAST(trim_scale({column}) AS text)"
-        is_exact = plain(column_type) in (*_ARROW_TYPES, "numeric", "jsonb") and not as_text
-        return column if is_exact else f"CAST({column} AS text)"
+        if as_text:
+            return f"CAST({exact(column, column_type)} AS text)"
+        has_equality = plain(column_type) in (*_ARROW_TYPES, "numeric", "jsonb")
+        return column if has_equality else f"CAST({column} AS text)"
 
 
 def exact(column: str, column_type: str) -> str:
