@@ -181,13 +181,23 @@ class _Table:
         ) as reader:
             types_read = zip(self._common, map(str, reader.schema.types), strict=True)
             columns = ", ".join(
-                f"{comparable(identifier(name), type_read, as_text=self._is_mixed(name))} AS {identifier(name)}"
-                for name, type_read in types_read
+                f"{self._comparable(name, type_read)} AS {identifier(name)}" for name, type_read in types_read
             )
             scratch.register("incoming", reader)
             scratch.execute(f"CREATE TABLE {letter} AS SELECT {columns} FROM incoming")  # noqa: S608 - quoted
             scratch.unregister("incoming")
         return letter
+
+    def _comparable(self, name: str, type_read: str) -> str:
+        """The expression by which an Arrow column is compared; a text is read as a time if the other side has times."""
+        column, is_mixed = identifier(name), self._is_mixed(name)
+        expression = comparable(column, type_read, as_text=is_mixed)
+        is_time = any(types[name].lower().startswith(("timestamp", "date")) for types in self._types.values())
+        if is_mixed and is_time and "string" in type_read:
+            expression = (
+                f"coalesce({comparable(f'TRY_CAST({column} AS TIMESTAMP)', 'timestamp', as_text=True)}, {column})"
+            )
+        return expression
 
     def _is_mixed(self, name: str) -> bool:
         return self._types["a"][name] != self._types["b"][name]

@@ -20,11 +20,12 @@ def parsed(text: str) -> Any:
 
 
 def is_same_json(left: str | None, right: str | None) -> bool:
-    """Whether two texts are the same JSON; texts that are not JSON are compared as they are."""
-    if left is None or right is None:
-        return left is right
+    """Whether two texts are the same JSON; texts that are not JSON are compared as they are.
+
+    SQL's NULL is JSON's null: target-postgres writes the one, this target the other.
+    """
     try:
-        return is_same(parsed(left), parsed(right))
+        return is_same(*(None if text is None else parsed(text) for text in (left, right)))
     except (ValueError, RecursionError):
         return left == right
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Warehouse
+
+
+TEXT: dict[str, Any] = {"type": ["string", "null"]}
 
 
 def compared(warehouse: Warehouse, a: str, b: str, *words: str, **env: str) -> tuple[int, str]:
@@ -82,6 +85,26 @@ def test_columns_of_different_types_are_compared_by_meaning(warehouse: Warehouse
     )
     load(warehouse, "new", ROWS)
     assert compared(warehouse, "old", "new")[0] == 0
+
+
+@pytest.mark.parametrize("other", ["text", "date", "timestamp"])
+def test_a_time_and_its_text_and_a_date_and_its_midnight_are_the_same(
+    other: str, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """A property whose type changed may have a column of its old type; `verify` reads it into one of the new type."""
+    at = "2026-02-03" if other == "date" else "2026-02-03T04:05:06.7Z"
+    midnight = "2026-02-03T00:00:00Z" if other == "date" else at
+    formats = {"text": TEXT, "date": {**TEXT, "format": "date"}, "timestamp": {**TEXT, "format": "date-time"}}
+    fresh = DuckDBWarehouse(tmp_path / "fresh.duckdb")
+    for kind, value in ((other, at), ("text", midnight), ("text", at)):
+        load(warehouse, kind, [{"id": 1, "at": value}], at=formats[kind])
+        load(fresh, "new", [{"id": 1, "at": midnight}], at=formats["timestamp"])
+        code, text = compared(warehouse, kind, f"{fresh.url}#new")
+        assert code == 0, text
+    load(warehouse, "text", [{"id": 1, "at": "2026-02-03T04:05:06.8Z"}], at=TEXT)
+    assert compared(warehouse, "text", f"{fresh.url}#new")[0] == 1
+    load(warehouse, "text", [{"id": 1, "at": "soon"}], at=TEXT)
+    assert compared(warehouse, "text", f"{fresh.url}#new")[0] == 1
 
 
 def test_lists_of_target_postgres_are_compared_by_content(postgres_url: str) -> None:

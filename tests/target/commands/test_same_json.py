@@ -21,6 +21,7 @@ SAME = [
     ("[-0.0]", "[0]"),
     ("not JSON", "not JSON"),
     (None, None),
+    (None, "null"),
 ]
 DIFFERENT = [
     ('{"a": true}', '{"a": 1}'),
@@ -31,7 +32,7 @@ DIFFERENT = [
     ('["1"]', "[1]"),
     ("[[1]]", "[[1, 2]]"),
     ('{"a": null}', "{}"),
-    (None, "null"),
+    (None, "false"),
     ("[" * 100_000, "[" * 100_001),
 ]
 

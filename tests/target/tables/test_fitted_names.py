@@ -23,12 +23,15 @@ TEXT = {"type": ["string", "null"]}
 LONG = "property_" + "x" * 60
 
 
-def _run(warehouse: Warehouse, *records: dict[str, Any], stream: str = "t", **properties: Any) -> None:
+def _run(
+    warehouse: Warehouse, *records: dict[str, Any], stream: str = "t", target_schema: str = "melty", **properties: Any
+) -> None:
     schema = {"properties": {"id": {"type": ["integer", "null"]}, **properties}}
     lines = [{"type": "SCHEMA", "stream": stream, "key_properties": ["id"], "schema": schema}]
     lines += [{"type": "RECORD", "stream": stream, "record": record} for record in records]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    TargetWarehouse(config={"warehouse": warehouse.url}).run(io.StringIO(text))
+    config = {"warehouse": warehouse.url, "default_target_schema": target_schema}
+    TargetWarehouse(config=config).run(io.StringIO(text))
 
 
 LONG_NAME = st.sampled_from(["n" * 70, "n" * 71, "N" * 70, "é" * 40, "m" * 38, "q" * 33])
@@ -311,3 +314,22 @@ def test_a_schema_is_created_under_its_name_or_refused(schema: str, warehouse: W
         else:
             target.run(io.StringIO(text))
             assert warehouse.query(f'SELECT * FROM "{schema}".t WHERE id = 1')
+
+
+KEYWORDS = {
+    "postgres": "SELECT word FROM pg_get_keywords() WHERE word NOT IN ('id')",
+    "duckdb": "SELECT keyword_name AS word FROM duckdb_keywords() WHERE keyword_name NOT IN ('id')",
+}
+
+
+def test_every_keyword_of_the_database_is_a_column_and_the_name_of_a_table_and_a_schema(warehouse: Warehouse) -> None:
+    if warehouse.engine == "duckdb":
+        warehouse.execute("CREATE TABLE there_is_a_file (n INTEGER)")
+    words = [row["word"] for row in warehouse.query(KEYWORDS[warehouse.engine])]
+    assert {"lateral", "select"} <= set(words)
+    for text in ("old", "new"):  # the second record updates the first
+        _run(warehouse, {"id": 1, **dict.fromkeys(words, text)}, **dict.fromkeys(words, TEXT))
+    assert warehouse.rows("t") == [{"id": 1, **dict.fromkeys(words, "new")}]
+    for word in ("lateral", "concurrently", "select", "tablesample", "collation", "system_user"):
+        _run(warehouse, {"id": 1, "collation": "x"}, stream=word, target_schema=word, collation=TEXT)
+        assert warehouse.rows(f"{word}.{word}") == [{"id": 1, "collation": "x"}]

@@ -114,10 +114,8 @@ def _differing(row: _Row, record: _Row, types: Mapping[str, str]) -> list[str]:
 
 
 def _is_same(value: str | None, record: str | None, column_type: str) -> bool:
-    """Whether two values are the same; target-postgres writes a JSON null where this target writes SQL's."""
-    if value == record or column_type != _JSON:
-        return value == record
-    return is_same_json(value or "null", record or "null")
+    """Whether two values are the same."""
+    return value == record or (column_type == _JSON and is_same_json(value, record))
 
 
 def _is_new(record: _Row, load: Load) -> bool:

@@ -226,6 +226,6 @@ def comparable(column: str, column_type: str, *, as_text: bool) -> str:
     column_type, text = column_type.lower(), f"CAST({column} AS VARCHAR)"
     if column_type.startswith("decimal"):  # 1.500000000000000000 is 1.5
         return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
-    if column_type.startswith("timestamp"):
+    if column_type.startswith(("timestamp", "date")):
         return f"strftime(CAST({column} AS TIMESTAMP), '%Y-%m-%d %H:%M:%S.%f')"
     return text

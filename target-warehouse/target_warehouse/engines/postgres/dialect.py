@@ -54,7 +54,8 @@ class PostgresDialect:
 
     def comparable(self, column: str, column_type: str, *, as_text: bool) -> str:
         """The expression by which a column is compared; see the protocol."""
-        if as_text and plain(column_type).startswith("timestamp "):
+        is_list = column_type.endswith("[]")
+        if as_text and plain(column_type).startswith(("timestamp ", "date")) and not is_list:
             return f"to_char({column}, 'YYYY-MM-DD HH24:MI:SS.US')"
         if as_text:
             return f"CAST({exact(column, column_type)} AS text)"

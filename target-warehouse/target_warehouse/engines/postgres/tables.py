@@ -169,16 +169,22 @@ def _names(table: Table) -> list[str]:
 
 
 def _create(table: Table, connector: PostgresConnector, connection: sqlalchemy.Connection) -> None:
-    if table.schema:
+    schema = _quoted(table.schema) if table.schema else None
+    if schema:
         names: Iterable[str] = connection.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars().all()
-        if table.schema not in names:
-            connection.execute(sqlalchemy.schema.CreateSchema(table.schema))
+        if schema not in names:
+            connection.execute(sqlalchemy.schema.CreateSchema(schema))
     connector.create_empty_table(
-        table_name=table.name,
-        meta=sqlalchemy.MetaData(schema=table.schema),
-        schema={"properties": {column.name: dict(column.schema) for column in table.columns}},
+        table_name=_quoted(table.name),
+        meta=sqlalchemy.MetaData(schema=schema),
+        schema={"properties": {_quoted(column.name): dict(column.schema) for column in table.columns}},
         connection=connection,
         primary_keys=table.key_names,
     )
     if len(table.columns) >= _WIDE_TABLE_COLUMNS:
         alter(table, connection, f"SET (toast_tuple_target = {_WIDE_TABLE_TOAST})")
+
+
+def _quoted(name: str) -> sqlalchemy.quoted_name:
+    """The name, which SQLAlchemy would leave without quotes if it does not know that it is a keyword (`lateral`)."""
+    return sqlalchemy.quoted_name(name, quote=True)
