@@ -188,6 +188,13 @@ class Settings:
         default=24,
         maximum=1_000_000,
     )
+    archived_from_start: bool = setting(
+        FLAG,
+        "Archived from the start",
+        "A run without state also reads the records that were archived before it, as deleted rows with HubSpot's time "
+        "and without their properties. HubSpot lists them for 90 days.",
+        default=False,
+    )
     activate_versions: bool = setting(
         FLAG,
         "Activate versions",

@@ -109,3 +109,25 @@ def test_records_without_a_date_are_marked_even_if_the_last_list_is_not_known(cl
     del state["bookmarks"]["contacts"]["archived"]
     run = run_tap(tmp_path, settings, state=state)
     assert archived in {each["id"] for each in run.deletes("contacts")}
+
+
+@pytest.mark.parametrize("is_on", [False, True])
+def test_with_archived_from_start_a_run_without_state_has_what_was_archived_before_it(
+    clean_portal, settings, tmp_path, is_on
+):
+    """With HubSpot's time, once; otherwise such records are not read."""
+    archived = {name: fourth(clean_portal, type_id)["id"] for name, type_id in OBJECTS}
+    clean_portal.mutate([{"kind": "archive", "type": type_id, "id": archived[name]} for name, type_id in OBJECTS])
+    times = {name: next(iter(clean_portal.truth(type_id, state="archived")))["archivedAt"] for name, type_id in OBJECTS}
+    clean_portal.clock.advance(3_600)
+    run = run_tap(tmp_path, settings | {"archived_from_start": is_on})
+    assert run.returncode == 0, run.log
+    for name, key in archived.items():
+        assert [each["id"] for each in run.deletes(name)] == [key] * is_on
+        for each in run.deletes(name):
+            assert each["archived"]
+            assert {datetime.fromisoformat(each[at]) for at in ("archived_at", "_sdc_deleted_at")} == {
+                datetime.fromisoformat(times[name])
+            }
+    again = run_tap(tmp_path, settings | {"archived_from_start": True}, state=run.state)
+    assert [again.deletes(name) for name in archived] == [[]] * len(archived)

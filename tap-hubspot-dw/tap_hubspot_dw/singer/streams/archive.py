@@ -17,7 +17,7 @@ from tap_hubspot_dw.records.object_page import ObjectPage
 from tap_hubspot_dw.records.page_decoder import IDS_ONLY
 from tap_hubspot_dw.singer.events import Block
 from tap_hubspot_dw.singer.streams.object_source import ObjectSource
-from tap_hubspot_dw.timestamps import parse_timestamp
+from tap_hubspot_dw.timestamps import EPOCH, parse_timestamp
 
 # Meetings, communications, deal splits, carts: HubSpot answers 400 to a list of archived objects (observed).
 _NO_ARCHIVED_LIST = frozenset({"0-47", "0-18", "0-72", "0-64"})
@@ -44,10 +44,14 @@ class ArchiveSweep:
         been marked as removed, and its date brings them back no more than it does the object: so the state notes the
         run, and full passes of its pairs follow.
 
+        With the setting `archived_from_start` the first list yields all its objects, whenever they were archived.
+
         Raises:
             HubSpotError: HubSpot refuses the list of archived objects although it gave it before, or the list lacks
                 some archived objects.
         """
+        if self._source.run.settings.archived_from_start and not state.lists_archived:
+            since = EPOCH
         archived: set[int] = set()
         for seconds in (*self._portal.limits.archived_list_waits, None):
             yield from self._archived_since(state, since, archived)
