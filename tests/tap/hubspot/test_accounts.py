@@ -16,22 +16,27 @@ LIST, SEARCH, ARCHIVED = "list contacts", "search contacts", "list contacts arch
 NOTHING = {"rows": 0, "paging": False}
 
 
+SIZES = {"contacts": CONTACTS, "deals": 1, "appointments": 1, "associations": 1, "tier": "unlimited"}
+
+
 @pytest.fixture(scope="module")
 def portal(sandbox_factory):
-    return sandbox_factory(
-        contacts=CONTACTS, deals=1, appointments=1, associations=1, contact_properties=900, tier="unlimited"
-    )
+    return sandbox_factory(**SIZES, contact_properties=30)
+
+
+def loaded_from(portal, folder, **settings) -> Table:
+    """A table with all contacts."""
+    settings |= {"api_url": portal.url, "access_token": portal.token, "objects": ["contacts"], "associations": False}
+    table = Table(settings, folder)
+    table.run()
+    return table
 
 
 @pytest.fixture(scope="module")
 def loaded(portal, tmp_path_factory):
-    """A table with all contacts."""
     portal.reset()
-    settings = {"api_url": portal.url, "access_token": portal.token, "objects": ["contacts"], "associations": False}
-    settings |= {"include_properties": {"*": ["email", "firstname"]}}
-    table = Table(settings, tmp_path_factory.mktemp("loaded"))
-    table.run()
-    return table
+    chosen = {"*": ["email", "firstname"]}
+    return loaded_from(portal, tmp_path_factory.mktemp("loaded"), include_properties=chosen)
 
 
 @pytest.fixture
@@ -93,9 +98,10 @@ def test_a_full_pass_of_an_incomplete_list_marks_only_real_deletions(portal, tab
     assert table.rows[gone]["_sdc_deleted_at"] == "activated"
 
 
-def test_records_of_the_list_that_a_batch_lacks_are_requested_again(portal, table):
+@pytest.mark.sandbox(**SIZES, contact_properties=900)
+def test_records_of_the_list_that_a_batch_lacks_are_requested_again(sandbox, tmp_path):
     """With more properties than fit in the URL of a list: ids are listed, then read in batches."""
-    table.settings = {name: value for name, value in table.settings.items() if name != "include_properties"}
+    portal, table = sandbox, loaded_from(sandbox, tmp_path)
     portal.faults([{"match": LIST, "nth": 2, "rows": 60}, {"match": "batch read", "every": 2, "rows": 9}])
     table.run(full_pass_at=LONG_AGO)
     assert all(each["fired"] for each in portal.fault_counts())
