@@ -181,6 +181,24 @@ def loader(postgres_url: str) -> Iterator[str]:
     warehouse.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
+def test_row_level_security_that_begins_during_a_run_is_warned_of(
+    postgres_url: str, loader: str, start_target: StartTarget, tmp_path: Path
+) -> None:
+    warehouse = PostgresWarehouse(postgres_url)
+    switch = "ALTER TABLE melty.s {} ROW LEVEL SECURITY"
+    warehouse.execute(switch.format("DISABLE"), "CREATE POLICY others ON melty.s USING (id <> 2) WITH CHECK (true)")
+    target = start_target(warehouse=loader, commit_interval_seconds=0.05)
+    assert target.stdin is not None
+    assert target.stdout is not None
+    target.stdin.write(_lines(NEW, STATE).encode())
+    target.stdin.flush()
+    assert json.loads(target.stdout.readline()) == STATE["value"]
+    assert "row level security" not in (tmp_path / "stderr").read_text()
+    warehouse.execute(switch.format("ENABLE"))
+    target.communicate(_lines(UNKNOWN, {"type": "STATE", "value": {"x": 2}}).encode())
+    assert (tmp_path / "stderr").read_text().count("Table s: row level security applies to the role") == 1
+
+
 #: Messages, settings, and what row level security leaves out if only the row 2 may be changed.
 PROTECTED: list[tuple[list[dict[str, Any]], dict[str, Any], str]] = [
     ([NEW, {"id": 2, "v": "new"}], {}, "1 of 2 updates"),

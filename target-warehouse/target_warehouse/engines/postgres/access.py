@@ -9,7 +9,7 @@ import adbc_driver_manager
 import psycopg
 import pyarrow as pa
 
-from target_warehouse.engines.postgres.catalog import read_again
+from target_warehouse.engines.postgres.catalog import read_again, warn_of_hidden_rows
 from target_warehouse.engines.postgres.copy import as_stored
 from target_warehouse.engines.postgres.errors import is_about_a_value
 from target_warehouse.engines.postgres.overflow import JSON_TYPES, merged, unsent
@@ -128,7 +128,10 @@ class PostgresAccess(SqlAccess):
         """
         name = self.table_name(table)
         self.cursor.execute(f"LOCK TABLE {name} IN {mode} MODE")
-        self._tables[table.schema, table.name] = read_again(self.cursor, name, self.existing(table))
+        existing = self.existing(table)
+        now = self._tables[table.schema, table.name] = read_again(self.cursor, name, existing)
+        if now.has_row_security and not existing.has_row_security:
+            warn_of_hidden_rows(table.name)
 
     @contextmanager
     def by_key(self, table: Table) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import adbc_driver_postgresql.dbapi
+
+logger = logging.getLogger("target-warehouse")
 
 NAME_BYTES = 63  # PostgreSQL's NAMEDATALEN - 1: it truncates a longer name silently
 #: The table that a condition chooses, and what can leave out, redirect or add writes.
@@ -140,6 +143,15 @@ def read_again(cursor: adbc_driver_postgresql.dbapi.Cursor, name: str, existing:
     if now.key == existing.key:
         now.has_only_new_keys = existing.has_only_new_keys
     return now
+
+
+def warn_of_hidden_rows(name: str) -> None:
+    """Warn that row level security applies to the role of the target."""
+    logger.warning(
+        "Table %s: row level security applies to the role of the target, so rows that it hides are neither updated "
+        "nor deleted. Let the policies show the role every row, or give it BYPASSRLS.",
+        name,
+    )
 
 
 def finds_in(connection: sqlalchemy.Connection) -> Callable[[str], bool]:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy
 
 from target_warehouse.engines.changed_keys import check_spellings, has_another_key, may_be_null
-from target_warehouse.engines.postgres.catalog import NAME_BYTES, ExistingTable, existing_table, finds_in
+from target_warehouse.engines.postgres.catalog import (
+    NAME_BYTES,
+    ExistingTable,
+    existing_table,
+    finds_in,
+    warn_of_hidden_rows,
+)
 from target_warehouse.engines.postgres.columns import alter, full_name, widen
 from target_warehouse.engines.postgres.overflow import with_overflow
 from target_warehouse.engines.postgres.types import WITHOUT_EQUALITY, plain
@@ -78,11 +84,7 @@ def prepare(
     if is_rekeyed and table.keys:
         alter(table, connection, f"ADD PRIMARY KEY ({column_list(table.key_names)})")
     if existing.has_row_security:
-        logger.warning(
-            "Table %s: row level security applies to the role of the target, so rows that it hides are neither updated "
-            "nor deleted. Let the policies show the role every row, or give it BYPASSRLS.",
-            table.name,
-        )
+        warn_of_hidden_rows(table.name)
     existing = existing_table(connection, table.schema, table.name)
     _report_loose_keys(table, existing)
     return table, existing
