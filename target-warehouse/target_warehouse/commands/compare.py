@@ -17,7 +17,7 @@ import duckdb
 
 from target_warehouse.commands.comparison import ColumnDifference, Comparison, TableDifference, shown_value
 from target_warehouse.commands.same_json import is_same_json
-from target_warehouse.engines.duckdb.columns import comparable
+from target_warehouse.engines.duckdb.columns import comparable, comparable_as_time
 from target_warehouse.errors import CompareError
 from target_warehouse.tables.statements import chosen_rows, column_list, identifier
 from target_warehouse.tables.table import DELETED_AT, OVERFLOW, own_column
@@ -191,13 +191,10 @@ class _Table:
     def _comparable(self, name: str, type_read: str) -> str:
         """The expression by which an Arrow column is compared; a text is read as a time if the other side has times."""
         column, is_mixed = identifier(name), self._is_mixed(name)
-        expression = comparable(column, type_read, as_text=is_mixed)
         is_time = any(types[name].lower().startswith(("timestamp", "date")) for types in self._types.values())
         if is_mixed and is_time and "string" in type_read:
-            expression = (
-                f"coalesce({comparable(f'TRY_CAST({column} AS TIMESTAMP)', 'timestamp', as_text=True)}, {column})"
-            )
-        return expression
+            return comparable_as_time(column)
+        return comparable(column, type_read, as_text=is_mixed)
 
     def _is_mixed(self, name: str) -> bool:
         return self._types["a"][name] != self._types["b"][name]

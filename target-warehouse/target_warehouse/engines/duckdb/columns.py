@@ -219,6 +219,9 @@ def is_invalid_json(value: str) -> str:
     return f"regexp_matches({without_texts}, '[NI]')"
 
 
+_TIME = "%Y-%m-%d %H:%M:%S"
+
+
 def comparable(column: str, column_type: str, *, as_text: bool) -> str:
     """The expression by which a column of a DuckDB or Arrow type is compared; see the protocol."""
     if not as_text:
@@ -227,5 +230,20 @@ def comparable(column: str, column_type: str, *, as_text: bool) -> str:
     if column_type.startswith("decimal"):  # 1.500000000000000000 is 1.5
         return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
     if column_type.startswith(("timestamp", "date")):
-        return f"strftime(CAST({column} AS TIMESTAMP), '%Y-%m-%d %H:%M:%S.%f')"
+        micros = f"strftime(CAST({column} AS TIMESTAMP), '{_TIME}.%f')"
+        if column_type not in ("timestamp_ns", "timestamp[ns]"):
+            return micros
+        return f"CASE WHEN epoch_ns({column}) % 1000 = 0 THEN {micros} ELSE strftime({column}, '{_TIME}.%n') END"
     return text
+
+
+def comparable_as_time(column: str) -> str:
+    """The expression by which a text is compared with times: as `comparable` writes the time, if it is one."""
+    is_exact = f"NOT regexp_matches({column}, '[.][0-9]{{7}}')"  # a cast would cut off further digits
+    time = comparable(f"(TRY_CAST({column} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')", "timestamp", as_text=True)
+    return f"coalesce(CASE WHEN {is_exact} THEN {time} END, {column})"
+
+
+def exact(column: str, column_type: str) -> str:
+    """The expression that reads a quoted column into Arrow, whose times have no time zone, without loss."""
+    return f"CAST({column} AS VARCHAR)" if column_type == "TIME WITH TIME ZONE" else column

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from target_warehouse.engines.duckdb import tables
 from target_warehouse.engines.duckdb.attach import CATALOG
 from target_warehouse.engines.duckdb.catalog import columns_of, tables_of
+from target_warehouse.engines.duckdb.columns import exact
 from target_warehouse.engines.duckdb.dialect import DuckDBDialect
 from target_warehouse.engines.duckdb.file import DuckDBFile
 from target_warehouse.engines.duckdb.views import comment_on, make_views
 from target_warehouse.engines.prepared_table import stored_as
 from target_warehouse.tables.fitted_names import fit_table
-from target_warehouse.tables.statements import chosen_rows, column_list, identifier
+from target_warehouse.tables.statements import chosen_rows, identifier
 from target_warehouse.tables.table import DELETED_AT, own_column
 
 if TYPE_CHECKING:
@@ -90,11 +91,13 @@ class DuckDBEngine:
         ids: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatchReader]:
         """The rows of a table; see the protocol."""
-        mark = own_column(DELETED_AT, self.column_types(schema, name)) if live_only else None
+        types = self.column_types(schema, name)
+        mark = own_column(DELETED_AT, types) if live_only else None
+        chosen = ", ".join(f"{exact(identifier(column), types[column])} AS {identifier(column)}" for column in columns)
         where = chosen_rows(mark=mark, ids=ids)
         with self._file.errors(f"the table {name} cannot be read"):
             yield self._file.connection.sql(
-                f"SELECT {column_list(columns)} FROM {identifier(CATALOG, schema or 'main', name)}{where}"  # noqa: S608
+                f"SELECT {chosen} FROM {identifier(CATALOG, schema or 'main', name)}{where}"  # noqa: S608
             ).to_arrow_reader()
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
